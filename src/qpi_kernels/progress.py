@@ -1,0 +1,125 @@
+"""Progress events, the cancel token and the loop that drives a stepper.
+
+Every long computation is an object with ``step() -> Event``, ``done`` and ``result``. Functions,
+command line and widgets drive the same object; none of it knows of Qt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+__all__ = ["CancelToken", "Cancelled", "Event", "Stepper", "drive"]
+
+Result = TypeVar("Result", covariant=True)
+
+
+class Cancelled(Exception):
+    """A computation was stopped through its `CancelToken`; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a computation reports after each step.
+
+    Parameters
+    ----------
+    message : str
+        What is being done, in words for a progress bar.
+    step, total : int
+        Work units done and expected; ``total`` 0 means unknown. ``total`` may be revised.
+    values : dict of str to float
+        Numbers worth plotting live, such as a residual norm or a loss.
+    """
+
+    message: str
+    step: int = 0
+    total: int = 0
+    values: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the work that is done, 0 to 1, or None when the total is unknown."""
+        return min(self.step / self.total, 1.0) if self.total > 0 else None
+
+
+class CancelToken:
+    """A thread-safe request to stop, polled by the computation it is given to."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask for the computation to stop at its next check."""
+        self._requested.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._requested.is_set()
+
+    def check(self) -> None:
+        """Stop here when a stop was asked for.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was called, from any thread.
+        """
+        if self.cancelled:
+            raise Cancelled("Stopped on request; nothing was changed.")
+
+
+class Stepper(Protocol[Result]):
+    """A long computation that is advanced from outside, one step at a time."""
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` is ready."""
+        ...
+
+    @property
+    def result(self) -> Result:
+        """The finished result; asking earlier is an error."""
+        ...
+
+    def step(self) -> Event:
+        """Do one unit of work, short enough for a cancel to feel immediate."""
+        ...
+
+
+def drive(
+    stepper: Stepper[Result],
+    on_event: Callable[[Event], object] | None = None,
+    cancel: CancelToken | None = None,
+) -> Result:
+    """Advance a stepper until it is done.
+
+    Parameters
+    ----------
+    stepper : Stepper
+        The computation.
+    on_event : callable, optional
+        Called with the `Event` of each step, in the caller's thread.
+    cancel : CancelToken, optional
+        Checked before each step.
+
+    Returns
+    -------
+    object
+        The stepper's result.
+
+    Raises
+    ------
+    Cancelled
+        If the token was cancelled before the computation was done.
+    """
+    while not stepper.done:
+        if cancel is not None:
+            cancel.check()
+        event = stepper.step()
+        if on_event is not None:
+            on_event(event)
+    return stepper.result
