@@ -1,0 +1,204 @@
+"""`Defects`: positions, kinds and strengths of point defects."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qpi_kernels.defects.activation import activation_map
+
+__all__ = ["DEFAULT_KIND", "DefectFormatError", "Defects"]
+
+DEFAULT_KIND = "defect"
+
+
+class DefectFormatError(ValueError):
+    """A table of defects is not usable; the message says what to change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Defects:
+    """Point defects in the pixel coordinates of one image.
+
+    Parameters
+    ----------
+    positions : array, (N, 2)
+        (row, col); 0 is the centre of the first pixel. Positions may lie outside the image, for
+        a defect beyond the edge still sends waves into it.
+    kind : array of str, (N,), optional
+        The kind of each defect; one kind named ``"defect"`` when left out. A single string
+        stands for all.
+    strength : array, (N,), optional
+        Weight of each defect in units of its kind's kernel; 1 when left out.
+
+    Raises
+    ------
+    DefectFormatError
+        If the lengths disagree or a number is not finite.
+    """
+
+    positions: NDArray[np.float64]
+    kind: NDArray[np.str_]
+    strength: NDArray[np.float64]
+
+    def __init__(
+        self,
+        positions: ArrayLike,
+        kind: str | Sequence[str] | NDArray[np.str_] | None = None,
+        strength: float | ArrayLike | None = None,
+    ) -> None:
+        points = np.array(positions, dtype=np.float64)
+        if points.size == 0:
+            points = points.reshape(0, 2)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise DefectFormatError(
+                f"defect positions must have shape (N, 2) as (row, col), not {points.shape}"
+            )
+        count = len(points)
+        kinds = np.array(DEFAULT_KIND if kind is None else kind, dtype=str)
+        strengths = np.array(1.0 if strength is None else strength, dtype=np.float64)
+        if kinds.ndim == 0:
+            kinds = np.full(count, str(kinds))
+        if strengths.ndim == 0:
+            strengths = np.full(count, float(strengths))
+        for name, column in (("kind", kinds), ("strength", strengths)):
+            if column.shape != (count,):
+                raise DefectFormatError(
+                    f"{name} must have one entry per defect ({count}), not shape {column.shape}"
+                )
+        if not (np.isfinite(points).all() and np.isfinite(strengths).all()):
+            raise DefectFormatError("defect positions and strengths must be finite numbers")
+        for column in (points, kinds, strengths):
+            column.setflags(write=False)
+        object.__setattr__(self, "positions", points)
+        object.__setattr__(self, "kind", kinds)
+        object.__setattr__(self, "strength", strengths)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Defects):
+            return NotImplemented
+        return (
+            np.array_equal(self.positions, other.positions)
+            and np.array_equal(self.kind, other.kind)
+            and np.array_equal(self.strength, other.strength)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{kind}: {count}" for kind, count in self.counts().items())
+        return f"Defects({len(self)}; {kinds})" if len(self) else "Defects(0)"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The distinct kinds in order of first appearance."""
+        return tuple(dict.fromkeys(str(kind) for kind in self.kind))
+
+    def counts(self) -> dict[str, int]:
+        """How many defects there are of each kind."""
+        return {kind: int((self.kind == kind).sum()) for kind in self.kinds}
+
+    def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Defects:
+        return Defects(self.positions[index], self.kind[index], self.strength[index])
+
+    def of_kind(self, kind: str) -> Defects:
+        """The defects of one kind."""
+        return self[self.kind == kind]
+
+    def moved(self, positions: ArrayLike) -> Defects:
+        """The same defects at other positions, ``(N, 2)`` as (row, col)."""
+        return Defects(positions, self.kind, self.strength)
+
+    @classmethod
+    def concatenate(cls, tables: Iterable[Defects]) -> Defects:
+        """Join tables, in order."""
+        parts = list(tables)
+        if not parts:
+            return cls(np.zeros((0, 2)))
+        return cls(
+            np.concatenate([part.positions for part in parts]),
+            np.concatenate([part.kind for part in parts]),
+            np.concatenate([part.strength for part in parts]),
+        )
+
+    def activation(
+        self, shape: tuple[int, int], kind: str | None = None, origin: tuple[float, float] = (0, 0)
+    ) -> NDArray[np.float64]:
+        """Activation map M with sub-pixel weights.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Size of the map, (rows, columns).
+        kind : str, optional
+            Only this kind; all kinds together when left out.
+        origin : tuple of float
+            Pixel coordinates of the map's first pixel.
+
+        Returns
+        -------
+        array, `shape`
+            See `activation_map`.
+        """
+        chosen = self if kind is None else self.of_kind(kind)
+        return activation_map(chosen.positions, chosen.strength, shape, origin)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write a CSV that napari opens as a Points layer.
+
+        Columns ``index, axis-0, axis-1, kind, strength``: row and column in pixels.
+        """
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["index", "axis-0", "axis-1", "kind", "strength"])
+            rows = zip(self.positions, self.kind, self.strength, strict=True)
+            for index, ((row, col), kind, strength) in enumerate(rows):
+                writer.writerow([index, repr(float(row)), repr(float(col)), kind, repr(float(strength))])
+
+    @classmethod
+    def from_csv(cls, path: str | Path) -> Defects:
+        """Read a table written by `to_csv` or by napari's Points layer.
+
+        Parameters
+        ----------
+        path : path-like
+            CSV with columns ``axis-0, axis-1`` (a third axis, as in the points of a
+            ``(bias, y, x)`` image, is allowed: the last two are used), and optionally ``kind``
+            and ``strength``.
+
+        Raises
+        ------
+        DefectFormatError
+            If columns are missing or an entry is not a number.
+        """
+        path = Path(path)
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file)
+                columns = list(reader.fieldnames or [])
+                rows = list(reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DefectFormatError(f"{path.name}: not readable as CSV ({error})") from error
+        axes = sorted(
+            (name for name in columns if name.startswith("axis-") and name[5:].isdigit()),
+            key=lambda name: int(name[5:]),
+        )[-2:]
+        if len(axes) < 2:
+            raise DefectFormatError(
+                f"{path.name}: needs the columns axis-0 and axis-1 (row and column in pixels)"
+            )
+        try:
+            positions = [[float(row[axis]) for axis in axes] for row in rows]
+            strength = [float(row["strength"]) for row in rows] if "strength" in columns else None
+        except (TypeError, ValueError) as error:
+            raise DefectFormatError(f"{path.name}: an entry is not a number ({error})") from error
+        kind = [row["kind"] or DEFAULT_KIND for row in rows] if "kind" in columns else None
+        return cls(positions, kind, strength)

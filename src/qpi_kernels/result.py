@@ -1,0 +1,166 @@
+"""`KernelResult`: what an extraction gives, and its lossless NetCDF file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from pydantic import BaseModel, ConfigDict, Field
+
+from qpi_kernels.defects import Defects
+
+__all__ = ["KernelResult", "Quality", "ResultFormatError"]
+
+_TYPE = "KernelResult"
+
+
+class ResultFormatError(ValueError):
+    """A file does not hold a `KernelResult`; the message says what it holds."""
+
+
+class Quality(BaseModel):
+    """How far a kernel can be trusted, in numbers and in words.
+
+    Lists have one entry per bias.
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    noise_sigma: list[float] = Field(description="pixel noise, in the observation's units")
+    reduced_chi2: list[float] = Field(
+        description="residual variance over pixel-noise variance; 1 when only noise is left"
+    )
+    r_squared: list[float] = Field(description="share of the observation's variance explained")
+    fill: float = Field(description="kernel pixels (all kinds) over counted image pixels, k^2/n^2")
+    condition: float = Field(description="condition number of the problem that was solved")
+    ridge: list[float] = Field(description="ridge strength, as a number of defects of zero signal")
+    iterations: int = Field(description="solver iterations, the most over all biases")
+    converged: bool = Field(description="whether the solver reached its tolerance")
+    symmetry_scores: dict[str, float] = Field(
+        description="correlation of the kernel with its rotated copies, C2 to C6, 1 is perfect"
+    )
+    well_posed: bool = Field(description="whether the data alone determine the kernel")
+    verdict: list[str] = Field(description="the same in plain words, the most important first")
+
+
+@dataclass(frozen=True)
+class KernelResult:
+    """A single-defect kernel with its error, fit and history.
+
+    Parameters
+    ----------
+    kernel, std : xarray.DataArray
+        Kernel and posterior standard deviation in the observation's units, dims ``(kind, bias,
+        y, x)`` with those of length 1 dropped (``bias`` stays as a scalar coordinate). ``y`` and
+        ``x`` count from the kernel's centre, index ``(h//2, w//2)``, in nm (or pixels when the
+        observation had no pitch).
+    background : xarray.DataArray
+        The fitted background, dims of the observation.
+    reconstruction, residual : xarray.DataArray
+        Prediction (background included), and observation minus prediction; dims of the
+        observation, NaN in the residual where nothing was measured.
+    defects : Defects
+        The positions, kinds and strengths that were used.
+    quality : Quality
+        Noise, misfit, conditioning, symmetry and a verdict in words.
+    provenance : dict
+        All parameters, seed, versions and input hashes, JSON-compatible.
+    """
+
+    kernel: xr.DataArray
+    std: xr.DataArray
+    background: xr.DataArray
+    reconstruction: xr.DataArray
+    residual: xr.DataArray
+    defects: Defects
+    quality: Quality
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to a NetCDF file, without loss.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to; the folder must exist. An existing file is replaced only once the new one
+            is complete.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        path = Path(path)
+        kernel_dims = {"y": "kernel_y", "x": "kernel_x"}
+        arrays = {
+            "kernel": self.kernel.rename(kernel_dims),
+            "std": self.std.rename(kernel_dims),
+            "background": self.background,
+            "reconstruction": self.reconstruction,
+            "residual": self.residual,
+            "defect_position": xr.DataArray(self.defects.positions, dims=("defect", "axis")),
+            "defect_kind": xr.DataArray(self.defects.kind.astype(object), dims="defect"),
+            "defect_strength": xr.DataArray(self.defects.strength, dims="defect"),
+        }
+        dataset = xr.Dataset(
+            {name: array.drop_attrs(deep=False) for name, array in arrays.items()},
+            attrs={
+                "qpi_kernels_type": _TYPE,
+                "quality": self.quality.model_dump_json(),
+                "provenance": json.dumps(self.provenance),
+                "array_attributes": json.dumps({name: array.attrs for name, array in arrays.items()}),
+            },
+        )
+        partial = path.with_name(path.name + ".partial")
+        try:
+            dataset.to_netcdf(partial, engine="h5netcdf")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> KernelResult:
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        ResultFormatError
+            If the file is not NetCDF or holds something else.
+        """
+        path = Path(path)
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as file:
+                dataset = file.load()
+        except (OSError, ValueError) as error:
+            raise ResultFormatError(f"{path.name}: not readable as NetCDF ({error})") from error
+        if dataset.attrs.get("qpi_kernels_type") != _TYPE:
+            raise ResultFormatError(
+                f"{path.name}: not a kernel result; open scans with qpi_kernels.open_scan"
+            )
+        attributes = json.loads(dataset.attrs["array_attributes"])
+
+        def array(name: str) -> xr.DataArray:
+            found = dataset[name]
+            kernel_dims = {dim: dim[-1] for dim in ("kernel_y", "kernel_x") if dim in found.coords}
+            unused = [c for c in found.coords if not set(found[c].dims) <= set(found.dims)]
+            return found.drop_vars(unused).rename(kernel_dims).assign_attrs(attributes[name])
+
+        return cls(
+            kernel=array("kernel"),
+            std=array("std"),
+            background=array("background"),
+            reconstruction=array("reconstruction"),
+            residual=array("residual"),
+            defects=Defects(
+                dataset["defect_position"].values,
+                np.asarray(dataset["defect_kind"].values, dtype=str),
+                dataset["defect_strength"].values,
+            ),
+            quality=Quality.model_validate_json(dataset.attrs["quality"]),
+            provenance=json.loads(dataset.attrs["provenance"]),
+        )
