@@ -11,12 +11,8 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
-
-# Demo, tests and lint need the same two gigabytes (torch, napari, Qt), so they share them.
-SHARED_ENVIRONMENT = ".nox/napari-qpi"
 
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -40,7 +36,7 @@ DISPLAY_PACKAGES = (
 )
 
 
-@nox.session(venv_location=SHARED_ENVIRONMENT)
+@nox.session
 def demo(session: nox.Session) -> None:
     """Extract a kernel from the built-in sample; opens napari where there is a display."""
     if "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ:
@@ -49,7 +45,7 @@ def demo(session: nox.Session) -> None:
     session.run("napari-qpi", "demo", *session.posargs)
 
 
-@nox.session(venv_location=SHARED_ENVIRONMENT)
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests; arguments after ``--`` go to pytest."""
     provide_display_libraries(session)
@@ -57,12 +53,10 @@ def tests(session: nox.Session) -> None:
     run_pytest(session, "-m", "not slow")
 
 
-@nox.session(venv_location=SHARED_ENVIRONMENT)
+@nox.session(venv_backend="none")
 def tests_slow(session: nox.Session) -> None:
     """Run every test, those marked slow too."""
-    provide_display_libraries(session)
-    install(session, ".[all,test]", "build")
-    run_pytest(session)
+    session.notify("tests", ["-m", "", *session.posargs])
 
 
 @nox.session
@@ -84,7 +78,7 @@ def tests_napari_main(session: nox.Session) -> None:
     run_pytest(session, "-m", "not slow", "-W", "default")
 
 
-@nox.session(venv_location=SHARED_ENVIRONMENT)
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, docstrings (numpydoc) and types."""
     install(session, ".[dev]")
