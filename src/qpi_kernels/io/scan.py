@@ -16,6 +16,8 @@ __all__ = ["Channel", "ScanFormatError", "main_channel", "scan_dataset"]
 Quantity = Literal["topography", "current", "didv", "bias", "other"]
 Direction = Literal["forward", "backward", "none"]
 
+_COORDINATES = {"bias", "y", "x", "sweep", "plane", "spectrum", "spectrum_x", "spectrum_y"}
+
 
 class ScanFormatError(ValueError):
     """A file is not a scan we can read, or is damaged.
@@ -73,7 +75,9 @@ class Channel:
         """The variable's name in the data set, such as ``topography_forward``."""
         stem = self.quantity if self.quantity in ("topography", "current", "didv") else self.label
         slug = re.sub(r"[^0-9a-z]+", "_", stem.lower()).strip("_") or "channel"
-        return slug if self.direction == "none" else f"{slug}_{self.direction}"
+        name = slug if self.direction == "none" else f"{slug}_{self.direction}"
+        # A recorded "X (m)" or "Bias (V)" must not replace the coordinate of that name.
+        return f"{name}_channel" if name in _COORDINATES else name
 
 
 @dataclass
