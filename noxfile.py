@@ -24,6 +24,8 @@ DISPLAY_PACKAGES = (
     "libopengl0",
     "libgl1-mesa-dri",
     "libdbus-1-3",
+    "libfontconfig1",
+    "libglib2.0-0",
     "libxkbcommon-x11-0",
     "libxcb-cursor0",
     "libxcb-icccm4",
@@ -152,17 +154,20 @@ def provide_display_libraries(session: nox.Session) -> None:
     """Install what a napari window needs on a bare Debian or Ubuntu, or say what to install."""
     if shutil.which("dpkg-query") is None:
         return
-    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"]
-    answer = subprocess.run([*query, *DISPLAY_PACKAGES], capture_output=True, text=True).stdout
-    missing = [name for name in DISPLAY_PACKAGES if f"{name} installed" not in answer.splitlines()]
+    # Newer Debian and Ubuntu releases append t64 to the names of some libraries.
+    names = [name + suffix for name in DISPLAY_PACKAGES for suffix in ("", "t64")]
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *names]
+    answer = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+    installed = {line.removeprefix("installed ").removesuffix("t64") for line in answer}
+    missing = [name for name in DISPLAY_PACKAGES if name not in installed]
     if not missing:
         return
 
-    privileged = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
-    apt = [*privileged, "apt-get", "--quiet"]
-    command = [*apt, "install", "--yes", "--no-install-recommends", *missing]
+    apt = ["apt-get"] if os.geteuid() == 0 else ["sudo", "--non-interactive", "apt-get"]
+    install_missing = ["install", "--yes", "--no-install-recommends", *missing]
+    session.log(f"apt-get install {' '.join(missing)}")
     try:
-        subprocess.run([*apt, "update"], check=True)
-        subprocess.run(command, check=True)
+        for arguments in (["update"], install_missing):
+            subprocess.run([*apt, *arguments], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        session.warn(f"No window can open before: sudo apt-get install {' '.join(missing)}")
+        session.warn(f"no window can open before: sudo apt-get install {' '.join(missing)}")

@@ -1,0 +1,57 @@
+"""The plugin's manifest: one text, found by napari, whose every command can be imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+ROOT = Path(__file__).parents[2]
+TOP_LEVEL = ROOT / "napari.yaml"
+
+
+@pytest.fixture
+def packaged() -> Path:
+    """Return the manifest inside the package that is being tested, installed or checkout."""
+    return Path(import_module("napari_qpi").__path__[0]) / "napari.yaml"
+
+
+def test_the_top_level_manifest_is_the_packaged_one(packaged: Path) -> None:
+    text = TOP_LEVEL.read_text(encoding="utf-8")
+    if text.strip() == "napari_qpi/napari.yaml":
+        pytest.skip("git wrote the link as a text file, which packaging does not read")
+    assert PluginManifest.from_file(TOP_LEVEL).dict() == PluginManifest.from_file(packaged).dict()
+
+
+def test_napari_finds_the_packaged_manifest(packaged: Path) -> None:
+    try:
+        distribution("napari-qpi")
+    except PackageNotFoundError:
+        pytest.skip("napari-qpi is not installed: run `nox -s tests`")
+    found = PluginManifest.from_distribution("napari-qpi")
+    expected = PluginManifest.from_file(packaged)
+    assert found.name == "napari-qpi"
+    assert found.contributions.dict() == expected.contributions.dict()
+
+
+def test_every_command_of_the_manifest_can_be_imported(packaged: Path) -> None:
+    PluginManifest.from_file(packaged).validate_imports()
+
+
+def test_every_command_belongs_to_a_contribution_or_a_menu(packaged: Path) -> None:
+    contributions = PluginManifest.from_file(packaged).contributions.dict(exclude_none=True)
+    commands = {command["id"] for command in contributions.pop("commands")}
+    used = set(_values_of("command", contributions))
+    assert used <= commands, "a contribution names a command that the manifest does not define"
+
+
+def _values_of(key: str, tree: object) -> list[str]:
+    if isinstance(tree, dict):
+        here = [tree[key]] if isinstance(tree.get(key), str) else []
+        return here + [value for branch in tree.values() for value in _values_of(key, branch)]
+    if isinstance(tree, list | tuple):
+        return [value for branch in tree for value in _values_of(key, branch)]
+    return []
