@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -40,8 +41,15 @@ class ScanFormat:
         return cast(xr.Dataset, reader(path, **options))
 
 
+# Old Createc files lack the first-line magic; their data are a zlib stream after "DATA".
+_ZLIB_DATA = re.compile(rb"\nDATA\x78[\x01\x5e\x9c\xda]")
+
+
 def _createc(head: bytes) -> bool:
-    return head.startswith(b"[Paramco32]") or (b"\nDATA\x78\x9c" in head and b"Num.X" in head)
+    # Spectra ([ParVERT..]) too: their reader says that they are not supported.
+    if head.startswith((b"[Paramco32]", b"[Paramet32]", b"[ParVERT")):
+        return True
+    return b"Num.X" in head and (head.startswith(b"[Parameter]") or bool(_ZLIB_DATA.search(head)))
 
 
 FORMATS: tuple[ScanFormat, ...] = (
@@ -52,14 +60,16 @@ FORMATS: tuple[ScanFormat, ...] = (
     ScanFormat("RHK .sm4", "rhk_sm4", lambda head: head[2:16] == "STiMage".encode("utf-16-le")),
     ScanFormat("Omicron Matrix", "omicron_matrix", lambda head: head.startswith(b"ONTMATRX0101")),
     ScanFormat("Gwyddion .gwy", "gwyddion_gwy", lambda head: head.startswith(b"GWYP")),
-    ScanFormat("Gwyddion .gsf", "gsf", lambda head: head.startswith(b"Gwyddion Simple Field 1.0\n")),
     ScanFormat(
-        "TIFF", "tiff", lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        "Gwyddion .gsf", "gsf", lambda head: head.startswith(b"Gwyddion Simple Field 1.0\n")
     ),
+    ScanFormat("TIFF", "tiff", lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     ScanFormat("NumPy .npy", "numpy_arrays", lambda head: head.startswith(b"\x93NUMPY")),
     ScanFormat("NumPy .npz", "numpy_arrays", lambda head: head.startswith(b"PK\x03\x04")),
     ScanFormat(
-        "NetCDF .nc", "netcdf", lambda head: head.startswith(b"\x89HDF\r\n\x1a\n") or head[:3] == b"CDF"
+        "NetCDF .nc",
+        "netcdf",
+        lambda head: head.startswith(b"\x89HDF\r\n\x1a\n") or head[:3] == b"CDF",
     ),
 )
 
@@ -118,7 +128,14 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
     except MemoryError as error:
         raise ScanFormatError(path, format.name, "it does not fit into memory") from error
     except (
-        ArithmeticError, AttributeError, LookupError, OSError, EOFError, RuntimeError, TypeError, ValueError
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        TypeError,
+        ValueError,
     ) as error:
         # Readers refuse what they foresee; a damaged file may still break an assumption or a
         # library in its own way, and a person needs one line either way.
