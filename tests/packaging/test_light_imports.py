@@ -24,13 +24,9 @@ print(json.dumps(loaded))
 
 def heavy_imports(modules: list[str]) -> dict[str, list[str]]:
     """Import modules one after the other in a fresh interpreter that finds what this one finds."""
-    finished = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{PROBE}"]
-        + [json.dumps(modules), json.dumps(HEAVY)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = f"import sys; sys.path[:] = {sys.path!r}\n{PROBE}"
+    command = [sys.executable, "-c", program, json.dumps(modules), json.dumps(HEAVY)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 
