@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"io", "prepare", "defects", "models", "inspect", "metrics", "progress"},
+    {
+        *("interpolation", "symmetry", "progress", "metrics"),
+        *("io", "prepare", "defects", "models", "inspect"),
+    },
     {"forward", "result"},
     {"extraction", "simulate"},
     {"train", "bench"},
