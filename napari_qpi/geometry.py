@@ -1,0 +1,282 @@
+"""Where a layer lies: geometry from scans, from other layers, and between pixel and world.
+
+A geometry is a dict of napari layer arguments (``scale``, ``translate``, ``rotate``, ``shear``,
+``affine``, ``units``, ``axis_labels``) of plain lists and strings, so it also fits into JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+__all__ = [
+    "Geometry",
+    "PixelToWorld",
+    "bias_geometry",
+    "layer_geometry",
+    "layer_pitch",
+    "moved_columns",
+    "pixel_to_pixel",
+    "plane_geometry",
+    "scan_geometry",
+    "unit_factor",
+]
+
+Geometry = dict[str, Any]
+
+AXIS_LABELS = ("bias", "y", "x")
+
+
+def layer_geometry(source: Layer, ndim: int | None = None) -> Geometry:
+    """Copy everything that says where a layer lies.
+
+    Parameters
+    ----------
+    source : napari.layers.Layer
+        The layer to copy from.
+    ndim : int, optional
+        How many of the last axes to keep; all when left out.
+
+    Returns
+    -------
+    dict
+        Arguments for a new layer of that many axes that lies exactly over `source`.
+
+    Raises
+    ------
+    ValueError
+        If `ndim` is larger than the layer's.
+    """
+    keep = source.ndim if ndim is None else ndim
+    if not 1 <= keep <= source.ndim:
+        raise ValueError(f"layer {source.name!r} has {source.ndim} axes, {keep} were asked for")
+    shear = _shear_matrix(source.shear, source.ndim)
+    return {
+        "scale": np.asarray(source.scale, float)[-keep:].tolist(),
+        "translate": np.asarray(source.translate, float)[-keep:].tolist(),
+        "rotate": np.asarray(source.rotate, float)[-keep:, -keep:].tolist(),
+        "shear": shear[-keep:, -keep:].tolist(),
+        "affine": np.asarray(source.affine.affine_matrix, float)[-keep - 1 :, -keep - 1 :].tolist(),
+        "units": [str(unit) for unit in source.units[-keep:]],
+        "axis_labels": list(source.axis_labels[-keep:]),
+    }
+
+
+def _shear_matrix(shear: ArrayLike, ndim: int) -> NDArray[np.float64]:
+    values = np.asarray(shear, float)
+    if values.ndim == 2:
+        return values
+    matrix = np.eye(ndim)
+    matrix[np.triu_indices(ndim, 1)] = values
+    return matrix
+
+
+def plane_geometry(
+    array: xr.DataArray,
+    offset_nm: tuple[float, float] = (0.0, 0.0),
+    scan_angle_deg: float = 0.0,
+) -> Geometry:
+    """Place a scan frame in the plane of the sample.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+        Any channel; its ``y`` and ``x`` coordinates give pitch and unit.
+    offset_nm : tuple of float
+        Centre of the frame ``(x, y)`` in the instrument's coordinates, y upwards.
+    scan_angle_deg : float
+        Rotation of the frame, positive clockwise on the screen.
+
+    Returns
+    -------
+    dict
+        Geometry with two axes. The frame's centre lies at the world's
+        ``(row, col) = (-offset_y, offset_x)``. A frame of unknown pitch has the unit ``pixel``
+        and starts at the origin.
+    """
+    in_nm = array["x"].attrs.get("units") == "nm" if "x" in array.coords else False
+    shape = (array.sizes["y"], array.sizes["x"])
+    pitch = np.array([_pitch(array, axis) if in_nm else 1.0 for axis in ("y", "x")])
+    # napari turns by +angle from column towards smaller rows: counter-clockwise on the screen.
+    angle = -np.deg2rad(scan_angle_deg) if in_nm else 0.0
+    rotate = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    if in_nm:
+        centre = np.array([-offset_nm[1], offset_nm[0]])
+        translate = centre - rotate @ (pitch * (np.array(shape) - 1) / 2)
+    else:
+        translate = np.zeros(2)
+    unit = "nm" if in_nm else "pixel"
+    return {
+        "scale": pitch.tolist(),
+        "translate": translate.tolist(),
+        "rotate": rotate.tolist(),
+        "units": [unit, unit],
+        "axis_labels": ["y", "x"],
+    }
+
+
+def _pitch(array: xr.DataArray, axis: str) -> float:
+    values = np.asarray(array[axis].values, float)
+    pitch = abs(float(values[-1] - values[0])) / (len(values) - 1) if len(values) > 1 else 0.0
+    return pitch if np.isfinite(pitch) and pitch > 0 else 1.0
+
+
+def bias_geometry(plane: Geometry, bias: xr.DataArray | None, length: int) -> Geometry:
+    """Put a bias axis in front of a plane.
+
+    Parameters
+    ----------
+    plane : dict
+        Geometry with two axes.
+    bias : xarray.DataArray or None
+        The ascending biases with their unit in ``attrs["units"]``; napari's axes are uniform, so
+        the mean step is used. None counts planes.
+    length : int
+        Number of planes.
+
+    Returns
+    -------
+    dict
+        Geometry with three axes.
+    """
+    values = np.arange(length, dtype=float) if bias is None else np.asarray(bias.values, float)
+    step = float(values[-1] - values[0]) / (length - 1) if length > 1 else 0.0
+    first = float(values[0]) if np.isfinite(values[0]) else 0.0
+    unit = "pixel" if bias is None else str(bias.attrs.get("units", "V"))
+    geometry: Geometry = {
+        "scale": [step if np.isfinite(step) and step > 0 else 1.0, *plane["scale"]],
+        "translate": [first, *plane["translate"]],
+        "units": [unit, *plane["units"]],
+        "axis_labels": [AXIS_LABELS[0], *plane["axis_labels"]],
+    }
+    for name in ("rotate", "shear", "affine"):
+        if name in plane:
+            inner = np.asarray(plane[name], float)
+            matrix = np.eye(len(inner) + 1)
+            matrix[1:, 1:] = inner
+            geometry[name] = matrix.tolist()
+    return geometry
+
+
+def scan_geometry(
+    array: xr.DataArray,
+    offset_nm: tuple[float, float] = (0.0, 0.0),
+    scan_angle_deg: float = 0.0,
+) -> Geometry:
+    """Place a channel with dims ``(y, x)`` or ``(bias, y, x)``, biases ascending.
+
+    See `plane_geometry` for the parameters and `bias_geometry` for the third axis.
+    """
+    plane = plane_geometry(array, offset_nm, scan_angle_deg)
+    if "bias" not in array.dims:
+        return plane
+    bias = array["bias"] if "bias" in array.coords else None
+    return bias_geometry(plane, bias, array.sizes["bias"])
+
+
+@dataclass(frozen=True)
+class PixelToWorld:
+    """The affine map from a layer's pixels to the world, in the plane of its last two axes.
+
+    Parameters
+    ----------
+    matrix : array, (2, 2)
+    offset : array, (2,)
+        ``world = matrix @ (row, col) + offset``.
+    """
+
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, layer: Layer) -> PixelToWorld:
+        """Take the map from a layer."""
+        offset = np.asarray(layer.data_to_world((0.0, 0.0)), float)[-2:]
+        ends = [
+            np.asarray(layer.data_to_world(step), float)[-2:] for step in ((1.0, 0.0), (0.0, 1.0))
+        ]
+        return cls(np.stack(ends, axis=1) - offset[:, None], offset)
+
+    def scaled(self, factor: float) -> PixelToWorld:
+        """Give the same map in another unit of length."""
+        return PixelToWorld(self.matrix * factor, self.offset * factor)
+
+    def to_world(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """Map ``(N, 2)`` pixel positions to the world."""
+        world: NDArray[np.float64] = np.asarray(positions, float) @ self.matrix.T + self.offset
+        return world
+
+    def to_pixels(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """Map ``(N, 2)`` world positions to pixels."""
+        away: NDArray[np.float64] = np.asarray(positions, float) - self.offset
+        return np.linalg.solve(self.matrix, away.T).T
+
+
+def pixel_to_pixel(positions: ArrayLike, source: Layer, target: Layer) -> NDArray[np.float64]:
+    """Carry ``(N, 2)`` pixel positions of one layer to the pixels of another.
+
+    Layers in different units of length are converted; pixels against nanometres are taken as they
+    are, as napari shows them.
+    """
+    factors = [unit_factor(layer.units[-1], "nm") for layer in (source, target)]
+    if None in factors:
+        factors = [1.0, 1.0]
+    maps = [
+        PixelToWorld.of(layer).scaled(factor or 1.0)
+        for layer, factor in zip((source, target), factors, strict=True)
+    ]
+    return maps[1].to_pixels(maps[0].to_world(positions))
+
+
+def unit_factor(unit: Any, target: str) -> float | None:
+    """Say how many `target` units one `unit` is, or None when they measure different things.
+
+    Parameters
+    ----------
+    unit : pint.Unit or str
+        As in ``layer.units``.
+    target : str
+        ``"nm"`` or ``"V"``.
+    """
+    import pint
+
+    registry: Any = pint.application_registry
+    try:
+        return float(registry.Quantity(1.0, str(unit)).to(target).magnitude)
+    except (pint.DimensionalityError, pint.UndefinedUnitError):
+        return None
+
+
+def layer_pitch(layer: Layer) -> tuple[tuple[float, float], str]:
+    """Measure a layer's pixels.
+
+    Returns
+    -------
+    tuple of float, str
+        Height and width of a pixel and their unit: ``"nm"``, or ``"pixel"`` with pitch 1 when the
+        layer's units are not lengths.
+    """
+    factors = [unit_factor(unit, "nm") for unit in layer.units[-2:]]
+    if None in factors:
+        return (1.0, 1.0), "pixel"
+    steps = np.linalg.norm(PixelToWorld.of(layer).matrix, axis=0)
+    row, col = (
+        float(step) * float(factor or 1.0) for step, factor in zip(steps, factors, strict=True)
+    )
+    return (row, col), "nm"
+
+
+def moved_columns(plane: Geometry, columns: float, rows: float = 0.0) -> Geometry:
+    """Shift a two-axis geometry along its own columns and rows, in pixels."""
+    linear = np.asarray(plane["rotate"], float)
+    if "shear" in plane:
+        linear = linear @ np.asarray(plane["shear"], float)
+    shift = linear @ (np.asarray(plane["scale"], float) * np.array([rows, columns]))
+    return {**plane, "translate": (np.asarray(plane["translate"], float) + shift).tolist()}
