@@ -38,6 +38,9 @@ class Quality(BaseModel):
     fill: float = Field(description="kernel pixels (all kinds) over counted image pixels, k^2/n^2")
     condition: float = Field(description="condition number of the problem that was solved")
     ridge: list[float] = Field(description="ridge strength, as a number of defects of zero signal")
+    determined: list[float] = Field(
+        description="share of the kernel's free numbers that the data fix; the ridge fixes the rest"
+    )
     iterations: int = Field(description="solver iterations, the most over all biases")
     converged: bool = Field(description="whether the solver reached its tolerance")
     symmetry_scores: dict[str, float] = Field(
@@ -112,7 +115,9 @@ class KernelResult:
                 "qpi_kernels_type": _TYPE,
                 "quality": self.quality.model_dump_json(),
                 "provenance": json.dumps(self.provenance),
-                "array_attributes": json.dumps({name: array.attrs for name, array in arrays.items()}),
+                "array_attributes": json.dumps(
+                    {name: array.attrs for name, array in arrays.items()}
+                ),
             },
         )
         partial = path.with_name(path.name + ".partial")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.average import DefectAverage
+from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.problem import ExtractionError, Problem
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
 
@@ -18,9 +21,10 @@ __all__ = ["Extraction", "ExtractionError", "extract", "start_extraction"]
 
 Extraction = Stepper[KernelResult]
 
-
-class ExtractionError(ValueError):
-    """An extraction can not be done as asked; the message says what to change."""
+_METHODS: dict[str, Callable[[Problem], Extraction]] = {
+    "least_squares": LeastSquares,
+    "average": DefectAverage,
+}
 
 
 def start_extraction(
@@ -31,8 +35,21 @@ def start_extraction(
     parameters: ExtractionParameters | None = None,
     **changes: Any,
 ) -> Extraction:
-    """Check the input and return the stepper that does the work (see `extract`)."""
-    raise NotImplementedError
+    """Check the input and return the stepper that does the work.
+
+    Arguments and errors are those of `extract`; progress bars and cancel buttons drive the
+    stepper themselves, `extract` drives it with `qpi_kernels.progress.drive`.
+    """
+    base = (parameters or ExtractionParameters()).model_dump()
+    try:
+        chosen = ExtractionParameters.model_validate(base | changes)
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'parameters'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ExtractionError(reasons) from error
+    return _METHODS[chosen.method](Problem.check(observation, defects, mask, chosen))
 
 
 def extract(
@@ -47,8 +64,48 @@ def extract(
 ) -> KernelResult:
     """Extract the kernel that one defect alone would show.
 
-    (final docstring follows) ``changes`` are fields of `ExtractionParameters`: kernel_shape,
-    method, symmetry, background, ridge, tolerance, max_iterations, device, dtype, seed.
+    Parameters
+    ----------
+    observation : array or xarray.DataArray
+        ``(y, x)`` or ``(bias, y, x)``, in any unit; row 0 is the top. NaN pixels do not count.
+        A DataArray's coordinates (nm, V) reach the result.
+    defects : Defects or array, (N, 2)
+        Positions (row, col) in pixels, 0 at the centre of the first pixel, sub-pixel and possibly
+        outside the image. Each kind gets a kernel of its own.
+    mask : array of bool, (y, x), optional
+        True where a pixel counts; leave out steps, streaks and other defects.
+    parameters : ExtractionParameters, optional
+        All choices together.
+    on_event : callable, optional
+        Called with an `Event` after each step.
+    cancel : CancelToken, optional
+        Stops the extraction from another thread.
+    **changes
+        Single fields of `ExtractionParameters`, which see for units and defaults:
+        ``kernel_shape``, ``method``, ``symmetry``, ``background``, ``ridge``, ``tolerance``,
+        ``max_iterations``, ``device``, ``dtype``, ``seed``.
+
+    Returns
+    -------
+    KernelResult
+        Kernel with standard deviation, reconstruction, residual, quality and provenance.
+
+    Raises
+    ------
+    ExtractionError
+        If input or parameters do not fit together; the message says what to change.
+    Cancelled
+        If ``cancel`` was used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import qpi_kernels as qk
+    >>> image = np.zeros((64, 64))
+    >>> image[30:33, 20:23] = image[10:13, 40:43] = 1.0
+    >>> result = qk.extract(image, [(31, 21), (11, 41)], kernel_shape=(9, 9), background="none")
+    >>> result.kernel.shape
+    (9, 9)
     """
     stepper = start_extraction(observation, defects, mask=mask, parameters=parameters, **changes)
     return drive(stepper, on_event, cancel)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from qpi_kernels.prepare.symmetry import Symmetry
+from qpi_kernels.symmetry import Symmetry
 
 __all__ = ["ExtractionParameters"]
 

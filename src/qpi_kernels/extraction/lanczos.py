@@ -1,0 +1,134 @@
+"""Lanczos iterations for many right-hand sides of one symmetric positive operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["Lanczos", "Tridiagonal"]
+
+
+class Tridiagonal:
+    r"""Spectral form of what `Lanczos` has learnt about ``G`` from each start vector ``b``.
+
+    For any function, :math:`b^T f(G) b \approx |b|^2 \sum_j w_j f(\theta_j)` (Gauss quadrature).
+
+    Parameters
+    ----------
+    diagonal, beyond : array, (vector, m)
+        Diagonal, and the entries below it; the last of ``beyond`` couples to the next, unknown
+        vector.
+    norm : array, (vector,)
+        Length of each start vector.
+    """
+
+    def __init__(
+        self, diagonal: NDArray[np.float64], beyond: NDArray[np.float64], norm: NDArray[np.float64]
+    ) -> None:
+        size = diagonal.shape[1]
+        matrix = np.zeros((len(diagonal), size, size))
+        index = np.arange(size)
+        matrix[:, index, index] = diagonal
+        matrix[:, index[1:], index[:-1]] = beyond[:, :-1]
+        matrix[:, index[:-1], index[1:]] = beyond[:, :-1]
+        values, vectors = np.linalg.eigh(matrix)
+        self.norm = norm
+        self.values: NDArray[np.float64] = np.maximum(values, 0.0)
+        self.weights: NDArray[np.float64] = vectors[:, 0, :] ** 2
+        self._vectors = vectors
+        self._next = beyond[:, -1]
+
+    def coordinates(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Solve ``(G + shift) a = b`` in the Krylov space.
+
+        Parameters
+        ----------
+        shift : array, (vector,)
+            One shift per start vector.
+
+        Returns
+        -------
+        array, (vector, m)
+            Coordinates of the solution in the Lanczos basis.
+        """
+        denominator = self.values + shift[:, None]
+        # A vector that found an invariant space leaves zero rows behind; they carry no weight.
+        inverse = np.divide(1.0, denominator, where=denominator > 0, out=np.zeros_like(denominator))
+        amplitude = inverse * self._vectors[:, 0, :] * self.norm[:, None]
+        return np.asarray(np.einsum("rij,rj->ri", self._vectors, amplitude))
+
+    def residual(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Length of ``b - (G + shift) a`` relative to that of ``b``, (vector,)."""
+        left = np.abs(self._next * coordinates[:, -1])
+        return np.divide(left, self.norm, where=self.norm > 0, out=np.zeros_like(left))
+
+
+class Lanczos:
+    """Builds an orthonormal Krylov basis of ``G`` from each start vector.
+
+    In exact arithmetic the solutions are those of conjugate gradients, but for every shift
+    ``G + ridge`` at once (Paige and Saunders 1975; shift invariance of the Krylov space), so the
+    ridge can be chosen after the work is done. The basis is kept and re-orthogonalised, which
+    costs little beside two FFT pairs per iteration as long as kernels are smaller than images.
+
+    Parameters
+    ----------
+    operator : callable
+        ``G`` acting on ``(vector, n)``.
+    start : tensor, (vector, n)
+        The right-hand sides.
+    """
+
+    def __init__(
+        self, operator: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor
+    ) -> None:
+        self._operator = operator
+        norm = torch.linalg.vector_norm(start, dim=-1)
+        self.norm = norm.double().cpu().numpy()
+        self._basis = start.new_zeros((8, *start.shape))
+        self._basis[0] = start / norm.clamp(min=torch.finfo(start.dtype).tiny)[:, None]
+        self._diagonal: list[torch.Tensor] = []
+        self._beyond: list[torch.Tensor] = []
+
+    @property
+    def iterations(self) -> int:
+        """Iterations done."""
+        return len(self._diagonal)
+
+    def step(self) -> None:
+        """One iteration: apply the operator once to a vector per right-hand side."""
+        count = self.iterations
+        latest = self._basis[count]
+        image = self._operator(latest)
+        self._diagonal.append((image * latest).sum(dim=-1))
+        known = self._basis[: count + 1]
+        for _ in range(2):
+            overlap = torch.einsum("mrn,rn->mr", known, image)
+            image = image - torch.einsum("mr,mrn->rn", overlap, known)
+        length = torch.linalg.vector_norm(image, dim=-1)
+        scale = torch.stack(self._diagonal).abs().amax(dim=0)
+        length = torch.where(length > 30 * torch.finfo(image.dtype).eps * scale, length, 0.0)
+        self._beyond.append(length)
+        if count + 1 == len(self._basis):
+            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
+        self._basis[count + 1] = torch.where(
+            length[:, None] > 0,
+            image / length.clamp(min=torch.finfo(image.dtype).tiny)[:, None],
+            0.0,
+        )
+
+    def tridiagonal(self) -> Tridiagonal:
+        """What is known about the operator so far."""
+
+        def columns(rows: list[torch.Tensor]) -> NDArray[np.float64]:
+            return torch.stack(rows, dim=1).double().cpu().numpy()
+
+        return Tridiagonal(columns(self._diagonal), columns(self._beyond), self.norm)
+
+    def combine(self, coordinates: NDArray[np.float64]) -> torch.Tensor:
+        """Vectors with the given coordinates, (vector, m) to (vector, n)."""
+        weights = torch.from_numpy(coordinates).to(self._basis)
+        return torch.einsum("rm,mrn->rn", weights, self._basis[: coordinates.shape[1]])

@@ -1,0 +1,278 @@
+"""Least squares: the kernel whose convolution with the defects fits the whole map best."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+
+from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
+from qpi_kernels.extraction.lanczos import Lanczos, Tridiagonal
+from qpi_kernels.extraction.outcome import Outcome
+from qpi_kernels.extraction.problem import Planes, Problem
+from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
+from qpi_kernels.progress import Event
+from qpi_kernels.result import KernelResult
+
+__all__ = ["LeastSquares"]
+
+_PROBE_ITERATIONS = 24
+_CHECK_EVERY = 4
+_CHUNK_BYTES = 24 * 2**20
+
+
+class LeastSquares:
+    r"""Ridge-regularised least squares by Lanczos (conjugate gradients) and FFTs, as a stepper.
+
+    Minimises :math:`|W(Y - H A - b)|^2 + \lambda |A|^2` with ``H`` the `ForwardModel`, ``W`` the
+    mask and ``b`` the fitted background, optionally with ``A`` in the image of a symmetrisation.
+    The ridge is the one of largest `Evidence`, found without further FFTs because the Krylov
+    space does not depend on it; the spectrum that the evidence needs is probed once and shared by
+    all biases.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._outcome = Outcome(problem)
+        self._symmetrisation = _Symmetrisation(problem)
+        self._probes: Lanczos | None = Lanczos(self._normal, self._random_probes())
+        self._spectrum: OperatorSpectrum
+        self._result: KernelResult | None = None
+        self._chunk: _Chunk | None = None
+        self._start = 0
+        self._chunk_planes = self._planes_at_once()
+        self._expected = 40
+        self._steps = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` is ready."""
+        return self._result is not None
+
+    @property
+    def result(self) -> KernelResult:
+        """The finished result."""
+        if self._result is None:
+            raise RuntimeError("the extraction is not finished; call step() until done")
+        return self._result
+
+    def step(self) -> Event:
+        """One Lanczos iteration on the planes at hand."""
+        self._steps += 1
+        if self._probes is not None:
+            return self._probe(self._probes)
+        chunk = self._chunk or self._next_chunk()
+        chunk.lanczos.step()
+        converged = self._check(chunk) if chunk.is_due else False
+        if converged or chunk.lanczos.iterations >= self._iteration_limit():
+            self._finish(chunk, converged)
+        return self._event(chunk)
+
+    def _normal(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Normal operator ``S^T H^T R H S`` on flattened kernels, (vector, n)."""
+        model, shape = self._problem.model, self._problem.parameters.kernel_shape
+        kernels = self._symmetrisation.apply(vectors).view(len(vectors), -1, *shape)
+        left = self._problem.background.remove(model.apply(kernels))
+        return self._symmetrisation.adjoint(model.adjoint(left).flatten(1))
+
+    def _random_probes(self) -> torch.Tensor:
+        size = len(self._problem.model.kinds) * int(np.prod(self._problem.parameters.kernel_shape))
+        count = int(np.clip(np.ceil(6000 / size), 1, 8))
+        generator = torch.Generator().manual_seed(self._problem.parameters.seed)
+        signs = torch.randint(0, 2, (count, size), generator=generator) * 2 - 1
+        probes = signs.to(self._problem.device, self._problem.dtype)
+        return self._symmetrisation.adjoint(probes)
+
+    def _planes_at_once(self) -> int:
+        """Planes whose FFT work space stays near a fixed size on a CPU; more on a GPU."""
+        rows, columns = self._problem.model.fft_shape
+        itemsize = 4 if self._problem.dtype == torch.float32 else 8
+        kinds = len(self._problem.model.kinds)
+        each = rows * columns * itemsize * (3 + 2 * kinds)
+        budget = _CHUNK_BYTES * (1 if self._problem.device.type == "cpu" else 64)
+        return int(np.clip(budget // each, 1, self._problem.plane_count))
+
+    def _iteration_limit(self) -> int:
+        size = len(self._problem.model.kinds) * int(np.prod(self._problem.parameters.kernel_shape))
+        return min(self._problem.parameters.max_iterations, size)
+
+    def _probe(self, probes: Lanczos) -> Event:
+        probes.step()
+        if probes.iterations >= min(_PROBE_ITERATIONS, self._iteration_limit()):
+            self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+            self._probes = None
+        chunks = -(-self._problem.plane_count // self._chunk_planes)
+        return Event(
+            "Probing how well the defects determine the kernel",
+            self._steps,
+            _PROBE_ITERATIONS + chunks * self._expected,
+        )
+
+    def _next_chunk(self) -> _Chunk:
+        stop = min(self._start + self._chunk_planes, self._problem.plane_count)
+        planes = self._problem.planes(self._start, stop)
+        left = self._problem.background.remove(planes.values)
+        start = self._symmetrisation.adjoint(self._problem.model.adjoint(left).flatten(1))
+        energy = (left.double() if left.device.type != "mps" else left).square().sum(dim=(-2, -1))
+        samples = int(self._problem.mask.sum()) - self._problem.background.parameters
+        self._chunk = _Chunk(
+            self._start,
+            stop,
+            planes,
+            Lanczos(self._normal, start),
+            Evidence(energy.double().cpu().numpy(), samples, self._spectrum),
+        )
+        return self._chunk
+
+    def _check(self, chunk: _Chunk) -> bool:
+        """Whether ridge and solution have settled."""
+        data = chunk.lanczos.tridiagonal()
+        ridge = self._ridge(chunk, data)
+        settled = chunk.ridge is not None and bool(
+            (np.abs(ridge - chunk.ridge) <= 0.02 * chunk.ridge).all()
+        )
+        chunk.ridge = ridge
+        residual = data.residual(data.coordinates(ridge))
+        chunk.residual = float(residual.max(initial=0.0))
+        return settled and chunk.residual <= self._problem.parameters.tolerance
+
+    def _ridge(self, chunk: _Chunk, data: Tridiagonal) -> NDArray[np.float64]:
+        if self._problem.parameters.ridge == "auto":
+            return chunk.evidence.best_ridge(data)
+        return np.full(chunk.stop - chunk.start, float(self._problem.parameters.ridge))
+
+    def _finish(self, chunk: _Chunk, converged: bool) -> None:
+        data = chunk.lanczos.tridiagonal()
+        ridge = self._ridge(chunk, data)
+        shape = (chunk.stop - chunk.start, -1, *self._problem.parameters.kernel_shape)
+        solution = chunk.lanczos.combine(data.coordinates(ridge))
+        kernels = self._symmetrisation.apply(solution).view(shape)
+        variance = chunk.evidence.noise_variance(ridge, data)
+        values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
+        low, high = values[values > 1e-9 * values.max()].min(), values.max()
+        self._outcome.add(
+            chunk.start,
+            chunk.planes,
+            kernels,
+            std=self._posterior_std(ridge, variance),
+            ridge=ridge,
+            freedom=self._spectrum.determined(ridge),
+            solution_size=self._symmetrisation.rank,
+            condition=float((high + ridge.min()) / (low + ridge.min())),
+            iterations=chunk.lanczos.iterations,
+            converged=converged,
+        )
+        self._expected = chunk.lanczos.iterations
+        self._start, self._chunk = chunk.stop, None
+        if self._start >= self._problem.plane_count:
+            self._result = self._outcome.result()
+
+    def _posterior_std(
+        self, ridge: NDArray[np.float64], variance: NDArray[np.float64]
+    ) -> torch.Tensor:
+        """Posterior standard deviation of each kernel pixel, (plane, kind, h, w).
+
+        The diagonal of ``sigma^2 (G + ridge)^-1`` is taken proportional to ``1/(diag G + ridge)``
+        with the factor that gives the probed trace: exact on average, and following how many
+        defects show each pixel.
+        """
+        coverage = self._symmetrisation.averaged_coverage(
+            self._problem.model.coverage(self._problem.mask_tensor)
+        )
+        pull = torch.from_numpy(ridge).to(coverage).view(-1, 1, 1, 1)
+        floor = 1e-6 * coverage.max()
+        shape = 1.0 / (coverage + pull).clamp(min=floor)
+        trace = torch.from_numpy(self._spectrum.inverse_trace(ridge)).to(coverage)
+        factor = trace / shape.sum(dim=(-3, -2, -1))
+        noise = torch.from_numpy(variance).to(coverage)
+        return (shape * (factor * noise).view(-1, 1, 1, 1)).sqrt()
+
+    def _event(self, chunk: _Chunk) -> Event:
+        done, count = self._start, self._problem.plane_count
+        remaining_chunks = -(-(count - done) // self._chunk_planes)
+        if self._chunk is not None:
+            expected = max(self._expected, chunk.lanczos.iterations + 1)
+            remaining = remaining_chunks * expected - chunk.lanczos.iterations
+        else:
+            remaining = remaining_chunks * self._expected
+        planes = f" of bias {chunk.start + 1}-{chunk.stop} of {count}" if count > 1 else ""
+        return Event(
+            f"Solving for the kernel{planes}",
+            self._steps,
+            self._steps + remaining,
+            {"residual": chunk.residual},
+        )
+
+
+class _Chunk:
+    """Planes that are being solved together."""
+
+    def __init__(
+        self, start: int, stop: int, planes: Planes, lanczos: Lanczos, evidence: Evidence
+    ) -> None:
+        self.start, self.stop = start, stop
+        self.planes = planes
+        self.lanczos = lanczos
+        self.evidence = evidence
+        self.ridge: NDArray[np.float64] | None = None
+        self.residual = float("nan")
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to look at convergence now; early, for it costs far less than an FFT."""
+        return self.lanczos.iterations % _CHECK_EVERY == 0
+
+
+class _Symmetrisation:
+    """The map from free numbers to kernels: the identity, or an average over a point group."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._shape = problem.parameters.kernel_shape
+        self._kinds = len(problem.model.kinds)
+        self.rank = self._kinds * int(np.prod(self._shape))
+        self._matrix: torch.Tensor | None = None
+        self._order = 1
+        if problem.parameters.symmetry is not None:
+            symmetry = Symmetry.parse(problem.parameters.symmetry)
+            matrix = symmetrisation_matrix(symmetry, self._shape)
+            self._matrix = _sparse_tensor(matrix, problem)
+            self._transpose = _sparse_tensor(scipy.sparse.csr_array(matrix.T), problem)
+            self._order = len(symmetry.operations())
+            self.rank = max(1, round(self._kinds * float(matrix.trace())))
+
+    def apply(self, vectors: torch.Tensor) -> torch.Tensor:
+        """From free numbers to flattened kernels, (vector, n)."""
+        return vectors if self._matrix is None else self._times(self._matrix, vectors)
+
+    def adjoint(self, vectors: torch.Tensor) -> torch.Tensor:
+        """The transpose of `apply`."""
+        return vectors if self._matrix is None else self._times(self._transpose, vectors)
+
+    def averaged_coverage(self, coverage: torch.Tensor) -> torch.Tensor:
+        """Coverage of a pixel by all its images: the group's order times the mean."""
+        if self._matrix is None:
+            return coverage
+        return (self.apply(coverage.flatten(1)) * self._order).view(coverage.shape)
+
+    def _times(self, matrix: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        columns = vectors.reshape(-1, int(np.prod(self._shape))).T
+        return (matrix @ columns).T.reshape(vectors.shape)
+
+
+def _sparse_tensor(matrix: scipy.sparse.csr_array, problem: Problem) -> torch.Tensor:
+    coordinates = matrix.tocoo()
+    indices = torch.from_numpy(np.stack([coordinates.row, coordinates.col]).astype(np.int64))
+    values = torch.from_numpy(coordinates.data).to(problem.dtype)
+    return (
+        torch.sparse_coo_tensor(
+            indices, values, matrix.shape, check_invariants=True, is_coalesced=False
+        )
+        .coalesce()
+        .to(problem.device)
+    )

@@ -1,0 +1,236 @@
+"""The checked input of an extraction: observation planes, defects, mask, and what to compute on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.forward import Background, ForwardModel
+
+__all__ = ["ExtractionError", "Planes", "Problem", "choose_device"]
+
+
+class ExtractionError(ValueError):
+    """An extraction can not be done as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Some planes of the observation, centred and scaled to order one.
+
+    Parameters
+    ----------
+    values : tensor, (plane, rows, columns)
+        ``(observation - centre) / scale``, zero where a pixel does not count.
+    centre, scale : tensor, (plane, 1, 1)
+        In the observation's units.
+    """
+
+    values: torch.Tensor
+    centre: torch.Tensor
+    scale: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an estimator needs, checked once.
+
+    Parameters
+    ----------
+    observation : xarray.DataArray
+        ``(y, x)`` or ``(bias, y, x)``, numpy or dask.
+    defects : Defects
+        In pixels of the observation.
+    mask : array of bool, (rows, columns)
+        True where a pixel counts; False wherever an observed plane holds NaN.
+    parameters : ExtractionParameters
+        The choices.
+    """
+
+    observation: xr.DataArray
+    defects: Defects
+    mask: NDArray[np.bool_]
+    parameters: ExtractionParameters
+
+    @classmethod
+    def check(
+        cls,
+        observation: ArrayLike | xr.DataArray,
+        defects: Defects | ArrayLike,
+        mask: ArrayLike | xr.DataArray | None,
+        parameters: ExtractionParameters,
+    ) -> Problem:
+        """Validate the input of `qpi_kernels.extract`; errors as documented there."""
+        labelled = _labelled(observation)
+        table = defects if isinstance(defects, Defects) else Defects(defects)
+        if not len(table):
+            raise ExtractionError("there are no defects; mark at least one")
+        shape = labelled.shape[-2:]
+        counted = _finite_pixels(labelled)
+        if mask is not None:
+            given = np.asarray(mask)
+            if given.shape != shape:
+                raise ExtractionError(
+                    f"the mask has shape {given.shape}, the image {shape}; they must agree"
+                )
+            if given.dtype != np.bool_ and not np.isin(given, (0, 1)).all():
+                raise ExtractionError("the mask must be boolean: True where a pixel counts")
+            counted &= given.astype(bool)
+        if not counted.any():
+            raise ExtractionError("no pixel is left: all are masked or were not measured")
+        problem = cls(labelled, table, counted, parameters)
+        problem._check_reach()
+        return problem
+
+    def _check_reach(self) -> None:
+        """Refuse kinds of defect of which no counted pixel can show anything."""
+        height, width = self.parameters.kernel_shape
+        reach = np.array([height // 2 + 1, width // 2 + 1])
+        limits = np.array(self.image_shape)
+        for kind in self.defects.kinds:
+            points = self.defects.of_kind(kind)
+            near = (points.positions > -reach) & (points.positions < limits - 1 + reach)
+            if not (near.all(axis=1) & (points.strength != 0)).any():
+                raise ExtractionError(
+                    f"no defect of kind {kind!r} reaches into the image; positions are (row, col) "
+                    f"in pixels of an image of {limits[0]} x {limits[1]}"
+                )
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the observation."""
+        rows, columns = self.observation.shape[-2:]
+        return rows, columns
+
+    @property
+    def plane_count(self) -> int:
+        """Number of biases, 1 for a single map."""
+        return self.observation.shape[0] if self.observation.ndim == 3 else 1
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """Precision of the computation."""
+        choice = self.parameters.dtype
+        if choice == "auto":
+            single = self.observation.dtype.itemsize <= 4 and self.observation.dtype.kind == "f"
+            choice = "float32" if single or self.device.type == "mps" else "float64"
+        return torch.float32 if choice == "float32" else torch.float64
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the computation runs."""
+        return choose_device(self.parameters.device)
+
+    @cached_property
+    def model(self) -> ForwardModel:
+        """The convolution with the activation maps."""
+        return ForwardModel(
+            self.defects,
+            self.image_shape,
+            self.parameters.kernel_shape,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    @cached_property
+    def mask_tensor(self) -> torch.Tensor:
+        """The mask on the device."""
+        return torch.from_numpy(self.mask).to(self.device)
+
+    @cached_property
+    def background(self) -> Background:
+        """The background that is fitted along."""
+        return Background(self.parameters.background, self.mask_tensor, self.dtype)
+
+    def planes(self, start: int, stop: int) -> Planes:
+        """Load planes ``start`` to ``stop`` (exclusive) as tensors."""
+        data = self.observation.data
+        chunk = np.asarray(data if self.observation.ndim == 2 else data[start:stop])
+        chunk = chunk.reshape(-1, *self.image_shape)
+        counted = chunk[:, self.mask].astype(np.float64)
+        # Without a fitted background a constant is part of the kernels' signal and has to stay.
+        fitted = self.parameters.background != "none"
+        centre = counted.mean(axis=1) if fitted else np.zeros(len(counted))
+        scale = np.sqrt(np.square(counted - centre[:, None]).mean(axis=1))
+        scale[~(scale > 0)] = 1.0
+        values = np.zeros(chunk.shape, np.float32 if self.dtype == torch.float32 else np.float64)
+        values[:, self.mask] = (counted - centre[:, None]) / scale[:, None]
+
+        def tensor(array: NDArray[np.float64]) -> torch.Tensor:
+            return torch.from_numpy(array).to(self.device, self.dtype).view(-1, 1, 1)
+
+        return Planes(torch.from_numpy(values).to(self.device), tensor(centre), tensor(scale))
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn a device name into a device that exists here.
+
+    Parameters
+    ----------
+    name : str
+        ``auto`` (CUDA, else Apple's MPS, else CPU) or a torch device name.
+
+    Raises
+    ------
+    ExtractionError
+        If there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ExtractionError(
+            f"the device {name!r} is not available here; use cpu or auto"
+        ) from error
+    return device
+
+
+def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
+    """The observation as a DataArray with dims (y, x) or (bias, y, x)."""
+    if not isinstance(observation, xr.DataArray):
+        array: Any = observation if hasattr(observation, "dask") else np.asarray(observation)
+        if array.ndim not in (2, 3):
+            raise ExtractionError(
+                f"the observation must be (y, x) or (bias, y, x), not of shape {array.shape}"
+            )
+        observation = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
+    dims: tuple[Hashable, ...] = observation.dims
+    if dims not in (("y", "x"), ("bias", "y", "x")):
+        raise ExtractionError(
+            f"the observation must have the dims (y, x) or (bias, y, x), not {dims}"
+        )
+    if observation.dtype.kind not in "fiub":
+        raise ExtractionError(f"the observation must be real numbers, not {observation.dtype}")
+    if 0 in observation.shape:
+        raise ExtractionError("the observation is empty")
+    return observation
+
+
+def _finite_pixels(observation: xr.DataArray) -> NDArray[np.bool_]:
+    """Pixels at which every plane has a number."""
+    finite = np.ones(observation.shape[-2:], bool)
+    if observation.dtype.kind != "f":
+        return finite
+    if observation.ndim == 2:
+        return np.asarray(np.isfinite(np.asarray(observation.data)))
+    for index in range(observation.shape[0]):
+        plane = np.isfinite(np.asarray(observation.data[index]))
+        if not plane.any():
+            raise ExtractionError(
+                f"the plane with index {index} holds no numbers; choose a range of biases without it"
+            )
+        finite &= plane
+    return finite

@@ -1,0 +1,131 @@
+"""Saying in plain words how far an extracted kernel can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qpi_kernels.extraction.problem import Problem
+
+__all__ = ["plain_words"]
+
+
+def plain_words(
+    problem: Problem,
+    *,
+    kernel: NDArray[np.floating],
+    std: NDArray[np.floating],
+    determined: list[float],
+    reduced_chi2: list[float],
+    converged: bool,
+) -> tuple[bool, list[str]]:
+    """Judge an extraction.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was asked.
+    kernel, std : array, (bias, kind, h, w)
+        The answer.
+    determined : list of float
+        Share of the kernel's free numbers that the data fix, per bias.
+    reduced_chi2 : list of float
+        Residual variance over pixel-noise variance, per bias.
+    converged : bool
+        Whether the solver reached its tolerance.
+
+    Returns
+    -------
+    well_posed : bool
+        Whether the data alone determine the kernel.
+    words : list of str
+        Sentences, the most important first.
+    """
+    height, width = problem.parameters.kernel_shape
+    counted = int(problem.mask.sum())
+    fill = len(problem.model.kinds) * height * width / counted
+    share = float(np.median(determined))
+    separates = problem.parameters.method == "least_squares"
+    problems: list[str] = []
+    if fill >= 1:
+        problems.append(
+            f"The kernel window has more unknowns than the image has counted pixels "
+            f"({fill:.0%}): the data alone cannot determine it. Use a smaller window."
+        )
+    elif fill > 0.5:
+        problems.append(
+            f"The kernel window is large for this image ({fill:.0%} of the counted pixels): "
+            "noise is amplified. A smaller window or a larger map would help."
+        )
+    if separates and share < 0.5:
+        problems.append(
+            f"Only {share:.0%} of the kernel is fixed by the data, the rest is pulled towards "
+            "zero: mark more defects, use a smaller window, or impose a symmetry that is known."
+        )
+    unseen = _unseen_share(problem)
+    if unseen > 0.01:
+        problems.append(
+            f"{unseen:.0%} of the kernel window is not shown by any defect: they are too near the "
+            "edge or the mask. Use a smaller window."
+        )
+    crowded = _close_pairs(problem)
+    if separates and crowded:
+        problems.append(
+            f"{crowded} pairs of defects lie within one pixel of each other: they look like "
+            "duplicates, which doubles their weight."
+        )
+    well_posed = not problems
+    words = [_summary(problem, kernel, std, fill, well_posed), *problems]
+    finite = [value for value in reduced_chi2 if np.isfinite(value)]
+    misfit = float(np.median(finite)) if finite else float("nan")
+    if misfit > 1.3:
+        words.append(
+            f"The residual holds more than pixel noise (chi-squared {misfit:.2g}): unmarked "
+            "defects, misplaced positions, steps, line noise or a kernel larger than its window. "
+            "Look at the residual layer."
+        )
+    if not separates:
+        words.append(
+            "An average keeps the overlapping waves of neighbours; least squares separates them."
+        )
+    if not converged:
+        words.append(
+            "The solver stopped before its tolerance was reached: raise max_iterations or the ridge."
+        )
+    return well_posed, words
+
+
+def _summary(
+    problem: Problem,
+    kernel: NDArray[np.floating],
+    std: NDArray[np.floating],
+    fill: float,
+    well_posed: bool,
+) -> str:
+    counts = problem.defects.counts()
+    kinds = " and ".join(
+        f"{count} {kind if len(counts) > 1 else 'defect'}{'s' if count != 1 else ''}"
+        for kind, count in counts.items()
+    )
+    size = float(np.sqrt(np.mean(np.square(kernel, dtype=np.float64))))
+    error = float(np.sqrt(np.mean(np.square(std, dtype=np.float64))))
+    relative = f"expected error {error / size:.1%} of the kernel's rms" if size > 0 else "no signal"
+    posed = "Well posed" if well_posed else "Not well posed"
+    return f"{posed}: {kinds}, window {fill:.1%} of the image, {relative}."
+
+
+def _unseen_share(problem: Problem) -> float:
+    """Share of kernel pixels that no defect shows on a counted pixel."""
+    coverage = problem.model.coverage(problem.mask_tensor)
+    strongest = float(np.square(problem.defects.strength).max())
+    return float((coverage < 0.1 * strongest).float().mean())
+
+
+def _close_pairs(problem: Problem) -> int:
+    """Pairs of defects of one kind less than a pixel apart."""
+    from scipy.spatial import cKDTree
+
+    return sum(
+        len(cKDTree(problem.defects.of_kind(kind).positions).query_pairs(1.0))
+        for kind in problem.defects.kinds
+    )
