@@ -88,7 +88,7 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
         source=path,
         format=FORMAT,
         pixel_nm=header.pixel_nm((width, height), (grid.columns, grid.rows)),
-        bias=axis if sweeps_bias else None,
+        bias=axis * signal.scale if sweeps_bias else None,
         offset_nm=(1e9 * centre_x, 1e9 * centre_y),
         scan_angle_deg=angle,
         setpoint=setpoint_text(
@@ -301,19 +301,22 @@ def _recorded_axis(
 ) -> np.ndarray | None:
     """Average the recorded sweep signal over the grid, if it was recorded and is the same."""
     names = [ChannelName.parse(text) for text in grid.channels]
-    for channel, name in enumerate(names):
-        if name.plain == signal.plain and name.direction == "forward":
-            break
-    else:
+    matching = [
+        index
+        for index, name in enumerate(names)
+        if name.plain == signal.plain and name.direction == "forward"
+    ]
+    if not matching:
         return None
+    values = grid.sweep_values(matching[0])
     total = np.zeros(grid.points)
     low, high = np.full(grid.points, np.inf), np.full(grid.points, -np.inf)
     for first, stop in grid.blocks(_EAGER_BLOCK_BYTES):
-        block = grid.read_rows(first, stop, grid.sweep_values(channel))[measured[first:stop]]
+        block = grid.read_rows(first, stop, values)[measured[first:stop]]
         total += block.sum(axis=0, dtype=float)
         low = np.minimum(low, block.min(axis=0, initial=np.inf))
         high = np.maximum(high, block.max(axis=0, initial=-np.inf))
-    axis = total / measured.sum()
+    axis: np.ndarray = total / measured.sum()
     steps = np.abs(np.diff(axis))
     step = float(np.median(steps)) if steps.size else 0.0
     if not np.isfinite(axis).all() or (steps.size and (high - low).max() > max(step, 1e-9)):
@@ -341,22 +344,24 @@ def _eager_cubes(grid: Grid, measured: np.ndarray) -> list[Any]:
 
 def _lazy_cubes(grid: Grid, measured: np.ndarray) -> list[Any]:
     """Describe all channels as dask arrays whose blocks of rows are read when needed."""
-    import dask
+    # dask takes a fifth of a second to import and most files never need it.
     import dask.array
+    from dask.delayed import delayed
 
-    read_sweeps = dask.delayed(grid.read_sweeps, pure=False)
-    mask = dask.delayed(measured)
+    dask_array: Any = dask.array
+    read_sweeps = delayed(grid.read_sweeps, pure=False)
+    mask = delayed(measured)
     cubes = []
     for channel in range(len(grid.channels)):
         blocks = [
-            dask.array.from_delayed(
+            dask_array.from_delayed(
                 read_sweeps(channel, first, stop, mask),
                 (grid.points, stop - first, grid.columns),
                 np.float32,
             )
             for first, stop in grid.blocks(_LAZY_BLOCK_BYTES)
         ]
-        cubes.append(dask.array.concatenate(blocks, axis=1))
+        cubes.append(dask_array.concatenate(blocks, axis=1))
     return cubes
 
 
@@ -378,13 +383,12 @@ def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel
     """Differentiate the current unless dI/dV was recorded."""
     if bias.size < 2 or any(channel.quantity == "didv" for channel in channels):
         return []
-    return [
-        Channel(
-            "dI/dV", _differentiated(channel.data, bias), "S", "didv", channel.direction, DERIVED
-        )
-        for channel in channels
-        if channel.quantity == "current" and not ChannelName.parse(channel.label).is_single_sweep
-    ]
+    derived = []
+    for channel in channels:
+        if channel.quantity == "current" and not ChannelName.parse(channel.label).is_single_sweep:
+            didv = _differentiated(channel.data, bias)
+            derived.append(Channel("dI/dV", didv, "S", "didv", channel.direction, DERIVED))
+    return derived
 
 
 def _differentiated(current: Any, bias: np.ndarray) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qpi_kernels.io.physical_units import in_project_units
 from qpi_kernels.io.scan import Direction, Quantity, ScanFormatError
 
 __all__ = ["ChannelName", "Header", "read_header_text", "refuse_mostly_missing", "setpoint_text"]
@@ -21,7 +22,7 @@ _LARGEST_AXIS = 65536
 _TRUSTED_BYTES = 32 * 1024 * 1024
 
 
-def read_header_text(path: Path, end: bytes, format: str) -> tuple[str, int]:
+def read_header_text(path: Path, end: bytes, format_name: str) -> tuple[str, int]:
     """Read the text header of a file.
 
     Parameters
@@ -30,7 +31,7 @@ def read_header_text(path: Path, end: bytes, format: str) -> tuple[str, int]:
         The file.
     end : bytes
         The marker that ends the header.
-    format : str
+    format_name : str
         Format name for the error.
 
     Returns
@@ -50,7 +51,7 @@ def read_header_text(path: Path, end: bytes, format: str) -> tuple[str, int]:
     position = head.find(end)
     if position < 0:
         name = end.decode("ascii").strip()
-        raise ScanFormatError(path, format, f"the header has no end ({name} is missing)")
+        raise ScanFormatError(path, format_name, f"the header has no end ({name} is missing)")
     return head[:position].decode("latin-1"), position + len(end)
 
 
@@ -187,12 +188,13 @@ class ChannelName:
         match = re.fullmatch(r"(.*?)\s*(?:\(([^()]*)\))?", text.strip(), re.DOTALL)
         name, in_name = match.groups() if match else (text, None)
         stored = unit if unit is not None else (in_name or "")
+        scale, project_unit = in_project_units(stored)
         backward = "[bwd]" in name
         label = " ".join(name.replace("[bwd]", " ").split())
         return cls(
             label=label,
-            unit="nm" if stored == "m" else stored,
-            scale=1e9 if stored == "m" else 1.0,
+            unit=project_unit,
+            scale=scale,
             direction="backward" if backward else "forward",
         )
 
@@ -259,10 +261,9 @@ def setpoint_text(value: float | None, unit: str, feedback: str) -> str:
 
 def _setpoint_parts(value: float | None, unit: str, feedback: str) -> Iterator[str]:
     if value is not None:
-        size = abs(value)
+        smallest = _PREFIXES[-1] if value else (1.0, "")
         factor, prefix = next(
-            ((f, p) for f, p in _PREFIXES if size >= 0.9999 * f),
-            _PREFIXES[-1] if size else (1.0, ""),
+            (pair for pair in _PREFIXES if abs(value) >= 0.9999 * pair[0]), smallest
         )
         yield f"{value / factor:.4g} {prefix}{unit}".rstrip()
     if feedback.strip():

@@ -131,9 +131,8 @@ def _read_planes(header: Header, header_stop: int, shape: tuple[int, int, int]) 
     kind = header.text("SCANIT_TYPE").split()
     orders = {"MSBFIRST": ">f4", "LSBFIRST": "<f4"}
     if len(kind) != 2 or kind[0] != "FLOAT" or kind[1] not in orders:
-        raise header.error(
-            f"data of type {' '.join(kind)[:40]!r} are not known (FLOAT MSBFIRST is)"
-        )
+        shown = " ".join(kind)[:40]
+        raise header.error(f"data of type {shown!r} are not known, only FLOAT MSBFIRST")
     with header.path.open("rb") as file:
         file.seek(header_stop)
         marker = file.read(16).find(_DATA_MARKER)

@@ -1,0 +1,163 @@
+"""TIFF images and stacks, with the pixel size of ImageJ or OME where it is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+import xarray as xr
+
+from qpi_kernels.io.array_geometry import as_pitch, without_bias
+from qpi_kernels.io.physical_units import in_project_units, quantity_of
+from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
+
+__all__ = ["read"]
+
+FORMAT = "TIFF"
+_LARGEST_UNPACKED = 1024**3
+_LARGEST_RATIO = 200
+_BIAS_LABEL = re.compile(r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>m?V)\b")
+
+
+def read(
+    path: str | Path,
+    *,
+    pixel_nm: float | tuple[float, float] | None = None,
+    bias: float | Sequence[float] | np.ndarray | None = None,
+) -> xr.Dataset:
+    """Read a grey-scale TIFF.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its first series is read.
+    pixel_nm : float or pair of float, optional
+        Pixel pitch in nm, or ``(y, x)``; comes before the tags of ImageJ (``unit`` and
+        resolution) and OME (``PhysicalSizeX/Y``). A resolution in dots per inch is not believed.
+    bias : float or sequence of float, optional
+        Bias in V of the image or of every page; comes before ImageJ's slice labels (such as
+        ``-0.1 V``).
+
+    Returns
+    -------
+    xarray.Dataset
+        See `qpi_kernels.io.open_scan`. Pages of unknown bias have the dimension ``plane``.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is damaged, a colour image or has more than three axes.
+    """
+    path = Path(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            data, pitch, known_bias, title, units = _contents(file, path.stat().st_size)
+        pitch = as_pitch(pixel_nm) or pitch
+        if bias is not None:
+            known_bias = np.asarray(bias, dtype=float).squeeze()
+        planes = data.shape[0] if data.ndim == 3 else 1
+        if known_bias is not None and (
+            known_bias.size != planes or not np.isfinite(known_bias).all()
+        ):
+            raise ValueError(f"bias has {known_bias.size} values for {planes} pages")
+    except (
+        tifffile.TiffFileError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        OSError,
+    ) as error:
+        raise ScanFormatError(path, FORMAT, str(error) or type(error).__name__) from error
+    dataset = scan_dataset(
+        [Channel(title, data, units, quantity_of(title, units))],
+        source=path,
+        format=FORMAT,
+        pixel_nm=pitch,
+        bias=known_bias,
+        complete=not bool(np.isnan(data).any()),
+    )
+    return without_bias(dataset)
+
+
+def _contents(
+    file: tifffile.TiffFile, file_bytes: int
+) -> tuple[np.ndarray, tuple[float, float] | None, np.ndarray | None, str, str]:
+    if not file.series:
+        raise ValueError("it holds no image")
+    series = file.series[0]
+    if "S" in series.axes or series.keyframe.photometric in (
+        tifffile.PHOTOMETRIC.RGB,
+        tifffile.PHOTOMETRIC.PALETTE,
+    ):
+        raise ValueError("it is a colour image; save the measured values as 32-bit grey")
+    if series.dtype is None or series.dtype.kind not in "fiu":
+        raise ValueError(f"pixels of type {series.dtype} are no measured values")
+    if series.nbytes > max(_LARGEST_UNPACKED, _LARGEST_RATIO * file_bytes) or (
+        series.keyframe.compression == tifffile.COMPRESSION.NONE and series.nbytes > file_bytes
+    ):
+        raise ValueError(f"it announces {series.nbytes} bytes of pixels but holds {file_bytes}")
+    data = np.squeeze(series.asarray())
+    if data.ndim not in (2, 3) or data.size == 0:
+        raise ValueError(f"axes {series.axes} of shape {series.shape} are no image and no stack")
+    imagej: dict[str, Any] = file.imagej_metadata or {}
+    pitch = _ome_pitch(file.ome_metadata) if file.is_ome else _imagej_pitch(file, imagej)
+    info = dict(
+        line.split("=", 1) for line in str(imagej.get("Info", "")).splitlines() if "=" in line
+    )
+    title = info.get("channel", Path(series.name or "").stem or "data")
+    return data, pitch, _labelled_bias(imagej, data), title, info.get("units", "")
+
+
+def _imagej_pitch(file: tifffile.TiffFile, imagej: dict[str, Any]) -> tuple[float, float] | None:
+    """Return ImageJ's pixel size: the resolution tags count pixels per ``unit``."""
+    unit = str(imagej.get("unit", "")).replace("\\u00B5", "µ")
+    unit = {"micron": "µm", "microns": "µm"}.get(unit, unit)
+    factor, project_unit = in_project_units(unit)
+    tags = file.pages.first.tags
+    if project_unit != "nm" or "XResolution" not in tags or "YResolution" not in tags:
+        return None
+    pitch = []
+    for name in ("YResolution", "XResolution"):
+        pixels, units = tags[name].value
+        if not (pixels > 0 and units > 0):
+            return None
+        pitch.append(factor * units / pixels)
+    return pitch[0], pitch[1]
+
+
+def _ome_pitch(text: str | None) -> tuple[float, float] | None:
+    """Return ``PhysicalSizeY`` and ``PhysicalSizeX`` of the first image, by default in µm."""
+    for element in ElementTree.fromstring(text or "<none/>").iter():
+        if element.tag.rpartition("}")[2] != "Pixels":
+            continue
+        pitch = []
+        for axis in ("Y", "X"):
+            value = element.get(f"PhysicalSize{axis}")
+            factor, unit = in_project_units(element.get(f"PhysicalSize{axis}Unit", "µm"))
+            if value is None or unit != "nm" or not float(value) > 0:
+                return None
+            pitch.append(factor * float(value))
+        return as_pitch(pitch)
+    return None
+
+
+def _labelled_bias(imagej: dict[str, Any], data: np.ndarray) -> np.ndarray | None:
+    """Read the bias of every page from its label; None unless each page has one."""
+    labels = imagej.get("Labels") or []
+    found = [_BIAS_LABEL.search(str(label)) for label in labels]
+    planes = data.shape[0] if data.ndim == 3 else 1
+    if len(found) != planes or not all(found):
+        return None
+    scale = {"V": 1.0, "mV": 1e-3}
+    biases = np.array([float(match["value"]) * scale[match["unit"]] for match in found if match])
+    return biases if data.ndim == 3 else biases.reshape(())
