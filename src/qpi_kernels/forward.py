@@ -100,7 +100,7 @@ class ForwardModel:
         """
         spectrum = torch.fft.rfft2(kernels, s=self.fft_shape)
         product = self._multiply(spectrum, self._spectrum).sum(dim=-3)
-        image = torch.fft.irfft2(product, s=self.fft_shape)
+        image: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
         return image[..., : self.image_shape[0], : self.image_shape[1]]
 
     def adjoint(self, images: torch.Tensor) -> torch.Tensor:
@@ -118,7 +118,7 @@ class ForwardModel:
         """
         spectrum = torch.fft.rfft2(images, s=self.fft_shape)
         product = self._multiply(spectrum.unsqueeze(-3), self._spectrum.conj())
-        kernels = torch.fft.irfft2(product, s=self.fft_shape)
+        kernels: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
         return kernels[..., : self.kernel_shape[0], : self.kernel_shape[1]]
 
     def _multiply(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -144,7 +144,7 @@ class ForwardModel:
         squared = torch.stack([self._squared_activation(kind) for kind in self.kinds])
         spectrum = torch.fft.rfft2(squared, s=self.fft_shape) * self._phase()
         image = torch.fft.rfft2(mask.to("cpu", torch.float64), s=self.fft_shape)
-        found = torch.fft.irfft2(image * spectrum.conj(), s=self.fft_shape)
+        found: torch.Tensor = torch.fft.irfft2(image * spectrum.conj(), s=self.fft_shape)
         found = found[..., : self.kernel_shape[0], : self.kernel_shape[1]].clamp(min=0.0)
         return found.to(self.device, self.dtype)
 

@@ -16,7 +16,7 @@ __all__ = ["CancelToken", "Cancelled", "Event", "Stepper", "drive"]
 Result = TypeVar("Result", covariant=True)
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818
     """A computation was stopped through its `CancelToken`; nothing was changed."""
 
 

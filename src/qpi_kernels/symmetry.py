@@ -70,7 +70,7 @@ class Symmetry:
         return name if self.mirror_angle_deg == 0 else f"{name}@{self.mirror_angle_deg:g}"
 
     def operations(self) -> list[NDArray[np.float64]]:
-        """The group's matrices acting on ``(row, col)`` offsets from the centre, ``(2, 2)`` each."""
+        """Matrices of the group, acting on ``(row, col)`` offsets from the centre."""
         rotations = []
         for step in range(self.fold):
             angle = 2 * np.pi * step / self.fold

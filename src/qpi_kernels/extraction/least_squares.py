@@ -11,9 +11,9 @@ from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.extraction.lanczos import Lanczos, Tridiagonal
 from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.problem import Planes, Problem
-from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
+from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 
 __all__ = ["LeastSquares"]
 

@@ -225,7 +225,7 @@ class Outcome:
 
 def _energy(images: torch.Tensor) -> NDArray[np.float64]:
     """Sum of squares of each image, (plane,)."""
-    return np.square(_numpy(images), dtype=np.float64).sum(axis=(-2, -1))
+    return np.asarray(np.square(_numpy(images), dtype=np.float64).sum(axis=(-2, -1)))
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""`ExtractionParameters`: every choice of an extraction, written once for Python, command line and form."""
+"""`ExtractionParameters`: every choice of an extraction, written once for all faces."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ExtractionParameters(BaseModel):
     symmetry: str | None = Field(
         default=None,
         description=(
-            "Symmetry to impose: C2, C3, C4, C6 (rotations), C2v ... C6v (with mirrors), or Cs (one "
-            "mirror); append @ and an angle in degrees to turn the mirror, as in C4v@15. "
+            "Symmetry to impose: C2, C3, C4, C6 (rotations), C2v ... C6v (with mirrors), or Cs "
+            "(one mirror); append @ and an angle in degrees to turn the mirror, as in C4v@15. "
             "Never assumed unless asked for."
         ),
     )

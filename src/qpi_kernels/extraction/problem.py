@@ -230,7 +230,7 @@ def _finite_pixels(observation: xr.DataArray) -> NDArray[np.bool_]:
         plane = np.isfinite(np.asarray(observation.data[index]))
         if not plane.any():
             raise ExtractionError(
-                f"the plane with index {index} holds no numbers; choose a range of biases without it"
+                f"the plane with index {index} holds no numbers; choose biases without it"
             )
         finite &= plane
     return finite

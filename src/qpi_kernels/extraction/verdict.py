@@ -90,7 +90,7 @@ def plain_words(
         )
     if not converged:
         words.append(
-            "The solver stopped before its tolerance was reached: raise max_iterations or the ridge."
+            "The solver stopped before reaching its tolerance: raise max_iterations or the ridge."
         )
     return well_posed, words
 
