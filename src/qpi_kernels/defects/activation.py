@@ -45,7 +45,9 @@ def activation_map(
     offset = points - nearest
     taps = np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
     rows, cols = nearest[:, :1] + taps, nearest[:, 1:] + taps
-    row_weights = kaiser_sinc_weights(offset[:, 0], _HALF_WIDTH) * np.asarray(strengths, np.float64)[:, None]
+    row_weights = (
+        kaiser_sinc_weights(offset[:, 0], _HALF_WIDTH) * np.asarray(strengths, np.float64)[:, None]
+    )
     col_weights = kaiser_sinc_weights(offset[:, 1], _HALF_WIDTH)
     row_weights[(rows < 0) | (rows >= shape[0])] = 0.0
     col_weights[(cols < 0) | (cols >= shape[1])] = 0.0

@@ -110,11 +110,11 @@ class Defects:
         return Defects(self.positions[index], self.kind[index], self.strength[index])
 
     def of_kind(self, kind: str) -> Defects:
-        """The defects of one kind."""
+        """Return the defects of one kind."""
         return self[self.kind == kind]
 
     def moved(self, positions: ArrayLike) -> Defects:
-        """The same defects at other positions, ``(N, 2)`` as (row, col)."""
+        """Return the same defects at other positions, ``(N, 2)`` as (row, col)."""
         return Defects(positions, self.kind, self.strength)
 
     @classmethod
@@ -161,7 +161,9 @@ class Defects:
             writer.writerow(["index", "axis-0", "axis-1", "kind", "strength"])
             rows = zip(self.positions, self.kind, self.strength, strict=True)
             for index, ((row, col), kind, strength) in enumerate(rows):
-                writer.writerow([index, repr(float(row)), repr(float(col)), kind, repr(float(strength))])
+                writer.writerow(
+                    [index, repr(float(row)), repr(float(col)), kind, repr(float(strength))]
+                )
 
     @classmethod
     def from_csv(cls, path: str | Path) -> Defects:
