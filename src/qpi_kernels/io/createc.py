@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from qpi_kernels.io.physical_units import credible_pitch
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
 __all__ = ["read"]
@@ -46,6 +47,8 @@ _MOST_PLANES = 1024
 _ZLIB_RATIO = 1100
 _ALWAYS_ALLOWED_BYTES = 64 * 2**20
 _NEVER_ALLOWED_BYTES = 2 * 2**30
+# No converter counts that far; larger values and infinities come from damage.
+_MOST_COUNTS = 2.0**32
 # Behind the planes come four spare rows and 32 values; some room to meet the checksum, too.
 _TAIL_BYTES = 2**16
 
@@ -91,8 +94,9 @@ def read(path: str | Path) -> xr.Dataset:
     layout = layout.for_planes(planes)
     images = _as_images(values, planes * math.prod(shape))
     images = images.reshape(layout.passes, layout.planes_per_pass, *shape)
-    complete = _blank_unscanned_rows(images, layout) and intact and stored >= planes
-    if np.isnan(images).all():
+    complete = _blank_unscanned_rows(images, layout) and intact
+    missing = np.isnan(images)
+    if missing.all():
         raise ScanFormatError(path, _FORMAT, "the scan was stopped before its first row")
     return scan_dataset(
         _channels(images, layout, header),
@@ -103,7 +107,7 @@ def read(path: str | Path) -> xr.Dataset:
         offset_nm=_frame_centre_nm(header, shape),
         scan_angle_deg=0.0 - _number(header, "Rotation", default=0.0),
         setpoint=_setpoint(header),
-        complete=complete,
+        complete=complete and not missing.any(),
         header=header.lines,
     )
 
@@ -290,7 +294,8 @@ def _as_images(values: np.ndarray, size: int) -> np.ndarray:
     else:
         images = np.full(size, np.nan, np.float32)
         images[: values.size] = values
-    images[np.isinf(images)] = np.nan
+    with np.errstate(invalid="ignore"):  # damaged streams hold signalling NaN
+        images[~(np.abs(images) <= _MOST_COUNTS)] = np.nan
     return images
 
 
@@ -360,7 +365,7 @@ def _channel(data: np.ndarray, bit: int, direction: Direction, header: _Header) 
         return Channel(f"Auxiliary {bit - 1}", data, "", "other", direction)
     if not factor:
         return Channel(label, data, "", "other", direction)
-    with np.errstate(over="ignore"):  # only damaged files hold such values
+    with np.errstate(over="ignore", invalid="ignore"):  # only damaged headers hold such factors
         np.multiply(data, factor, out=data)
     return Channel(label, data, units, "topography" if bit == 0 else "current", direction)
 
@@ -377,7 +382,7 @@ def _pixel_nm(header: _Header, shape: tuple[int, int]) -> tuple[float, float] | 
             pitches.append(abs(step * scale))
         else:
             return None
-    return pitches[0], pitches[1]
+    return credible_pitch(*pitches)
 
 
 def _bias(header: _Header, passes: int) -> np.ndarray | float | None:

@@ -10,7 +10,12 @@ import numpy as np
 import xarray as xr
 from gsffile import read_gsf
 
-from qpi_kernels.io.physical_units import direction_of, in_project_units, quantity_of
+from qpi_kernels.io.physical_units import (
+    credible_pitch,
+    direction_of,
+    in_project_units,
+    quantity_of,
+)
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
 __all__ = ["read"]
@@ -51,14 +56,14 @@ def read(path: str | Path) -> xr.Dataset:
     width, height, left, top = (
         _finite(metadata.get(key)) * to_nm for key in ("XReal", "YReal", "XOffset", "YOffset")
     )
-    has_length = length_unit == "nm" and width > 0 and height > 0
+    pitch = credible_pitch(height / rows, width / columns) if length_unit == "nm" else None
     return scan_dataset(
         [Channel(title, values, unit, quantity_of(title, unit), direction_of(title))],
         source=path,
         format=_FORMAT,
-        pixel_nm=(height / rows, width / columns) if has_length else None,
+        pixel_nm=pitch,
         # Offsets give the top left corner in a frame with y downwards.
-        offset_nm=(left + width / 2, -(top + height / 2)) if has_length else (0.0, 0.0),
+        offset_nm=(left + width / 2, -(top + height / 2)) if pitch else (0.0, 0.0),
         complete=not np.isnan(values).any(),
         header=metadata,
     )

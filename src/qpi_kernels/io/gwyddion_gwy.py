@@ -18,7 +18,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.io.physical_units import direction_of, in_project_units, quantity_of
+from qpi_kernels.io.physical_units import (
+    credible_pitch,
+    direction_of,
+    in_project_units,
+    quantity_of,
+)
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
 __all__ = ["read"]
@@ -249,16 +254,16 @@ def _data_field(container: _Object, number: int) -> _Field | None:
     width, height, left, top = (
         field.number(key) * to_nm for key in ("xreal", "yreal", "xoff", "yoff")
     )
-    has_length = length_unit == "nm" and width > 0 and height > 0
+    pitch = credible_pitch(height / rows, width / columns) if length_unit == "nm" else None
     meta = container.child(f"/{number}/meta")
     return _Field(
         title=container.text(f"/{number}/data/title") or f"channel {number}",
         values=values.reshape(rows, columns),
         units=units,
         factor=factor,
-        pixel_nm=(height / rows, width / columns) if has_length else None,
+        pixel_nm=pitch,
         # Offsets give the top left corner in a frame with y downwards.
-        centre_nm=(left + width / 2, -(top + height / 2)) if has_length else (0.0, 0.0),
+        centre_nm=(left + width / 2, -(top + height / 2)) if pitch else (0.0, 0.0),
         meta={name: meta.text(name) for name in meta.components} if meta else {},
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from access2thematrix import MtrxData
 
-from qpi_kernels.io.physical_units import in_project_units, quantity_of
+from qpi_kernels.io.physical_units import credible_pitch, in_project_units, quantity_of
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
 __all__ = ["read"]
@@ -65,7 +65,7 @@ def read(path: str | Path) -> xr.Dataset:
         channels,
         source=path,
         format=_FORMAT,
-        pixel_nm=(abs(length_y) / rows, abs(length_x) / columns) if length_x and length_y else None,
+        pixel_nm=credible_pitch(abs(length_y) / rows, abs(length_x) / columns),
         bias=_parameter(matrix, "EEPA::GapVoltageControl.Voltage", default=None),
         offset_nm=(centre_x, centre_y),
         scan_angle_deg=0.0 - _parameter(matrix, f"{_SCANNER}Angle"),

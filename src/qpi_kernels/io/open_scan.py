@@ -90,10 +90,10 @@ def sniff(path: str | Path) -> ScanFormat:
         raise ScanFormatError(path, "any known format", error.strerror or str(error)) from error
     if not head:
         raise ScanFormatError(path, "any known format", "the file is empty")
-    for format in FORMATS:
-        if format.matches(head):
-            return format
-    known = ", ".join(format.name for format in FORMATS)
+    for candidate in FORMATS:
+        if candidate.matches(head):
+            return candidate
+    known = ", ".join(candidate.name for candidate in FORMATS)
     raise ScanFormatError(path, "any known format", f"its first bytes match none of {known}")
 
 
@@ -120,13 +120,13 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
         If the file is unknown, foreign or damaged.
     """
     path = Path(path)
-    format = sniff(path)
+    scan_format = sniff(path)
     try:
-        return format.read(path, **options)
+        return scan_format.read(path, **options)
     except ScanFormatError:
         raise
     except MemoryError as error:
-        raise ScanFormatError(path, format.name, "it does not fit into memory") from error
+        raise ScanFormatError(path, scan_format.name, "it does not fit into memory") from error
     except (
         ArithmeticError,
         AttributeError,
@@ -140,4 +140,4 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
         # Readers refuse what they foresee; a damaged file may still break an assumption or a
         # library in its own way, and a person needs one line either way.
         reason = f"damaged or unexpected content ({type(error).__name__}: {error})"
-        raise ScanFormatError(path, format.name, reason) from error
+        raise ScanFormatError(path, scan_format.name, reason) from error

@@ -6,7 +6,7 @@ import re
 
 from qpi_kernels.io.scan import Direction, Quantity
 
-__all__ = ["direction_of", "in_project_units", "quantity_of"]
+__all__ = ["credible_pitch", "direction_of", "in_project_units", "quantity_of"]
 
 _PREFIXES = {
     "a": 1e-18,
@@ -69,6 +69,11 @@ def in_project_units(unit: str) -> tuple[float, str]:
             factor = _PREFIXES[prefix]
             return (factor * 1e9, "nm") if base == "m" else (factor, base)
     return 1.0, unit
+
+
+def credible_pitch(y: float, x: float) -> tuple[float, float] | None:
+    """Return the pixel pitch ``(y, x)`` in nm, or None where no microscope could have such one."""
+    return (y, x) if all(1e-6 < value < 1e9 for value in (y, x)) else None
 
 
 def quantity_of(label: str, unit: str) -> Quantity:

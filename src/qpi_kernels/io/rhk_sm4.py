@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.io.physical_units import in_project_units, quantity_of
+from qpi_kernels.io.curve_grid import CurveGrid, grid_of_positions
+from qpi_kernels.io.physical_units import credible_pitch, in_project_units, quantity_of
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
 __all__ = ["read"]
@@ -349,9 +349,9 @@ def _image_group(raw: bytes, size: tuple[int, int], pages: list[_Page]) -> _Grou
         channels.append(_channel(page, np.ascontiguousarray(data), unit, page.direction))
     page = pages[0]
     unit_factor, length_unit = in_project_units(page.text(7))
-    pitch = abs(page.y_scale) * unit_factor, abs(page.x_scale) * unit_factor
+    pitch = credible_pitch(abs(page.y_scale) * unit_factor, abs(page.x_scale) * unit_factor)
     group = _Group("images", size, pages, channels)
-    if length_unit == "nm" and min(pitch) > 0:
+    if length_unit == "nm" and pitch:
         group.pixel_nm = pitch
         group.centre_nm = (
             (page.x_offset + (page.columns - 1) / 2 * page.x_scale) * unit_factor,
@@ -398,65 +398,18 @@ def _positions_nm(raw: bytes, page: _Page) -> np.ndarray | None:
     except struct.error:
         return None
     table = np.frombuffer(raw, "<f4", count=7 * page.rows, offset=offset).reshape(-1, 7)
-    positions = table[:, 1:3].astype(np.float64) * 1e9
+    with np.errstate(invalid="ignore"):  # damaged files hold signalling NaN
+        positions = table[:, 1:3].astype(np.float64) * 1e9
     # A microscope's scanner does not reach metres; such numbers are not positions.
     return positions if np.isfinite(positions).all() and np.abs(positions).max() < 1e9 else None
 
 
-@dataclass
-class _Grid:
-    rows: np.ndarray
-    columns: np.ndarray
-    size: tuple[int, int]
-    repeats: int
-    pixel_nm: tuple[float, float] | None
-    centre_nm: tuple[float, float]
-
-    def cube(self, curves: np.ndarray) -> np.ndarray:
-        """Sort ``(curve, bias)`` into ``(bias, y, x)``, averaging over repeated sweeps."""
-        pixel = np.ravel_multi_index((self.rows, self.columns), self.size)
-        order = np.argsort(pixel, kind="stable")
-        sweeps = curves[order].reshape(*self.size, self.repeats, curves.shape[1])
-        mean = sweeps[:, :, 0] if self.repeats == 1 else sweeps.mean(axis=2)
-        return np.ascontiguousarray(np.moveaxis(mean, -1, 0))
-
-
-def _grid(page: _Page, positions: np.ndarray | None) -> _Grid | None:
-    found = None if positions is None else _grid_of_positions(positions)
+def _grid(page: _Page, positions: np.ndarray | None) -> CurveGrid | None:
+    found = None if positions is None else grid_of_positions(positions)
     if found is not None:
         return found
     rows, columns = page.grid
     if min(rows, columns) < 2 or rows * columns != page.rows:
         return None
     index = np.arange(page.rows)
-    return _Grid(index // columns, index % columns, (rows, columns), 1, None, (0.0, 0.0))
-
-
-def _grid_of_positions(positions: np.ndarray) -> _Grid | None:
-    """Recognise positions that fill a rectangular grid parallel to the axes, in any order."""
-    indices, axes = [], []
-    for values in positions.T:
-        extent = float(np.ptp(values))
-        if extent == 0:
-            return None
-        ordered = np.sort(values)
-        # Neighbouring grid lines are far apart compared with the noise of the positions.
-        gaps = np.diff(ordered) > extent / (2 * len(ordered))
-        lines = np.concatenate([[0], np.cumsum(gaps)])
-        centres = np.bincount(lines, ordered) / np.bincount(lines)
-        indices.append(np.searchsorted((centres[1:] + centres[:-1]) / 2, values))
-        axes.append(centres)
-    (columns, rows), (x, y) = indices, axes
-    cells = Counter(zip(rows.tolist(), columns.tolist(), strict=True))
-    repeats = len(positions) // (len(x) * len(y)) if min(len(x), len(y)) > 1 else 0
-    if repeats == 0 or set(cells.values()) != {repeats} or len(cells) != len(x) * len(y):
-        return None
-    pitch = float(np.ptp(y)) / (len(y) - 1), float(np.ptp(x)) / (len(x) - 1)
-    return _Grid(
-        rows=len(y) - 1 - rows,  # y grows upwards, row 0 is the top
-        columns=columns,
-        size=(len(y), len(x)),
-        repeats=repeats,
-        pixel_nm=pitch,
-        centre_nm=(float(x.mean()), float(y.mean())),
-    )
+    return CurveGrid(index // columns, index % columns, (rows, columns), 1, None, (0.0, 0.0))
