@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "GEOMETRY_KEY",
     "Geometry",
     "PixelToWorld",
     "bias_geometry",
+    "last_axes",
     "layer_geometry",
     "layer_pitch",
     "moved_columns",
@@ -30,6 +32,9 @@ __all__ = [
 ]
 
 Geometry = dict[str, Any]
+
+# Where saved files keep the geometry of the layer they were saved from.
+GEOMETRY_KEY = "layer_geometry"
 
 AXIS_LABELS = ("bias", "y", "x")
 
@@ -57,15 +62,29 @@ def layer_geometry(source: Layer, ndim: int | None = None) -> Geometry:
     keep = source.ndim if ndim is None else ndim
     if not 1 <= keep <= source.ndim:
         raise ValueError(f"layer {source.name!r} has {source.ndim} axes, {keep} were asked for")
-    shear = _shear_matrix(source.shear, source.ndim)
+    whole = {
+        "scale": np.asarray(source.scale, float).tolist(),
+        "translate": np.asarray(source.translate, float).tolist(),
+        "rotate": np.asarray(source.rotate, float).tolist(),
+        "shear": _shear_matrix(source.shear, source.ndim).tolist(),
+        "affine": np.asarray(source.affine.affine_matrix, float).tolist(),
+        "units": [str(unit) for unit in source.units],
+        "axis_labels": list(source.axis_labels),
+    }
+    return last_axes(whole, keep)
+
+
+def last_axes(geometry: Geometry, ndim: int) -> Geometry:
+    """Keep the last axes of a geometry.
+
+    Exact as long as the axes left out are not rotated or sheared into those kept.
+    """
+    sizes = {"rotate": ndim, "shear": ndim, "affine": ndim + 1}
     return {
-        "scale": np.asarray(source.scale, float)[-keep:].tolist(),
-        "translate": np.asarray(source.translate, float)[-keep:].tolist(),
-        "rotate": np.asarray(source.rotate, float)[-keep:, -keep:].tolist(),
-        "shear": shear[-keep:, -keep:].tolist(),
-        "affine": np.asarray(source.affine.affine_matrix, float)[-keep - 1 :, -keep - 1 :].tolist(),
-        "units": [str(unit) for unit in source.units[-keep:]],
-        "axis_labels": list(source.axis_labels[-keep:]),
+        name: [row[-sizes[name] :] for row in values[-sizes[name] :]]
+        if name in sizes
+        else values[-ndim:]
+        for name, values in geometry.items()
     }
 
 
@@ -215,8 +234,8 @@ class PixelToWorld:
 
     def to_pixels(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Map ``(N, 2)`` world positions to pixels."""
-        away: NDArray[np.float64] = np.asarray(positions, float) - self.offset
-        return np.linalg.solve(self.matrix, away.T).T
+        away = np.asarray(positions, float) - self.offset
+        return np.asarray(np.linalg.solve(self.matrix, away.T).T, np.float64)
 
 
 def pixel_to_pixel(positions: ArrayLike, source: Layer, target: Layer) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ biases, data units, and with a kernel the whole `KernelResult`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from napari_qpi.contrast import robust_limits
 from napari_qpi.geometry import (
+    GEOMETRY_KEY,
     Geometry,
     bias_geometry,
+    last_axes,
     layer_geometry,
     layer_pitch,
     moved_columns,
@@ -27,6 +30,7 @@ from napari_qpi.geometry import (
 from qpi_kernels.defects.table import DEFAULT_KIND, Defects
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image, Layer, Points
 
     from qpi_kernels.result import KernelResult
@@ -36,13 +40,18 @@ __all__ = [
     "METADATA_KEY",
     "LayerConversionError",
     "LayerData",
+    "add_layers",
+    "ascending",
+    "bias_values",
     "defects_from_points",
+    "defects_from_table",
     "layer_geometry",
     "mask_from_layer",
     "observation_from_layer",
     "points_from_defects",
     "result_layers",
     "result_of",
+    "shown_plane",
 ]
 
 METADATA_KEY = "napari_qpi"
@@ -53,8 +62,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 KIND_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 
 SIGNED_COLORMAP = "coolwarm"
-_GEOMETRY_KEY = "layer_geometry"
 _KERNEL_GAP = 0.05
+_POINT_SIZE_PX = 6.0
 
 
 class LayerConversionError(ValueError):
@@ -101,7 +110,9 @@ def observation_from_layer(layer: Image) -> xr.DataArray:
             "needed (right-click, Split Stack)"
         )
     if data.dtype.kind != "f" or data.dtype.itemsize < 4:
-        data = data.astype(np.float32)
+        data = data.astype(np.float32 if data.dtype.itemsize <= 2 else np.float64)
+    if isinstance(data, np.ndarray):
+        data = np.ascontiguousarray(data)  # a stack shown turned over has strides torch refuses
     known = layer.metadata.get(METADATA_KEY, {})
     pitch, length_unit = layer_pitch(layer)
     coords: dict[str, Any] = {
@@ -154,7 +165,14 @@ def defects_from_points(points: Points, image: Layer | None = None) -> Defects:
     positions = np.asarray(points.data, float).reshape(-1, points.ndim)[:, -2:]
     if image is not None and len(positions):
         positions = pixel_to_pixel(positions, points, image)
-    features = points.features
+    return defects_from_table(positions, points.features)
+
+
+def defects_from_table(positions: NDArray[np.float64], features: Any) -> Defects:
+    """Take pixel positions ``(N, 2)`` and a points layer's feature table as defects.
+
+    A missing kind is the default kind, a missing strength is 1.
+    """
     kind, strength = None, None
     if "kind" in features:
         kind = [DEFAULT_KIND if _missing(value) else str(value) for value in features["kind"]]
@@ -168,7 +186,7 @@ def _missing(value: Any) -> bool:
 
 
 def points_from_defects(
-    defects: Defects, image: Layer | None = None, name: str = "defects"
+    defects: Defects, image: Layer | Geometry | None = None, name: str = "defects"
 ) -> LayerData:
     """Show a table of defects as a points layer, one colour per kind.
 
@@ -176,8 +194,8 @@ def points_from_defects(
     ----------
     defects : Defects
         In pixels of the image.
-    image : napari.layers.Layer, optional
-        The image; the points get its geometry in the last two axes.
+    image : napari.layers.Layer or dict, optional
+        The image or its geometry; the points get its geometry in the last two axes.
     name : str
         Name of the new layer.
 
@@ -186,10 +204,6 @@ def points_from_defects(
     tuple
         Layer data with the features ``kind`` and ``strength``.
     """
-    size = 10.0
-    if image is not None and image._type_string in ("image", "labels"):
-        shape = image.data[0].shape if getattr(image, "multiscale", False) else image.data.shape
-        size = max(4.0, 0.02 * max(shape[-2:]))
     features = {
         "kind": np.asarray(defects.kind, dtype=object),
         "strength": np.asarray(defects.strength, dtype=float),
@@ -200,7 +214,7 @@ def points_from_defects(
         "ndim": 2,
         "features": features,
         "feature_defaults": {"kind": kinds[0], "strength": 1.0},
-        "size": size,
+        "size": _POINT_SIZE_PX,
         "symbol": "disc",
         "border_color": "black",
         "border_width": 0.1,
@@ -211,7 +225,9 @@ def points_from_defects(
         arguments |= {"face_color": "kind", "face_color_cycle": list(KIND_COLORS)}
     else:
         arguments["face_color"] = KIND_COLORS[0]
-    if image is not None:
+    if isinstance(image, dict):
+        arguments |= last_axes(image, 2)
+    elif image is not None:
         arguments |= layer_geometry(image, ndim=2)
     return np.array(defects.positions), arguments, "points"
 
@@ -259,7 +275,7 @@ def _inside_shapes(layer: Layer, image: Layer, shape: tuple[int, ...]) -> NDArra
         return np.zeros(shape, bool)
     corners = [pixel_to_pixel(np.asarray(data)[:, -2:], layer, image) for data in layer.data]
     drawn = Shapes(corners, shape_type=layer.shape_type).to_labels(shape)
-    return np.asarray(drawn) != 0
+    return np.asarray(drawn, dtype=bool)
 
 
 def _marked_pixels(layer: Layer, image: Layer, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -335,12 +351,12 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
 def _with_geometry(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
     # In the provenance, so that a saved result opens again in its place.
     return replace(
-        result, provenance={**result.provenance, _GEOMETRY_KEY: plane, "layer_name": name}
+        result, provenance={**result.provenance, GEOMETRY_KEY: plane, "layer_name": name}
     )
 
 
 def _plane_of(result: KernelResult) -> Geometry:
-    stored: Geometry | None = result.provenance.get(_GEOMETRY_KEY)
+    stored: Geometry | None = result.provenance.get(GEOMETRY_KEY)
     return stored if stored is not None else plane_geometry(result.reconstruction)
 
 
@@ -363,6 +379,23 @@ def _image(
     return array.data, {**arguments, **look, **geometry}, "image"
 
 
+def add_layers(viewer: ViewerModel, layers: Iterable[LayerData]) -> list[Layer]:
+    """Add layer data to a viewer, in the GUI thread, and give the layers made."""
+    from napari.layers import Layer
+
+    made = [Layer.create(*layer) for layer in layers]
+    viewer.layers.extend(made)
+    return made
+
+
+def shown_plane(observation: xr.DataArray, layer: Image, viewer: ViewerModel) -> xr.DataArray:
+    """Give the map ``(y, x)`` that the viewer's sliders show of a stack; a map as it is."""
+    if observation.ndim == 2:
+        return observation
+    index = round(float(layer.world_to_data(viewer.dims.point)[-3]))
+    return observation[min(max(index, 0), len(observation) - 1)]
+
+
 def ascending(array: xr.DataArray) -> tuple[xr.DataArray, bool]:
     """Turn a stack with falling biases over, lazily.
 
@@ -371,7 +404,7 @@ def ascending(array: xr.DataArray) -> tuple[xr.DataArray, bool]:
     DataArray, bool
         The stack with rising biases, and whether it was turned.
     """
-    if "bias" not in array.coords or array.sizes["bias"] < 2:
+    if not {"bias"} <= set(array.dims) & set(array.coords) or array.sizes["bias"] < 2:
         return array, False
     if float(array["bias"][-1]) >= float(array["bias"][0]):
         return array, False

@@ -1,0 +1,116 @@
+"""The npe2 reader: microscope files and our own NetCDF files as layers."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from napari_qpi.layers import LayerData
+
+__all__ = ["IncompleteScanWarning", "get_reader", "read_layers"]
+
+PathOrPaths = str | Sequence[str]
+
+# Extensions that other programs use too: their content decides whether we offer to read them.
+_SHARED_EXTENSIONS = (".dat", ".nc")
+# Formats that napari reads itself; with one of the shared extensions they are not ours.
+_GENERAL_MODULES = ("tiff", "numpy_arrays")
+
+
+class IncompleteScanWarning(UserWarning):
+    """A scan was aborted; what it did not reach is NaN."""
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Offer to read a path.
+
+    Parameters
+    ----------
+    path : str or list of str
+        File or files that match a pattern of the manifest.
+
+    Returns
+    -------
+    callable or None
+        `read_layers`; None when a file is no microscope file and no file of ours, so that napari
+        asks another plugin. A damaged file with an extension that only microscopes use is taken,
+        so that reading it says what is wrong.
+    """
+    paths = _paths(path)
+    return read_layers if paths and all(_is_ours(Path(one)) for one in paths) else None
+
+
+def read_layers(path: PathOrPaths) -> list[LayerData]:
+    """Read files as layers, see `scan_layers` and `result_layers`.
+
+    Raises
+    ------
+    ScanFormatError
+        If a file is damaged or foreign; inside napari it is also shown as a notification, because
+        napari's own message does not tell the reason.
+    """
+    from qpi_kernels.io import ScanFormatError
+
+    layers: list[LayerData] = []
+    for one in _paths(path):
+        try:
+            layers += _read_file(Path(one))
+        except ScanFormatError as error:
+            if "napari" in sys.modules:
+                from napari.utils.notifications import show_error
+
+                show_error(str(error))
+            raise
+    return layers
+
+
+def _paths(path: PathOrPaths) -> list[str]:
+    return [str(path)] if isinstance(path, str | Path) else [str(one) for one in path]
+
+
+def _is_ours(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    if path.suffix.lower() not in _SHARED_EXTENSIONS:
+        return True
+    from qpi_kernels.io import ScanFormatError
+    from qpi_kernels.io.open_scan import sniff
+
+    try:
+        module = sniff(path).module
+    except ScanFormatError:
+        return False
+    if module == "netcdf":
+        return _netcdf_type(path) is not None
+    return module not in _GENERAL_MODULES
+
+
+def _netcdf_type(path: Path) -> str | None:
+    import h5netcdf
+
+    try:
+        with h5netcdf.File(path, "r") as file:
+            found = file.attrs.get("qpi_kernels_type")
+    except (OSError, ValueError, KeyError):
+        return None
+    return None if found is None else str(found)
+
+
+def _read_file(path: Path) -> list[LayerData]:
+    from napari_qpi.layers import result_layers
+    from napari_qpi.scan_layers import scan_layers
+    from qpi_kernels.io import open_scan
+    from qpi_kernels.result import KernelResult
+
+    if path.suffix.lower() == ".nc" and _netcdf_type(path) == "KernelResult":
+        return result_layers(KernelResult.load(path))
+    dataset = open_scan(path)
+    if not dataset.attrs.get("complete", True):
+        warnings.warn(
+            f"{path.name}: the scan was not finished; what is missing is NaN",
+            IncompleteScanWarning,
+            stacklevel=2,
+        )
+    return scan_layers(dataset, path.stem)

@@ -1,0 +1,161 @@
+"""The npe2 writers: kernels and maps with units, defects as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from napari_qpi.geometry import GEOMETRY_KEY, layer_geometry
+from napari_qpi.layers import (
+    METADATA_KEY,
+    LayerConversionError,
+    LayerData,
+    ascending,
+    defects_from_table,
+    observation_from_layer,
+)
+from qpi_kernels.result import KernelResult
+
+__all__ = ["export_image", "write_defects", "write_netcdf"]
+
+
+def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
+    """Save image layers as ``.nc``, without loss.
+
+    Parameters
+    ----------
+    path : str
+        The file; its folder must exist.
+    layers : list of tuple
+        Layers of one `KernelResult`, which is saved once and whole, or a single other image, which
+        keeps its values, units and place.
+
+    Returns
+    -------
+    list of str
+        The file written.
+
+    Raises
+    ------
+    LayerConversionError
+        If several layers do not belong to one result, or an image is in colour or has more than
+        three axes.
+    """
+    results = [_unchanged_result(data, arguments) for data, arguments, _ in layers]
+    first = results[0]
+    if first is not None and all(result is first for result in results):
+        return [str(first.save(path))]
+    if len(layers) > 1:
+        raise LayerConversionError(
+            "these layers do not come from one extraction; select and save them one at a time"
+        )
+    from qpi_kernels.io.netcdf import save_scan
+
+    return [str(save_scan(_image_dataset(layers[0]), path))]
+
+
+def export_image(path: str, layers: list[LayerData]) -> list[str]:
+    """Write an image layer for other programs, with pixel size and biases.
+
+    Parameters
+    ----------
+    path : str
+        ``.tif``, ``.gwy`` or ``.npz``, see `qpi_kernels.io.exporters.export_array`.
+    layers : list of tuple
+        One image.
+
+    Returns
+    -------
+    list of str
+        The file written.
+
+    Raises
+    ------
+    LayerConversionError
+        If there are other layers too, or the image is in colour or has more than three axes.
+    """
+    from napari.layers import Layer
+
+    from qpi_kernels.io.exporters import export_array
+
+    image = Layer.create(*_only_layer(layers))
+    return [str(export_array(observation_from_layer(image), path))]
+
+
+def write_defects(path: str, layers: list[LayerData]) -> list[str]:
+    """Save a points layer as ``.csv`` that napari and `qpi_kernels.Defects.from_csv` read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    layers : list of tuple
+        One points layer, whose last two axes are written in its own pixels with the features
+        ``kind`` and ``strength``.
+
+    Returns
+    -------
+    list of str
+        The file written.
+
+    Raises
+    ------
+    LayerConversionError
+        If there are other layers too.
+    """
+    data, arguments, _ = _only_layer(layers)
+    points = np.asarray(data, float)
+    positions = points[:, -2:] if points.size else np.zeros((0, 2))
+    defects_from_table(positions, arguments.get("features", {})).to_csv(path)
+    return [path]
+
+
+def _unchanged_result(data: Any, arguments: dict[str, Any]) -> KernelResult | None:
+    """Give the result that a layer shows, unless somebody has changed the layer's values."""
+    known = arguments.get("metadata", {}).get(METADATA_KEY, {})
+    result = known.get("result")
+    if not isinstance(result, KernelResult):
+        return None
+    shown: xr.DataArray = getattr(result, known["role"])
+    if known.get("kind") is not None:
+        shown = shown.sel(kind=known["kind"])
+    shown, _ = ascending(shown)
+    return result if np.array_equal(np.asarray(data), shown.values, equal_nan=True) else None
+
+
+def _only_layer(layers: list[LayerData]) -> LayerData:
+    # The manifest must allow a second layer for these writers to rank behind napari's own.
+    if len(layers) != 1:
+        raise LayerConversionError("select one layer; images and points go into files of their own")
+    return layers[0]
+
+
+def _image_dataset(layer: LayerData) -> xr.Dataset:
+    from napari.layers import Layer
+
+    made = Layer.create(*layer)
+    array = observation_from_layer(made)
+    known = made.metadata.get(METADATA_KEY, {})
+    array.attrs |= {
+        "quantity": known.get("quantity", "other"),
+        "direction": "none",
+        "derived": known.get("derived", ""),
+    }
+    attributes = {
+        "source": "",
+        "format": "napari layer",
+        "offset_nm": (0.0, 0.0),
+        "scan_angle_deg": 0.0,
+        "setpoint": "",
+        "complete": True,
+        "header": {},
+    }
+    return array.to_dataset(promote_attrs=False).assign_attrs(
+        {
+            **attributes,
+            **known.get("scan", {}),
+            GEOMETRY_KEY: layer_geometry(made, ndim=array.ndim),
+        }
+    )
