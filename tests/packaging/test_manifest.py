@@ -23,7 +23,10 @@ def test_the_top_level_manifest_is_the_packaged_one(packaged: Path) -> None:
     text = TOP_LEVEL.read_text(encoding="utf-8")
     if text.strip() == "napari_qpi/napari.yaml":
         pytest.skip("git wrote the link as a text file, which packaging does not read")
-    assert PluginManifest.from_file(TOP_LEVEL).dict() == PluginManifest.from_file(packaged).dict()
+    assert (
+        PluginManifest.from_file(TOP_LEVEL).model_dump()
+        == PluginManifest.from_file(packaged).model_dump()
+    )
 
 
 def test_napari_finds_the_packaged_manifest(packaged: Path) -> None:
@@ -34,7 +37,7 @@ def test_napari_finds_the_packaged_manifest(packaged: Path) -> None:
     found = PluginManifest.from_distribution("napari-qpi")
     expected = PluginManifest.from_file(packaged)
     assert found.name == "napari-qpi"
-    assert found.contributions.dict() == expected.contributions.dict()
+    assert found.contributions.model_dump() == expected.contributions.model_dump()
 
 
 def test_every_command_of_the_manifest_can_be_imported(packaged: Path) -> None:
@@ -42,7 +45,7 @@ def test_every_command_of_the_manifest_can_be_imported(packaged: Path) -> None:
 
 
 def test_every_command_belongs_to_a_contribution_or_a_menu(packaged: Path) -> None:
-    contributions = PluginManifest.from_file(packaged).contributions.dict(exclude_none=True)
+    contributions = PluginManifest.from_file(packaged).contributions.model_dump(exclude_none=True)
     commands = {command["id"] for command in contributions.pop("commands")}
     used = set(_values_of("command", contributions))
     assert used <= commands, "a contribution names a command that the manifest does not define"
