@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_qpi.layers import LayerConversionError, add_layers, points_from_defects
+from napari_qpi.layers import LayerConversionError, add_layers, points_from_defects, type_of
 from qpi_kernels.defects import Defects
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image, Points
+    from napari.layers import Image, Layer
 
-__all__ = ["active_image", "new_defect_points", "save_selected"]
+__all__ = ["active_image", "chosen_layer", "new_defect_points", "save_selected"]
 
 _SAVE_FILTERS = {
     "image": "NetCDF, lossless (*.nc);;Gwyddion (*.gwy);;TIFF (*.tif);;NumPy (*.npz)",
@@ -27,16 +27,24 @@ def active_image(viewer: napari.Viewer) -> Image:
     LayerConversionError
         If the viewer shows no image.
     """
-    selected = viewer.layers.selection.active
-    if selected is not None and selected._type_string == "image":
-        return selected
-    for layer in reversed(viewer.layers):
-        if layer._type_string == "image" and layer.visible:
-            return layer
+    from napari.layers import Image
+
+    found: Image | None = chosen_layer(viewer, Image)
+    if found is not None:
+        return found
     raise LayerConversionError("open an image first; there is none in the viewer")
 
 
-def new_defect_points(viewer: napari.Viewer) -> Points | None:
+def chosen_layer(viewer: napari.Viewer, kind: type[Layer]) -> Any:
+    """Give the selected layer if it is of this kind, else the topmost visible one, or None."""
+    selected = viewer.layers.selection.active
+    if isinstance(selected, kind):
+        return selected
+    candidates = [layer for layer in viewer.layers if isinstance(layer, kind) and layer.visible]
+    return candidates[-1] if candidates else None
+
+
+def new_defect_points(viewer: napari.Viewer) -> None:
     """Add an empty points layer over the active image, ready for clicking on defects."""
     from napari.utils.notifications import show_warning
 
@@ -44,12 +52,11 @@ def new_defect_points(viewer: napari.Viewer) -> Points | None:
         image = active_image(viewer)
     except LayerConversionError as error:
         show_warning(str(error))
-        return None
+        return
     (points,) = add_layers(
         viewer, [points_from_defects(Defects([]), image, name=f"{image.name} defects")]
     )
     points.mode = "add"
-    return points
 
 
 def save_selected(viewer: napari.Viewer) -> list[str]:
@@ -57,7 +64,7 @@ def save_selected(viewer: napari.Viewer) -> list[str]:
     from napari.utils.notifications import show_warning
     from qtpy.QtWidgets import QFileDialog
 
-    kinds = {layer._type_string for layer in viewer.layers.selection}
+    kinds = {type_of(layer) for layer in viewer.layers.selection}
     if len(kinds) != 1 or not kinds <= set(_SAVE_FILTERS):
         show_warning("Select image layers, or a points layer with defects, to save.")
         return []

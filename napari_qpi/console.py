@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_qpi.commands import active_image
+from napari_qpi.commands import active_image, chosen_layer
 from napari_qpi.layers import (
     LayerConversionError,
     add_layers,
@@ -150,13 +150,12 @@ def kernels(viewer: ViewerModel) -> list[KernelResult]:
 
 
 def _active_points(viewer: ViewerModel) -> Points:
-    selected = viewer.layers.selection.active
-    if selected is not None and selected._type_string == "points":
-        return selected
-    for layer in reversed(viewer.layers):
-        if layer._type_string == "points" and layer.visible:
-            return layer
-    raise LayerConversionError("mark defects first; there is no points layer in the viewer")
+    from napari.layers import Points
+
+    found: Points | None = chosen_layer(viewer, Points)
+    if found is None:
+        raise LayerConversionError("mark defects first; there is no points layer in the viewer")
+    return found
 
 
 def _within(observation: Any, bias: tuple[float, float]) -> Any:

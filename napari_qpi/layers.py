@@ -52,6 +52,7 @@ __all__ = [
     "result_layers",
     "result_of",
     "shown_plane",
+    "type_of",
 ]
 
 METADATA_KEY = "napari_qpi"
@@ -68,6 +69,16 @@ _POINT_SIZE_PX = 6.0
 
 class LayerConversionError(ValueError):
     """A layer can not be used for this; the message says what to do with it."""
+
+
+def type_of(layer: Layer) -> str:
+    """Name a layer's type as npe2 does: ``"image"``, ``"labels"``, ``"points"``, ..."""
+    from napari import layers
+
+    for name in ("Labels", "Image", "Points", "Shapes"):
+        if isinstance(layer, getattr(layers, name)):
+            return name.lower()
+    return type(layer).__name__.lower()
 
 
 def observation_from_layer(layer: Image) -> xr.DataArray:
@@ -92,7 +103,7 @@ def observation_from_layer(layer: Image) -> xr.DataArray:
     LayerConversionError
         If the layer is no image, in colour, or has too many axes.
     """
-    if layer._type_string != "image":
+    if type_of(layer) != "image":
         raise LayerConversionError(f"layer {layer.name!r} is not an image; choose an image layer")
     if layer.rgb:
         raise LayerConversionError(
@@ -160,7 +171,7 @@ def defects_from_points(points: Points, image: Layer | None = None) -> Defects:
     Defects
         In pixels (row, col) of the image.
     """
-    if points._type_string != "points":
+    if type_of(points) != "points":
         raise LayerConversionError(f"layer {points.name!r} holds no points; choose a points layer")
     positions = np.asarray(points.data, float).reshape(-1, points.ndim)[:, -2:]
     if image is not None and len(positions):
@@ -255,7 +266,7 @@ def mask_from_layer(excluded: Layer, image: Image) -> NDArray[np.bool_]:
         If the layer is of another type.
     """
     shape = (image.data[0] if image.multiscale else image.data).shape[-2:]
-    match excluded._type_string:
+    match type_of(excluded):
         case "shapes":
             marked = _inside_shapes(excluded, image, shape)
         case "labels" | "image" if not getattr(excluded, "rgb", False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,22 +47,11 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     Raises
     ------
     ScanFormatError
-        If a file is damaged or foreign; inside napari it is also shown as a notification, because
-        napari's own message does not tell the reason.
+        If a file is damaged or foreign; napari shows the reason in its notification.
+    ResultFormatError
+        If a saved kernel is damaged.
     """
-    from qpi_kernels.io import ScanFormatError
-
-    layers: list[LayerData] = []
-    for one in _paths(path):
-        try:
-            layers += _read_file(Path(one))
-        except ScanFormatError as error:
-            if "napari" in sys.modules:
-                from napari.utils.notifications import show_error
-
-                show_error(str(error))
-            raise
-    return layers
+    return [layer for one in _paths(path) for layer in _read_file(Path(one))]
 
 
 def _paths(path: PathOrPaths) -> list[str]:

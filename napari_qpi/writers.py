@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
@@ -43,13 +41,13 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
         If several layers do not belong to one result, or an image is in colour or has more than
         three axes.
     """
-    results = [_unchanged_result(data, arguments) for data, arguments, _ in layers]
+    results = [_unchanged_result(layer) for layer in layers]
     first = results[0]
     if first is not None and all(result is first for result in results):
         return [str(first.save(path))]
     if len(layers) > 1:
         raise LayerConversionError(
-            "these layers do not come from one extraction; select and save them one at a time"
+            "these are not the images of one extraction; select and save them one at a time"
         )
     from qpi_kernels.io.netcdf import save_scan
 
@@ -112,8 +110,9 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
     return [path]
 
 
-def _unchanged_result(data: Any, arguments: dict[str, Any]) -> KernelResult | None:
+def _unchanged_result(layer: LayerData) -> KernelResult | None:
     """Give the result that a layer shows, unless somebody has changed the layer's values."""
+    data, arguments, _ = layer
     known = arguments.get("metadata", {}).get(METADATA_KEY, {})
     result = known.get("result")
     if not isinstance(result, KernelResult):
