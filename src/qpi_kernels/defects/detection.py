@@ -201,8 +201,7 @@ def _candidates(
     from skimage.feature import peak_local_max
 
     sigma = size / (2.0 * np.sqrt(2.0))
-    line = 2 * int(_BACKGROUND_SIZES * size / 2) + 1
-    spots = np.where(valid, flat - ndimage.median_filter(flat, size=(1, line), mode="reflect"), 0.0)
+    spots = np.where(valid, flat - _line_background(flat, size), 0.0)
     response = blob_response(spots, size)
     smooth = ndimage.gaussian_filter(spots, sigma / np.sqrt(2.0), mode="reflect")
     score = response / _noise(response, valid, sigma)
@@ -239,6 +238,24 @@ def _candidates(
     return together[np.argsort(-together.score, kind="stable")]
 
 
+def _line_background(flat: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+    """Running median along each scan line, continued with the local slope beyond its ends."""
+    from scipy import ndimage
+
+    half = max(2, min(int(_BACKGROUND_SIZES * size / 2), flat.shape[1] - 1))
+    steps = np.arange(1.0, half + 1)
+    quarter = half // 2
+    ends = []
+    for end in (flat[:, :half], flat[:, ::-1][:, :half]):
+        rise = np.median(end[:, -quarter:] - end[:, :quarter], axis=1) / (half - quarter)
+        # One scan line alone tells its slope poorly, but neighbours share it.
+        rise = ndimage.median_filter(rise, 2 * int(size) + 1, mode="nearest")
+        ends.append(end - 2 * rise[:, None] * (steps - 0.5))
+    padded = np.hstack([ends[0][:, ::-1], flat, ends[1]])
+    median = ndimage.median_filter(padded, size=(1, 2 * half + 1), mode="nearest")
+    return np.asarray(median[:, half:-half])
+
+
 def _noise(
     response: NDArray[np.float64], valid: NDArray[np.bool_], sigma: float
 ) -> NDArray[np.float64]:
@@ -266,13 +283,15 @@ def _isolation(
         smooth,
         [peaks[:, :1] + size * np.sin(angle), peaks[:, 1:] + size * np.cos(angle)],
         order=1,
-        mode="nearest",
+        mode="constant",
+        cval=np.nan,
     )
+    # Directions that leave the image tell nothing; beside a corner a quarter of them is left.
     contrast = smooth[tuple(peaks.T)][:, None] - ring
-    median = np.median(contrast, axis=1)
-    positive = median > 0
     result = np.full(len(peaks), -1.0)
-    result[positive] = np.clip(contrast.min(axis=1)[positive] / median[positive], -1.0, 1.0)
+    for index, seen in enumerate(np.isfinite(contrast)):
+        if seen.sum() >= _DIRECTIONS // 4 and (median := np.median(contrast[index, seen])) > 0:
+            result[index] = contrast[index, seen].min() / median
     return result
 
 

@@ -18,7 +18,7 @@ __all__ = ["SnappingParameters", "snap_positions"]
 _MAX_ROUNDS = 20
 _SETTLED_PX = 0.02
 _LEAST_VISIBLE = 0.3
-_LEAST_SYMMETRY = 0.5
+_LEAST_SYMMETRY = 0.7
 
 
 class SnappingParameters(BaseModel):
@@ -73,8 +73,8 @@ def snap_positions(
     to where the average of the *others* explains its surroundings best (masked, normalised
     cross-correlation with a free strength and offset, quadratic sub-pixel peak), until nothing
     moves. What such an alignment can not tell is the common origin. It is put at the average's
-    centre of two-fold symmetry where there is one (correlation with the half-turned average of
-    at least 0.5), otherwise where the mean move is zero.
+    centre of two-fold or three-fold rotation where it has one (correlation with the rotated
+    average of at least 0.7), otherwise where the mean move is zero.
 
     Parameters
     ----------
@@ -265,22 +265,36 @@ def _registered(
 def _with_common_origin(
     surroundings: _Surroundings, start: NDArray[np.float64], positions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    from scipy.signal import fftconvolve
-
     seen, weight = surroundings.patches(positions)
     average = seen.sum(0) / np.maximum(weight.sum(0), 1e-9) * surroundings.window
-    centre = surroundings.window.shape[0] - 1
-    reach = min(centre - 1, int(np.ceil(2 * surroundings.radius)) + 1)
-    # The half-turned average fits best when shifted by twice the distance of its centre.
-    window = slice(centre - reach, centre + reach + 1)
-    match = fftconvolve(average, average, mode="full")[window, window]
-    energy = float((average**2).sum())
-    peak = np.array(np.unravel_index(match.argmax(), match.shape))
-    inside = ((peak > 0) & (peak < 2 * reach)).all()
-    if energy > 0 and inside and match.max() >= _LEAST_SYMMETRY * energy:
-        fraction = refined_peaks(match, peak[None, :])[0][0]
-        return np.asarray(positions + (peak - reach + fraction) / 2)
+    centres = [_rotation_centre(average, fold, surroundings.radius) for fold in (2, 3)]
+    score, centre = max(centres, key=lambda found: found[0])
+    if score >= _LEAST_SYMMETRY:
+        return np.asarray(positions + centre)
     return np.asarray(positions - (positions - start).mean(axis=0))
+
+
+def _rotation_centre(
+    pattern: NDArray[np.float64], fold: int, radius: float
+) -> tuple[float, NDArray[np.float64]]:
+    """Correlation of a pattern with its rotated copy at best, and the centre that gives it."""
+    from scipy import ndimage
+    from scipy.signal import fftconvolve
+
+    rotated = ndimage.rotate(pattern, 360.0 / fold, reshape=False, order=3)
+    energy = float(np.sqrt((pattern**2).sum() * (rotated**2).sum()))
+    middle = pattern.shape[0] - 1
+    reach = min(middle - 1, int(np.ceil(2 * radius)) + 1)
+    window = slice(middle - reach, middle + reach + 1)
+    match = fftconvolve(pattern, rotated[::-1, ::-1], mode="full")[window, window]
+    peak = np.array(np.unravel_index(match.argmax(), match.shape))
+    if energy == 0 or not ((peak > 0) & (peak < 2 * reach)).all():
+        return 0.0, np.zeros(2)
+    lag = peak - reach + refined_peaks(match, peak[None, :])[0][0]
+    # A pattern symmetric about c matches its copy, rotated about the origin, at lag (1 - R) c.
+    cosine, sine = np.cos(2 * np.pi / fold), np.sin(2 * np.pi / fold)
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    return float(match.max() / energy), np.linalg.solve(np.eye(2) - rotation, lag)
 
 
 def _shortened(moves: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
