@@ -107,8 +107,12 @@ def _write_tiff(array: xr.DataArray, path: Path) -> None:
         "axes": "ZYX"[3 - array.ndim :],
         "unit": "nm" if pitch else "pixel",
         "Info": f"channel={_name(array)}\nunits={_units(array)}\n",
-        "Labels": _plane_labels(array),
     }
+    if array.ndim == 3:
+        metadata["Labels"] = _plane_labels(array)
+    elif bias is not None:
+        # ImageJ keeps no label for a single slice.
+        metadata["Info"] = f"{metadata['Info']}bias={_plane_labels(array)[0]}\n"
     if bias is not None and bias.size > 1:
         metadata["spacing"] = abs(float(bias[-1] - bias[0])) / (bias.size - 1)
         metadata["zunit"] = "V"

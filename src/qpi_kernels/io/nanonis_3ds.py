@@ -293,7 +293,7 @@ def _sweep_limits(grid: Grid, parameters: np.ndarray, measured: np.ndarray) -> n
     end = _parameter(grid, parameters, "sweep end")
     if start is None or end is None:
         return None
-    return np.stack([start[measured], end[measured]], axis=1).astype(float)
+    return np.stack([start[measured], end[measured]], axis=1)
 
 
 def _recorded_axis(

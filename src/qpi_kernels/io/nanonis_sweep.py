@@ -26,7 +26,7 @@ def sweep_axis(
     points : int
         Points of one sweep.
     limits : array or None
-        ``(points measured, 2)``: start and end of the sweep at every measured grid point.
+        ``(points measured, 2)`` float32: start and end of the sweep at every measured grid point.
     recorded : callable
         Gives the recorded channel of the sweep signal, averaged over the grid, or None. Only
         asked when start and end are not enough.
@@ -75,7 +75,8 @@ def _ends(header: Header, points: int, limits: np.ndarray | None) -> tuple[float
         start = header.number("Bias Spectroscopy>Sweep Start (V)")
         end = header.number("Bias Spectroscopy>Sweep End (V)")
     else:
-        start, end = (float(value) for value in limits[0])
+        # The shortest decimal a float32 stands for: 0.2 V, not 0.20000000298.
+        start, end = (float(str(value)) for value in limits[0])
         if not np.isfinite(limits).all():
             raise header.error("start or end of a sweep is not a number")
         step = abs(end - start) / max(points - 1, 1)

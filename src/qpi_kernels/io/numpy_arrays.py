@@ -64,7 +64,7 @@ def read(
     try:
         arrays = _from_npz(path) if is_archive else {"data": _from_npy(path)}
         pitch = as_pitch(pixel_nm if pixel_nm is not None else arrays.get("pixel_nm"))
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, zipfile.BadZipFile) as error:
         raise ScanFormatError(path, format_name, str(error)) from error
 
     units = str(arrays["units"].ravel()[0]) if arrays.get("units", np.empty(0)).size else ""

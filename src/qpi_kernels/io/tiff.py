@@ -65,19 +65,8 @@ def read(
             known_bias.size != planes or not np.isfinite(known_bias).all()
         ):
             raise ValueError(f"bias has {known_bias.size} values for {planes} pages")
-    except (
-        tifffile.TiffFileError,
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        NotImplementedError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        OSError,
-    ) as error:
-        raise ScanFormatError(path, FORMAT, str(error) or type(error).__name__) from error
+    except (ValueError, tifffile.TiffFileError) as error:
+        raise ScanFormatError(path, FORMAT, str(error)) from error
     dataset = scan_dataset(
         [Channel(title, data, units, quantity_of(title, units))],
         source=path,
@@ -115,12 +104,15 @@ def _contents(
         line.split("=", 1) for line in str(imagej.get("Info", "")).splitlines() if "=" in line
     )
     title = info.get("channel", Path(series.name or "").stem or "data")
-    return data, pitch, _labelled_bias(imagej, data), title, info.get("units", "")
+    labels = imagej.get("Labels") or [] if data.ndim == 3 else [info.get("bias", "")]
+    return data, pitch, _labelled_bias(labels, data), title, info.get("units", "")
 
 
 def _imagej_pitch(file: tifffile.TiffFile, imagej: dict[str, Any]) -> tuple[float, float] | None:
     """Return ImageJ's pixel size: the resolution tags count pixels per ``unit``."""
-    unit = str(imagej.get("unit", "")).replace("\\u00B5", "µ")
+    unit = re.sub(
+        r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), str(imagej.get("unit", ""))
+    )
     unit = {"micron": "µm", "microns": "µm"}.get(unit, unit)
     factor, project_unit = in_project_units(unit)
     tags = file.pages.first.tags
@@ -151,9 +143,8 @@ def _ome_pitch(text: str | None) -> tuple[float, float] | None:
     return None
 
 
-def _labelled_bias(imagej: dict[str, Any], data: np.ndarray) -> np.ndarray | None:
+def _labelled_bias(labels: Sequence[str], data: np.ndarray) -> np.ndarray | None:
     """Read the bias of every page from its label; None unless each page has one."""
-    labels = imagej.get("Labels") or []
     found = [_BIAS_LABEL.search(str(label)) for label in labels]
     planes = data.shape[0] if data.ndim == 3 else 1
     if len(found) != planes or not all(found):

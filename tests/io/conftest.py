@@ -1,0 +1,92 @@
+"""Shared by the reader tests: where real samples are, and damage that every reader survives."""
+
+import os
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qpi_kernels.io import ScanFormatError, open_scan
+
+MIB = 2**20
+
+
+@pytest.fixture
+def sample():
+    """Find a real file by name; skips when the samples are not at hand."""
+
+    def find(name):
+        folder = os.environ.get("NAPARI_QPI_SAMPLES")
+        if not folder:
+            pytest.skip("set NAPARI_QPI_SAMPLES to the folder of real microscope files")
+        path = Path(folder) / name
+        if not path.exists():
+            pytest.skip(f"{name} is not among the samples in NAPARI_QPI_SAMPLES")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def assert_refused():
+    """Check that a file is refused in one line that names it and the reason."""
+
+    def check(path, reason, **options):
+        with pytest.raises(ScanFormatError) as caught:
+            open_scan(path, **options)
+        assert reason in str(caught.value)
+        assert Path(path).name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    return check
+
+
+@pytest.fixture
+def assert_survives_damage(tmp_path):
+    """Check that damage gives a data set or one line of `ScanFormatError`, soon and in little room.
+
+    The file is cut at places spread over its whole length, and its bytes are changed, above all
+    in the first `header_bytes`.
+    """
+
+    def check(path, header_bytes, *, trials=150, seed=0):
+        whole = Path(path).read_bytes()
+        rng = np.random.default_rng(seed)
+        cuts = {0, 1, header_bytes, len(whole) - 1}
+        cuts |= set(rng.integers(0, header_bytes, 15).tolist())
+        cuts |= set(rng.integers(0, len(whole), 15).tolist())
+        damaged = [whole[:cut] for cut in sorted(cuts)]
+        for trial in range(trials):
+            changed = bytearray(whole)
+            reach = header_bytes if trial % 4 else len(whole)
+            for position in rng.integers(0, reach, rng.integers(1, 4)):
+                changed[position] = rng.choice([0, 32, 45, 48, 57, 255, rng.integers(0, 256)])
+            damaged.append(bytes(changed))
+        damaged += [whole[:header_bytes] + rng.bytes(200), whole + b"\0" * 64, whole * 2]
+
+        target = tmp_path / f"damaged{Path(path).suffix}"
+        outcomes = {"read": 0, "refused": 0}
+        tracemalloc.start()
+        try:
+            for content in damaged:
+                target.write_bytes(content)
+                tracemalloc.reset_peak()
+                message = ""
+                started, before = time.perf_counter(), tracemalloc.get_traced_memory()[0]
+                try:
+                    open_scan(target)
+                    outcomes["read"] += 1
+                except ScanFormatError as error:
+                    message = str(error)
+                    outcomes["refused"] += 1
+                assert "\n" not in message
+                assert time.perf_counter() - started < 5
+                assert tracemalloc.get_traced_memory()[1] - before < 150 * MIB
+        finally:
+            tracemalloc.stop()
+        assert outcomes["refused"] > 0
+        return outcomes
+
+    return check
