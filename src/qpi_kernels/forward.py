@@ -116,6 +116,8 @@ class ForwardModel:
         tensor, (..., kind, h, w)
             What a matched filter would call the sum over all defects.
         """
+        if not images.numel():
+            return images.new_zeros((*images.shape[:-2], len(self.kinds), *self.kernel_shape))
         spectrum = torch.fft.rfft2(images, s=self.fft_shape)
         product = self._multiply(spectrum.unsqueeze(-3), self._spectrum.conj())
         kernels: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
@@ -156,7 +158,9 @@ class Background:
     """A smooth background that is fitted together with the kernels.
 
     Being linear it is eliminated exactly: `remove` projects it out of images, so the normal
-    operator ``H^T W R H`` with ``R`` = `remove` gives the kernel of the joint fit.
+    operator ``H^T R H`` with ``R`` = `remove` gives the kernel of the joint fit. The same operator
+    is ``H^T P H - U U^T`` with ``P`` = `remove_rows` and ``U = H^T`` `functions`, which costs no
+    pass over the image.
 
     Parameters
     ----------
@@ -174,6 +178,7 @@ class Background:
     ) -> None:
         self.kind = kind
         self.weight = mask.to(dtype)
+        self._counts_everything = bool(mask.all())
         rows, columns = mask.shape
         y = torch.linspace(-1, 1, rows, dtype=torch.float64).view(-1, 1).expand(rows, columns)
         x = torch.linspace(-1, 1, columns, dtype=torch.float64).view(1, -1).expand(rows, columns)
@@ -198,6 +203,16 @@ class Background:
             if norm > 1e-4 * (self.weight * function * function).sum().sqrt():
                 basis.append(left / norm)
         return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
+
+    @property
+    def functions(self) -> torch.Tensor:
+        """Weighted smooth background functions, (function, rows, columns), orthonormal."""
+        return self._basis * self.weight
+
+    def remove_rows(self, images: torch.Tensor) -> torch.Tensor:
+        """Subtract row offsets if they are fitted, and blank the pixels that do not count."""
+        left = self._without_row_means(images)
+        return left if self._counts_everything else left * self.weight
 
     def _without_row_means(self, images: torch.Tensor) -> torch.Tensor:
         if self.kind != "rows":
@@ -225,8 +240,7 @@ class Background:
         """
         left = self._without_row_means(images)
         if len(self._basis):
-            weighted = self._basis * self.weight
-            coefficients = torch.einsum("...yx,fyx->...f", left, weighted)
+            coefficients = torch.einsum("...yx,fyx->...f", left, self.functions)
             left = left - torch.einsum("...f,fyx->...yx", coefficients, self._basis)
         return left * self.weight
 
@@ -235,6 +249,6 @@ class Background:
         left = self._without_row_means(images)
         background = images - left
         if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", left, self._basis * self.weight)
+            coefficients = torch.einsum("...yx,fyx->...f", left, self.functions)
             background = background + torch.einsum("...f,fyx->...yx", coefficients, self._basis)
         return background

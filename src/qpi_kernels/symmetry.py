@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.sparse
@@ -84,6 +85,12 @@ class Symmetry:
             [[-np.cos(double), -np.sin(double)], [-np.sin(double), np.cos(double)]]
         )
         return rotations + [rotation @ reflection for rotation in rotations]
+
+
+@lru_cache(maxsize=16)
+def _rotation_matrix(fold: int, shape: tuple[int, int]) -> scipy.sparse.csr_array:
+    """Rotation of a flattened image by 360/fold degrees about its centre."""
+    return _transform_matrix(Symmetry(fold).operations()[1], shape)[0]
 
 
 def _transform_matrix(
@@ -180,8 +187,7 @@ def symmetry_scores(
     original = centred(flat)
     scores = {}
     for fold in folds:
-        matrix, _ = _transform_matrix(Symmetry(fold).operations()[1], shape)
-        rotated = centred((matrix @ flat.T).T)
+        rotated = centred((_rotation_matrix(fold, shape) @ flat.T).T)
         norm = np.sqrt((original**2).sum() * (rotated**2).sum())
         scores[f"C{fold}"] = float((original * rotated).sum() / norm) if norm > 0 else float("nan")
     return scores

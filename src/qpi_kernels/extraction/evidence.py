@@ -38,6 +38,11 @@ class OperatorSpectrum:
         """Number of eigenvalues: the free numbers of the kernels."""
         return float(self.counts.sum())
 
+    @property
+    def mean(self) -> float:
+        """Mean eigenvalue."""
+        return float((self.counts * self.values).sum() / max(self.size, 1e-300))
+
     def determined(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
         """Effective number of kernel parameters that the data fix at each ridge strength."""
         ratio = self.values / np.maximum(self.values + ridge[..., None], np.finfo(float).tiny)

@@ -10,21 +10,13 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.average import DefectAverage
-from qpi_kernels.extraction.least_squares import LeastSquares
-from qpi_kernels.extraction.parameters import ExtractionParameters
-from qpi_kernels.extraction.problem import ExtractionError, Problem
+from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
 
 __all__ = ["Extraction", "ExtractionError", "extract", "start_extraction"]
 
 Extraction = Stepper[KernelResult]
-
-_METHODS: dict[str, Callable[[Problem], Extraction]] = {
-    "least_squares": LeastSquares,
-    "average": DefectAverage,
-}
 
 
 def start_extraction(
@@ -40,6 +32,11 @@ def start_extraction(
     Arguments and errors are those of `extract`; progress bars and cancel buttons drive the
     stepper themselves, `extract` drives it with `qpi_kernels.progress.drive`.
     """
+    # Here, because they import torch and forms are made of the parameters long before a run.
+    from qpi_kernels.extraction.average import DefectAverage
+    from qpi_kernels.extraction.least_squares import LeastSquares
+    from qpi_kernels.extraction.problem import Problem
+
     base = (parameters or ExtractionParameters()).model_dump()
     try:
         chosen = ExtractionParameters.model_validate(base | changes)
@@ -49,7 +46,8 @@ def start_extraction(
             for item in error.errors()
         )
         raise ExtractionError(reasons) from error
-    return _METHODS[chosen.method](Problem.check(observation, defects, mask, chosen))
+    problem = Problem.check(observation, defects, mask, chosen)
+    return LeastSquares(problem) if chosen.method == "least_squares" else DefectAverage(problem)
 
 
 def extract(

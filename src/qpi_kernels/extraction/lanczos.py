@@ -104,10 +104,10 @@ class Lanczos:
         latest = self._basis[count]
         image = self._operator(latest)
         self._diagonal.append((image * latest).sum(dim=-1))
-        known = self._basis[: count + 1]
-        for _ in range(2):
-            overlap = torch.einsum("mrn,rn->mr", known, image)
-            image = image - torch.einsum("mr,mrn->rn", overlap, known)
+        image = image - self._diagonal[-1][:, None] * latest
+        known = self._basis[: count + 1].transpose(0, 1)
+        overlap = known @ image.unsqueeze(-1)
+        image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
         length = torch.linalg.vector_norm(image, dim=-1)
         scale = torch.stack(self._diagonal).abs().amax(dim=0)
         length = torch.where(length > 30 * torch.finfo(image.dtype).eps * scale, length, 0.0)

@@ -17,9 +17,10 @@ from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 
 __all__ = ["LeastSquares"]
 
-_PROBE_ITERATIONS = 24
+_PROBE_ITERATIONS = 60
+_PROBE_TOLERANCE = 2e-3
 _CHECK_EVERY = 4
-_CHUNK_BYTES = 24 * 2**20
+_CHUNK_BYTES = 16 * 2**20
 
 
 class LeastSquares:
@@ -41,6 +42,9 @@ class LeastSquares:
         self._problem = problem
         self._outcome = Outcome(problem)
         self._symmetrisation = _Symmetrisation(problem)
+        self._background_kernels = self._symmetrisation.adjoint(
+            problem.model.adjoint(problem.background.functions).flatten(1)
+        )
         self._probes: Lanczos | None = Lanczos(self._normal, self._random_probes())
         self._spectrum: OperatorSpectrum
         self._result: KernelResult | None = None
@@ -49,6 +53,7 @@ class LeastSquares:
         self._chunk_planes = self._planes_at_once()
         self._expected = 40
         self._steps = 0
+        self._determinant = float("nan")
 
     @property
     def done(self) -> bool:
@@ -75,15 +80,17 @@ class LeastSquares:
         return self._event(chunk)
 
     def _normal(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Normal operator ``S^T H^T R H S`` on flattened kernels, (vector, n)."""
+        """Apply the normal operator ``S^T H^T R H S`` to flattened kernels, (vector, n)."""
         model, shape = self._problem.model, self._problem.parameters.kernel_shape
         kernels = self._symmetrisation.apply(vectors).view(len(vectors), -1, *shape)
-        left = self._problem.background.remove(model.apply(kernels))
-        return self._symmetrisation.adjoint(model.adjoint(left).flatten(1))
+        left = self._problem.background.remove_rows(model.apply(kernels))
+        image = self._symmetrisation.adjoint(model.adjoint(left).flatten(1))
+        smooth = self._background_kernels
+        return image - (vectors @ smooth.T) @ smooth
 
     def _random_probes(self) -> torch.Tensor:
         size = len(self._problem.model.kinds) * int(np.prod(self._problem.parameters.kernel_shape))
-        count = int(np.clip(np.ceil(6000 / size), 1, 8))
+        count = int(np.clip(np.ceil(4000 / size), 1, 8))
         generator = torch.Generator().manual_seed(self._problem.parameters.seed)
         signs = torch.randint(0, 2, (count, size), generator=generator) * 2 - 1
         probes = signs.to(self._problem.device, self._problem.dtype)
@@ -104,14 +111,22 @@ class LeastSquares:
 
     def _probe(self, probes: Lanczos) -> Event:
         probes.step()
-        if probes.iterations >= min(_PROBE_ITERATIONS, self._iteration_limit()):
-            self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
-            self._probes = None
+        if probes.iterations % _CHECK_EVERY == 0 or probes.iterations >= self._iteration_limit():
+            spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+            # The smallest ridge that matters is far below the mean eigenvalue; once its
+            # determinant stands still, so do those of all larger ridges.
+            weak = np.array([1e-3 * spectrum.mean])
+            determinant = float(spectrum.log_determinant(weak)[0])
+            if abs(determinant - self._determinant) <= _PROBE_TOLERANCE * determinant or (
+                probes.iterations >= min(_PROBE_ITERATIONS, self._iteration_limit())
+            ):
+                self._spectrum, self._probes = spectrum, None
+            self._determinant = determinant
         chunks = -(-self._problem.plane_count // self._chunk_planes)
         return Event(
             "Probing how well the defects determine the kernel",
             self._steps,
-            _PROBE_ITERATIONS + chunks * self._expected,
+            max(16, self._steps + 1) + chunks * self._expected,
         )
 
     def _next_chunk(self) -> _Chunk:
@@ -182,9 +197,7 @@ class LeastSquares:
         with the factor that gives the probed trace: exact on average, and following how many
         defects show each pixel.
         """
-        coverage = self._symmetrisation.averaged_coverage(
-            self._problem.model.coverage(self._problem.mask_tensor)
-        )
+        coverage = self._symmetrisation.averaged_coverage(self._problem.coverage)
         pull = torch.from_numpy(ridge).to(coverage).view(-1, 1, 1, 1)
         floor = 1e-6 * coverage.max()
         shape = 1.0 / (coverage + pull).clamp(min=floor)

@@ -8,7 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qpi_kernels.symmetry import Symmetry
 
-__all__ = ["ExtractionParameters"]
+__all__ = ["ExtractionError", "ExtractionParameters"]
+
+
+class ExtractionError(ValueError):
+    """An extraction can not be done as asked; the message says what to change."""
 
 
 class ExtractionParameters(BaseModel):

@@ -13,14 +13,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.forward import Background, ForwardModel
 
 __all__ = ["ExtractionError", "Planes", "Problem", "choose_device"]
-
-
-class ExtractionError(ValueError):
-    """An extraction can not be done as asked; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +146,11 @@ class Problem:
     def background(self) -> Background:
         """The background that is fitted along."""
         return Background(self.parameters.background, self.mask_tensor, self.dtype)
+
+    @cached_property
+    def coverage(self) -> torch.Tensor:
+        """How much of the data speaks about each kernel pixel, see `ForwardModel.coverage`."""
+        return self.model.coverage(self.mask_tensor)
 
     def planes(self, start: int, stop: int) -> Planes:
         """Load planes ``start`` to ``stop`` (exclusive) as tensors."""

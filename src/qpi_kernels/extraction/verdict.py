@@ -116,9 +116,8 @@ def _summary(
 
 def _unseen_share(problem: Problem) -> float:
     """Share of kernel pixels that no defect shows on a counted pixel."""
-    coverage = problem.model.coverage(problem.mask_tensor)
     strongest = float(np.square(problem.defects.strength).max())
-    return float((coverage < 0.1 * strongest).float().mean())
+    return float((problem.coverage < 0.1 * strongest).float().mean())
 
 
 def _close_pairs(problem: Problem) -> int:
