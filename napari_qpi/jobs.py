@@ -1,0 +1,221 @@
+"""`Job`: one long computation at a time in napari's worker thread, with one state to look at.
+
+The worker holds a stepper and a cancel token, never the viewer: touching the viewer outside the GUI
+thread crashes the process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from napari.qt.threading import create_worker
+from psygnal import Signal
+
+from qpi_kernels.progress import Cancelled, CancelToken, Event, Stepper
+
+__all__ = ["Job", "JobState", "OneStep", "TorchNotLoadedError", "load_torch"]
+
+_SECONDS_BETWEEN_EVENTS = 0.05
+
+
+class JobState(Enum):
+    """Where a `Job` stands; a panel derives all its buttons from this."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is at work, so that no new run can start."""
+        return self in (JobState.RUNNING, JobState.CANCELLING)
+
+
+class TorchNotLoadedError(RuntimeError):
+    """PyTorch's libraries did not load; the message says how to start napari instead."""
+
+
+def load_torch() -> None:
+    """Import torch, with a remedy where its libraries clash with Qt's.
+
+    Raises
+    ------
+    TorchNotLoadedError
+        On Windows torch >= 2.9 may fail to load its DLLs after Qt loaded its own
+        (pytorch issue 166628).
+    """
+    try:
+        import torch  # noqa: F401
+    except OSError as error:
+        raise TorchNotLoadedError(
+            "PyTorch could not load its libraries after Qt had loaded. Close napari and start it "
+            'with:  python -c "import torch, napari; napari.Viewer(); napari.run()"'
+        ) from error
+
+
+class OneStep:
+    """A stepper around one call, for work that is short but too long for the GUI thread.
+
+    Parameters
+    ----------
+    call : callable
+        Returns the result.
+    message : str
+        What is being done.
+    """
+
+    def __init__(self, call: Callable[[], Any], message: str) -> None:
+        self._call = call
+        self._message = message
+        self._results: list[Any] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has returned."""
+        return bool(self._results)
+
+    @property
+    def result(self) -> Any:
+        """What the call returned."""
+        return self._results[0]
+
+    def step(self) -> Event:
+        """Make the call."""
+        self._results.append(self._call())
+        return Event(self._message, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Returned:
+    result: Any
+
+
+@dataclass(frozen=True)
+class _Raised:
+    error: Exception
+
+
+def _work(
+    make_stepper: Callable[[], Stepper[Any]], token: CancelToken
+) -> Generator[Event, None, _Returned | _Raised | None]:
+    # Exceptions are returned, not raised: napari's worker drops a RuntimeError (every torch error
+    # is one) without a signal and the job would look busy for ever.
+    try:
+        token.check()
+        stepper = make_stepper()
+        shown = float("-inf")
+        latest = None
+        while not stepper.done:
+            token.check()
+            latest = stepper.step()
+            if time.monotonic() - shown >= _SECONDS_BETWEEN_EVENTS:
+                yield latest
+                shown, latest = time.monotonic(), None
+        token.check()
+        if latest is not None:
+            yield latest
+        return _Returned(stepper.result)
+    except Cancelled:
+        return None
+    except Exception as error:
+        return _Raised(error)
+
+
+class Job:
+    """Runs steppers in a worker thread; all signals arrive in the GUI thread.
+
+    Attributes
+    ----------
+    state_changed : Signal(JobState)
+        After every change of `state`.
+    progressed : Signal(Event)
+        What the stepper reports, at most 20 times a second.
+    succeeded : Signal(object)
+        The stepper's result; the state is DONE already, so a new run may start in the slot.
+    failed : Signal(Exception)
+        What went wrong; the state is FAILED already.
+    """
+
+    state_changed = Signal(JobState)
+    progressed = Signal(Event)
+    succeeded = Signal(object)
+    failed = Signal(Exception)
+
+    def __init__(self) -> None:
+        self._state = JobState.IDLE
+        self._token = CancelToken()
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stands."""
+        return self._state
+
+    def start(
+        self, make_stepper: Callable[[], Stepper[Any]], cancel: CancelToken | None = None
+    ) -> None:
+        """Start a run.
+
+        Parameters
+        ----------
+        make_stepper : callable
+            Called in the worker; returns the stepper. Everything it needs is copied beforehand.
+        cancel : CancelToken, optional
+            Stops the run from outside as `cancel` does.
+
+        Raises
+        ------
+        RuntimeError
+            If a run is under way.
+        """
+        if self._state.busy:
+            raise RuntimeError("this job is running; cancel it or wait")
+        self._token = token = cancel or CancelToken()
+        worker = create_worker(_work, make_stepper, token, _start_thread=False, _ignore_errors=True)
+        # Bound to this run's token: the last signals of a run may arrive after the next has begun.
+        worker.yielded.connect(partial(self._on_event, token))
+        worker.returned.connect(partial(self._on_returned, token))
+        worker.finished.connect(partial(self._on_finished, token))
+        self._set_state(JobState.RUNNING)
+        worker.start()
+
+    def cancel(self) -> None:
+        """Ask the run to stop after its current step; without a run this does nothing."""
+        self._token.cancel()
+        if self._state is JobState.RUNNING:
+            self._set_state(JobState.CANCELLING)
+
+    def _set_state(self, state: JobState) -> None:
+        self._state = state
+        self.state_changed.emit(state)
+
+    def _is_current(self, token: CancelToken) -> bool:
+        return token is self._token and self._state.busy
+
+    def _on_event(self, token: CancelToken, event: Event) -> None:
+        if self._is_current(token) and self._state is JobState.RUNNING:
+            self.progressed.emit(event)
+
+    def _on_returned(self, token: CancelToken, outcome: _Returned | _Raised | None) -> None:
+        if not self._is_current(token):
+            return
+        if isinstance(outcome, _Raised):
+            self._set_state(JobState.FAILED)
+            self.failed.emit(outcome.error)
+        elif outcome is None or token.cancelled:
+            self._set_state(JobState.CANCELLED)
+        else:
+            self._set_state(JobState.DONE)
+            self.succeeded.emit(outcome.result)
+
+    def _on_finished(self, token: CancelToken) -> None:
+        # napari quits workers when its window closes; then nothing was returned.
+        if self._is_current(token):
+            self._set_state(JobState.CANCELLED)

@@ -1,0 +1,1 @@
+"""Dock widgets, one per step of the way from a scan to a kernel."""

@@ -1,0 +1,415 @@
+"""`ExtractKernel`: the dock widget that extracts the single-defect kernel of an image."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils.notifications import show_error
+from pydantic import ValidationError
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+)
+
+from napari_qpi.extraction_input import ExtractionInput
+from napari_qpi.geometry import layer_pitch
+from napari_qpi.jobs import Job, JobState
+from napari_qpi.layers import (
+    METADATA_KEY,
+    LayerConversionError,
+    add_layers,
+    defects_from_points,
+    observation_from_layer,
+    result_layers,
+)
+from napari_qpi.script import python_script
+from napari_qpi.widgets.bias_range import BiasRange
+from napari_qpi.widgets.defect_points import is_defect_layer
+from napari_qpi.widgets.kernel_window import KernelWindow
+from napari_qpi.widgets.layer_choice import LayerChoice, is_map, is_temporary
+from napari_qpi.widgets.panel import Panel, collapsed, group
+from napari_qpi.widgets.parameter_form import PairEditor, ParameterForm, explain
+from napari_qpi.widgets.quality_card import QualityCard
+from napari_qpi.widgets.run_row import RunRow
+from qpi_kernels.defects import DefectFormatError
+from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.result import KernelResult
+
+__all__ = ["ExtractKernel"]
+
+_MAIN_FIELDS = ("kernel_shape", "method", "symmetry", "background")
+_ADVANCED_FIELDS = ("ridge", "device", "dtype", "tolerance", "max_iterations", "seed")
+_SYMMETRIES = [
+    ("none", None),
+    *((name, name) for name in ("C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v")),
+]
+_REFRESH_MS = 80
+_KERNEL_FILES = (
+    "All of the result, lossless (*.nc);;Kernel for Gwyddion (*.gwy);;"
+    "Kernel as TIFF (*.tif);;Kernel for NumPy (*.npz)"
+)
+
+
+class ExtractKernel(Panel):
+    """Extracts the kernel of an image from its defects.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose layers are offered and that gets the results.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.job = Job()
+        self.kernel_window = KernelWindow(self.viewer)
+        self.task: ExtractionInput | None = None
+        self.result: KernelResult | None = None
+        self._running: ExtractionInput | None = None
+        self._started = 0.0
+        self._centre: tuple[float, float] | None = None
+        self._followed_points: Points | None = None
+        self._refresh_timer = QTimer(self)
+        self._refresh_timer.setSingleShot(True)
+        self._refresh_timer.setInterval(_REFRESH_MS)
+        self._refresh_timer.timeout.connect(self._refresh)
+        self._build()
+        self._connect()
+        self._on_image_chosen(self.image_choice.layer)
+        self._on_points_chosen(self.points_choice.layer)
+
+    def _build(self) -> None:
+        layers = self.viewer.layers
+        self.image_choice = LayerChoice(layers, is_map, placeholder="open an image first")
+        self.points_choice = LayerChoice(
+            layers, is_defect_layer, placeholder="mark defects first (Annotate defects)"
+        )
+        self.mask_choice = LayerChoice(layers, _can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice.setToolTip(
+            "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
+            "broken scan lines.</qt>"
+        )
+        self.bias_range = BiasRange()
+        self.bias_label = QLabel("Bias")
+        self.layer_rows = QFormLayout()
+        self.layer_rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.layer_rows.addRow("Image", self.image_choice)
+        self.layer_rows.addRow("Defects", self.points_choice)
+        self.layer_rows.addRow("Leave out", self.mask_choice)
+        self.layer_rows.addRow(self.bias_label, self.bias_range)
+
+        self.form = ParameterForm(
+            ExtractionParameters, _MAIN_FIELDS, choices={"symmetry": _SYMMETRIES}
+        )
+        self.advanced_form = ParameterForm(
+            ExtractionParameters, _ADVANCED_FIELDS, choices={"device": _devices()}
+        )
+        self.size_note = QLabel()
+        self.window_box = QCheckBox("Show window")
+        self.window_box.setChecked(True)
+        self.resize_button = QPushButton("Resize on image")
+        self.resize_button.setToolTip(
+            "<qt>Drag a corner to change the size, drag the window to move it to another defect."
+            "</qt>"
+        )
+        self.run_row = RunRow("Extract")
+        self.card = QualityCard()
+        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button.setToolTip(
+            "<qt>Put a script on the clipboard that gives the same kernel without napari.</qt>"
+        )
+        self.save_button = QPushButton("Save kernel…")
+
+        self.column.addLayout(self.layer_rows)
+        self.column.addWidget(
+            group("Kernel", self.form, self.size_note, (self.window_box, self.resize_button))
+        )
+        self.column.addWidget(collapsed("Advanced", self.advanced_form))
+        self.column.addWidget(self.run_row)
+        self.column.addWidget(self.card)
+        self.column.addWidget(group("Keep", (self.copy_button, self.save_button)))
+        self.column.addStretch()
+
+    def _connect(self) -> None:
+        for choice in (self.image_choice, self.points_choice, self.mask_choice):
+            self.when_closed(choice.let_go)
+        self.when_closed(self._unfollow_points)
+        self.when_closed(self.job.cancel)
+        self.follow(self.job.state_changed, self._on_state)
+        self.follow(self.job.progressed, self.run_row.show_event)
+        self.follow(self.job.succeeded, self._on_succeeded)
+        self.follow(self.job.failed, self._on_failed)
+        self.follow(self.kernel_window.resized, self._on_window_resized)
+        self.follow(self.kernel_window.moved, self._on_window_moved)
+        self.follow(self.viewer.layers.events.removed, self._on_layer_removed)
+        self.image_choice.layer_changed.connect(self._on_image_chosen)
+        self.points_choice.layer_changed.connect(self._on_points_chosen)
+        self.form.changed.connect(self._refresh)
+        self.window_box.toggled.connect(self._refresh)
+        self.resize_button.clicked.connect(self._grab_window)
+        self.run_row.run_button.clicked.connect(self.extract)
+        self.run_row.cancel_button.clicked.connect(self.job.cancel)
+        self.copy_button.clicked.connect(self.copy_as_python)
+        self.save_button.clicked.connect(self._ask_save)
+
+    # -- what a person or a script may call -------------------------------------------------
+
+    def extract(self) -> None:
+        """Copy the input and start the extraction."""
+        image, points = self.image_choice.layer, self.points_choice.layer
+        if image is None or points is None or self.job.state.busy:
+            return
+        try:
+            task = ExtractionInput.copy_from(
+                image,
+                points,
+                self.parameters(),
+                excluded=self.mask_choice.layer,
+                bias_range=self.bias_range.value(),
+            )
+        except ValidationError as error:
+            self.run_row.say(explain(error))
+        except (LayerConversionError, DefectFormatError) as error:
+            self.run_row.say(str(error))
+        else:
+            self._running = task
+            self._started = monotonic()
+            self.job.start(task.start)
+
+    def parameters(self) -> ExtractionParameters:
+        """What is entered.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If an entry is out of range.
+        """
+        return ExtractionParameters.model_validate(self.form.values() | self.advanced_form.values())
+
+    def script(self, array_path: str | None = None) -> str:
+        """The Python script of the last extraction; see `python_script`."""
+        if self.task is None or self.result is None:
+            return ""
+        return python_script(self.task, array_path=array_path, expected=self.result.provenance)
+
+    def copy_as_python(self) -> None:
+        """Put the script on the clipboard; data that came from no scan file are saved first."""
+        if self.task is None:
+            return
+        array_path = None
+        if self.task.source is None:
+            array_path, _ = QFileDialog.getSaveFileName(
+                self, "This image came from no scan file; save its data", "observation.npy"
+            )
+            if array_path:
+                np.save(array_path, np.asarray(self.task.observation))
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self.script(array_path or None))
+        self.run_row.say("The script is on the clipboard.")
+
+    def save_kernel(self, path: str | Path) -> list[Path]:
+        """Save the last result.
+
+        Parameters
+        ----------
+        path : path-like
+            ``.nc`` keeps everything; ``.gwy``, ``.tif`` and ``.npz`` hold the kernel, one file per
+            kind.
+
+        Returns
+        -------
+        list of Path
+            The files written.
+        """
+        path = Path(path)
+        if self.result is None:
+            return []
+        if path.suffix.lower() == ".nc":
+            return [self.result.save(path)]
+        from qpi_kernels.io.exporters import export_array
+
+        kernel = self.result.kernel
+        if "kind" not in kernel.dims:
+            return [Path(export_array(kernel, path))]
+        return [
+            Path(export_array(kernel.sel(kind=kind), path.with_stem(f"{path.stem}_{kind}")))
+            for kind in kernel["kind"].values.tolist()
+        ]
+
+    def remove_from_viewer(self) -> None:
+        """Take the window away when the panel is closed."""
+        self._refresh_timer.stop()
+        self.kernel_window.hide()
+
+    # -- the job ----------------------------------------------------------------------------
+
+    def _on_state(self, state: JobState) -> None:
+        self.run_row.show_state(state)
+        if not state.busy:
+            # torch is loaded now and knows the devices.
+            self.advanced_form.set_choices("device", _devices())
+        self._refresh()
+
+    def _on_succeeded(self, result: KernelResult) -> None:
+        task = self._running
+        if task is None:
+            return
+        name = task.image.name
+        layers = result_layers(result, task.image)
+        placed: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
+        self.task, self.result = task, placed
+        add_layers(self.viewer, layers)
+        # The kernels lie beside the image, out of sight until the view is fitted.
+        self.viewer.reset_view()
+        self.card.show_result(placed)
+        self.run_row.say(f"Kernel of {name} in {monotonic() - self._started:.1f} s.")
+        self._refresh()
+
+    def _on_failed(self, error: Exception) -> None:
+        self.run_row.say(f"Failed: {error}")
+        if not isinstance(error, ValueError):
+            show_error(f"Extraction failed: {error}")
+
+    # -- following the layers ---------------------------------------------------------------
+
+    def _on_image_chosen(self, image: Image | None) -> None:
+        observation = None if image is None else observation_from_layer(image)
+        stack = observation is not None and "bias" in observation.dims
+        self.bias_range.show_stack(observation)
+        self.bias_range.setVisible(stack)
+        self.bias_label.setVisible(stack)
+        self._centre = None
+        self._refresh()
+
+    def _on_points_chosen(self, points: Points | None) -> None:
+        self._unfollow_points()
+        self._followed_points = points
+        if points is not None:
+            points.events.data.connect(self._on_points_edited)
+        self._centre = None
+        self._refresh()
+
+    def _unfollow_points(self) -> None:
+        if self._followed_points is not None:
+            self._followed_points.events.data.disconnect(self._on_points_edited)
+            self._followed_points = None
+
+    def _on_points_edited(self, event: object = None) -> None:
+        self._refresh_timer.start()
+
+    def _refresh(self) -> None:
+        image, points = self.image_choice.layer, self.points_choice.layer
+        defects = 0 if points is None else len(points.data)
+        self.run_row.show_ready(self.job.state, image is not None and defects > 0)
+        for button in (self.copy_button, self.save_button):
+            button.setEnabled(self.result is not None)
+        self._show_size_note(image)
+        self._show_window(image, points)
+
+    def _show_size_note(self, image: Image | None) -> None:
+        height, width = self._shape()
+        if image is None:
+            self.size_note.setText("")
+            return
+        (row, col), unit = layer_pitch(image)
+        rows, cols = image.data.shape[-2:]
+        share = height * width / (rows * cols)
+        lengths = f"{height * row:.3g} × {width * col:.3g} nm, " if unit == "nm" else ""  # noqa: RUF001
+        self.size_note.setText(f"{lengths}{share:.1%} of the image")
+
+    # -- the window on the image ------------------------------------------------------------
+
+    def _shape(self) -> tuple[int, int]:
+        shape: tuple[int, int] = self._shape_editor().value()
+        return shape
+
+    def _shape_editor(self) -> PairEditor:
+        editor = self.form.editor("kernel_shape")
+        assert isinstance(editor, PairEditor)
+        return editor
+
+    def _show_window(self, image: Image | None, points: Points | None) -> None:
+        shown = self.window_box.isChecked() and image is not None
+        self.resize_button.setEnabled(shown)
+        if not shown or image is None:
+            self.kernel_window.hide()
+            return
+        self._centre = self._nearest_defect(image, points, self._centre)
+        self.kernel_window.show(image, self._centre, self._shape(), self._shape_editor().square)
+
+    def _nearest_defect(
+        self, image: Image, points: Points | None, wanted: tuple[float, float] | None
+    ) -> tuple[float, float]:
+        rows, cols = image.data.shape[-2:]
+        row, col = wanted or ((rows - 1) / 2, (cols - 1) / 2)
+        if points is None or not len(points.data):
+            return row, col
+        positions = defects_from_points(points, image).positions
+        nearest = positions[np.argmin(np.hypot(*(positions - (row, col)).T))]
+        return float(nearest[0]), float(nearest[1])
+
+    def _on_window_resized(self, height: int, width: int) -> None:
+        image = self.image_choice.layer
+        if image is not None:
+            largest = 2 * max(image.data.shape[-2:])
+            self._shape_editor().set_value(
+                tuple(int(np.clip(size, 3, largest)) for size in (height, width))
+            )
+
+    def _on_window_moved(self, row: float, col: float) -> None:
+        self._centre = (row, col)
+        self._refresh()
+
+    def _grab_window(self) -> None:
+        self.kernel_window.grab()
+        self.run_row.say("Drag a corner of the window, or drag the window to another defect.")
+
+    def _on_layer_removed(self, event: object = None) -> None:
+        if getattr(event, "value", None) is self.kernel_window.drawn:
+            self.kernel_window.hide()
+            self.window_box.setChecked(False)
+
+    # -- files ------------------------------------------------------------------------------
+
+    def _ask_save(self) -> None:
+        path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", _KERNEL_FILES)
+        if not path:
+            return
+        if not Path(path).suffix:
+            path += chosen.rpartition("*")[2].rstrip(")")
+        try:
+            saved = self.save_kernel(path)
+        except (OSError, ValueError) as error:
+            self.run_row.say(f"Not saved: {error}")
+        else:
+            self.run_row.say("Saved " + ", ".join(file.name for file in saved) + ".")
+
+
+def _can_exclude(layer: Layer) -> bool:
+    return isinstance(layer, Labels | Shapes) and not is_temporary(layer)
+
+
+def _devices() -> list[tuple[str, str]]:
+    """The devices that exist; before torch is loaded, those that always do."""
+    found = [("auto (a GPU when there is one)", "auto"), ("cpu", "cpu")]
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        found += [
+            (f"cuda:{index}: {torch.cuda.get_device_name(index)}", f"cuda:{index}")
+            for index in range(torch.cuda.device_count())
+        ]
+        if torch.backends.mps.is_available():
+            found.append(("mps", "mps"))
+    return found

@@ -1,0 +1,110 @@
+"""`Panel`: the base of the dock widgets, which lets go of the viewer when it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import napari
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+__all__ = ["Panel", "collapsed", "group"]
+
+_LEAST_WIDTH = 300
+_LEAST_HEIGHT = 200
+
+
+class Panel(QWidget):
+    """A scrolling dock widget on one viewer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer, or napari's public proxy of it. Its name is what napari injects by.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        # Layers reached through the proxy are proxies too, and `is` fails between them.
+        self.viewer: napari.Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._docked = False
+        self._connections = ExitStack()
+        self.destroyed.connect(self._connections.close)
+        self.content = QWidget()
+        self.column = QVBoxLayout(self.content)
+        self.column.setContentsMargins(8, 8, 8, 8)
+        scroll = _VerticalScroll()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(self.content)
+        frame = QVBoxLayout(self)
+        frame.setContentsMargins(0, 0, 0, 0)
+        frame.addWidget(scroll)
+
+    def follow(self, emitter: Any, slot: Callable[..., object]) -> None:
+        """Connect a slot to an emitter (napari's, psygnal's) until the panel is closed."""
+        emitter.connect(slot)
+        self.when_closed(lambda: emitter.disconnect(slot))
+
+    def when_closed(self, callback: Callable[[], object]) -> None:
+        """Call back once the panel is closed or its window destroyed; touch no Qt object there."""
+        self._connections.callback(callback)
+
+    def remove_from_viewer(self) -> None:
+        """Take away the layers that only belong to the open panel; the window still lives."""
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice that napari took the panel out of its dock: that is how a dock is closed."""
+        handled: bool = super().event(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self._connections.close()
+                self.remove_from_viewer()
+                self.deleteLater()
+            self._docked = self.parent() is not None
+        return handled
+
+
+class _VerticalScroll(QScrollArea):
+    """Scrolls up and down, and is never narrower than what it shows."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for the content's width."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        assert content is not None
+        assert bar is not None
+        width = content.minimumSizeHint().width() + bar.sizeHint().width()
+        return QSize(max(width, _LEAST_WIDTH), _LEAST_HEIGHT)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for the content's size."""
+        content = self.widget()
+        assert content is not None
+        return content.sizeHint().expandedTo(self.minimumSizeHint())
+
+
+def group(title: str, *rows: QWidget | tuple[QWidget, ...]) -> QGroupBox:
+    """Frame rows under a title; the widgets of a tuple stand side by side."""
+    box = QGroupBox(title)
+    column = QVBoxLayout(box)
+    for row in rows:
+        if isinstance(row, tuple):
+            line = QHBoxLayout()
+            for widget in row:
+                line.addWidget(widget)
+            column.addLayout(line)
+        else:
+            column.addWidget(row)
+    return box
+
+
+def collapsed(title: str, content: QWidget) -> QCollapsible:
+    """Fold rows away that most people do not need."""
+    fold = QCollapsible(title)
+    fold.setDuration(0)
+    fold.addWidget(content)
+    return fold

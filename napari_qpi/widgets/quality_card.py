@@ -1,0 +1,88 @@
+"""`QualityCard`: what an extraction's numbers mean, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
+
+from qpi_kernels.result import KernelResult, Quality
+
+__all__ = ["QualityCard", "quality_rows"]
+
+_BULLET = "•"
+
+
+class QualityCard(QLabel):
+    """Shows how far the last kernel can be trusted."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setVisible(False)
+
+    def show_result(self, result: KernelResult) -> None:
+        """Describe a result."""
+        quality = result.quality
+        badge, colour = (
+            ("Well posed", "#2e9e5b") if quality.well_posed else ("Take care", "#d9822b")
+        )
+        verdict = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in quality.verdict)
+        units = str(result.residual.attrs.get("units", ""))
+        rows = "".join(
+            f"<tr><td>{escape(name)}&nbsp;&nbsp;</td><td><b>{escape(value)}</b></td>"
+            f"<td>&nbsp;&nbsp;{escape(meaning)}</td></tr>"
+            for name, value, meaning in quality_rows(quality, units)
+        )
+        self.setText(
+            f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
+            f"{verdict}<table>{rows}</table>"
+        )
+        self.setVisible(True)
+
+
+def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
+    """The numbers of the card.
+
+    Parameters
+    ----------
+    quality : Quality
+        From a `KernelResult`.
+    units : str
+        Units of the observation, may be empty.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Name, value and meaning. Numbers with one entry per bias become a range.
+    """
+    rows = [
+        ("Noise", f"{_range(quality.noise_sigma)} {units}".strip(), "per pixel"),
+        ("Residual χ²", _range(quality.reduced_chi2), "1: only noise is left"),
+        ("Explained", _percent(quality.r_squared), "of the variance"),
+        ("Window", f"{quality.fill:.1%}", "unknowns per pixel (k²/n²)"),
+        ("Fixed by data", _percent(quality.determined), "the ridge fixes the rest"),
+        ("Condition", f"{quality.condition:.3g}", "1: no noise amplified"),
+        (
+            "Solver",
+            "converged" if quality.converged else "not converged",
+            f"{quality.iterations} iterations",
+        ),
+    ]
+    if quality.symmetry_scores:
+        scores = ", ".join(f"{name} {score:.2f}" for name, score in quality.symmetry_scores.items())
+        rows.append(("Symmetry", scores, "1: perfect"))
+    return rows
+
+
+def _range(values: Sequence[float], style: str = ".3g") -> str:
+    low, high = (format(limit, style) for limit in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _percent(values: Sequence[float]) -> str:
+    return _range(values, ".1%")
