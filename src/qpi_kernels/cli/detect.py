@@ -1,0 +1,118 @@
+"""``napari-qpi detect``: defects of scans, as CSV tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qpi_kernels.cli.batch import Job, Outcome, plan_outputs, run_batch, stop_with, write_anew
+from qpi_kernels.cli.common_options import (
+    Bias,
+    ChannelName,
+    Debug,
+    Files,
+    MaskFile,
+    Overwrite,
+    Recursive,
+)
+from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.cli.scan_files import (
+    CommandError,
+    choose_channel,
+    choose_planes,
+    clearest_plane,
+    expand,
+    read_mask,
+)
+from qpi_kernels.defects import Defects, DetectionParameters, detect_defects, snap_positions
+from qpi_kernels.progress import Event
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from numpy.typing import NDArray
+
+__all__ = ["DEFECTS_SUFFIX", "detect", "find_defects"]
+
+DEFECTS_SUFFIX = "_defects.csv"
+
+
+@with_parameters(detection=DetectionParameters)
+def detect(
+    files: Files,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="CSV|FOLDER",
+            help="Table to write, or a folder for many (default: beside each file, "
+            "FILE_defects.csv).",
+        ),
+    ] = None,
+    channel: ChannelName = None,
+    bias: Bias = None,
+    mask: MaskFile = None,
+    snap: Annotated[
+        bool, typer.Option("--snap", help="Move positions onto the average pattern afterwards.")
+    ] = False,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    detection: DetectionParameters,
+) -> None:
+    """Find point defects and write their positions, in pixels, as CSV that napari opens.
+
+    Of a bias stack the plane with the most contrast is searched unless --bias names one.
+    """
+    try:
+        paths = expand(files, recursive)
+        counted = None if mask is None else read_mask(mask)
+    except CommandError as error:
+        raise stop_with(str(error)) from error
+    targets = dict(zip(paths, plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True))
+
+    def work(job: Job) -> Outcome:
+        from qpi_kernels.io import open_scan
+        from qpi_kernels.io.atomic_write import replacing
+
+        target = write_anew(targets[job.path], overwrite)
+        image = choose_planes(choose_channel(open_scan(job.path), channel), bias)
+        job.on_event(Event("looking for defects"))
+        defects = find_defects(image, counted, detection, snap)
+        with replacing(target) as partial:
+            defects.to_csv(partial)
+        return Outcome(job.path, f"{_counted(defects)} -> {target}")
+
+    outcomes = run_batch(paths, work, debug=debug)
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def find_defects(
+    image: xr.DataArray,
+    mask: NDArray[np.bool_] | None,
+    parameters: DetectionParameters,
+    snap: bool,
+) -> Defects:
+    """Detect on the clearest plane and, if asked, snap.
+
+    Raises
+    ------
+    CommandError
+        If nothing is found.
+    """
+    plane = clearest_plane(image)
+    defects = detect_defects(plane, mask=mask, parameters=parameters)
+    if not len(defects):
+        raise CommandError("no defect stands out; lower --threshold or set --size-px or --polarity")
+    return snap_positions(plane, defects, mask=mask) if snap else defects
+
+
+def _counted(defects: Defects) -> str:
+    if len(defects.kinds) > 1:
+        return ", ".join(f"{count} {kind}" for kind, count in defects.counts().items())
+    return f"{len(defects)} defect{'s' if len(defects) != 1 else ''}"

@@ -1,0 +1,209 @@
+"""``napari-qpi extract``: kernels of scans."""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qpi_kernels.cli.batch import Job, Outcome, plan_outputs, run_batch, stop_with, write_anew
+from qpi_kernels.cli.common_options import (
+    Bias,
+    ChannelName,
+    Debug,
+    Files,
+    MaskFile,
+    Overwrite,
+    Recursive,
+)
+from qpi_kernels.cli.detect import DEFECTS_SUFFIX, find_defects
+from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.cli.scan_files import (
+    CommandError,
+    choose_channel,
+    choose_planes,
+    clearest_plane,
+    expand,
+    read_mask,
+)
+from qpi_kernels.defects import Defects, DetectionParameters, snap_positions
+from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.progress import Event
+
+if TYPE_CHECKING:
+    from qpi_kernels.result import KernelResult
+
+__all__ = ["extract", "save_kernel"]
+
+_EXTENSIONS = (".nc", ".tif", ".tiff", ".gwy", ".npz")
+
+
+class KernelFormat(StrEnum):
+    """Formats of a kernel file."""
+
+    nc = "nc"
+    tif = "tif"
+    gwy = "gwy"
+    npz = "npz"
+
+
+@with_parameters(extraction=ExtractionParameters, detection=DetectionParameters)
+def extract(
+    files: Files,
+    *,
+    defects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV|FOLDER",
+            help="Positions in pixels, for all files, or a folder of FILE_defects.csv (default: "
+            "FILE_defects.csv beside each file).",
+        ),
+    ] = None,
+    detect: Annotated[
+        bool,
+        typer.Option("--detect", help="Detect defects instead, with --polarity to --max-count."),
+    ] = False,
+    snap: Annotated[
+        bool, typer.Option("--snap", help="Move positions onto the average pattern first.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="Kernel to write (.nc keeps everything; .tif, .gwy, .npz the kernel), or a "
+            "folder for many (default: beside each file, FILE_kernel.nc).",
+        ),
+    ] = None,
+    file_format: Annotated[
+        KernelFormat, typer.Option("--format", help="Format when -o is no file name.")
+    ] = KernelFormat.nc,
+    report: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write quality and parameters as JSON."),
+    ] = None,
+    channel: ChannelName = None,
+    bias: Bias = None,
+    mask: MaskFile = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    extraction: ExtractionParameters,
+    detection: DetectionParameters,
+) -> None:
+    """Extract the kernel that one defect alone would show, in the data's units."""
+    try:
+        paths = expand(files, recursive)
+        counted = None if mask is None else read_mask(mask)
+        if defects is not None and detect:
+            raise CommandError("give --defects or --detect, not both")
+        if report is not None:
+            write_anew(report, overwrite)
+    except (CommandError, OSError) as error:
+        raise stop_with(str(error)) from error
+    suffix = f"_kernel.{file_format.value}"
+    targets = dict(zip(paths, plan_outputs(paths, output, suffix, _EXTENSIONS), strict=True))
+
+    def work(job: Job) -> Outcome:
+        from qpi_kernels.extraction import start_extraction
+        from qpi_kernels.io import open_scan
+        from qpi_kernels.progress import drive
+
+        started = time.perf_counter()
+        target = write_anew(targets[job.path], overwrite)
+        observation = choose_planes(choose_channel(open_scan(job.path), channel), bias)
+        job.on_event(Event("defects"))
+        if detect:
+            positions = find_defects(observation, counted, detection, snap)
+        else:
+            positions = Defects.from_csv(_table_of(job.path, defects))
+            if snap:
+                positions = snap_positions(clearest_plane(observation), positions, mask=counted)
+        job.cancel.check()
+        stepper = start_extraction(observation, positions, mask=counted, parameters=extraction)
+        result = drive(stepper, job.on_event, job.cancel)
+        written = save_kernel(result, target, overwrite)
+        return _done(job.path, result, written, time.perf_counter() - started)
+
+    outcomes = run_batch(paths, work, debug=debug)
+    if report is not None:
+        _write_report(report, outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _table_of(path: Path, defects: Path | None) -> Path:
+    if defects is not None and not defects.is_dir():
+        return defects
+    table = (defects if defects is not None else path.parent) / f"{path.stem}{DEFECTS_SUFFIX}"
+    if not table.exists():
+        raise CommandError(f"no defects: {table} is not there; give --defects FILE or --detect")
+    return table
+
+
+def save_kernel(result: KernelResult, target: Path, overwrite: bool) -> list[Path]:
+    """Write a result in the format of the path's extension.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What to write; all of it as ``.nc``, else the kernel, one file per kind.
+    target : Path
+        Where to.
+    overwrite : bool
+        Whether existing files may be replaced.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    if target.suffix.lower() == ".nc":
+        return [result.save(target)]
+    from qpi_kernels.io.exporters import export_array
+
+    kernel = result.kernel
+    if "kind" not in kernel.dims:
+        return [export_array(kernel, target)]
+    parts = {
+        write_anew(target.with_stem(f"{target.stem}_{kind}"), overwrite): kernel.sel(kind=kind)
+        for kind in kernel["kind"].values.tolist()
+    }
+    return [export_array(part, path) for path, part in parts.items()]
+
+
+def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> Outcome:
+    quality = result.quality
+    words = quality.verdict[0] if quality.verdict else ""
+    targets = ", ".join(str(target) for target in written)
+    return Outcome(
+        path,
+        f"{len(result.defects)} defects -> {targets}; {words}",
+        report={
+            "output": [str(target) for target in written],
+            "defects": result.defects.counts(),
+            "seconds": round(seconds, 3),
+            "quality": json.loads(quality.model_dump_json()),
+            "provenance": result.provenance,
+        },
+    )
+
+
+def _write_report(path: Path, outcomes: list[Outcome]) -> None:
+    from qpi_kernels.io.atomic_write import replacing
+
+    entries: list[dict[str, Any]] = [
+        {
+            "file": str(outcome.path),
+            "status": "failed" if outcome.failed else "done",
+            **({"error": outcome.message} if outcome.failed else outcome.report),
+        }
+        for outcome in outcomes
+    ]
+    with replacing(path) as partial:
+        partial.write_text(json.dumps({"files": entries}, indent=2) + "\n", encoding="utf-8")
