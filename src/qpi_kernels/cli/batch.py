@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ __all__ = [
 
 _EXIT_FAILED, _EXIT_CANCELLED = 1, 130
 _PIPE_WIDTH = 200
+_FILE_ENDING = re.compile(r"\.[A-Za-z]\w{1,4}")
 
 
 @dataclass
@@ -216,12 +218,19 @@ def plan_outputs(
     list of Path
         Different for every input: where two would collide, the folder and the extension of the
         input go into the name.
+
+    Raises
+    ------
+    typer.Exit
+        If ``output`` is one file for many, or ends like a file that can not be written.
     """
     is_file = output is not None and output.suffix.lower() in extensions and not output.is_dir()
     if output is not None and is_file:
         if len(paths) > 1:
             raise stop_with(f"{len(paths)} files can not all go to {output.name}; -o a folder")
         return [output]
+    if output is not None and not output.is_dir() and _FILE_ENDING.fullmatch(output.suffix):
+        raise stop_with(f"{output.name}: can write {', '.join(extensions)}, or into a folder")
     folders = [output if output is not None else path.parent for path in paths]
     plain = [folder / f"{path.stem}{suffix}" for folder, path in zip(folders, paths, strict=True)]
     targets = [

@@ -144,13 +144,15 @@ def choose_planes(observation: xr.DataArray, bias: str | None) -> xr.DataArray:
     if "bias" not in observation.dims:
         raise CommandError("--bias chooses planes of a bias stack, and this channel is none")
     known = np.asarray(observation["bias"].values, float)
+    # Files store biases rounded: 0.1 V must be inside "0.1:0.2".
+    slack = 0.01 * float(np.abs(np.diff(known)).min(initial=np.inf)) if known.size > 1 else 1e-9
     chosen: set[int] = set()
     for word in bias.split(","):
         low, is_range, high = word.partition(":")
         try:
             if is_range:
                 bounds = float(low or "-inf"), float(high or "inf")
-                inside = (known >= min(bounds)) & (known <= max(bounds))
+                inside = (known >= min(bounds) - slack) & (known <= max(bounds) + slack)
                 planes = np.flatnonzero(inside).tolist()
             else:
                 planes = [int(np.abs(known - float(low)).argmin())]
