@@ -144,7 +144,8 @@ def plane_geometry(
 def _pitch(array: xr.DataArray, axis: str) -> float:
     values = np.asarray(array[axis].values, float)
     pitch = abs(float(values[-1] - values[0])) / (len(values) - 1) if len(values) > 1 else 0.0
-    return pitch if np.isfinite(pitch) and pitch > 0 else 1.0
+    # A scale of 0.09999999999999963 is rounding in the coordinates, and ugly to look at.
+    return float(f"{pitch:.12g}") if np.isfinite(pitch) and pitch > 0 else 1.0
 
 
 def bias_geometry(plane: Geometry, bias: xr.DataArray | None, length: int) -> Geometry:

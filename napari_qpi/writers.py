@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import xarray as xr
 
@@ -16,9 +19,25 @@ from napari_qpi.layers import (
 )
 from qpi_kernels.result import KernelResult
 
-__all__ = ["export_image", "write_defects", "write_netcdf"]
+__all__ = ["NotSavedError", "export_image", "write_defects", "write_netcdf"]
 
 
+class NotSavedError(OSError):
+    """Layers can not be saved as asked; the message says what to do.
+
+    No ValueError, because napari takes that for "no writer found" and hides the message.
+    """
+
+
+@contextmanager
+def _reasons_shown() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise NotSavedError(str(error)) from error
+
+
+@_reasons_shown()
 def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
     """Save image layers as ``.nc``, without loss.
 
@@ -37,7 +56,7 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
 
     Raises
     ------
-    LayerConversionError
+    NotSavedError
         If several layers do not belong to one result, or an image is in colour or has more than
         three axes.
     """
@@ -54,6 +73,7 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
     return [str(save_scan(_image_dataset(layers[0]), path))]
 
 
+@_reasons_shown()
 def export_image(path: str, layers: list[LayerData]) -> list[str]:
     """Write an image layer for other programs, with pixel size and biases.
 
@@ -71,7 +91,7 @@ def export_image(path: str, layers: list[LayerData]) -> list[str]:
 
     Raises
     ------
-    LayerConversionError
+    NotSavedError
         If there are other layers too, or the image is in colour or has more than three axes.
     """
     from napari.layers import Layer
@@ -82,6 +102,7 @@ def export_image(path: str, layers: list[LayerData]) -> list[str]:
     return [str(export_array(observation_from_layer(image), path))]
 
 
+@_reasons_shown()
 def write_defects(path: str, layers: list[LayerData]) -> list[str]:
     """Save a points layer as ``.csv`` that napari and `qpi_kernels.Defects.from_csv` read.
 
@@ -100,7 +121,7 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
 
     Raises
     ------
-    LayerConversionError
+    NotSavedError
         If there are other layers too.
     """
     data, arguments, _ = _only_layer(layers)
