@@ -109,7 +109,9 @@ def _transform_matrix(
     taps = np.arange(-_INTERPOLATION_HALF_WIDTH, _INTERPOLATION_HALF_WIDTH + 1)
     weights, indices = [], []
     for axis in range(2):
-        weight = kaiser_sinc_weights(points[:, axis] - nearest[:, axis], _INTERPOLATION_HALF_WIDTH)
+        weight = kaiser_sinc_weights(
+            points[:, axis] - nearest[:, axis], _INTERPOLATION_HALF_WIDTH, kaiser_beta=6.0
+        )
         index = nearest[:, axis, None] + taps
         weight = np.where((index >= 0) & (index <= limits[axis]), weight, 0.0)
         total = weight.sum(axis=1, keepdims=True)

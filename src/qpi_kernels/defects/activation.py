@@ -9,7 +9,7 @@ from qpi_kernels.interpolation import kaiser_sinc_weights
 
 __all__ = ["activation_map"]
 
-_HALF_WIDTH = 6
+_HALF_WIDTH = 32
 
 
 def activation_map(
@@ -38,22 +38,18 @@ def activation_map(
         `kaiser_sinc_weights`. What falls outside is dropped.
     """
     points = np.asarray(positions, np.float64).reshape(-1, 2) - np.asarray(origin, np.float64)
-    result = np.zeros(shape)
-    if not len(points):
-        return result
-    nearest = np.rint(points).astype(np.int64)
-    offset = points - nearest
-    taps = np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
-    rows, cols = nearest[:, :1] + taps, nearest[:, 1:] + taps
-    row_weights = (
-        kaiser_sinc_weights(offset[:, 0], _HALF_WIDTH) * np.asarray(strengths, np.float64)[:, None]
-    )
-    col_weights = kaiser_sinc_weights(offset[:, 1], _HALF_WIDTH)
-    row_weights[(rows < 0) | (rows >= shape[0])] = 0.0
-    col_weights[(cols < 0) | (cols >= shape[1])] = 0.0
-    np.add.at(
-        result,
-        (np.clip(rows, 0, shape[0] - 1)[:, :, None], np.clip(cols, 0, shape[1] - 1)[:, None, :]),
-        row_weights[:, :, None] * col_weights[:, None, :],
-    )
-    return result
+    rows = _spread(points[:, 0], shape[0])
+    columns = _spread(points[:, 1], shape[1])
+    return np.asarray((rows * np.asarray(strengths, np.float64)) @ columns.T)
+
+
+def _spread(position: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Weights along one axis, (size, N)."""
+    nearest = np.rint(position).astype(np.int64)
+    weights = kaiser_sinc_weights(position - nearest, _HALF_WIDTH)
+    index = nearest[:, None] + np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
+    inside = (index >= 0) & (index < size)
+    spread = np.zeros((size, len(position)))
+    defect = np.broadcast_to(np.arange(len(position))[:, None], index.shape)
+    spread[index[inside], defect[inside]] = weights[inside]
+    return spread

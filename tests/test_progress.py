@@ -1,0 +1,62 @@
+"""Events, cancelling and the driving loop."""
+
+import threading
+
+import pytest
+
+from qpi_kernels.progress import Cancelled, CancelToken, Event, drive
+
+
+class Countdown:
+    """A stepper of the test's own: `total` steps, result is the number of steps done."""
+
+    def __init__(self, total):
+        self.total, self.count = total, 0
+
+    @property
+    def done(self):
+        return self.count >= self.total
+
+    @property
+    def result(self):
+        return self.count
+
+    def step(self):
+        self.count += 1
+        return Event("counting", self.count, self.total)
+
+
+def test_driving_reports_every_step_and_returns_the_result():
+    fractions = []
+    assert drive(Countdown(4), lambda event: fractions.append(event.fraction)) == 4
+    assert fractions == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_unknown_totals_have_no_fraction():
+    assert Event("working", 3).fraction is None
+    assert Event("revised", 12, 10).fraction == 1.0
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 3])
+def test_a_cancel_stops_before_the_next_step(allowed):
+    token, job = CancelToken(), Countdown(10)
+
+    def stop(event):
+        if event.step == allowed:
+            token.cancel()
+
+    if allowed == 0:
+        token.cancel()
+    with pytest.raises(Cancelled):
+        drive(job, stop, token)
+    assert job.count == allowed
+
+
+def test_a_cancel_reaches_from_another_thread():
+    token = CancelToken()
+    other = threading.Thread(target=token.cancel)
+    other.start()
+    other.join()
+    assert token.cancelled
+    with pytest.raises(Cancelled):
+        token.check()
