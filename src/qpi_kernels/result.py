@@ -115,8 +115,11 @@ class KernelResult:
                 "qpi_kernels_type": _TYPE,
                 "quality": self.quality.model_dump_json(),
                 "provenance": json.dumps(self.provenance),
-                "array_attributes": json.dumps(
-                    {name: array.attrs for name, array in arrays.items()}
+                "arrays": json.dumps(
+                    {
+                        name: {"attributes": array.attrs, "coordinates": list(array.coords)}
+                        for name, array in arrays.items()
+                    }
                 ),
             },
         )
@@ -147,13 +150,19 @@ class KernelResult:
             raise ResultFormatError(
                 f"{path.name}: not a kernel result; open scans with qpi_kernels.open_scan"
             )
-        attributes = json.loads(dataset.attrs["array_attributes"])
+        stored = json.loads(dataset.attrs["arrays"])
 
         def array(name: str) -> xr.DataArray:
-            found = dataset[name]
-            kernel_dims = {dim: dim[-1] for dim in ("kernel_y", "kernel_x") if dim in found.coords}
-            unused = [c for c in found.coords if not set(found[c].dims) <= set(found.dims)]
-            return found.drop_vars(unused).rename(kernel_dims).assign_attrs(attributes[name])
+            # A file has one set of scalar coordinates for all arrays; give each its own back.
+            found = (
+                dataset[name]
+                .reset_coords(drop=True)
+                .assign_coords(
+                    {coord: dataset[coord].variable for coord in stored[name]["coordinates"]}
+                )
+            )
+            kernel_dims = {dim: dim[-1] for dim in ("kernel_y", "kernel_x") if dim in found.dims}
+            return found.rename(kernel_dims).assign_attrs(stored[name]["attributes"])
 
         return cls(
             kernel=array("kernel"),

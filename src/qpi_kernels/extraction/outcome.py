@@ -126,7 +126,9 @@ class Outcome:
         observation = problem.observation
         quality = self._quality()
         image_coords = {
-            name: coord for name, coord in observation.coords.items() if name in ("y", "x", "bias")
+            name: coord
+            for name, coord in observation.coords.items()
+            if name in ("y", "x", "bias", problem.plane_dim)
         }
 
         def image(values: NDArray[np.floating], name: str) -> xr.DataArray:
@@ -183,24 +185,18 @@ class Outcome:
         for axis, size in zip(("y", "x"), values.shape[-2:], strict=True):
             pitch, units = _pitch(observation, axis)
             coords[axis] = (axis, (np.arange(size) - size // 2) * pitch, {"units": units})
-        if "bias" in observation.coords:
-            bias = observation.coords["bias"]
-            coords["bias"] = (
-                "bias",
-                np.atleast_1d(np.asarray(bias.values, float)),
-                dict(bias.attrs) or {"units": "V"},
-            )
+        plane_dim = problem.plane_dim
+        if plane_dim in observation.coords:
+            plane = observation.coords[plane_dim]
+            coords[plane_dim] = (plane_dim, np.atleast_1d(plane.values), dict(plane.attrs))
         array = xr.DataArray(
             values.transpose(1, 0, 2, 3),
-            dims=("kind", "bias", "y", "x"),
+            dims=("kind", plane_dim, "y", "x"),
             coords=coords,
             name=name,
             attrs=_attributes(observation),
         )
-        single = [dim for dim in ("kind", "bias") if array.sizes[dim] == 1]
-        if problem.observation.ndim == 3:
-            single = [dim for dim in single if dim != "bias" or array.sizes["bias"] == 1]
-        return array.squeeze(single)
+        return array.squeeze([dim for dim in ("kind", plane_dim) if array.sizes[dim] == 1])
 
     def _provenance(self) -> dict[str, Any]:
         problem = self._problem

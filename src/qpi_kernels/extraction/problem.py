@@ -108,6 +108,11 @@ class Problem:
         return rows, columns
 
     @property
+    def plane_dim(self) -> str:
+        """Name of the stack's first dimension, ``bias`` unless the observation says otherwise."""
+        return str(self.observation.dims[0]) if self.observation.ndim == 3 else "bias"
+
+    @property
     def plane_count(self) -> int:
         """Number of biases, 1 for a single map."""
         return self.observation.shape[0] if self.observation.ndim == 3 else 1
@@ -209,7 +214,7 @@ def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
             )
         observation = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
     dims: tuple[Hashable, ...] = observation.dims
-    if dims not in (("y", "x"), ("bias", "y", "x")):
+    if dims[-2:] != ("y", "x") or len(dims) > 3 or dims[0] == "kind":
         raise ExtractionError(
             f"the observation must have the dims (y, x) or (bias, y, x), not {dims}"
         )
