@@ -12,6 +12,7 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.io.atomic_write import replacing
 
 __all__ = ["KernelResult", "Quality", "ResultFormatError"]
 
@@ -123,12 +124,8 @@ class KernelResult:
                 ),
             },
         )
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with replacing(path) as partial:
             dataset.to_netcdf(partial, engine="h5netcdf")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
     @classmethod

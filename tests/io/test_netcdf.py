@@ -110,7 +110,7 @@ def test_the_kernel_of_a_saved_result_is_a_channel(tmp_path, kinds):
         attrs={
             "qpi_kernels_type": "KernelResult",
             "provenance": "{}",
-            "array_attributes": json.dumps({"kernel": {"units": "S"}}),
+            "arrays": json.dumps({"kernel": {"attributes": {"units": "S"}}}),
         },
     )
     result.to_netcdf(tmp_path / "kernel.nc", engine="h5netcdf")

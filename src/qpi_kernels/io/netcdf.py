@@ -141,8 +141,8 @@ def _decoded_scan(dataset: xr.Dataset) -> xr.Dataset:
 def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     """Make channels of a saved result's kernel, one for each kind of defect."""
     kernel = dataset["kernel"].rename(kernel_y="y", kernel_x="x")
-    attributes = json.loads(dataset.attrs.get("array_attributes", "{}")).get("kernel", {})
-    units = str(attributes.get("units", ""))
+    arrays = json.loads(dataset.attrs.get("arrays", "{}"))
+    units = str(arrays.get("kernel", {}).get("attributes", {}).get("units", ""))
     kinds = [kernel]
     if "kind" in kernel.dims:
         kinds = [kernel.isel(kind=index) for index in range(kernel.sizes["kind"])]
@@ -157,7 +157,7 @@ def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
         format=FORMAT,
         pixel_nm=pitch_of(kernel),
         bias=bias,
-        header={key: value for key, value in dataset.attrs.items() if key != "array_attributes"},
+        header={key: value for key, value in dataset.attrs.items() if key != "arrays"},
     )
     return without_bias(scan)
 
