@@ -1,4 +1,4 @@
-"""What every reader returns: the scan data set, its attributes and the error for unreadable files."""
+"""What every reader returns: the scan data set, and the error for unreadable files."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def main_channel(dataset: xr.Dataset) -> xr.DataArray:
         If the data set holds no image channel.
     """
     rank = {"didv": 0, "topography": 1, "current": 2, "other": 3, "bias": 4}
-    images = [variable for variable in dataset.data_vars.values() if {"y", "x"} <= set(variable.dims)]
+    images = [image for image in dataset.data_vars.values() if {"y", "x"} <= set(image.dims)]
     if not images:
         raise KeyError("no image channel in this scan")
     return min(
