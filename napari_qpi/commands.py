@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_qpi.layers import LayerConversionError, add_layers, points_from_defects, type_of
+from napari_qpi.layers import (
+    LayerConversionError,
+    add_layers,
+    points_from_defects,
+    result_of,
+    type_of,
+)
 from qpi_kernels.defects import Defects
 
 if TYPE_CHECKING:
     import napari
+    from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
 __all__ = ["active_image", "chosen_layer", "new_defect_points", "save_selected"]
@@ -19,8 +27,10 @@ _SAVE_FILTERS = {
 }
 
 
-def active_image(viewer: napari.Viewer) -> Image:
+def active_image(viewer: ViewerModel) -> Image:
     """Give the image a person means: the selected one, else the topmost visible one.
+
+    Kernels and fits, which an extraction leaves selected, are passed over.
 
     Raises
     ------
@@ -29,19 +39,22 @@ def active_image(viewer: napari.Viewer) -> Image:
     """
     from napari.layers import Image
 
-    found: Image | None = chosen_layer(viewer, Image)
+    found: Image | None = chosen_layer(
+        viewer, lambda layer: isinstance(layer, Image) and result_of(layer) is None
+    )
     if found is not None:
         return found
     raise LayerConversionError("open an image first; there is none in the viewer")
 
 
-def chosen_layer(viewer: napari.Viewer, kind: type[Layer]) -> Any:
-    """Give the selected layer if it is of this kind, else the topmost visible one, or None."""
+def chosen_layer(viewer: ViewerModel, suits: Callable[[Layer], bool]) -> Any:
+    """Give the selected layer if it suits, else the topmost visible one that does, or None."""
     selected = viewer.layers.selection.active
-    if isinstance(selected, kind):
+    if selected is not None and suits(selected):
         return selected
-    candidates = [layer for layer in viewer.layers if isinstance(layer, kind) and layer.visible]
-    return candidates[-1] if candidates else None
+    return next(
+        (layer for layer in reversed(viewer.layers) if layer.visible and suits(layer)), None
+    )
 
 
 def new_defect_points(viewer: napari.Viewer) -> None:

@@ -152,7 +152,7 @@ def kernels(viewer: ViewerModel) -> list[KernelResult]:
 def _active_points(viewer: ViewerModel) -> Points:
     from napari.layers import Points
 
-    found: Points | None = chosen_layer(viewer, Points)
+    found: Points | None = chosen_layer(viewer, lambda layer: isinstance(layer, Points))
     if found is None:
         raise LayerConversionError("mark defects first; there is no points layer in the viewer")
     return found

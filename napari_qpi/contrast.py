@@ -11,6 +11,8 @@ __all__ = ["robust_limits"]
 _MOST_VALUES = 100_000
 _PLANES = 3
 _PERCENTILES = (0.3, 99.7)
+# A kernel's waves are far weaker than its core.
+_SYMMETRIC_PERCENTILES = (1.0, 99.0)
 
 
 def robust_limits(data: Any, *, symmetric: bool = False) -> tuple[float, float]:
@@ -37,7 +39,8 @@ def robust_limits(data: Any, *, symmetric: bool = False) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if not values.size:
         return (0.0, 1.0)
-    low, high = (float(limit) for limit in np.percentile(values, _PERCENTILES))
+    percentiles = _SYMMETRIC_PERCENTILES if symmetric else _PERCENTILES
+    low, high = (float(limit) for limit in np.percentile(values, percentiles))
     if symmetric:
         high = max(abs(low), abs(high))
         low = -high

@@ -64,7 +64,7 @@ KIND_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7",
 
 SIGNED_COLORMAP = "coolwarm"
 _KERNEL_GAP = 0.05
-_POINT_SIZE_PX = 6.0
+_POINT_SIZE_PX = 9.0
 
 
 class LayerConversionError(ValueError):
@@ -226,10 +226,8 @@ def points_from_defects(
         "features": features,
         "feature_defaults": {"kind": kinds[0], "strength": 1.0},
         "size": _POINT_SIZE_PX,
-        "symbol": "disc",
-        "border_color": "black",
-        "border_width": 0.1,
-        "opacity": 0.9,
+        "symbol": "ring",
+        "border_width": 0.0,
         "metadata": {METADATA_KEY: {"role": "defects"}},
     }
     if len(defects):

@@ -58,6 +58,11 @@ def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
     assert shown.units == image.units
     assert console.kernels(viewer) == [result]
 
+    # The new kernel layer is selected now, and yet the map is meant.
+    again = console.extract(viewer, kernel_shape=(9, 9))
+    assert again.reconstruction.shape == image.data.shape
+    assert [found.kernel.shape for found in console.kernels(viewer)] == [(11, 11), (9, 9)]
+
 
 def test_a_bias_range_and_excluded_pixels_reach_the_extraction(viewer: Viewer) -> None:
     image, defects, _ = add_observation(viewer, biases=3)
