@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import xarray as xr
+from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
 from qpi_kernels.defects import Defects
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def plugin_manager() -> PluginManager:
     """Return the plugin manager that napari uses, with this plugin in it."""
     manager = PluginManager.instance()
+    manager.discover()
     if "napari-qpi" not in manager:
         folder = Path(import_module("napari_qpi").__path__[0])
         manager.register(PluginManifest.from_file(folder / "napari.yaml"))
@@ -36,6 +38,12 @@ def viewer(make_napari_viewer: Callable[..., Viewer], request: pytest.FixtureReq
     made = make_napari_viewer(strict_qt=True)
     request.getfixturevalue("plugin_manager")
     return made
+
+
+@pytest.fixture
+def model(plugin_manager: PluginManager) -> ViewerModel:
+    """Return an empty viewer without a window, as a script has it; much faster than `viewer`."""
+    return ViewerModel()
 
 
 @pytest.fixture

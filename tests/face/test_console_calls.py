@@ -13,10 +13,11 @@ from qpi_kernels.defects import Defects
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.components import ViewerModel
     from napari.layers import Image
 
 
-def add_observation(viewer: Viewer, biases: int = 1) -> tuple[Image, Defects, np.ndarray]:
+def add_observation(model: ViewerModel, biases: int = 1) -> tuple[Image, Defects, np.ndarray]:
     """Show a noisy map made of one known kernel, and give its defects and the kernel."""
     random = np.random.default_rng(2)
     defects = Defects(random.uniform(8, 56, size=(12, 2)))
@@ -27,7 +28,7 @@ def add_observation(viewer: Viewer, biases: int = 1) -> tuple[Image, Defects, np
     clean = np.fft.irfft2(activation * np.fft.rfft2(kernel, (80, 80)), (80, 80))[5:69, 5:69]
     stack = np.stack([(index + 1) * clean for index in range(biases)])
     stack += random.normal(scale=0.01, size=stack.shape)
-    image = viewer.add_image(
+    image = model.add_image(
         stack if biases > 1 else stack[0],
         scale=(0.1, 0.5, 0.5)[-2 if biases == 1 else 0 :],
         translate=(0.0, 7.0, 8.0)[-2 if biases == 1 else 0 :],
@@ -64,27 +65,27 @@ def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
     assert [found.kernel.shape for found in console.kernels(viewer)] == [(11, 11), (9, 9)]
 
 
-def test_a_bias_range_and_excluded_pixels_reach_the_extraction(viewer: Viewer) -> None:
-    image, defects, _ = add_observation(viewer, biases=3)
-    (points,) = add_layers(viewer, [points_from_defects(defects, image)])
+def test_a_bias_range_and_excluded_pixels_reach_the_extraction(model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model, biases=3)
+    (points,) = add_layers(model, [points_from_defects(defects, image)])
     labels = np.zeros((64, 64), int)
     labels[:10] = 1
-    excluded = viewer.add_labels(
+    excluded = model.add_labels(
         labels, scale=(0.5, 0.5), translate=(7.0, 8.0), units=("nm", "nm"), name="step"
     )
     result = console.extract(
-        viewer, image, points, excluded=excluded, bias=(0.2, 0.05), kernel_shape=(11, 11)
+        model, image, points, excluded=excluded, bias=(0.2, 0.05), kernel_shape=(11, 11)
     )
     np.testing.assert_allclose(result.kernel["bias"], [0.1, 0.2])
-    assert viewer.layers[-1].data_to_world((0, 0, 0))[0] == pytest.approx(0.1)
+    assert model.layers[-1].data_to_world((0, 0, 0))[0] == pytest.approx(0.1)
     with pytest.raises(LayerConversionError, match="no bias lies within"):
-        console.extract(viewer, image, points, bias=(5, 6), kernel_shape=(11, 11))
+        console.extract(model, image, points, bias=(5, 6), kernel_shape=(11, 11))
 
 
-def test_missing_layers_are_asked_for(viewer: Viewer) -> None:
+def test_missing_layers_are_asked_for(model: ViewerModel) -> None:
     with pytest.raises(LayerConversionError, match="open an image"):
-        console.mark(viewer)
-    viewer.add_image(np.zeros((8, 8)))
+        console.mark(model)
+    model.add_image(np.zeros((8, 8)))
     with pytest.raises(LayerConversionError, match="mark defects first"):
-        console.extract(viewer)
-    assert console.kernels(viewer) == []
+        console.extract(model)
+    assert console.kernels(model) == []

@@ -23,6 +23,7 @@ from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.components import ViewerModel
 
 OURS = "napari-qpi"
 
@@ -99,7 +100,7 @@ def test_a_damaged_file_says_in_one_line_why(viewer: Viewer, tmp_path: Path) -> 
     assert not viewer.layers
 
 
-def test_an_unfinished_scan_opens_with_a_warning(viewer: Viewer, tmp_path: Path) -> None:
+def test_an_unfinished_scan_opens_with_a_warning(model: ViewerModel, tmp_path: Path) -> None:
     data = np.full((4, 4), np.nan, np.float32)
     data[:2] = [[1, 2, 3, 4], [2, 3, 4, 5]]
     scan = scan_dataset(
@@ -108,7 +109,7 @@ def test_an_unfinished_scan_opens_with_a_warning(viewer: Viewer, tmp_path: Path)
     )  # fmt: skip
     path = save_scan(scan, tmp_path / "aborted.nc")
     with pytest.warns(IncompleteScanWarning, match=r"aborted.nc: the scan was not finished"):
-        (layer,) = viewer.open(path, plugin=OURS)
+        (layer,) = model.open(path, plugin=OURS)
     assert np.isfinite(layer.contrast_limits).all()
 
 
@@ -149,7 +150,7 @@ def test_channels_of_one_name_are_told_apart() -> None:
     assert names == {"s dI/dV (LI X)", "s dI/dV (LI Y)"}
 
 
-def test_point_spectra_become_points_with_their_curves(viewer: Viewer) -> None:
+def test_point_spectra_become_points_with_their_curves(model: ViewerModel) -> None:
     curves = np.arange(6, dtype=np.float32).reshape(2, 3)
     scan = scan_dataset(
         [Channel("Current", curves, "A", "current")],
@@ -157,7 +158,7 @@ def test_point_spectra_become_points_with_their_curves(viewer: Viewer) -> None:
         spectrum_positions_nm=np.array([[10.0, 5.0], [20.0, -5.0]]),
     )  # fmt: skip
     ((data, arguments, _),) = scan_layers(scan, "sts")
-    layer = viewer.add_points(data, **arguments)
+    layer = model.add_points(data, **arguments)
     np.testing.assert_allclose(layer.data, [[-5, 10], [5, 20]])
     assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
     known = layer.metadata[METADATA_KEY]
@@ -166,10 +167,10 @@ def test_point_spectra_become_points_with_their_curves(viewer: Viewer) -> None:
 
 
 def test_a_saved_kernel_opens_as_its_layers(
-    viewer: Viewer, make_result: Callable[..., KernelResult], tmp_path: Path
+    model: ViewerModel, make_result: Callable[..., KernelResult], tmp_path: Path
 ) -> None:
     path = make_result().save(tmp_path / "kernel.nc")
-    layers = viewer.open(path, plugin=OURS)
+    layers = model.open(path, plugin=OURS)
     assert [layer.name for layer in layers] == ["residual", "reconstruction", "std", "kernel"]
     assert result_of(layers[-1]).provenance["seed"] == 5
 
@@ -187,9 +188,9 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_files_open_by_themselves(viewer: Viewer, samples: Path, name: str) -> None:
+def test_real_files_open_by_themselves(model: ViewerModel, samples: Path, name: str) -> None:
     label, shape, pitch = REAL[name]
-    layers = viewer.open(samples / name, plugin=None)
+    layers = model.open(samples / name, plugin=None)
     top = layers[-1]
     assert top.name.endswith(label)
     assert top.visible
@@ -201,9 +202,9 @@ def test_real_files_open_by_themselves(viewer: Viewer, samples: Path, name: str)
 
 
 def test_the_corner_of_a_real_grid_lies_where_its_own_channels_say(
-    viewer: Viewer, samples: Path
+    model: ViewerModel, samples: Path
 ) -> None:
-    layers = viewer.open(samples / "nanonis_grid_bias.3ds", plugin=OURS)
+    layers = model.open(samples / "nanonis_grid_bias.3ds", plugin=OURS)
     position = {
         axis: next(layer for layer in layers if layer.name.endswith(f" {axis}")).data[0]
         for axis in "XY"
@@ -214,8 +215,8 @@ def test_the_corner_of_a_real_grid_lies_where_its_own_channels_say(
         np.testing.assert_allclose(world[1], -position["Y"][row, col], atol=1e-3)
 
 
-def test_a_real_rotated_scan_is_rotated_about_its_centre(viewer: Viewer, samples: Path) -> None:
-    top = viewer.open(samples / "nanonis_gen5_Au_mica.sxm", plugin=OURS)[-1]
+def test_a_real_rotated_scan_is_rotated_about_its_centre(model: ViewerModel, samples: Path) -> None:
+    top = model.open(samples / "nanonis_gen5_Au_mica.sxm", plugin=OURS)[-1]
     np.testing.assert_allclose(top.data_to_world((127.5, 127.5)), (157.108, 150.066), atol=1e-2)
     # 135.1 degrees clockwise: the frame's right side points down and left.
     along = np.subtract(top.data_to_world((0, 255)), top.data_to_world((0, 0)))
@@ -225,8 +226,8 @@ def test_a_real_rotated_scan_is_rotated_about_its_centre(viewer: Viewer, samples
     )
 
 
-def test_real_spectra_open_as_points(viewer: Viewer, samples: Path) -> None:
-    (layer,) = viewer.open(samples / "nanonis_sts_15mv.dat", plugin=None)
+def test_real_spectra_open_as_points(model: ViewerModel, samples: Path) -> None:
+    (layer,) = model.open(samples / "nanonis_sts_15mv.dat", plugin=None)
     curves = layer.metadata[METADATA_KEY]["curves"]
     assert curves
     assert all(curve.shape[0] == len(layer.data) for curve in curves.values())

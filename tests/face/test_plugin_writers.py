@@ -18,13 +18,13 @@ from qpi_kernels.io import open_scan
 from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    from napari.components import ViewerModel
     from napari.layers import Image
 
 OURS = "napari-qpi"
 
 
-def add_map(viewer: Viewer, **changes: object) -> Image:
+def add_map(model: ViewerModel, **changes: object) -> Image:
     arguments = {
         "scale": (0.5, 0.25),
         "translate": (10, -3),
@@ -33,7 +33,7 @@ def add_map(viewer: Viewer, **changes: object) -> Image:
         "name": "map",
     }
     data = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
-    return viewer.add_image(data, **(arguments | changes))
+    return model.add_image(data, **(arguments | changes))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def add_map(viewer: Viewer, **changes: object) -> Image:
     ],
 )
 def test_napari_s_own_writers_come_first(
-    plugin_manager: PluginManager, viewer: Viewer, name: str, types: list[str]
+    plugin_manager: PluginManager, name: str, types: list[str]
 ) -> None:
     writer, _ = plugin_manager.get_writer(name, types)
     assert writer is not None
@@ -56,18 +56,16 @@ def test_napari_s_own_writers_come_first(
 
 
 @pytest.mark.parametrize("extension", ["nc", "gwy", "tif", "npz"])
-def test_our_writers_are_found_by_plugin(
-    plugin_manager: PluginManager, viewer: Viewer, extension: str
-) -> None:
+def test_our_writers_are_found_by_plugin(plugin_manager: PluginManager, extension: str) -> None:
     writer, _ = plugin_manager.get_writer(f"a.{extension}", ["image"], OURS)
     assert writer is not None
     assert writer.plugin_name == OURS
 
 
 def test_a_kernel_is_saved_without_loss(
-    viewer: Viewer, make_result: Callable[..., KernelResult], tmp_path: Path
+    model: ViewerModel, make_result: Callable[..., KernelResult], tmp_path: Path
 ) -> None:
-    made = add_layers(viewer, result_layers(make_result(kinds=("a", "b")), add_map(viewer)))
+    made = add_layers(model, result_layers(make_result(kinds=("a", "b")), add_map(model)))
     result = result_of(made[0])
     for index, layer in enumerate(made):
         (path,) = layer.save(tmp_path / f"{index}.nc", plugin=OURS)
@@ -80,23 +78,23 @@ def test_a_kernel_is_saved_without_loss(
 
 
 def test_all_layers_of_a_result_make_one_file(
-    viewer: Viewer, make_result: Callable[..., KernelResult], tmp_path: Path
+    model: ViewerModel, make_result: Callable[..., KernelResult], tmp_path: Path
 ) -> None:
-    made = add_layers(viewer, result_layers(make_result()))
-    viewer.layers.selection = set(made)
-    paths = viewer.layers.save(tmp_path / "all.nc", selected=True, plugin=OURS)
+    made = add_layers(model, result_layers(make_result()))
+    model.layers.selection = set(made)
+    paths = model.layers.save(tmp_path / "all.nc", selected=True, plugin=OURS)
     assert [Path(path).name for path in paths] == ["all.nc"]
     assert KernelResult.load(paths[0]).kernel.identical(result_of(made[0]).kernel)
 
-    viewer.layers.selection = {made[0], add_map(viewer)}
+    model.layers.selection = {made[0], add_map(model)}
     with pytest.raises(NotSavedError, match="one at a time"):
-        viewer.layers.save(tmp_path / "mixed.nc", selected=True, plugin=OURS)
+        model.layers.save(tmp_path / "mixed.nc", selected=True, plugin=OURS)
 
 
 def test_a_changed_kernel_is_saved_as_it_is_shown(
-    viewer: Viewer, make_result: Callable[..., KernelResult], tmp_path: Path
+    model: ViewerModel, make_result: Callable[..., KernelResult], tmp_path: Path
 ) -> None:
-    kernel = add_layers(viewer, result_layers(make_result()))[-1]
+    kernel = add_layers(model, result_layers(make_result()))[-1]
     kernel.data = kernel.data * 2
     (path,) = kernel.save(tmp_path / "changed.nc", plugin=OURS)
     (saved,) = open_scan(path).data_vars.values()
@@ -105,17 +103,17 @@ def test_a_changed_kernel_is_saved_as_it_is_shown(
 
 @pytest.mark.parametrize("stack", [False, True])
 def test_a_plain_map_comes_back_with_values_units_and_place(
-    viewer: Viewer, tmp_path: Path, stack: bool
+    model: ViewerModel, tmp_path: Path, stack: bool
 ) -> None:
     if stack:
         data = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
-        image = viewer.add_image(
+        image = model.add_image(
             data, scale=(0.1, 0.5, 0.25), translate=(-0.1, 3, 4), units=("V", "nm", "nm")
         )
     else:
-        image = add_map(viewer)
+        image = add_map(model)
     (path,) = image.save(tmp_path / "map.nc", plugin=OURS)
-    (again,) = viewer.open(path, plugin=OURS)
+    (again,) = model.open(path, plugin=OURS)
     np.testing.assert_array_equal(again.data, image.data)
     assert again.units == image.units
     for position in ((0,) * image.ndim, (2,) * image.ndim):
@@ -126,14 +124,14 @@ def test_a_plain_map_comes_back_with_values_units_and_place(
     np.testing.assert_allclose(observation["x"][1], 0.25)
 
 
-def test_an_image_in_colour_is_refused(viewer: Viewer, tmp_path: Path) -> None:
-    picture = viewer.add_image(np.zeros((4, 4, 3), np.uint8), rgb=True)
+def test_an_image_in_colour_is_refused(model: ViewerModel, tmp_path: Path) -> None:
+    picture = model.add_image(np.zeros((4, 4, 3), np.uint8), rgb=True)
     with pytest.raises(NotSavedError, match="Split RGB"):
         picture.save(tmp_path / "picture.nc", plugin=OURS)
 
 
-def test_a_tiff_keeps_the_pixel_size(viewer: Viewer, tmp_path: Path) -> None:
-    image = add_map(viewer)
+def test_a_tiff_keeps_the_pixel_size(model: ViewerModel, tmp_path: Path) -> None:
+    image = add_map(model)
     (path,) = image.save(tmp_path / "map.tif", plugin=OURS)
     with tifffile.TiffFile(path) as file:
         np.testing.assert_array_equal(file.asarray(), image.data)
@@ -143,16 +141,18 @@ def test_a_tiff_keeps_the_pixel_size(viewer: Viewer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["gwy", "npz"])
-def test_an_export_opens_again(viewer: Viewer, tmp_path: Path, extension: str) -> None:
-    image = add_map(viewer)
+def test_an_export_opens_again(model: ViewerModel, tmp_path: Path, extension: str) -> None:
+    image = add_map(model)
     (path,) = image.save(tmp_path / f"map.{extension}", plugin=OURS)
     (saved,) = open_scan(path).data_vars.values()
     np.testing.assert_allclose(saved.values, image.data, rtol=1e-6)
     np.testing.assert_allclose([saved["y"][1], saved["x"][1]], (0.5, 0.25), rtol=1e-6)
 
 
-def test_defects_are_saved_for_the_library_and_for_napari(viewer: Viewer, tmp_path: Path) -> None:
-    points = viewer.add_points(
+def test_defects_are_saved_for_the_library_and_for_napari(
+    model: ViewerModel, tmp_path: Path
+) -> None:
+    points = model.add_points(
         [[1.5, 2.25], [3, 4]],
         features={"kind": ["vacancy", "adatom"], "strength": [1.0, 0.5]},
         scale=(0.5, 0.5),
@@ -160,11 +160,11 @@ def test_defects_are_saved_for_the_library_and_for_napari(viewer: Viewer, tmp_pa
     )
     (path,) = points.save(tmp_path / "defects.csv", plugin=OURS)
     assert Defects.from_csv(path) == Defects(points.data, ["vacancy", "adatom"], [1.0, 0.5])
-    (again,) = viewer.open(path, plugin="napari")
+    (again,) = model.open(path, plugin="napari")
     np.testing.assert_array_equal(again.data, points.data)
 
 
-def test_images_and_points_do_not_go_into_one_file(viewer: Viewer, tmp_path: Path) -> None:
-    viewer.layers.selection = {add_map(viewer), viewer.add_points([[1, 1]], units=("nm", "nm"))}
+def test_images_and_points_do_not_go_into_one_file(model: ViewerModel, tmp_path: Path) -> None:
+    model.layers.selection = {add_map(model), model.add_points([[1, 1]], units=("nm", "nm"))}
     with pytest.raises(NotSavedError, match="files of their own"):
-        viewer.layers.save(tmp_path / "both.gwy", selected=True, plugin=OURS)
+        model.layers.save(tmp_path / "both.gwy", selected=True, plugin=OURS)
