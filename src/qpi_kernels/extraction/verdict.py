@@ -74,8 +74,15 @@ def plain_words(
             f"{crowded} pairs of defects lie within one pixel of each other: they look like "
             "duplicates, which doubles their weight."
         )
+    relative = _relative_error(kernel, std)
+    if relative > 0.5:
+        problems.append(
+            f"The expected error is {relative:.0%} of the kernel's rms: most of what is seen far "
+            "from the centre is noise. Mark more defects, mask what is not described by them, or "
+            "impose a symmetry that is known."
+        )
     well_posed = not problems
-    words = [_summary(problem, kernel, std, fill, well_posed), *problems]
+    words = [_summary(problem, relative, fill, well_posed), *problems]
     finite = [value for value in reduced_chi2 if np.isfinite(value)]
     misfit = float(np.median(finite)) if finite else float("nan")
     if misfit > 1.3:
@@ -95,23 +102,24 @@ def plain_words(
     return well_posed, words
 
 
-def _summary(
-    problem: Problem,
-    kernel: NDArray[np.floating],
-    std: NDArray[np.floating],
-    fill: float,
-    well_posed: bool,
-) -> str:
-    counts = problem.defects.counts()
-    kinds = " and ".join(
-        f"{count} {kind if len(counts) > 1 else 'defect'}{'s' if count != 1 else ''}"
-        for kind, count in counts.items()
-    )
+def _relative_error(kernel: NDArray[np.floating], std: NDArray[np.floating]) -> float:
+    """Expected rms error over the kernel's rms; NaN when there is no signal."""
     size = float(np.sqrt(np.mean(np.square(kernel, dtype=np.float64))))
     error = float(np.sqrt(np.mean(np.square(std, dtype=np.float64))))
-    relative = f"expected error {error / size:.1%} of the kernel's rms" if size > 0 else "no signal"
+    return error / size if size > 0 else float("nan")
+
+
+def _summary(problem: Problem, relative: float, fill: float, well_posed: bool) -> str:
+    counts = problem.defects.counts()
+    total = len(problem.defects)
+    defects = f"{total} defect{'s' if total != 1 else ''}"
+    if len(counts) > 1:
+        defects += f" ({', '.join(f'{count} {kind}' for kind, count in counts.items())})"
+    error = "no signal"
+    if np.isfinite(relative):
+        error = f"expected error {relative:.1%} of the kernel's rms"
     posed = "Well posed" if well_posed else "Not well posed"
-    return f"{posed}: {kinds}, window {fill:.1%} of the image, {relative}."
+    return f"{posed}: {defects}, window {fill:.1%} of the image, {error}."
 
 
 def _unseen_share(problem: Problem) -> float:
