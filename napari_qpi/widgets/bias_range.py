@@ -42,7 +42,6 @@ class BiasRange(QWidget):
         for spin, value in ((self.low, low), (self.high, high)):
             blocked = spin.blockSignals(True)
             spin.setDecimals(4 if step < 0.1 else 3)
-            spin.setSuffix(f" {observation['bias'].attrs.get('units', 'V')}")
             spin.setRange(low - step / 2, high + step / 2)
             spin.setSingleStep(step)
             spin.setValue(value)

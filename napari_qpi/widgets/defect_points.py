@@ -233,7 +233,9 @@ class DefectPoints:
     def _set_points(self, data: NDArray[np.floating], features: Any) -> None:
         self.layer.selected_data = set()
         self.layer.data = data
-        self._set_features(features)
+        # An empty table was shortened with the data; given one, napari colours by NaN and fails.
+        if len(data):
+            self._set_features(features)
 
     def _set_features(self, features: Any) -> None:
         defaults = {name: column.iloc[0] for name, column in self.layer.feature_defaults.items()}

@@ -288,6 +288,8 @@ class ExtractKernel(Panel):
         observation = None if image is None else observation_from_layer(image)
         stack = observation is not None and "bias" in observation.dims
         self.bias_range.show_stack(observation)
+        if observation is not None and stack:
+            self.bias_label.setText(f"Bias ({observation['bias'].attrs.get('units', 'V')})")
         self.bias_range.setVisible(stack)
         self.bias_label.setVisible(stack)
         self._centre = None

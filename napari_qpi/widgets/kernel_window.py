@@ -86,6 +86,7 @@ class KernelWindow:
         self._layer: Shapes | None = None
         self._image: Image | None = None
         self._corners = np.zeros((4, 2))
+        self._wanted = self._corners
         self._square = True
         self._drawing = False
         self._dragging = False
@@ -101,7 +102,7 @@ class KernelWindow:
         return self._layer
 
     def show(self, image: Image, centre: Centre, shape: Shape, square: bool) -> None:
-        """Draw the window of one image; a drag under way is left alone.
+        """Draw the window of one image; during a drag this waits for its end.
 
         Parameters
         ----------
@@ -115,9 +116,10 @@ class KernelWindow:
             Whether dragging keeps it square.
         """
         self._square = square
+        self._wanted = window_corners(centre, shape)
         if self._dragging:
             return
-        self._corners = window_corners(centre, shape)
+        self._corners = self._wanted
         if self.layer is None or self._image is not image:
             self.hide()
             self._add(image)
@@ -185,6 +187,7 @@ class KernelWindow:
         elif action in (ActionType.CHANGED, ActionType.ADDED, ActionType.REMOVED):
             self._dragging = False
             self._read()
+            self._corners = self._wanted
             self._draw()
 
     def _on_drag(self, event: object = None) -> None:

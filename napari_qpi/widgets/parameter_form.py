@@ -163,9 +163,8 @@ class TextEditor(Editor):
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
-        self._line.setText(
-            "" if value is None else f"{value:g}" if isinstance(value, float) else value
-        )
+        number = isinstance(value, float | int)
+        self._line.setText("" if value is None else f"{value:.15g}" if number else str(value))
 
 
 class AutomaticEditor(Editor):

@@ -40,7 +40,7 @@ class QualityCard(QLabel):
         )
         self.setText(
             f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
-            f"{verdict}<table>{rows}</table>"
+            f'{verdict}<table style="margin-top:6px">{rows}</table>'
         )
         self.setVisible(True)
 
@@ -64,7 +64,7 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
         ("Noise", f"{_range(quality.noise_sigma)} {units}".strip(), "per pixel"),
         ("Residual χ²", _range(quality.reduced_chi2), "1: only noise is left"),
         ("Explained", _percent(quality.r_squared), "of the variance"),
-        ("Window", f"{quality.fill:.1%}", "unknowns per pixel (k²/n²)"),
+        ("Window", f"{quality.fill:.1%}", "unknowns per pixel"),
         ("Fixed by data", _percent(quality.determined), "the ridge fixes the rest"),
         ("Condition", f"{quality.condition:.3g}", "1: no noise amplified"),
         (
@@ -74,9 +74,21 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
         ),
     ]
     if quality.symmetry_scores:
-        scores = ", ".join(f"{name} {score:.2f}" for name, score in quality.symmetry_scores.items())
+        scores = ", ".join(
+            f"{name}\N{NO-BREAK SPACE}{score:.2f}"
+            for name, score in quality.symmetry_scores.items()
+        )
         rows.append(("Symmetry", scores, "1: perfect"))
     return rows
+
+
+def _badge(quality: Quality) -> tuple[str, str]:
+    """Words and colour; green only when the verdict holds nothing but its summary."""
+    if not quality.well_posed:
+        return "Not well posed", "#c0392b"
+    if len(quality.verdict) > 1:
+        return "Well posed, with remarks", "#b9770e"
+    return "Well posed", "#2e9e5b"
 
 
 def _range(values: Sequence[float], style: str = ".3g") -> str:
