@@ -28,7 +28,7 @@ class QualityCard(QLabel):
     def show_result(self, result: KernelResult) -> None:
         """Describe a result."""
         quality = result.quality
-        badge, colour = (
+        badge, colour = _badge(quality)
             ("Well posed", "#2e9e5b") if quality.well_posed else ("Take care", "#d9822b")
         )
         verdict = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in quality.verdict)
@@ -73,12 +73,8 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
             f"{quality.iterations} iterations",
         ),
     ]
-    if quality.symmetry_scores:
-        scores = ", ".join(
-            f"{name}\N{NO-BREAK SPACE}{score:.2f}"
-            for name, score in quality.symmetry_scores.items()
-        )
-        rows.append(("Symmetry", scores, "1: perfect"))
+    for kind, scores in _scores_by_kind(quality).items():
+        rows.append((f"Symmetry {kind}".strip(), scores, "1: perfect"))
     return rows
 
 
@@ -89,6 +85,15 @@ def _badge(quality: Quality) -> tuple[str, str]:
     if len(quality.verdict) > 1:
         return "Well posed, with remarks", "#b9770e"
     return "Well posed", "#2e9e5b"
+
+
+def _scores_by_kind(quality: Quality) -> dict[str, str]:
+    """Join scores; with several kinds their names are ``"kind: C2"``."""
+    scores: dict[str, list[str]] = {}
+    for name, score in quality.symmetry_scores.items():
+        kind, _, fold = name.rpartition(": ")
+        scores.setdefault(kind, []).append(f"{fold}\N{NO-BREAK SPACE}{score:.2f}")
+    return {kind: " ".join(parts) for kind, parts in scores.items()}
 
 
 def _range(values: Sequence[float], style: str = ".3g") -> str:

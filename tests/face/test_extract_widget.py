@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,10 @@ from napari_qpi.jobs import JobState
 from napari_qpi.layers import points_from_defects, result_of
 from napari_qpi.widgets.extract import ExtractKernel
 from napari_qpi.widgets.kernel_window import resized_shape, window_corners
+from napari_qpi.widgets.quality_card import QualityCard, quality_rows
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.netcdf import save_scan
+from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -470,3 +474,23 @@ def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> 
     assert result_of(viewer.layers[-1]) is not None
     viewer.window.remove_dock_widget(second)
     assert panel.kernel_window.layer is not None
+
+
+def test_the_card_is_green_only_without_remarks(
+    qtbot: QtBot, make_result: Callable[..., KernelResult]
+) -> None:
+    quality = make_result().quality
+    scores = {"a: C2": 0.5, "b: C2": 0.9, "b: C3": 0.1}
+    rows = {row[0]: row[1] for row in quality_rows(quality, "nm")}
+    assert rows["Noise"] == "1 nm"
+    scored = quality.model_copy(update={"symmetry_scores": scores})
+    rows = {row[0]: row[1] for row in quality_rows(scored, "")}
+    assert rows["Symmetry b"].split() == ["C2", "0.90", "C3", "0.10"]
+    card = QualityCard()
+    qtbot.addWidget(card)
+    shown = []
+    for well_posed, verdict in ((True, ["fine"]), (True, ["fine", "but"]), (False, ["bad"])):
+        changes = {"well_posed": well_posed, "verdict": verdict}
+        card.show_result(replace(make_result(), quality=quality.model_copy(update=changes)))
+        shown.append("with remarks" in card.text() or "Not well posed" in card.text())
+    assert shown == [False, True, True]
