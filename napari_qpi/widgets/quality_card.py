@@ -29,8 +29,6 @@ class QualityCard(QLabel):
         """Describe a result."""
         quality = result.quality
         badge, colour = _badge(quality)
-            ("Well posed", "#2e9e5b") if quality.well_posed else ("Take care", "#d9822b")
-        )
         verdict = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in quality.verdict)
         units = str(result.residual.attrs.get("units", ""))
         rows = "".join(
