@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.interpolation import kaiser_sinc_weights
@@ -40,16 +41,17 @@ def activation_map(
     points = np.asarray(positions, np.float64).reshape(-1, 2) - np.asarray(origin, np.float64)
     rows = _spread(points[:, 0], shape[0])
     columns = _spread(points[:, 1], shape[1])
-    return np.asarray((rows * np.asarray(strengths, np.float64)) @ columns.T)
+    weighted = rows.multiply(np.asarray(strengths, np.float64)[None, :])
+    return np.asarray((weighted @ columns.T).toarray())
 
 
-def _spread(position: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Weights along one axis, (size, N)."""
+def _spread(position: NDArray[np.float64], size: int) -> scipy.sparse.csr_array:
+    """Weights along one axis, (size, N); sparse, for a defect touches few pixels."""
     nearest = np.rint(position).astype(np.int64)
     weights = kaiser_sinc_weights(position - nearest, _HALF_WIDTH)
     index = nearest[:, None] + np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
     inside = (index >= 0) & (index < size)
-    spread = np.zeros((size, len(position)))
     defect = np.broadcast_to(np.arange(len(position))[:, None], index.shape)
-    spread[index[inside], defect[inside]] = weights[inside]
-    return spread
+    return scipy.sparse.csr_array(
+        (weights[inside], (index[inside], defect[inside])), shape=(size, len(position))
+    )

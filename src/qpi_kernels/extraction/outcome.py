@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -165,6 +166,7 @@ class Outcome:
             std=self._std,
             determined=self._numbers["determined"],
             reduced_chi2=self._numbers["reduced_chi2"],
+            r_squared=self._numbers["r_squared"],
             converged=self._converged,
         )
         return Quality(
@@ -254,6 +256,7 @@ def _attributes(observation: xr.DataArray) -> dict[str, Any]:
     return {name: observation.attrs[name] for name in kept if name in observation.attrs}
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -162,14 +162,22 @@ class Problem:
         data = self.observation.data
         chunk = np.asarray(data if self.observation.ndim == 2 else data[start:stop])
         chunk = chunk.reshape(-1, *self.image_shape)
-        counted = chunk[:, self.mask].astype(np.float64)
+        everything = bool(self.mask.all())
+        chosen = chunk.reshape(len(chunk), -1) if everything else chunk[:, self.mask]
+        counted = chosen.astype(np.float64)
         # Without a fitted background a constant is part of the kernels' signal and has to stay.
         fitted = self.parameters.background != "none"
         centre = counted.mean(axis=1) if fitted else np.zeros(len(counted))
         scale = np.sqrt(np.square(counted - centre[:, None]).mean(axis=1))
         scale[~(scale > 0)] = 1.0
-        values = np.zeros(chunk.shape, np.float32 if self.dtype == torch.float32 else np.float64)
-        values[:, self.mask] = (counted - centre[:, None]) / scale[:, None]
+        counted -= centre[:, None]
+        counted /= scale[:, None]
+        precision = np.float32 if self.dtype == torch.float32 else np.float64
+        if everything:
+            values = counted.astype(precision).reshape(chunk.shape)
+        else:
+            values = np.zeros(chunk.shape, precision)
+            values[:, self.mask] = counted
 
         def tensor(array: NDArray[np.float64]) -> torch.Tensor:
             return torch.from_numpy(array).to(self.device, self.dtype).view(-1, 1, 1)

@@ -17,6 +17,7 @@ def plain_words(
     std: NDArray[np.floating],
     determined: list[float],
     reduced_chi2: list[float],
+    r_squared: list[float],
     converged: bool,
 ) -> tuple[bool, list[str]]:
     """Judge an extraction.
@@ -31,6 +32,8 @@ def plain_words(
         Share of the kernel's free numbers that the data fix, per bias.
     reduced_chi2 : list of float
         Residual variance over pixel-noise variance, per bias.
+    r_squared : list of float
+        Share of the map's variance that is explained, per bias.
     converged : bool
         Whether the solver reached its tolerance.
 
@@ -81,10 +84,17 @@ def plain_words(
             "from the centre is noise. Mark more defects, mask what is not described by them, or "
             "impose a symmetry that is known."
         )
-    well_posed = not problems
-    words = [_summary(problem, relative, fill, well_posed), *problems]
     finite = [value for value in reduced_chi2 if np.isfinite(value)]
     misfit = float(np.median(finite)) if finite else float("nan")
+    explained = float(np.median(r_squared))
+    if misfit > 1.3 and explained < 0.3:
+        problems.append(
+            f"The marked defects explain only {explained:.0%} of the map, and what is left is not "
+            "noise: check positions and kinds, mask what they do not describe, or fit a "
+            "background of rows."
+        )
+    well_posed = not problems
+    words = [_summary(problem, relative, fill, well_posed), *problems]
     if misfit > 1.3:
         words.append(
             f"The residual holds more than pixel noise (chi-squared {misfit:.2g}): unmarked "
