@@ -1,0 +1,117 @@
+"""Make the pictures of README and docs with the program as it is.
+
+Usage: ``python docs/make_images.py [readme] [friedel]`` in an environment with napari-qpi and a
+display (or ``xvfb-run -a``). ``friedel`` needs the sample ``createc_friedel_rings_60nm.dat`` in the
+folder that the variable NAPARI_QPI_SAMPLES names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication
+
+from napari_qpi.jobs import JobState
+from napari_qpi.layers import points_from_defects
+from qpi_kernels import Defects
+
+IMAGES = Path(__file__).parent / "images"
+SIZE = (1500, 950)
+
+
+def settle(seconds: float = 0.6) -> None:
+    """Let Qt draw."""
+    end = monotonic() + seconds
+    while monotonic() < end:
+        QApplication.processEvents()
+        sleep(0.01)
+
+
+def screenshot(viewer: napari.Viewer, name: str) -> None:
+    """Save the whole window."""
+    settle(1.5)
+    viewer.screenshot(str(IMAGES / name), canvas_only=False, flash=False)
+
+
+def extract_and_wait(panel: object) -> None:
+    """Press Extract and wait for the result."""
+    panel.extract()  # type: ignore[attr-defined]
+    settle(0.5)
+    while panel.job.state in (JobState.RUNNING, JobState.CANCELLING):  # type: ignore[attr-defined]
+        settle(0.1)
+
+
+def readme() -> None:
+    """The silver sample with its kernel."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open_sample("napari-qpi", "ag111_map")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    settle()
+    panel.form.set_values({"kernel_shape": (65, 65), "background": "rows"})
+    extract_and_wait(panel)
+    viewer.reset_view()
+    screenshot(viewer, "extract.png")
+    viewer.close()
+
+
+def friedel() -> None:
+    """A metal surface with Friedel rings, before and after."""
+    path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / "createc_friedel_rings_60nm.dat"
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open(str(path), plugin="napari-qpi")
+    image = next(layer for layer in viewer.layers if "topography forward" in layer.name)
+    for layer in viewer.layers:
+        layer.visible = layer is image
+    excluded = left_out(image.data.shape)
+    labels = viewer.add_labels(
+        excluded, name="left out", opacity=0.25, scale=image.scale, translate=image.translate,
+        units=image.units, axis_labels=image.axis_labels,
+    )  # fmt: skip
+    points = viewer.add_layer(marks(image))
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    viewer.layers.selection = {image}
+    settle()
+    panel.image_choice.layer = image
+    panel.points_choice.layer = points
+    panel.mask_choice.layer = labels
+    panel.form.set_values({"kernel_shape": (97, 97), "background": "rows", "symmetry": "C6v"})
+    viewer.reset_view()
+    screenshot(viewer, "friedel-before.png")
+    extract_and_wait(panel)
+    for layer in viewer.layers:
+        if "residual" in layer.name or "reconstruction" in layer.name:
+            layer.visible = False
+    viewer.reset_view()
+    screenshot(viewer, "friedel-after.png")
+    print("\n".join(panel.result.quality.verdict))
+    viewer.close()
+
+
+def left_out(shape: tuple[int, int]) -> np.ndarray:
+    """Tip streaks, the frame's left edge, and what two islands and an adatom send around."""
+    excluded = np.zeros(shape, np.uint8)
+    excluded[:112] = excluded[415:] = excluded[140:145] = 1
+    excluded[:, :6] = 1
+    rows, columns = np.indices(shape)
+    for row, column, radius in ((158, 90, 75), (195, 36, 10), (112, 252, 65), (415, 190, 80)):
+        excluded[np.hypot(rows - row, columns - column) <= radius] = 1
+    return excluded
+
+
+def marks(image: napari.layers.Image) -> napari.layers.Layer:
+    """The two dark point defects; the second is shallower."""
+    dark = Defects([(212.25, 22.0), (197.8, 434.2)], kind="dark", strength=[1.0, 0.62])
+    return napari.layers.Layer.create(*points_from_defects(dark, image))
+
+
+if __name__ == "__main__":
+    IMAGES.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or ["readme", "friedel"]:
+        {"readme": readme, "friedel": friedel}[name]()
