@@ -10,14 +10,12 @@ import xarray as xr
 from napari_qpi.contrast import robust_limits
 from napari_qpi.geometry import GEOMETRY_KEY, scan_geometry
 from napari_qpi.layers import METADATA_KEY, LayerData, ascending, bias_values
+from qpi_kernels.io.channel_choice import channel_preference, shows_the_sample
 
 __all__ = ["scan_layers"]
 
-_RANK = {"didv": 0, "topography": 1, "current": 2, "other": 3, "bias": 4}
 _WORDS = {"didv": "dI/dV", "topography": "topography", "current": "current"}
 _COLORMAPS = {"didv": "viridis", "current": "inferno"}
-# Less than any instrument resolves: a scan at constant height, whose topography shows nothing.
-_FLAT_NM = 1e-6
 
 
 def scan_layers(dataset: xr.Dataset, stem: str) -> list[LayerData]:
@@ -35,12 +33,13 @@ def scan_layers(dataset: xr.Dataset, stem: str) -> list[LayerData]:
     -------
     list of tuple
         Layer data from bottom to top. The best dI/dV channel lies on top, topography below it;
-        these are visible and the others are not. Where there is no dI/dV and the topography is
-        flat (constant height), the best other channel is visible. Falling biases are shown
-        rising; true biases, units and the file's header are in the metadata.
+        these are visible and the others are not. A dI/dV image of mere noise and a flat topography
+        (constant height) do not count; where no other is left, the best other channel is visible.
+        Falling biases are shown rising; true biases, units and the file's header are in the
+        metadata.
     """
     images = [array for array in dataset.data_vars.values() if {"y", "x"} <= set(array.dims)]
-    images.sort(key=_preference)
+    images.sort(key=channel_preference)
     shown = _shown(images)
     ordered = shown + [array for array in images if not _among(array, shown)]
     names = _names(ordered, stem)
@@ -54,31 +53,16 @@ def scan_layers(dataset: xr.Dataset, stem: str) -> list[LayerData]:
     return layers
 
 
-def _preference(array: xr.DataArray) -> tuple[int, bool, bool]:
-    return (
-        _RANK.get(array.attrs.get("quantity", "other"), _RANK["other"]),
-        bool(array.attrs.get("derived")),
-        array.attrs.get("direction") == "backward",
-    )
-
-
 def _among(array: xr.DataArray, others: list[xr.DataArray]) -> bool:
     return any(array is other for other in others)
 
 
 def _shown(images: list[xr.DataArray]) -> list[xr.DataArray]:
-    telling = [array for array in images if not _flat(array)] or images
+    telling = [array for array in images if shows_the_sample(array)] or images
     best: dict[str, xr.DataArray] = {}
     for array in telling:
         best.setdefault(array.attrs.get("quantity", "other"), array)
     return [best[name] for name in ("didv", "topography") if name in best] or telling[:1]
-
-
-def _flat(array: xr.DataArray) -> bool:
-    if array.attrs.get("quantity") != "topography" or hasattr(array.data, "dask"):
-        return False
-    finite = array.values[np.isfinite(array.values)]
-    return not finite.size or float(np.ptp(finite)) < _FLAT_NM
 
 
 def _names(images: list[xr.DataArray], stem: str) -> list[str]:

@@ -181,7 +181,7 @@ REAL = {
     "nanonis_grid_bias.3ds": ("dI/dV numeric", (128, 20, 20), 0.75),
     "createc_friedel_rings_60nm.dat": ("topography forward", (512, 512), None),
     "createc_preview_120nm.dat": ("topography forward", (10, 64, 64), None),
-    "rhk_topo_ABC_graphite.sm4": ("dI/dV forward", (128, 128), None),
+    "rhk_topo_ABC_graphite.sm4": ("topography forward", (128, 128), None),
     "omicron/20201111--4_1.Z_mtrx": ("topography forward", (400, 400), 0.25),
     "synthetic_example.gsf": ("topography", (64, 48), 0.1875),
 }

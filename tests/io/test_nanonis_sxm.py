@@ -111,6 +111,8 @@ def test_a_channel_of_one_direction_has_one_plane(file, planes, direction, name)
         ("LIX_2_omega", {}, "other"),
         ("LIY_1_omega", {}, "other"),
         ("Lockin_X", {}, "didv"),
+        ("LockinX", {}, "didv"),
+        ("LockinY", {}, "other"),
         ("LockIn", {}, "didv"),
         ("dI/dV", {}, "didv"),
         ("[P1]_LI_Demod_1_X", {}, "didv"),
@@ -121,7 +123,8 @@ def test_a_channel_of_one_direction_has_one_plane(file, planes, direction, name)
 def test_what_a_channel_is(file, planes, label, extra, quantity):
     unit = "m" if label.endswith("Z") else "A"
     channels = (("Current", "A", "forward"), (label, unit, "forward"))
-    scan = open_scan(write_sxm(file, planes[:2], channels=channels, extra=extra))
+    curved = np.sqrt(planes[:2])  # a topograph that is a plane would come last
+    scan = open_scan(write_sxm(file, curved, channels=channels, extra=extra))
     found = next(v for v in scan.data_vars.values() if v.attrs["long_name"] == label)
     assert found.attrs["quantity"] == quantity
     if quantity != "other":

@@ -1,6 +1,7 @@
 """Reading microscope files and writing plain arrays; knows nothing of extraction."""
 
+from qpi_kernels.io.channel_choice import main_channel
 from qpi_kernels.io.open_scan import open_scan
-from qpi_kernels.io.scan import Channel, ScanFormatError, main_channel, scan_dataset
+from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
 __all__ = ["Channel", "ScanFormatError", "main_channel", "open_scan", "scan_dataset"]

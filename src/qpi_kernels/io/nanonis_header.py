@@ -156,7 +156,7 @@ def refuse_mostly_missing(header: Header, announced: int, present: int) -> None:
 
 _LOCK_IN = re.compile(
     r"li ?demod ?(?P<demodulator>\d+) x"
-    r"|(?:li ?x|lock ?in(?: x)?)(?: 1)?(?: (?P<harmonic>\d+) omega)?"
+    r"|(?:lia? ?x|lock ?in(?: ?x)?)(?: 1)?(?: (?P<harmonic>\d+) omega)?"
     r"|di ?/? ?dv(?: x)?"
 )
 
@@ -185,8 +185,9 @@ class ChannelName:
     @classmethod
     def parse(cls, text: str, unit: str | None = None) -> ChannelName:
         """Take apart a name such as ``"Current [bwd] (A)"``; `unit` may be known already."""
-        match = re.fullmatch(r"(.*?)\s*(?:\(([^()]*)\))?", text.strip(), re.DOTALL)
-        name, in_name = match.groups() if match else (text, None)
+        # Filtered columns carry their tag behind the unit: "Current (A) [filt]".
+        match = re.fullmatch(r"(.*?)\s*(?:\(([^()]*)\))?((?: \[\w+\])*)", text.strip(), re.DOTALL)
+        name, in_name = (match[1] + match[3], match[2]) if match else (text, None)
         stored = unit if unit is not None else (in_name or "")
         scale, project_unit = in_project_units(stored)
         backward = "[bwd]" in name
@@ -208,6 +209,11 @@ class ChannelName:
     def is_single_sweep(self) -> bool:
         """Whether it is one of several sweeps that were also averaged."""
         return re.search(r"\[\d+\]", self.label) is not None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it is the smoothed copy of another column."""
+        return "[filt]" in self.label
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """Return contiguous float32 values in the channel's unit."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-__all__ = ["Channel", "ScanFormatError", "main_channel", "scan_dataset"]
+__all__ = ["Channel", "ScanFormatError", "scan_dataset"]
 
 Quantity = Literal["topography", "current", "didv", "bias", "other"]
 Direction = Literal["forward", "backward", "none"]
@@ -192,29 +192,4 @@ def scan_dataset(
         setpoint=setpoint,
         complete=bool(complete),
         header={str(key): str(value) for key, value in (header or {}).items()},
-    )
-
-
-def main_channel(dataset: xr.Dataset) -> xr.DataArray:
-    """Choose the channel a person means when they name none.
-
-    A dI/dV map or cube comes before topography, topography before current, measured before
-    derived only within a quantity, forward before backward.
-
-    Raises
-    ------
-    KeyError
-        If the data set holds no image channel.
-    """
-    rank = {"didv": 0, "topography": 1, "current": 2, "other": 3, "bias": 4}
-    images = [image for image in dataset.data_vars.values() if {"y", "x"} <= set(image.dims)]
-    if not images:
-        raise KeyError("no image channel in this scan")
-    return min(
-        images,
-        key=lambda v: (
-            rank.get(v.attrs.get("quantity", "other"), 3),
-            bool(v.attrs.get("derived")),
-            v.attrs.get("direction") == "backward",
-        ),
     )
