@@ -234,3 +234,9 @@ def test_sample_gsf():
     assert z.long_name == "synthetic"
     assert (scan.y[1], scan.x[1]) == (pytest.approx(0.1875), pytest.approx(0.20833, rel=1e-4))
     assert_allclose((z.min(), z.max(), z.std()), (-0.38994, 0.30660, 0.099624), rtol=1e-4)
+
+
+def test_files_of_gwyddion_1_are_refused_by_name(tmp_path, assert_refused):
+    path = write_gwy(tmp_path / "old.gwy", {"Z": field()})
+    path.write_bytes(b"GWYO" + path.read_bytes()[4:])
+    assert_refused(path, "Gwyddion 1; open it in Gwyddion and save it again")

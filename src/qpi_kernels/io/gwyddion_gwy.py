@@ -30,6 +30,7 @@ __all__ = ["read"]
 
 _FORMAT = "Gwyddion .gwy"
 _MAGIC = b"GWYP"
+_OLD_MAGIC = b"GWYO"
 _CHANNEL = re.compile(r"/(\d+)/data")
 _SCALAR_BYTES = {"b": 1, "c": 1, "i": 4, "q": 8, "d": 8}
 _ARRAY_ITEM_BYTES = {"C": 1, "I": 4, "Q": 8, "D": 8}
@@ -57,10 +58,13 @@ def read(path: str | Path, *, size: tuple[int, int] | None = None) -> xr.Dataset
     Raises
     ------
     ScanFormatError
-        For damaged files and files without an image of this size.
+        For damaged files, files of Gwyddion 1, and files without an image of this size.
     """
     path = Path(path)
     raw = path.read_bytes()
+    if raw.startswith(_OLD_MAGIC):
+        reason = "it is of Gwyddion 1; open it in Gwyddion and save it again"
+        raise ScanFormatError(path, _FORMAT, reason)
     try:
         container = _Object.at(raw, len(_MAGIC), len(raw))
         fields = _data_fields(container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -35,10 +36,10 @@ class ScanFormat:
         self.module = module
         self.matches = matches
 
-    def read(self, path: Path, **options: Any) -> xr.Dataset:
-        """Read the file with this format's reader."""
-        reader = import_module(f"qpi_kernels.io.{self.module}").read
-        return cast(xr.Dataset, reader(path, **options))
+    def reader(self) -> Callable[..., xr.Dataset]:
+        """Return this format's reader; its module is imported only now."""
+        read = import_module(f"qpi_kernels.io.{self.module}").read
+        return cast("Callable[..., xr.Dataset]", read)
 
 
 # Old Createc files lack the first-line magic; their data are a zlib stream after "DATA".
@@ -52,14 +53,19 @@ def _createc(head: bytes) -> bool:
     return b"Num.X" in head and (head.startswith(b"[Parameter]") or bool(_ZLIB_DATA.search(head)))
 
 
+def _nanonis_dat(head: bytes) -> bool:
+    # A text editor that saved the file again may have left a byte order mark.
+    return head.removeprefix(b"\xef\xbb\xbf").startswith(b"Experiment\t")
+
+
 FORMATS: tuple[ScanFormat, ...] = (
     ScanFormat("Nanonis .sxm", "nanonis_sxm", lambda head: head.startswith(b":NANONIS_VERSION:")),
     ScanFormat("Nanonis .3ds", "nanonis_3ds", lambda head: head.startswith(b"Grid dim=")),
-    ScanFormat("Nanonis .dat", "nanonis_dat", lambda head: head.startswith(b"Experiment\t")),
+    ScanFormat("Nanonis .dat", "nanonis_dat", _nanonis_dat),
     ScanFormat("Createc .dat", "createc", _createc),
     ScanFormat("RHK .sm4", "rhk_sm4", lambda head: head[2:16] == "STiMage".encode("utf-16-le")),
     ScanFormat("Omicron Matrix", "omicron_matrix", lambda head: head.startswith(b"ONTMATRX0101")),
-    ScanFormat("Gwyddion .gwy", "gwyddion_gwy", lambda head: head.startswith(b"GWYP")),
+    ScanFormat("Gwyddion .gwy", "gwyddion_gwy", lambda head: head[:4] in (b"GWYP", b"GWYO")),
     ScanFormat(
         "Gwyddion .gsf", "gsf", lambda head: head.startswith(b"Gwyddion Simple Field 1.0\n")
     ),
@@ -118,11 +124,15 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
     ------
     ScanFormatError
         If the file is unknown, foreign or damaged.
+    TypeError
+        If the format's reader does not take an option.
     """
     path = Path(path)
     scan_format = sniff(path)
+    read = scan_format.reader()
+    _refuse_unknown_options(scan_format, read, options)
     try:
-        return scan_format.read(path, **options)
+        return read(path, **options)
     except ScanFormatError:
         raise
     except MemoryError as error:
@@ -133,3 +143,15 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
         # either way.
         reason = f"damaged or unexpected content ({type(error).__name__}: {error})"
         raise ScanFormatError(path, scan_format.name, reason) from error
+
+
+def _refuse_unknown_options(
+    scan_format: ScanFormat, read: Callable[..., xr.Dataset], options: dict[str, Any]
+) -> None:
+    takes = list(inspect.signature(read).parameters)[1:]
+    unknown = [name for name in options if name not in takes]
+    if unknown:
+        known = f"it takes {', '.join(takes)}" if takes else "it takes none"
+        raise TypeError(
+            f"{scan_format.name} files are not read with the option {', '.join(unknown)}; {known}"
+        )
