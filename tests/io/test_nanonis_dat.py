@@ -127,3 +127,29 @@ def test_sample(sample):
     assert_allclose(scan["spectrum_x"], [177.347])
     assert scan.attrs["setpoint"] == "500 pA, feedback on"
     assert scan.attrs["complete"] is True
+
+
+def test_filtered_columns_keep_their_unit_and_come_second(file):
+    columns = {
+        "Bias (V)": [-0.02, 0.0, 0.02],
+        "Current (A)": [-1e-12, 0.0, 1e-12],
+        "Z (m)": [1e-9, 1e-9, 1e-9],
+        "Current (A) [filt]": [-5e-13, 0.0, 5e-13],
+        "Z (m) [filt]": [2e-9, 2e-9, 2e-9],
+    }
+    scan = open_scan(write_dat(file, columns))
+    assert scan.attrs["complete"] is True
+    assert scan["current"].attrs["long_name"] == "Current"
+    assert scan["current_current_filt"].attrs["units"] == "A"
+    assert_allclose(scan["current_current_filt"][0], columns["Current (A) [filt]"])
+    assert_allclose(scan["z_filt"][0], 2.0)
+    assert [name for name in scan if "didv" in name] == ["didv"]
+    assert_allclose(scan["didv"][0], 5e-11, rtol=1e-6)
+
+
+def test_a_byte_order_mark_left_by_an_editor_is_passed_over(file):
+    path = write_dat(file, COLUMNS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n"))
+    scan = open_scan(path)
+    assert scan.attrs["format"] == "Nanonis .dat"
+    assert_allclose(scan["current_forward"][0], COLUMNS["Current [AVG] (A)"])

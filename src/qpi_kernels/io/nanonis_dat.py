@@ -122,6 +122,7 @@ def _table(header: Header, start: int) -> tuple[list[str], np.ndarray, bool]:
 def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel]:
     if len(bias) < 2 or any(channel.quantity == "didv" for channel in channels):
         return []
+    names = [ChannelName.parse(channel.label) for channel in channels]
     return [
         Channel(
             "dI/dV",
@@ -131,6 +132,6 @@ def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel
             channel.direction,
             DERIVED,
         )
-        for channel in channels
-        if channel.quantity == "current" and not ChannelName.parse(channel.label).is_single_sweep
+        for channel, name in zip(channels, names, strict=True)
+        if channel.quantity == "current" and not (name.is_single_sweep or name.is_filtered)
     ]
