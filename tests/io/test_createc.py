@@ -103,6 +103,13 @@ def test_planes_order_and_calibration(createc):
     assert main_channel(scan).name == "topography_forward"
 
 
+def test_the_setpoint_of_another_signal_is_no_current(createc):
+    header = createc_header(FBChannel=4, SetPoint="7.000", FBLogIset="700.0")
+    assert open_scan(createc(header=header)).setpoint == "feedback on channel 4 at 7"
+    header = createc_header(FBChannel=0, SetPoint="5.00E-11")
+    assert open_scan(createc(header=header)).setpoint == "50 pA"
+
+
 def test_offset_is_the_frame_centre(createc):
     scan = open_scan(createc())
     assert_allclose(scan.offset_nm, (-2.0, -4.0 - 2.4))
