@@ -267,3 +267,7 @@ def test_sample_agrees_with_nanonispy2(sample):
     assert_allclose(ours["topography_forward"], theirs["Z"]["forward"] * 1e9, rtol=1e-6)
     assert_allclose(ours["topography_backward"], theirs["Z"]["backward"][:, ::-1] * 1e9, rtol=1e-6)
     assert_allclose(ours["current_backward"], theirs["Current"]["backward"][:, ::-1], rtol=1e-6)
+
+
+def test_a_scan_stopped_before_its_first_row_is_refused(file, planes, assert_refused):
+    assert_refused(write_sxm(file, np.zeros_like(planes)), "stopped before its first row")

@@ -36,6 +36,7 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
 
     After a text header every grid point has a record of parameters and of all channels' sweeps,
     big-endian float32, x fastest, lowest y first; the result is flipped so that row 0 is the top.
+    The grid's angle is clockwise: a real grid at 45 degrees records where its points lie.
 
     Parameters
     ----------

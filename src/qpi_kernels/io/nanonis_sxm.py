@@ -43,7 +43,7 @@ def read(path: str | Path) -> xr.Dataset:
     Raises
     ------
     ScanFormatError
-        If the header is damaged, or less than one row of data follows it.
+        If the header is damaged, or not one row was scanned.
     """
     path = Path(path)
     text, header_stop = read_header_text(path, b":SCANIT_END:", FORMAT)
@@ -52,6 +52,8 @@ def read(path: str | Path) -> xr.Dataset:
     planes = _planes(header)
     data = _read_planes(header, header_stop, (len(planes), rows, columns))
     _mark_unscanned_rows(data)
+    if np.isnan(data).all():
+        raise header.error("the scan was stopped before its first row")
 
     scan_direction = header.text("SCAN_DIR").lower()
     if scan_direction not in ("up", "down"):
