@@ -13,8 +13,10 @@ _FLAT_NM = 1e-4
 # Neighbouring rows of lock-in noise correlate by 0.05 at most in eight real files (the low-pass
 # filter acts along the rows only); those of images that show something, by 0.2 and more.
 _LEAST_ROW_CORRELATION = 0.1
-_MOST_ROW_PAIRS = 512
+_CHANCE_SIGMAS = 5
+_TELLING_ROW_CORRELATION = 0.5
 _FEWEST_VALUES = 500
+_MOST_ROWS = 512
 
 
 def main_channel(dataset: xr.Dataset) -> xr.DataArray:
@@ -74,6 +76,8 @@ def shows_the_sample(image: xr.DataArray) -> bool:
 
 
 def _is_plane(image: np.ndarray, tolerance: float) -> bool:
+    step = -(-max(image.shape) // _MOST_ROWS)
+    image = image[::step, ::step]
     finite = np.isfinite(image)
     rows, columns = np.nonzero(finite)
     if not rows.size:
@@ -88,8 +92,13 @@ def _is_plane(image: np.ndarray, tolerance: float) -> bool:
 
 
 def _is_noise(image: np.ndarray) -> bool:
-    """Correlate neighbouring rows, each freed of its median and of outliers."""
-    first = np.arange(0, len(image) - 1, max(1, len(image) // _MOST_ROW_PAIRS))
+    """Compare the correlation of neighbouring rows with what chance gives.
+
+    Rows are freed of their median and of outliers. Two independent rows of n values with the
+    autocorrelation r correlate by ``sqrt(sum(r**2) / n)``; the sum follows from the rows' mean
+    power spectrum.
+    """
+    first = np.arange(0, len(image) - 1, max(1, len(image) // _MOST_ROWS))
     upper, lower = image[first], image[first + 1]
     whole = np.isfinite(upper).all(axis=1) & np.isfinite(lower).all(axis=1)
     rows = np.stack([upper[whole], lower[whole]]).astype(float)
@@ -102,4 +111,8 @@ def _is_noise(image: np.ndarray) -> bool:
     if power == 0:
         return True
     correlation = (rows[0] * rows[1]).sum() / power
-    return bool(correlation < max(_LEAST_ROW_CORRELATION, 4 / np.sqrt(rows[0].size)))
+    spectrum = (np.abs(np.fft.fft(rows, axis=2)) ** 2).mean(axis=(0, 1))
+    memory = spectrum.size * (spectrum**2).sum() / spectrum.sum() ** 2
+    chance = _CHANCE_SIGMAS * np.sqrt(memory / rows[0].size)
+    bound = max(_LEAST_ROW_CORRELATION, min(chance, _TELLING_ROW_CORRELATION))
+    return bool(correlation < bound)
