@@ -18,10 +18,10 @@ from napari_qpi.layers import (
     mask_from_layer,
     observation_from_layer,
     points_from_defects,
-    result_layers,
     result_of,
     shown_plane,
 )
+from napari_qpi.result_layers import show_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -137,10 +137,7 @@ def extract(
             on_event=show,
             **parameters,
         )
-    made = add_layers(viewer, result_layers(result, image))
-    shown = result_of(made[-1])
-    assert shown is not None
-    return shown
+    return show_result(viewer, result, image)
 
 
 def kernels(viewer: ViewerModel) -> list[KernelResult]:

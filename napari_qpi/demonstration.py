@@ -22,15 +22,16 @@ def add_demo(viewer: ViewerModel, folder: Path) -> None:
     folder : Path
         Holds ``observation.nc``, ``defects.csv`` and ``kernel.nc``.
     """
-    from napari_qpi.layers import add_layers, points_from_defects, result_layers
+    from napari_qpi.layers import add_layers, points_from_defects
     from napari_qpi.readers import read_layers
+    from napari_qpi.result_layers import show_result
     from qpi_kernels.defects import Defects
     from qpi_kernels.result import KernelResult
 
     (image,) = add_layers(viewer, read_layers(str(folder / "observation.nc")))
     defects = Defects.from_csv(folder / "defects.csv")
     add_layers(viewer, [points_from_defects(defects, image, name="defects")])
-    add_layers(viewer, result_layers(KernelResult.load(folder / "kernel.nc"), image))
+    show_result(viewer, KernelResult.load(folder / "kernel.nc"), image)
     viewer.reset_view()
 
 

@@ -192,6 +192,15 @@ class Job:
         if self._state is JobState.RUNNING:
             self._set_state(JobState.CANCELLING)
 
+    def abandon(self) -> None:
+        """Give up a run that can not be interrupted: its result is dropped when it comes.
+
+        The next run may start at once, while the thread finishes its call in the background.
+        """
+        self._token.cancel()
+        if self._state.busy:
+            self._set_state(JobState.CANCELLED)
+
     def _set_state(self, state: JobState) -> None:
         self._state = state
         self.state_changed.emit(state)

@@ -7,24 +7,18 @@ biases, data units, and with a kernel the whole `KernelResult`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from napari_qpi.contrast import robust_limits
 from napari_qpi.geometry import (
-    GEOMETRY_KEY,
     Geometry,
-    bias_geometry,
     last_axes,
     layer_geometry,
     layer_pitch,
-    moved_columns,
     pixel_to_pixel,
-    plane_geometry,
     unit_factor,
 )
 from qpi_kernels.defects.table import DEFAULT_KIND, Defects
@@ -49,7 +43,6 @@ __all__ = [
     "mask_from_layer",
     "observation_from_layer",
     "points_from_defects",
-    "result_layers",
     "result_of",
     "shown_plane",
     "type_of",
@@ -62,8 +55,6 @@ LayerData = tuple[Any, dict[str, Any], str]
 # Okabe and Ito's palette without black: distinct for colour-blind people, visible on any map.
 KIND_COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2")
 
-SIGNED_COLORMAP = "coolwarm"
-_KERNEL_GAP = 0.05
 _POINT_SIZE_PX = 9.0
 
 
@@ -304,88 +295,6 @@ def result_of(layer: Layer) -> KernelResult | None:
     """Give the `KernelResult` that a layer was made from, or None."""
     found: KernelResult | None = layer.metadata.get(METADATA_KEY, {}).get("result")
     return found
-
-
-def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
-    """Show an extraction as layers.
-
-    Parameters
-    ----------
-    result : KernelResult
-        What `qpi_kernels.extract` gave.
-    image : napari.layers.Image, optional
-        The observation's layer. Left out, the layers lie where they lay when the result was
-        made, or at the origin.
-
-    Returns
-    -------
-    list of tuple
-        Layer data from bottom to top: residual, reconstruction (over the image), and for every
-        kind std and kernel (right of the image, same pixels). Only kernels are visible. Every
-        layer carries the result in its metadata.
-    """
-    if image is not None:
-        result = _with_geometry(result, layer_geometry(image, ndim=2), image.name)
-    plane = _plane_of(result)
-    name = str(result.provenance.get("layer_name", "")).strip()
-    prefix = f"{name} " if name else ""
-    layers = []
-    for role, array in (("residual", result.residual), ("reconstruction", result.reconstruction)):
-        signed = role == "residual"
-        look: dict[str, Any] = {"colormap": SIGNED_COLORMAP if signed else "gray", "visible": False}
-        if image is not None and not signed:
-            look |= {"colormap": image.colormap, "contrast_limits": list(image.contrast_limits)}
-        layers.append(
-            _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
-        )
-    kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
-    width = result.reconstruction.sizes["x"]
-    gap = max(2, round(_KERNEL_GAP * width))
-    beside = moved_columns(plane, width + gap)
-    for kind in kinds:
-        label = "" if kind is None else f" {kind}"
-        for role, array in (("std", result.std), ("kernel", result.kernel)):
-            part = array if kind is None else array.sel(kind=kind)
-            provenance = {"role": role, "kind": kind, "result": result}
-            look = (
-                {"colormap": SIGNED_COLORMAP}
-                if role == "kernel"
-                else {"colormap": "magma", "visible": False}
-            )
-            layers.append(_image(part, beside, f"{prefix}{role}{label}", provenance, look))
-        beside = moved_columns(beside, result.kernel.sizes["x"] + gap)
-    return layers
-
-
-def _with_geometry(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
-    # In the provenance, so that a saved result opens again in its place.
-    return replace(
-        result, provenance={**result.provenance, GEOMETRY_KEY: plane, "layer_name": name}
-    )
-
-
-def _plane_of(result: KernelResult) -> Geometry:
-    stored: Geometry | None = result.provenance.get(GEOMETRY_KEY)
-    return stored if stored is not None else plane_geometry(result.reconstruction)
-
-
-def _image(
-    array: xr.DataArray, plane: Geometry, name: str, known: dict[str, Any], look: dict[str, Any]
-) -> LayerData:
-    known = {**known, "units": array.attrs.get("units", "")}
-    geometry = plane
-    if "bias" in array.dims:
-        array, known["bias_reversed"] = ascending(array)
-        bias = array["bias"] if "bias" in array.coords else None
-        geometry = bias_geometry(plane, bias, array.sizes["bias"])
-    known["bias"] = bias_values(array)
-    signed = look.get("colormap") == SIGNED_COLORMAP
-    arguments = {
-        "name": name,
-        "contrast_limits": robust_limits(array.data, symmetric=signed),
-        "metadata": {METADATA_KEY: known},
-    }
-    return array.data, {**arguments, **look, **geometry}, "image"
 
 
 def add_layers(viewer: ViewerModel, layers: Iterable[LayerData]) -> list[Layer]:

@@ -87,7 +87,7 @@ def _netcdf_type(path: Path) -> str | None:
 
 
 def _read_file(path: Path) -> list[LayerData]:
-    from napari_qpi.layers import result_layers
+    from napari_qpi.result_layers import result_layers
     from napari_qpi.scan_layers import scan_layers
     from qpi_kernels.io import open_scan
     from qpi_kernels.result import KernelResult

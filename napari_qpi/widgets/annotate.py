@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,28 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
     QPushButton,
 )
 
 from napari_qpi.jobs import Job, JobState, OneStep
-from napari_qpi.layers import observation_from_layer, shown_plane
+from napari_qpi.layers import (
+    LayerConversionError,
+    mask_from_layer,
+    observation_from_layer,
+    shown_plane,
+)
 from napari_qpi.widgets.activation_preview import ActivationPreview
+from napari_qpi.widgets.automatic_change import (
+    AutomaticChange,
+    Computation,
+    detection,
+    snapping,
+    tidying,
+)
 from napari_qpi.widgets.defect_points import DefectPoints, KindError, Snapshot, is_defect_layer
 from napari_qpi.widgets.kind_table import KindTable
-from napari_qpi.widgets.layer_choice import LayerChoice, is_map
+from napari_qpi.widgets.layer_choice import NO_MAP, LayerChoice, can_exclude, is_map
 from napari_qpi.widgets.panel import Panel, collapsed, group
 from napari_qpi.widgets.parameter_form import ParameterForm, explain
 from qpi_kernels.defects import (
@@ -36,25 +48,12 @@ from qpi_kernels.defects import (
     Defects,
     DetectionParameters,
     SnappingParameters,
-    detect_defects,
-    snap_positions,
-    without_duplicates,
 )
 
 __all__ = ["AnnotateDefects"]
 
 _REFRESH_MS = 80
 _CSV = "Defects (*.csv)"
-
-
-@dataclass(frozen=True)
-class _Task:
-    """An automatic change under way, and the points as they were when it began."""
-
-    what: str
-    points: DefectPoints
-    image: Image
-    before: Snapshot
 
 
 class AnnotateDefects(Panel):
@@ -85,7 +84,7 @@ class AnnotateDefects(Panel):
 
     def _build(self) -> None:
         layers = self.viewer.layers
-        self.image_choice = LayerChoice(layers, is_map, placeholder="open an image first")
+        self.image_choice = LayerChoice(layers, is_map, placeholder=NO_MAP)
         self.points_choice = LayerChoice(
             layers, is_defect_layer, placeholder="none yet: made when needed"
         )
@@ -98,6 +97,12 @@ class AnnotateDefects(Panel):
         choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         choice.addRow("Image", self.image_choice)
         choice.addRow("Defects", points)
+        self.mask_choice = LayerChoice(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice.setToolTip(
+            "<qt>Under these labels or inside these shapes nothing is detected, and snapping does "
+            "not look: bad scan lines, steps, islands.</qt>"
+        )
+        choice.addRow("Leave out", self.mask_choice)
 
         self.mark_button = QPushButton("Mark by clicking")
         self.mark_button.setToolTip("<qt>Every click on the image adds a defect.</qt>")
@@ -132,6 +137,10 @@ class AnnotateDefects(Panel):
         )
         self.save_button = QPushButton("Save CSV…")
         self.load_button = QPushButton("Load CSV…")
+        self.busy_bar = QProgressBar()
+        self.busy_bar.setRange(0, 0)
+        self.busy_bar.setTextVisible(False)
+        self.cancel_button = QPushButton("Cancel")
         self.status = QLabel()
         self.status.setWordWrap(True)
 
@@ -160,12 +169,16 @@ class AnnotateDefects(Panel):
         keep.addWidget(self.load_button, 0, 1)
         keep.addWidget(self.save_button, 0, 2)
         self.column.addLayout(keep)
+        under_way = QHBoxLayout()
+        under_way.addWidget(self.busy_bar, 1)
+        under_way.addWidget(self.cancel_button)
+        self.column.addLayout(under_way)
         self.column.addWidget(self.status)
         self.column.addStretch()
 
     def _connect(self) -> None:
-        self.when_closed(self.image_choice.let_go)
-        self.when_closed(self.points_choice.let_go)
+        for choice in (self.image_choice, self.points_choice, self.mask_choice):
+            self.when_closed(choice.let_go)
         self.when_closed(self._unfollow_points)
         self.when_closed(self.job.cancel)
         self.follow(self.job.state_changed, self._show_state)
@@ -179,6 +192,7 @@ class AnnotateDefects(Panel):
         self.snap_button.clicked.connect(self.snap)
         self.duplicates_button.clicked.connect(self.remove_duplicates)
         self.undo_button.clicked.connect(self.undo)
+        self.cancel_button.clicked.connect(self.job.abandon)
         self.preview_box.toggled.connect(self._refresh)
         self.save_button.clicked.connect(self._ask_save)
         self.load_button.clicked.connect(self._ask_load)
@@ -192,11 +206,7 @@ class AnnotateDefects(Panel):
         table.recoloured.connect(
             lambda kind, colour: self._change_kinds(lambda points: points.recolour(kind, colour))
         )
-        table.assigned.connect(
-            lambda kind: self._change_kinds(
-                lambda points: points.assign(points.layer.selected_data, kind)
-            )
-        )
+        table.assigned.connect(self._assign_kind)
 
     # -- what a person or a script may call -------------------------------------------------
 
@@ -228,42 +238,25 @@ class AnnotateDefects(Panel):
     def detect(self) -> None:
         """Start looking for defects of the current kind on the plane that is shown."""
         values = self.detection_form.values() | self.detection_details.values()
-
-        def prepare(image: Image, points: DefectPoints) -> Callable[[], Defects]:
-            kind = None if values["polarity"] == "both" else points.current_kind
-            parameters = DetectionParameters.model_validate(values | {"kind": kind})
-            plane, before = self._shown_plane(image), points.defects(image)
-
-            def find() -> Defects:
-                found = detect_defects(plane, parameters=parameters)
-                replaced = set(found.kinds) | ({kind} if kind else {"bright", "dark"})
-                return Defects.concatenate([before[~np.isin(before.kind, list(replaced))], found])
-
-            return find
-
-        self._start("Detect", prepare)
+        self._start(
+            "Detect",
+            lambda image, points: detection(
+                self._shown_plane(image), self._counted(image), values, points.current_kind
+            ),
+        )
 
     def snap(self) -> None:
         """Start moving all points onto the local pattern."""
         values = self.snapping_form.values() | self.snapping_details.values()
-
-        def prepare(image: Image, points: DefectPoints) -> Callable[[], Defects]:
-            parameters = SnappingParameters.model_validate(values)
-            plane, before = self._shown_plane(image), points.defects(image)
-            return lambda: snap_positions(plane, before, parameters=parameters)
-
-        self._start("Snap", prepare)
+        self._start(
+            "Snap",
+            lambda image, points: snapping(self._shown_plane(image), self._counted(image), values),
+        )
 
     def remove_duplicates(self) -> None:
         """Leave one of any points closer than the snap radius."""
         values = self.snapping_form.values()
-
-        def prepare(image: Image, points: DefectPoints) -> Callable[[], Defects]:
-            radius = SnappingParameters.model_validate(values).radius_px
-            before = points.defects(image)
-            return lambda: without_duplicates(before, radius)
-
-        self._start("Remove duplicates", prepare)
+        self._start("Remove duplicates", lambda image, points: tidying(values))
 
     def undo(self) -> None:
         """Take back the last automatic change."""
@@ -278,9 +271,13 @@ class AnnotateDefects(Panel):
     def save_csv(self, path: str | Path) -> None:
         """Write the table, in pixels of the image."""
         if self._points is not None and self.image_choice.layer is not None:
-            defects = self._points.defects(self.image_choice.layer)
-            defects.to_csv(path)
-            self._say(f"Saved {len(defects)} defects to {Path(path).name}.")
+            try:
+                defects = self._points.defects(self.image_choice.layer)
+                defects.to_csv(path)
+            except (DefectFormatError, OSError) as error:
+                self._say(f"Not saved: {error}")
+            else:
+                self._say(f"Saved {len(defects)} defects to {Path(path).name}.")
 
     def load_csv(self, path: str | Path) -> None:
         """Replace the points by a table in pixels of the image."""
@@ -301,45 +298,31 @@ class AnnotateDefects(Panel):
 
     # -- automatic changes in a worker ------------------------------------------------------
 
-    def _start(
-        self, what: str, prepare: Callable[[Image, DefectPoints], Callable[[], Defects]]
-    ) -> None:
+    def _start(self, what: str, prepare: Callable[[Image, DefectPoints], Computation]) -> None:
         image = self.image_choice.layer
         points = self._points or self.new_points()
         if image is None or points is None or self.job.state.busy:
             return
         try:
-            call = prepare(image, points)
+            compute, before = prepare(image, points), points.defects(image)
         except ValidationError as error:
             self._say(explain(error))
-            return
-        task = _Task(what, points, image, points.snapshot())
-        self.job.start(lambda: OneStep(lambda: (task, call()), what))
-
-    def _on_succeeded(self, outcome: tuple[_Task, Defects]) -> None:
-        task, defects = outcome
-        layer = task.points.layer
-        if layer not in self.viewer.layers:
-            self._say(f"{task.what}: the points layer was removed meanwhile; nothing was changed.")
-            return
-        if task.points.snapshot() != task.before:
-            self._say(
-                f"{task.what}: the points were edited meanwhile; nothing was changed. Repeat?"
-            )
-            return
-        count = len(task.before.data)
-        moved = task.what == "Snap"
-        self._change(
-            task.what,
-            task.points,
-            lambda: (task.points.move if moved else task.points.replace)(defects, task.image),
-        )
-        if moved:
-            self._say(f"Snapped {count} points.")
-        elif len(defects) < count and task.what != "Detect":
-            self._say(f"Removed {count - len(defects)} duplicates.")
+        except (DefectFormatError, LayerConversionError) as error:
+            self._say(str(error))
         else:
-            self._say(f"{len(defects)} defects now, {count} before.")
+            change = AutomaticChange(what, points, image, points.snapshot(), moves=what == "Snap")
+            self.job.start(lambda: OneStep(lambda: (change, compute(before)), what))
+
+    def _on_succeeded(self, outcome: tuple[AutomaticChange, Defects]) -> None:
+        change, defects = outcome
+        what = change.what
+        if change.points.layer not in self.viewer.layers:
+            self._say(f"{what}: the points layer was removed meanwhile; nothing was changed.")
+        elif change.points.snapshot() != change.before:
+            self._say(f"{what}: the points were edited meanwhile; nothing was changed. Repeat?")
+        else:
+            self._change(what, change.points, lambda: change.apply(defects))
+            self._say(change.summary(defects))
 
     def _on_failed(self, error: Exception) -> None:
         self._say(f"Failed: {error}")
@@ -352,6 +335,10 @@ class AnnotateDefects(Panel):
 
     def _shown_plane(self, image: Image) -> Any:
         return np.array(shown_plane(observation_from_layer(image), image, self.viewer))
+
+    def _counted(self, image: Image) -> Any:
+        excluded = self.mask_choice.layer
+        return None if excluded is None else mask_from_layer(excluded, image)
 
     # -- following the layers ---------------------------------------------------------------
 
@@ -383,11 +370,18 @@ class AnnotateDefects(Panel):
         else:
             points.complete()
             self.kind_table.show_kinds(points.kinds, points.counts(), points.current_kind)
-        if self.preview_box.isChecked() and points is not None and image is not None:
-            self.preview.show(image, points.defects(image))
-        else:
-            self.preview.hide()
+        self._show_preview(image, points)
         self._show_state()
+
+    def _show_preview(self, image: Image | None, points: DefectPoints | None) -> None:
+        if not self.preview_box.isChecked() or points is None or image is None:
+            self.preview.hide()
+            return
+        try:
+            self.preview.show(image, points.defects(image))
+        except DefectFormatError as error:
+            self.preview.hide()
+            self._say(str(error))
 
     def _show_state(self, state: JobState | None = None) -> None:
         busy = self.job.state.busy
@@ -403,8 +397,12 @@ class AnnotateDefects(Panel):
         self.kind_table.setEnabled(self._points is not None and not busy)
         self.undo_button.setEnabled(self._undo is not None and not busy)
         self.undo_button.setText("Undo" if self._undo is None else f"Undo {self._undo[0].lower()}")
-        if busy:
+        for widget in (self.busy_bar, self.cancel_button):
+            widget.setVisible(busy)
+        if state is JobState.RUNNING:
             self._say("Working…")
+        elif state is JobState.CANCELLED:
+            self._say("Cancelled; nothing was changed.")
 
     # -- kinds ------------------------------------------------------------------------------
 
@@ -413,13 +411,23 @@ class AnnotateDefects(Panel):
             points.current_kind = kind
 
     def _remove_kind(self, kind: str) -> None:
-        points = self._points
-        if points is not None:
-            self._change_kinds(
-                lambda points: self._change(
-                    f"remove {kind}", points, lambda: points.remove_kind(kind)
-                )
-            )
+        def remove(points: DefectPoints) -> None:
+            count = points.counts()[kind]
+            self._change(f"remove {kind}", points, lambda: points.remove_kind(kind))
+            self._say(f"Removed the kind {kind!r} with its {count} points.")
+
+        self._change_kinds(remove)
+
+    def _assign_kind(self, kind: str) -> None:
+        def assign(points: DefectPoints) -> None:
+            selected = sorted(points.layer.selected_data)
+            if not selected:
+                self._say("Select points first: press 3 on the points layer and drag around them.")
+                return
+            self._change(f"assign {kind}", points, lambda: points.assign(selected, kind))
+            self._say(f"{len(selected)} points are {kind!r} now.")
+
+        self._change_kinds(assign)
 
     def _change_kinds(self, change: Callable[[DefectPoints], object]) -> None:
         if self._points is not None:

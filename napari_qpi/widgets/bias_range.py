@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 from napari_qpi.extraction_input import planes_within
 from napari_qpi.layers import LayerConversionError
@@ -22,10 +22,14 @@ class BiasRange(QWidget):
         self._observation: xr.DataArray | None = None
         self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
         self._count = QLabel()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.low, QLabel("to"), self.high, self._count):
-            row.addWidget(widget)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        for column, widget in enumerate((self.low, QLabel("to"), self.high)):
+            grid.addWidget(widget, 0, column)
+        # Below: beside them it would leave the numbers too little room to be read.
+        grid.addWidget(self._count, 1, 0, 1, 3)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(2, 1)
         for spin in (self.low, self.high):
             spin.valueChanged.connect(self._on_changed)
         self.setToolTip("<qt>Only planes with a bias in this range are used.</qt>")

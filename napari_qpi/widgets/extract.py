@@ -9,13 +9,12 @@ from typing import Any
 
 import napari
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Points
 from napari.utils.notifications import show_error
 from pydantic import ValidationError
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QCheckBox,
     QFileDialog,
     QFormLayout,
     QLabel,
@@ -23,21 +22,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_qpi.extraction_input import ExtractionInput
-from napari_qpi.geometry import layer_pitch
 from napari_qpi.jobs import Job, JobState
-from napari_qpi.layers import (
-    METADATA_KEY,
-    LayerConversionError,
-    add_layers,
-    defects_from_points,
-    observation_from_layer,
-    result_layers,
-)
+from napari_qpi.layers import LayerConversionError, observation_from_layer
+from napari_qpi.result_layers import show_result
 from napari_qpi.script import python_script
 from napari_qpi.widgets.bias_range import BiasRange
 from napari_qpi.widgets.defect_points import is_defect_layer
-from napari_qpi.widgets.kernel_window import KernelWindow
-from napari_qpi.widgets.layer_choice import LayerChoice, is_map, is_temporary
+from napari_qpi.widgets.kernel_size import KernelSize
+from napari_qpi.widgets.layer_choice import NO_MAP, LayerChoice, can_exclude, is_map
 from napari_qpi.widgets.panel import Panel, collapsed, group
 from napari_qpi.widgets.parameter_form import PairEditor, ParameterForm, explain
 from napari_qpi.widgets.quality_card import QualityCard
@@ -73,12 +65,10 @@ class ExtractKernel(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.job = Job()
-        self.kernel_window = KernelWindow(self.viewer)
         self.task: ExtractionInput | None = None
         self.result: KernelResult | None = None
         self._running: ExtractionInput | None = None
         self._started = 0.0
-        self._centre: tuple[float, float] | None = None
         self._followed_points: Points | None = None
         self._refresh_timer = QTimer(self)
         self._refresh_timer.setSingleShot(True)
@@ -91,11 +81,11 @@ class ExtractKernel(Panel):
 
     def _build(self) -> None:
         layers = self.viewer.layers
-        self.image_choice = LayerChoice(layers, is_map, placeholder="open an image first")
+        self.image_choice = LayerChoice(layers, is_map, placeholder=NO_MAP)
         self.points_choice = LayerChoice(
             layers, is_defect_layer, placeholder="mark defects first (Annotate defects)"
         )
-        self.mask_choice = LayerChoice(layers, _can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice = LayerChoice(layers, can_exclude, placeholder="nothing", optional=True)
         self.mask_choice.setToolTip(
             "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
             "broken scan lines.</qt>"
@@ -115,14 +105,9 @@ class ExtractKernel(Panel):
         self.advanced_form = ParameterForm(
             ExtractionParameters, _ADVANCED_FIELDS, choices={"device": _devices()}
         )
-        self.size_note = QLabel()
-        self.window_box = QCheckBox("Show window")
-        self.window_box.setChecked(True)
-        self.resize_button = QPushButton("Resize on image")
-        self.resize_button.setToolTip(
-            "<qt>Drag a corner to change the size, drag the window to move it to another defect."
-            "</qt>"
-        )
+        size_editor = self.form.editor("kernel_shape")
+        assert isinstance(size_editor, PairEditor)
+        self.kernel_size = KernelSize(self.viewer, size_editor)
         self.run_row = RunRow("Extract")
         self.card = QualityCard()
         self.copy_button = QPushButton("Copy as Python")
@@ -132,9 +117,7 @@ class ExtractKernel(Panel):
         self.save_button = QPushButton("Save kernel…")
 
         self.column.addLayout(self.layer_rows)
-        self.column.addWidget(
-            group("Kernel", self.form, self.size_note, (self.window_box, self.resize_button))
-        )
+        self.column.addWidget(group("Kernel", self.form, self.kernel_size))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
         self.column.addWidget(self.run_row)
         self.column.addWidget(self.card)
@@ -150,14 +133,11 @@ class ExtractKernel(Panel):
         self.follow(self.job.progressed, self.run_row.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
-        self.follow(self.kernel_window.resized, self._on_window_resized)
-        self.follow(self.kernel_window.moved, self._on_window_moved)
-        self.follow(self.viewer.layers.events.removed, self._on_layer_removed)
+        self.when_closed(self.kernel_size.let_go)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
         self.form.changed.connect(self._refresh)
-        self.window_box.toggled.connect(self._refresh)
-        self.resize_button.clicked.connect(self._grab_window)
+        self.kernel_size.changed.connect(self._refresh)
         self.run_row.run_button.clicked.connect(self.extract)
         self.run_row.cancel_button.clicked.connect(self.job.cancel)
         self.copy_button.clicked.connect(self.copy_as_python)
@@ -251,7 +231,7 @@ class ExtractKernel(Panel):
     def remove_from_viewer(self) -> None:
         """Take the window away when the panel is closed."""
         self._refresh_timer.stop()
-        self.kernel_window.hide()
+        self.kernel_size.kernel_window.hide()
 
     # -- the job ----------------------------------------------------------------------------
 
@@ -267,10 +247,8 @@ class ExtractKernel(Panel):
         if task is None:
             return
         name = task.image.name
-        layers = result_layers(result, task.image)
-        placed: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
+        placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
-        add_layers(self.viewer, layers)
         # The kernels lie beside the image, out of sight until the view is fitted.
         self.viewer.reset_view()
         self.card.show_result(placed)
@@ -292,7 +270,7 @@ class ExtractKernel(Panel):
             self.bias_label.setText(f"Bias ({observation['bias'].attrs.get('units', 'V')})")
         self.bias_range.setVisible(stack)
         self.bias_label.setVisible(stack)
-        self._centre = None
+        self.kernel_size.forget_centre()
         self._refresh()
 
     def _on_points_chosen(self, points: Points | None) -> None:
@@ -300,7 +278,7 @@ class ExtractKernel(Panel):
         self._followed_points = points
         if points is not None:
             points.events.data.connect(self._on_points_edited)
-        self._centre = None
+        self.kernel_size.forget_centre()
         self._refresh()
 
     def _unfollow_points(self) -> None:
@@ -313,75 +291,15 @@ class ExtractKernel(Panel):
 
     def _refresh(self) -> None:
         image, points = self.image_choice.layer, self.points_choice.layer
-        defects = 0 if points is None else len(points.data)
-        self.run_row.show_ready(self.job.state, image is not None and defects > 0)
+        missing = ""
+        if image is None:
+            missing = "Open a map or a bias stack first."
+        elif points is None or not len(points.data):
+            missing = "Mark the defects first."
+        self.run_row.show_ready(self.job.state, missing)
         for button in (self.copy_button, self.save_button):
             button.setEnabled(self.result is not None)
-        self._show_size_note(image)
-        self._show_window(image, points)
-
-    def _show_size_note(self, image: Image | None) -> None:
-        height, width = self._shape()
-        if image is None:
-            self.size_note.setText("")
-            return
-        (row, col), unit = layer_pitch(image)
-        rows, cols = image.data.shape[-2:]
-        share = height * width / (rows * cols)
-        lengths = f"{height * row:.3g} × {width * col:.3g} nm, " if unit == "nm" else ""  # noqa: RUF001
-        self.size_note.setText(f"{lengths}{share:.1%} of the image")
-
-    # -- the window on the image ------------------------------------------------------------
-
-    def _shape(self) -> tuple[int, int]:
-        shape: tuple[int, int] = self._shape_editor().value()
-        return shape
-
-    def _shape_editor(self) -> PairEditor:
-        editor = self.form.editor("kernel_shape")
-        assert isinstance(editor, PairEditor)
-        return editor
-
-    def _show_window(self, image: Image | None, points: Points | None) -> None:
-        shown = self.window_box.isChecked() and image is not None
-        self.resize_button.setEnabled(shown)
-        if not shown or image is None:
-            self.kernel_window.hide()
-            return
-        self._centre = self._nearest_defect(image, points, self._centre)
-        self.kernel_window.show(image, self._centre, self._shape(), self._shape_editor().square)
-
-    def _nearest_defect(
-        self, image: Image, points: Points | None, wanted: tuple[float, float] | None
-    ) -> tuple[float, float]:
-        rows, cols = image.data.shape[-2:]
-        row, col = wanted or ((rows - 1) / 2, (cols - 1) / 2)
-        if points is None or not len(points.data):
-            return row, col
-        positions = defects_from_points(points, image).positions
-        nearest = positions[np.argmin(np.hypot(*(positions - (row, col)).T))]
-        return float(nearest[0]), float(nearest[1])
-
-    def _on_window_resized(self, height: int, width: int) -> None:
-        image = self.image_choice.layer
-        if image is not None:
-            largest = 2 * max(image.data.shape[-2:])
-            self._shape_editor().set_value(
-                tuple(int(np.clip(size, 3, largest)) for size in (height, width))
-            )
-
-    def _on_window_moved(self, row: float, col: float) -> None:
-        self._centre = (row, col)
-        self._refresh()
-
-    def _grab_window(self) -> None:
-        self.kernel_window.grab()
-        self.run_row.say("Drag a corner of the window, or drag the window to another defect.")
-
-    def _on_layer_removed(self, event: object = None) -> None:
-        if getattr(event, "value", None) is self.kernel_window.drawn:
-            self.kernel_window.hide()
-            self.window_box.setChecked(False)
+        self.kernel_size.show_on(image, points)
 
     # -- files ------------------------------------------------------------------------------
 
@@ -397,10 +315,6 @@ class ExtractKernel(Panel):
             self.run_row.say(f"Not saved: {error}")
         else:
             self.run_row.say("Saved " + ", ".join(file.name for file in saved) + ".")
-
-
-def _can_exclude(layer: Layer) -> bool:
-    return isinstance(layer, Labels | Shapes) and not is_temporary(layer)
 
 
 def _devices() -> list[tuple[str, str]]:

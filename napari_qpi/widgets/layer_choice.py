@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.components import LayerList
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QWidget
 
-__all__ = ["LayerChoice", "is_map", "is_temporary"]
+from napari_qpi.layers import result_of
+
+__all__ = ["NO_MAP", "LayerChoice", "can_exclude", "is_map", "is_temporary"]
+
+NO_MAP = "open a map or a bias stack first (no colour picture)"
 
 
 def is_map(layer: Layer) -> bool:
@@ -22,6 +26,11 @@ def is_map(layer: Layer) -> bool:
         and layer.ndim in (2, 3)
         and not is_temporary(layer)
     )
+
+
+def can_exclude(layer: Layer) -> bool:
+    """Whether a layer can mark pixels that do not count."""
+    return isinstance(layer, Labels | Shapes) and not is_temporary(layer)
 
 
 def is_temporary(layer: Layer) -> bool:
@@ -119,7 +128,12 @@ class LayerChoice(QComboBox):
         if self._optional or not self._offered:
             return None
         active = self._layers.selection.active
-        return active if active in self._offered else self._offered[0]
+        if active in self._offered:
+            return active
+        # An extraction's own images are a choice, but nobody's first one.
+        return next(
+            (layer for layer in self._offered if result_of(layer) is None), self._offered[0]
+        )
 
     def _first_row(self) -> int:
         return self.count() - len(self._offered)

@@ -26,7 +26,7 @@ class RunRow(QWidget):
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._ready = False
+        self._missing = ""
         self.run_button = QPushButton(title)
         self.cancel_button = QPushButton("Cancel")
         self.bar = QProgressBar()
@@ -42,14 +42,17 @@ class RunRow(QWidget):
         grid.setColumnStretch(1, 1)
         self.show_state(JobState.IDLE)
 
-    def show_ready(self, state: JobState, ready: bool) -> None:
-        """Say whether there is what a run needs."""
-        self._ready = ready
-        self.run_button.setEnabled(ready and not state.busy)
+    def show_ready(self, state: JobState, missing: str) -> None:
+        """Say what a run still needs; nothing missing makes it ready."""
+        if not state.busy and self.status.text() in ("", self._missing):
+            self.say(missing)
+        self._missing = missing
+        self.run_button.setToolTip(missing)
+        self.run_button.setEnabled(not missing and not state.busy)
 
     def show_state(self, state: JobState) -> None:
         """Follow `Job.state_changed`."""
-        self.run_button.setEnabled(self._ready and not state.busy)
+        self.run_button.setEnabled(not self._missing and not state.busy)
         self.cancel_button.setEnabled(state is JobState.RUNNING)
         self.bar.setVisible(state.busy)
         if state is JobState.RUNNING:

@@ -279,3 +279,69 @@ def test_two_panels_on_one_layer(qtbot: QtBot, viewer: Viewer, panel: AnnotateDe
     points.layer.add([[5, 5]])
     expected = {"defect": 0, "defect 2": 1}
     qtbot.waitUntil(lambda: table(panel) == expected and table(second) == expected)
+
+
+def test_nothing_is_found_where_it_is_left_out(
+    qtbot: QtBot, viewer: Viewer, panel: AnnotateDefects, image: Image
+) -> None:
+    marked = np.zeros((64, 64), int)
+    marked[:40] = 1
+    panel.mask_choice.layer = viewer.add_labels(marked, **GEOMETRY)
+    panel.detect()
+    wait(qtbot, panel)
+    assert panel.points is not None
+    found = panel.points.defects(image).positions
+    assert len(found) == (SPOTS[:, 0] >= 40).sum()
+    assert (found[:, 0] >= 40).all()
+
+
+def test_cancel_gives_the_panel_back_at_once(qtbot: QtBot, panel: AnnotateDefects) -> None:
+    points = panel.new_points()
+    assert points is not None
+    panel.detect()
+    assert panel.cancel_button.isVisibleTo(panel)
+    panel.cancel_button.click()
+    assert panel.detect_button.isEnabled()
+    assert not panel.cancel_button.isVisibleTo(panel)
+    assert "Cancelled" in panel.status.text()
+    panel.detect()
+    wait(qtbot, panel)
+    assert len(points.layer.data) == len(SPOTS)
+    assert panel.status.text() == "4 defects now, 0 before."
+
+
+def test_finding_nothing_says_what_to_try(qtbot: QtBot, panel: AnnotateDefects) -> None:
+    panel.detection_form.set_values({"threshold": 1e6})
+    panel.detect()
+    wait(qtbot, panel)
+    assert "Lower the threshold" in panel.status.text()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # napari's thumbnail
+def test_points_that_are_nowhere_are_explained(viewer: Viewer, panel: AnnotateDefects) -> None:
+    points = panel.new_points()
+    assert points is not None
+    points.layer.data = np.array([[5.0, 5.0], [np.nan, 3.0]])
+    panel.preview_box.setChecked(True)
+    assert panel.preview.layer is None
+    for act in (panel.snap, lambda: panel.save_csv("never.csv")):
+        panel.status.clear()
+        act()
+        assert "finite" in panel.status.text()
+        assert not panel.job.state.busy
+
+
+def test_an_assignment_is_undone(panel: AnnotateDefects) -> None:
+    points = panel.new_points()
+    assert points is not None
+    points.layer.add([[5, 5], [9, 9]])
+    points.add_kind()
+    points.layer.selected_data = {1}
+    panel.kind_table.assigned.emit("defect 2")
+    assert list(points.layer.features["kind"]) == ["defect", "defect 2"]
+    panel.undo()
+    assert list(points.layer.features["kind"]) == ["defect", "defect"]
+    points.layer.selected_data = set()
+    panel.kind_table.assigned.emit("defect 2")
+    assert "Select points first" in panel.status.text()
+    assert not panel.undo_button.isEnabled()

@@ -275,8 +275,10 @@ def test_a_wrong_entry_is_explained(panel: ExtractKernel) -> None:
 def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
     panel = open_panel(viewer)
     assert not panel.run_row.run_button.isEnabled()
+    assert panel.run_row.status.text() == "Mark the defects first."
     points = viewer.add_points([[5.0, 5.0]], **PLANE)
     assert panel.run_row.run_button.isEnabled()
+    assert panel.run_row.status.text() == ""
     viewer.layers.remove(points)
     assert not panel.run_row.run_button.isEnabled()
 
@@ -320,7 +322,7 @@ def test_dragging_a_corner_keeps_the_centre() -> None:
 def test_the_window_follows_size_points_and_checkbox(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image
 ) -> None:
-    layer = panel.kernel_window.layer
+    layer = panel.kernel_size.kernel_window.layer
     assert layer is not None
     assert panel.points_choice.layer is viewer.layers.selection.active
     nearest = min(DEFECTS.positions.tolist(), key=lambda p: np.hypot(p[0] - 19.5, p[1] - 23.5))
@@ -328,17 +330,17 @@ def test_the_window_follows_size_points_and_checkbox(
     np.testing.assert_allclose(layer.data_to_world((1, 2)), image.data_to_world((1, 2)))
     panel.form.set_values({"kernel_shape": (12, 12)})
     np.testing.assert_allclose(np.ptp(layer.data[0], axis=0), 12, atol=1e-3)
-    panel.window_box.setChecked(False)
+    panel.kernel_size.window_box.setChecked(False)
     assert layer not in viewer.layers
-    panel.window_box.setChecked(True)
-    shown = panel.kernel_window.layer
+    panel.kernel_size.window_box.setChecked(True)
+    shown = panel.kernel_size.kernel_window.layer
     assert shown is not None
     viewer.layers.remove(shown)
-    assert not panel.window_box.isChecked()
+    assert not panel.kernel_size.window_box.isChecked()
 
 
 def test_moving_the_window_goes_to_the_nearest_defect(panel: ExtractKernel) -> None:
-    layer = panel.kernel_window.layer
+    layer = panel.kernel_size.kernel_window.layer
     assert layer is not None
     target = DEFECTS.positions[0]
     layer.data = [layer.data[0] - layer.data[0].mean(axis=0) + target + 1.5]
@@ -352,8 +354,8 @@ def test_dragging_with_the_mouse_changes_the_form(qtbot: QtBot, viewer: Viewer) 
     add_defects(viewer, image)
     panel = open_panel(viewer)
     panel.form.set_values({"kernel_shape": (15, 15)})
-    panel.resize_button.click()
-    layer = panel.kernel_window.layer
+    panel.kernel_size.resize_button.click()
+    layer = panel.kernel_size.kernel_window.layer
     assert layer is not None
     viewer.reset_view()
     canvas = viewer.window._qt_viewer.canvas.native
@@ -473,7 +475,7 @@ def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> 
     assert roles(viewer).count("kernel") == 2
     assert result_of(viewer.layers[-1]) is not None
     viewer.window.remove_dock_widget(second)
-    assert panel.kernel_window.layer is not None
+    assert panel.kernel_size.kernel_window.layer is not None
 
 
 def test_the_card_is_green_only_without_remarks(

@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import torch
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_qpi.contrast import robust_limits
@@ -21,10 +22,10 @@ from napari_qpi.layers import (
     mask_from_layer,
     observation_from_layer,
     points_from_defects,
-    result_layers,
     result_of,
     shown_plane,
 )
+from napari_qpi.result_layers import result_layers, show_result
 from napari_qpi.scan_layers import scan_layers
 from qpi_kernels.defects import Defects
 from qpi_kernels.io import Channel, scan_dataset
@@ -260,3 +261,14 @@ def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
     )
     robust_limits(lazy)
     assert sorted(set(read)) == [0, 24, 49]
+
+
+def test_a_new_kernel_hides_the_one_below_it(
+    model: ViewerModel, make_result: Callable[..., KernelResult]
+) -> None:
+    image = model.add_image(np.zeros((20, 24)), name="map")
+    elsewhere = model.add_image(np.zeros((20, 24)), name="other", translate=(50, 0))
+    for result_of_image in (image, elsewhere, image):
+        show_result(model, make_result(), result_of_image)
+    shown = [layer.name for layer in model.layers if layer.visible]
+    assert shown == ["map", "other", "other kernel", "map kernel [1]"]

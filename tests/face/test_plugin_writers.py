@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from npe2 import PluginManager
 
-from napari_qpi.layers import add_layers, result_layers, result_of
+from napari_qpi.layers import add_layers, result_of
+from napari_qpi.result_layers import result_layers
 from napari_qpi.writers import NotSavedError
 from qpi_kernels.defects import Defects
 from qpi_kernels.io import open_scan

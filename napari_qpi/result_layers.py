@@ -1,0 +1,150 @@
+"""The result of an extraction as napari layers: residual, reconstruction, std and kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from napari_qpi.contrast import robust_limits
+from napari_qpi.geometry import (
+    GEOMETRY_KEY,
+    Geometry,
+    bias_geometry,
+    layer_geometry,
+    moved_columns,
+    plane_geometry,
+)
+from napari_qpi.layers import (
+    METADATA_KEY,
+    LayerData,
+    add_layers,
+    ascending,
+    bias_values,
+    result_of,
+)
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from qpi_kernels.result import KernelResult
+
+__all__ = ["result_layers", "show_result"]
+
+SIGNED_COLORMAP = "coolwarm"
+_KERNEL_GAP = 0.05
+
+
+def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
+    """Show an extraction as layers.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What `qpi_kernels.extract` gave.
+    image : napari.layers.Image, optional
+        The observation's layer. Left out, the layers lie where they lay when the result was
+        made, or at the origin.
+
+    Returns
+    -------
+    list of tuple
+        Layer data from bottom to top: residual, reconstruction (over the image), and for every
+        kind std and kernel (right of the image, same pixels). Only kernels are visible. Every
+        layer carries the result in its metadata.
+    """
+    if image is not None:
+        result = _with_geometry(result, layer_geometry(image, ndim=2), image.name)
+    plane = _plane_of(result)
+    name = str(result.provenance.get("layer_name", "")).strip()
+    prefix = f"{name} " if name else ""
+    layers = []
+    for role, array in (("residual", result.residual), ("reconstruction", result.reconstruction)):
+        signed = role == "residual"
+        look: dict[str, Any] = {"colormap": SIGNED_COLORMAP if signed else "gray", "visible": False}
+        if image is not None and not signed:
+            look |= {"colormap": image.colormap, "contrast_limits": list(image.contrast_limits)}
+        layers.append(
+            _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
+        )
+    kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
+    width = result.reconstruction.sizes["x"]
+    gap = max(2, round(_KERNEL_GAP * width))
+    beside = moved_columns(plane, width + gap)
+    for kind in kinds:
+        label = "" if kind is None else f" {kind}"
+        for role, array in (("std", result.std), ("kernel", result.kernel)):
+            part = array if kind is None else array.sel(kind=kind)
+            provenance = {"role": role, "kind": kind, "result": result}
+            look = (
+                {"colormap": SIGNED_COLORMAP}
+                if role == "kernel"
+                else {"colormap": "magma", "visible": False}
+            )
+            layers.append(_image(part, beside, f"{prefix}{role}{label}", provenance, look))
+        beside = moved_columns(beside, result.kernel.sizes["x"] + gap)
+    return layers
+
+
+def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> KernelResult:
+    """Add an extraction's layers to a viewer.
+
+    Kernels that earlier extractions of the same image left in the same place are hidden: the new
+    ones would lie over them, or, when smaller, look like a part of them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    result : KernelResult
+        What `qpi_kernels.extract` gave.
+    image : napari.layers.Image
+        The observation's layer; it may have left the viewer.
+
+    Returns
+    -------
+    KernelResult
+        The result as the layers carry it, with its place in the provenance.
+    """
+    layers = result_layers(result, image)
+    shown: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
+    for layer in viewer.layers:
+        earlier = result_of(layer)
+        kernel = layer.metadata.get(METADATA_KEY, {}).get("role") == "kernel"
+        if earlier is not None and kernel and _plane_of(earlier) == _plane_of(shown):
+            layer.visible = False
+    add_layers(viewer, layers)
+    return shown
+
+
+def _with_geometry(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
+    # In the provenance, so that a saved result opens again in its place.
+    return replace(
+        result, provenance={**result.provenance, GEOMETRY_KEY: plane, "layer_name": name}
+    )
+
+
+def _plane_of(result: KernelResult) -> Geometry:
+    stored: Geometry | None = result.provenance.get(GEOMETRY_KEY)
+    return stored if stored is not None else plane_geometry(result.reconstruction)
+
+
+def _image(
+    array: xr.DataArray, plane: Geometry, name: str, known: dict[str, Any], look: dict[str, Any]
+) -> LayerData:
+    known = {**known, "units": array.attrs.get("units", "")}
+    geometry = plane
+    if "bias" in array.dims:
+        array, known["bias_reversed"] = ascending(array)
+        bias = array["bias"] if "bias" in array.coords else None
+        geometry = bias_geometry(plane, bias, array.sizes["bias"])
+    known["bias"] = bias_values(array)
+    signed = look.get("colormap") == SIGNED_COLORMAP
+    arguments = {
+        "name": name,
+        "contrast_limits": robust_limits(array.data, symmetric=signed),
+        "metadata": {METADATA_KEY: known},
+    }
+    return array.data, {**arguments, **look, **geometry}, "image"
