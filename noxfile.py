@@ -83,7 +83,8 @@ def tests_napari_main(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, docstrings (numpydoc) and types."""
-    install(session, ".[dev]")
+    # With napari and Qt, for the face is checked against their types.
+    install(session, ".[all,dev]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
