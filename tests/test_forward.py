@@ -95,6 +95,17 @@ def test_coverage_is_the_diagonal_of_the_normal_operator():
     torch.testing.assert_close(model.coverage(mask), diagonal, atol=1e-10, rtol=1e-8)
 
 
+def test_variances_add_up_with_the_squared_weights():
+    rng = np.random.default_rng(4)
+    defects = Defects(rng.uniform(0, 14, (6, 2)), kind=["a", "b"] * 3, strength=rng.normal(size=6))
+    model = ForwardModel(defects, (15, 14), (6, 7))
+    variances = torch.from_numpy(rng.random((2, 2, 6, 7)))
+    units = torch.eye(84, dtype=torch.float64).view(84, 2, 6, 7)
+    weights = model.apply(units).square().view(84, -1)
+    expected = (variances.view(2, 84) @ weights).view(2, 15, 14)
+    torch.testing.assert_close(model.apply_variance(variances), expected, atol=1e-10, rtol=1e-8)
+
+
 def test_float32_agrees_with_float64():
     rng = np.random.default_rng(5)
     defects = Defects(rng.uniform(0, 60, (12, 2)))

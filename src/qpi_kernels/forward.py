@@ -58,7 +58,8 @@ class ForwardModel:
         extent = [n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True)]
         self.fft_shape = tuple(scipy.fft.next_fast_len(n, real=True) for n in extent)
         maps = np.stack([self._extended_activation(defects.of_kind(kind)) for kind in self.kinds])
-        spectrum = torch.fft.rfft2(torch.from_numpy(maps), s=self.fft_shape)
+        self._activation = torch.from_numpy(maps)
+        spectrum = torch.fft.rfft2(self._activation, s=self.fft_shape)
         # A linear convolution's first kh-1 rows and kw-1 columns lie before the image: this phase
         # moves the image to index (0, 0), so that cropping is slicing.
         spectrum = spectrum * self._phase()
@@ -143,15 +144,38 @@ class ForwardModel:
             Diagonal of the normal operator: the sum of squared strengths of the defects that
             show the kernel pixel on a counted image pixel.
         """
-        squared = torch.stack([self._squared_activation(kind) for kind in self.kinds])
-        spectrum = torch.fft.rfft2(squared, s=self.fft_shape) * self._phase()
         image = torch.fft.rfft2(mask.to("cpu", torch.float64), s=self.fft_shape)
-        found: torch.Tensor = torch.fft.irfft2(image * spectrum.conj(), s=self.fft_shape)
+        product = image * self._squared_spectrum.conj()
+        found: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
         found = found[..., : self.kernel_shape[0], : self.kernel_shape[1]].clamp(min=0.0)
         return found.to(self.device, self.dtype)
 
-    def _squared_activation(self, kind: str) -> torch.Tensor:
-        return torch.from_numpy(self._extended_activation(self.defects.of_kind(kind)) ** 2)
+    def apply_variance(self, variances: torch.Tensor) -> torch.Tensor:
+        """Predict the variance of images from that of independent kernel pixels.
+
+        Parameters
+        ----------
+        variances : tensor, (..., kind, h, w)
+            Variance of each kernel pixel.
+
+        Returns
+        -------
+        tensor, (..., rows, columns)
+            Variance of each image pixel.
+        """
+        spectrum = torch.fft.rfft2(variances, s=self.fft_shape)
+        product = self._multiply(spectrum, self._variance_spectrum).sum(dim=-3)
+        image: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape).clamp(min=0.0)
+        return image[..., : self.image_shape[0], : self.image_shape[1]]
+
+    @cached_property
+    def _variance_spectrum(self) -> torch.Tensor:
+        return self._squared_spectrum.to(self._spectrum)
+
+    @cached_property
+    def _squared_spectrum(self) -> torch.Tensor:
+        spectrum: torch.Tensor = torch.fft.rfft2(self._activation.square(), s=self.fft_shape)
+        return spectrum * self._phase()
 
 
 class Background:

@@ -33,7 +33,10 @@ class Quality(BaseModel):
 
     noise_sigma: list[float] = Field(description="pixel noise, in the observation's units")
     reduced_chi2: list[float] = Field(
-        description="residual variance over pixel-noise variance; 1 when only noise is left"
+        description=(
+            "residual variance over pixel-noise variance; 1 when only noise is left, NaN when the "
+            "fit leaves too few free pixels to tell"
+        )
     )
     r_squared: list[float] = Field(description="share of the observation's variance explained")
     fill: float = Field(description="kernel pixels (all kinds) over counted image pixels, k^2/n^2")

@@ -74,8 +74,9 @@ class LeastSquares:
             return self._probe(self._probes)
         chunk = self._chunk or self._next_chunk()
         chunk.lanczos.step()
-        converged = self._check(chunk) if chunk.is_due else False
-        if converged or chunk.lanczos.iterations >= self._iteration_limit():
+        last = chunk.lanczos.iterations >= self._iteration_limit()
+        converged = self._check(chunk) if chunk.is_due or last else False
+        if converged or last:
             self._finish(chunk, converged)
         return self._event(chunk)
 
@@ -115,7 +116,7 @@ class LeastSquares:
             spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
             # The smallest ridge that matters is far below the mean eigenvalue; once its
             # determinant stands still, so do those of all larger ridges.
-            weak = np.array([1e-3 * spectrum.mean])
+            weak = np.array([1e-3 * spectrum.mean or 1.0])
             determinant = float(spectrum.log_determinant(weak)[0])
             if abs(determinant - self._determinant) <= _PROBE_TOLERANCE * determinant or (
                 probes.iterations >= min(_PROBE_ITERATIONS, self._iteration_limit())
@@ -170,7 +171,8 @@ class LeastSquares:
         kernels = self._symmetrisation.apply(solution).view(shape)
         variance = chunk.evidence.noise_variance(ridge, data)
         values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
-        low, high = values[values > 1e-9 * values.max()].min(), values.max()
+        high = values.max()
+        low = values[values > 1e-9 * high].min(initial=high)
         self._outcome.add(
             chunk.start,
             chunk.planes,

@@ -34,7 +34,8 @@ class Outcome:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         observation = problem.observation
-        self._dtype = observation.dtype if observation.dtype.kind == "f" else np.dtype(np.float64)
+        single = observation.dtype.kind == "f" and observation.dtype.itemsize <= 4
+        self._dtype = np.dtype(np.float32 if single else np.float64)
         planes, kinds = problem.plane_count, len(problem.model.kinds)
         shape = (planes, kinds, *problem.parameters.kernel_shape)
         self._kernel = np.zeros(shape, self._dtype)
@@ -107,11 +108,13 @@ class Outcome:
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
         weighted = (left - background) * problem.background.weight
         misfit = _energy(weighted)
+        room = self._left_to_noise(std, free / counted)
         for index in range(len(kernels)):
-            local = _pixel_noise(weighted[index], problem.mask_tensor)
-            noise = local * float(np.sqrt(counted / free[index]))
+            noise = _pixel_noise(weighted[index], room[index], problem.mask_tensor)
             self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
-            chi2 = misfit[index] / counted / local**2 if local > 0 else float("nan")
+            # A fit that follows nearly every pixel leaves nothing to judge it by.
+            judged = noise > 0 and free[index] > 0.3 * counted
+            chi2 = misfit[index] / free[index] / noise**2 if judged else float("nan")
             self._numbers["reduced_chi2"].append(float(chi2))
             explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")
             self._numbers["r_squared"].append(float(explained))
@@ -120,6 +123,17 @@ class Outcome:
         self._condition = max(self._condition, condition)
         self._iterations = max(self._iterations, iterations)
         self._converged &= converged
+
+    def _left_to_noise(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
+        """Share of the noise variance that the fit leaves in each pixel, (plane, rows, columns).
+
+        One less the leverage. A lone defect's kernel follows every pixel around it, noise and all;
+        pixels that many defects of the kernel share, or none reaches, keep their noise.
+        """
+        leverage = self._problem.model.apply_variance(std.square())
+        mean = leverage[:, self._problem.mask_tensor].mean(dim=1)
+        fitted = torch.from_numpy(1.0 - share).to(leverage) / torch.where(mean > 0, mean, 1.0)
+        return (1.0 - leverage * fitted.view(-1, 1, 1)).clamp(min=1e-3)
 
     def result(self) -> KernelResult:
         """Everything together, labelled."""
@@ -230,16 +244,24 @@ def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.cpu().numpy()
 
 
-def _pixel_noise(residual: torch.Tensor, mask: torch.Tensor) -> float:
-    """Noise of single pixels, blind to anything smooth: second differences, robust to outliers."""
+def _pixel_noise(residual: torch.Tensor, room: torch.Tensor, mask: torch.Tensor) -> float:
+    """Noise of single pixels, blind to anything smooth: second differences, robust to outliers.
+
+    ``room`` is the share of the noise variance that each pixel of the residual still holds; where
+    it is far below the usual share the residual tells little.
+    """
     if min(residual.shape) < 2:
         return float("nan")
     corners = [slice(None, -1), slice(1, None)]
     signed = [(1 if i == j else -1, (corners[i], corners[j])) for i in (0, 1) for j in (0, 1)]
     difference = torch.stack([sign * residual[where] for sign, where in signed]).sum(dim=0) / 2
     counted = torch.stack([mask[where] for _, where in signed]).all(dim=0)
-    chosen = difference[counted]
-    return float(chosen.abs().median() / 0.6745) if len(chosen) else float("nan")
+    if not counted.any():
+        return float("nan")
+    left = torch.stack([room[where] for _, where in signed]).mean(dim=0)[counted]
+    telling = left >= 0.5 * left.median()
+    chosen = difference[counted][telling] / left[telling].sqrt()
+    return float(chosen.abs().median() / 0.6745)
 
 
 def _pitch(observation: xr.DataArray, axis: str) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
@@ -71,12 +72,6 @@ def plain_words(
             f"{unseen:.0%} of the kernel window is not shown by any defect: they are too near the "
             "edge or the mask. Use a smaller window."
         )
-    crowded = _close_pairs(problem)
-    if separates and crowded:
-        problems.append(
-            f"{crowded} pairs of defects lie within one pixel of each other: they look like "
-            "duplicates, which doubles their weight."
-        )
     relative = _relative_error(kernel, std)
     if relative > 0.5:
         problems.append(
@@ -85,7 +80,8 @@ def plain_words(
             "impose a symmetry that is known."
         )
     finite = [value for value in reduced_chi2 if np.isfinite(value)]
-    misfit = float(np.median(finite)) if finite else float("nan")
+    # A kernel with that many free numbers follows the noise and colours what is left of it.
+    misfit = float(np.median(finite)) if finite and fill <= 0.5 else float("nan")
     explained = float(np.median(r_squared))
     if misfit > 1.3 and explained < 0.3:
         problems.append(
@@ -95,7 +91,26 @@ def plain_words(
         )
     well_posed = not problems
     words = [_summary(problem, relative, fill, well_posed), *problems]
-    if misfit > 1.3:
+    crowded = _close_pairs(problem)
+    if separates and crowded:
+        words.append(
+            f"Pairs of defects within one pixel of each other: {crowded}, more than chance would "
+            "have. They look like duplicates, which count twice and make the kernel weaker."
+        )
+    if separates and 0.5 <= share < 0.9 and 0.2 < relative <= 0.5:
+        words.append(
+            f"Only {share:.0%} of the kernel is fixed by the data, the rest is pulled towards "
+            "zero: the signal is weak, or the defects are clustered or ordered, which leaves "
+            "ghosts of the kernel at their distances."
+        )
+    symmetry = problem.parameters.symmetry
+    if symmetry is not None and misfit > 1.1:
+        words.append(
+            f"The residual holds more than pixel noise (chi-squared {misfit:.2g}), and the "
+            f"imposed symmetry {symmetry} may be why: extract without it and compare. The "
+            "standard deviation does not know of a wrong symmetry."
+        )
+    elif misfit > 1.3:
         words.append(
             f"The residual holds more than pixel noise (chi-squared {misfit:.2g}): unmarked "
             "defects, misplaced positions, steps, line noise or a kernel larger than its window. "
@@ -133,16 +148,21 @@ def _summary(problem: Problem, relative: float, fill: float, well_posed: bool) -
 
 
 def _unseen_share(problem: Problem) -> float:
-    """Share of kernel pixels that no defect shows on a counted pixel."""
-    strongest = float(np.square(problem.defects.strength).max())
-    return float((problem.coverage < 0.1 * strongest).float().mean())
+    """Share of kernel pixels that no defect of their kind shows on a counted pixel."""
+    kinds = problem.model.kinds
+    strongest = [np.square(problem.defects.of_kind(kind).strength).max() for kind in kinds]
+    least = 0.1 * torch.tensor(strongest).to(problem.coverage).view(-1, 1, 1)
+    return float((problem.coverage < least).float().mean())
 
 
 def _close_pairs(problem: Problem) -> int:
-    """Pairs of defects of one kind less than a pixel apart."""
+    """Pairs of defects of one kind less than a pixel apart, 0 if random positions have as many."""
     from scipy.spatial import cKDTree
 
-    return sum(
-        len(cKDTree(problem.defects.of_kind(kind).positions).query_pairs(1.0))
-        for kind in problem.defects.kinds
-    )
+    pairs, by_chance = 0, 0.0
+    for kind in problem.defects.kinds:
+        positions = problem.defects.of_kind(kind).positions
+        pairs += len(cKDTree(positions).query_pairs(1.0))
+        area = max(float(np.prod(np.ptp(positions, axis=0))), 1.0)
+        by_chance += 0.5 * np.pi * len(positions) * (len(positions) - 1) / area
+    return pairs if pairs > by_chance + 3 * np.sqrt(by_chance) else 0
