@@ -10,8 +10,8 @@ __all__ = ["channel_preference", "main_channel", "shows_the_sample"]
 _RANK = {"didv": 0, "topography": 1, "current": 2, "other": 3, "bias": 4}
 # Less than any feedback leaves: at constant height Z is a constant, or a plane along the sample.
 _FLAT_NM = 1e-4
-# Neighbouring rows of lock-in noise correlate by 0.05 at most in eight real files (the low-pass
-# filter acts along the rows only); those of images that show something, by 0.2 and more.
+# Neighbouring rows of lock-in noise correlate by 0.05 at most in five real files (the low-pass
+# filter acts along the rows only). No real 2-D map with the lock-in on was at hand.
 _LEAST_ROW_CORRELATION = 0.1
 _CHANCE_SIGMAS = 5
 _TELLING_ROW_CORRELATION = 0.5

@@ -1,7 +1,7 @@
 """Createc images (``.dat``): topography, current and auxiliary inputs, one bias or several.
 
-The layout and the calibrations below come from fifty real files of four instruments (metal
-surfaces, 2 to 240 nm) unless "read in source" says that only other readers vouch for them.
+The layout and the calibrations below come from over forty real files with several piezo
+calibrations (frames of 2 to 240 nm) unless "read in source" says that only other readers vouch for them.
 
 * A Latin-1 header of ``Key / Alias=value`` lines, the marker ``DATA``, then one zlib stream of
   little-endian float32: a dummy value, ``Channels`` planes of ``Num.Y`` rows, a tail to ignore.
