@@ -1,7 +1,8 @@
 """Createc images (``.dat``): topography, current and auxiliary inputs, one bias or several.
 
 The layout and the calibrations below come from over forty real files with several piezo
-calibrations (frames of 2 to 240 nm) unless "read in source" says that only other readers vouch for them.
+calibrations (frames of 2 to 240 nm) unless "read in source" says that only other readers vouch
+for them.
 
 * A Latin-1 header of ``Key / Alias=value`` lines, the marker ``DATA``, then one zlib stream of
   little-endian float32: a dummy value, ``Channels`` planes of ``Num.Y`` rows, a tail to ignore.
