@@ -123,3 +123,17 @@ def test_slivers_of_an_image_give_finite_kernels(shape, background):
     assert np.isfinite(result.kernel).all()
     assert np.isfinite(result.std).all()
     assert not result.quality.well_posed
+
+
+def test_an_imposed_symmetry_is_not_scored():
+    image = np.random.default_rng(0).standard_normal((48, 48))
+    scores = extract(image, [(20, 20), (30, 15)], kernel_shape=(15, 15), symmetry="C6v").quality
+    assert set(scores.symmetry_scores) == {"C4"}
+
+
+def test_a_kernel_below_its_error_is_called_so():
+    image = np.random.default_rng(0).standard_normal((64, 64))
+    quality = extract(image, [(20, 20), (40, 35)], kernel_shape=(15, 15)).quality
+    assert not quality.well_posed
+    assert any("exceeds the kernel" in line for line in quality.verdict)
+    assert quality.verdict[0].endswith("no signal above the expected error.")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.verdict import plain_words
 from qpi_kernels.result import KernelResult, Quality
-from qpi_kernels.symmetry import symmetry_scores
+from qpi_kernels.symmetry import Symmetry, symmetry_scores
 
 __all__ = ["Outcome"]
 
@@ -172,7 +172,7 @@ class Outcome:
         scores: dict[str, float] = {}
         for index, kind in enumerate(problem.model.kinds):
             prefix = f"{kind}: " if len(problem.model.kinds) > 1 else ""
-            found = symmetry_scores(self._kernel[:, index])
+            found = symmetry_scores(self._kernel[:, index], self._free_folds())
             scores |= {prefix + name: score for name, score in found.items()}
         well_posed, verdict = plain_words(
             problem,
@@ -193,6 +193,12 @@ class Outcome:
             well_posed=well_posed,
             verdict=verdict,
         )
+
+    def _free_folds(self) -> tuple[int, ...]:
+        """Rotations worth scoring: those that were not imposed."""
+        imposed = self._problem.parameters.symmetry
+        order = Symmetry.parse(imposed).fold if imposed is not None else 1
+        return tuple(fold for fold in (2, 3, 4, 6) if order % fold)
 
     def _label_kernel(self, values: NDArray[np.floating], name: str) -> xr.DataArray:
         problem = self._problem

@@ -74,10 +74,12 @@ def plain_words(
         )
     relative = _relative_error(kernel, std)
     if relative > 0.5:
+        size = f"is {relative:.0%} of the kernel's rms"
+        if relative > 1:
+            size = "exceeds the kernel itself"
         problems.append(
-            f"The expected error is {relative:.0%} of the kernel's rms: most of what is seen far "
-            "from the centre is noise. Mark more defects, mask what is not described by them, or "
-            "impose a symmetry that is known."
+            f"The expected error {size}: most of what is seen far from the centre is noise. Mark "
+            "more defects, mask what is not described by them, or impose a symmetry that is known."
         )
     finite = [value for value in reduced_chi2 if np.isfinite(value)]
     # A kernel with that many free numbers follows the noise and colours what is left of it.
@@ -140,8 +142,8 @@ def _summary(problem: Problem, relative: float, fill: float, well_posed: bool) -
     defects = f"{total} defect{'s' if total != 1 else ''}"
     if len(counts) > 1:
         defects += f" ({', '.join(f'{count} {kind}' for kind, count in counts.items())})"
-    error = "no signal"
-    if np.isfinite(relative):
+    error = "no signal above the expected error"
+    if relative <= 1:
         error = f"expected error {relative:.1%} of the kernel's rms"
     posed = "Well posed" if well_posed else "Not well posed"
     return f"{posed}: {defects}, window {fill:.1%} of the image, {error}."
