@@ -48,7 +48,7 @@ class Quality(BaseModel):
     iterations: int = Field(description="solver iterations, the most over all biases")
     converged: bool = Field(description="whether the solver reached its tolerance")
     symmetry_scores: dict[str, float] = Field(
-        description="correlation with its rotated copies, C2 to C6, 1 is perfect; without imposed ones"
+        description="correlation with its rotated copies, 1 is perfect; imposed ones are left out"
     )
     well_posed: bool = Field(description="whether the data alone determine the kernel")
     verdict: list[str] = Field(description="the same in plain words, the most important first")
