@@ -96,6 +96,8 @@ def test_the_chosen_ridge_maximises_the_exact_evidence():
     assert cost(found) - best < 0.5
 
 
+# The 10 % hold up to a fill of 0.07 only: at 0.084 (128 px, 37 px window, 40 defects) the mean over
+# 12 draws is 1.11 at sub-pixel and 1.08 at whole-pixel positions, at 0.103 it is 1.10 to 1.12.
 @pytest.mark.parametrize(
     ("size", "window", "count", "limit"),
     [
