@@ -12,7 +12,7 @@ import pytest
 
 FLOORS = (
     {
-        *("interpolation", "symmetry", "progress", "metrics"),
+        *("devices", "interpolation", "symmetry", "progress", "metrics"),
         *("io", "prepare", "defects", "models", "inspect"),
     },
     {"forward", "result"},

@@ -13,10 +13,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.devices import DeviceError, choose_device
 from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.forward import Background, ForwardModel
 
-__all__ = ["ExtractionError", "Planes", "Problem", "choose_device"]
+__all__ = ["ExtractionError", "Planes", "Problem"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,10 @@ class Problem:
     @cached_property
     def device(self) -> torch.device:
         """Where the computation runs."""
-        return choose_device(self.parameters.device)
+        try:
+            return choose_device(self.parameters.device)
+        except DeviceError as error:
+            raise ExtractionError(str(error)) from error
 
     @cached_property
     def model(self) -> ForwardModel:
@@ -183,33 +187,6 @@ class Problem:
             return torch.from_numpy(array).to(self.device, self.dtype).view(-1, 1, 1)
 
         return Planes(torch.from_numpy(values).to(self.device), tensor(centre), tensor(scale))
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn a device name into a device that exists here.
-
-    Parameters
-    ----------
-    name : str
-        ``auto`` (CUDA, else Apple's MPS, else CPU) or a torch device name.
-
-    Raises
-    ------
-    ExtractionError
-        If there is no such device.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ExtractionError(
-            f"the device {name!r} is not available here; use cpu or auto"
-        ) from error
-    return device
 
 
 def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
