@@ -6,7 +6,7 @@ from scipy.special import hankel1
 
 from qpi_kernels import Defects, extract, simulate
 from qpi_kernels.simulate import samples
-from qpi_kernels.simulate.bands import HBAR2_OVER_2M, TriangularBand
+from qpi_kernels.simulate.bands import HBAR2_OVER_2M
 from qpi_kernels.symmetry import symmetry_scores
 
 COPPER = simulate.ParabolicBand(mass=0.41, onset=-0.437)
@@ -47,7 +47,7 @@ def test_the_defect_sits_at_index_half(shape):
 
 def test_the_lattice_shapes_the_waves():
     kernel = simulate.single_defect(
-        TriangularBand(0.1, 0.4),
+        simulate.TriangularBand(0.1, 0.4),
         bias=-0.1,
         pixel_nm=0.1,
         shape=(65, 65),

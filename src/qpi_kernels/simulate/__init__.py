@@ -1,7 +1,133 @@
-"""Simulated kernels and maps with known truth."""
+"""Simulated kernels, maps and data sets with known truth.
 
-from qpi_kernels.simulate.bands import ParabolicBand
-from qpi_kernels.simulate.observation import observe, scatter_defects
-from qpi_kernels.simulate.scattering import single_defect
+The way of the data: `bands` -> `single_defect` -> `KernelLibrary` -> `observe` -> data sets.
+Everything is imported on first use.
+"""
 
-__all__ = ["ParabolicBand", "observe", "scatter_defects", "single_defect"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qpi_kernels.simulate.annotation import Annotation as Annotation
+    from qpi_kernels.simulate.annotation import annotate as annotate
+    from qpi_kernels.simulate.artefact_mixture import draw_artefacts as draw_artefacts
+    from qpi_kernels.simulate.artefacts import Artefacts as Artefacts
+    from qpi_kernels.simulate.artefacts import apply_artefacts as apply_artefacts
+    from qpi_kernels.simulate.artefacts import drifted as drifted
+    from qpi_kernels.simulate.bands import Band as Band
+    from qpi_kernels.simulate.bands import BismuthTellurideIodide as BismuthTellurideIodide
+    from qpi_kernels.simulate.bands import CuprateSuperconductor as CuprateSuperconductor
+    from qpi_kernels.simulate.bands import CustomBand as CustomBand
+    from qpi_kernels.simulate.bands import DiracBand as DiracBand
+    from qpi_kernels.simulate.bands import EllipticBand as EllipticBand
+    from qpi_kernels.simulate.bands import GrapheneBand as GrapheneBand
+    from qpi_kernels.simulate.bands import NematicPockets as NematicPockets
+    from qpi_kernels.simulate.bands import ParabolicBand as ParabolicBand
+    from qpi_kernels.simulate.bands import RashbaBand as RashbaBand
+    from qpi_kernels.simulate.bands import RotatedBand as RotatedBand
+    from qpi_kernels.simulate.bands import SquareBand as SquareBand
+    from qpi_kernels.simulate.bands import TriangularBand as TriangularBand
+    from qpi_kernels.simulate.bands import WannierBand as WannierBand
+    from qpi_kernels.simulate.bands import WarpedBand as WarpedBand
+    from qpi_kernels.simulate.bands import read_wannier_hr as read_wannier_hr
+    from qpi_kernels.simulate.batches import BatchParameters as BatchParameters
+    from qpi_kernels.simulate.batches import SimulatedBatches as SimulatedBatches
+    from qpi_kernels.simulate.cores import CoreShape as CoreShape
+    from qpi_kernels.simulate.dataset_entries import dataset_defects as dataset_defects
+    from qpi_kernels.simulate.dataset_entries import paper_activation as paper_activation
+    from qpi_kernels.simulate.dataset_files import read_qpi_dataset as read_qpi_dataset
+    from qpi_kernels.simulate.families import FAMILIES as FAMILIES
+    from qpi_kernels.simulate.families import Recipe as Recipe
+    from qpi_kernels.simulate.green import SimulationError as SimulationError
+    from qpi_kernels.simulate.impurities import ClusterImpurity as ClusterImpurity
+    from qpi_kernels.simulate.impurities import GaussianImpurity as GaussianImpurity
+    from qpi_kernels.simulate.impurities import MagneticImpurity as MagneticImpurity
+    from qpi_kernels.simulate.impurities import PhaseShiftImpurity as PhaseShiftImpurity
+    from qpi_kernels.simulate.impurities import PointImpurity as PointImpurity
+    from qpi_kernels.simulate.instrument import EnergyResolution as EnergyResolution
+    from qpi_kernels.simulate.instrument import SetPoint as SetPoint
+    from qpi_kernels.simulate.library import KernelLibrary as KernelLibrary
+    from qpi_kernels.simulate.observation import observe as observe
+    from qpi_kernels.simulate.observation import superpose as superpose
+    from qpi_kernels.simulate.placement import Placement as Placement
+    from qpi_kernels.simulate.placement import place_defects as place_defects
+    from qpi_kernels.simulate.placement import scatter_defects as scatter_defects
+    from qpi_kernels.simulate.protocol import PaperProtocol as PaperProtocol
+    from qpi_kernels.simulate.protocol import ProtocolParameters as ProtocolParameters
+    from qpi_kernels.simulate.public_lines import DatasetFormatError as DatasetFormatError
+    from qpi_kernels.simulate.scattering import multiple_defects as multiple_defects
+    from qpi_kernels.simulate.scattering import single_defect as single_defect
+
+_BANDS = (
+    "Band",
+    "BismuthTellurideIodide",
+    "CuprateSuperconductor",
+    "CustomBand",
+    "DiracBand",
+    "EllipticBand",
+    "GrapheneBand",
+    "NematicPockets",
+    "ParabolicBand",
+    "RashbaBand",
+    "RotatedBand",
+    "SquareBand",
+    "TriangularBand",
+    "WannierBand",
+    "WarpedBand",
+    "read_wannier_hr",
+)
+_IMPURITIES = (
+    "ClusterImpurity",
+    "GaussianImpurity",
+    "MagneticImpurity",
+    "PhaseShiftImpurity",
+    "PointImpurity",
+)
+_HOMES = {
+    **dict.fromkeys(_BANDS, "bands"),
+    **dict.fromkeys(_IMPURITIES, "impurities"),
+    "Annotation": "annotation",
+    "Artefacts": "artefacts",
+    "BatchParameters": "batches",
+    "CoreShape": "cores",
+    "DatasetFormatError": "public_lines",
+    "EnergyResolution": "instrument",
+    "FAMILIES": "families",
+    "KernelLibrary": "library",
+    "PaperProtocol": "protocol",
+    "Placement": "placement",
+    "ProtocolParameters": "protocol",
+    "Recipe": "families",
+    "SetPoint": "instrument",
+    "SimulatedBatches": "batches",
+    "SimulationError": "green",
+    "annotate": "annotation",
+    "apply_artefacts": "artefacts",
+    "dataset_defects": "dataset_entries",
+    "draw_artefacts": "artefact_mixture",
+    "drifted": "artefacts",
+    "multiple_defects": "scattering",
+    "observe": "observation",
+    "paper_activation": "dataset_entries",
+    "place_defects": "placement",
+    "read_qpi_dataset": "dataset_files",
+    "scatter_defects": "placement",
+    "single_defect": "scattering",
+    "superpose": "observation",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

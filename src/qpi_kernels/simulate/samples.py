@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.simulate.bands import Band, ParabolicBand, TriangularBand
-from qpi_kernels.simulate.observation import observe, scatter_defects
+from qpi_kernels.simulate.observation import observe
+from qpi_kernels.simulate.placement import scatter_defects
 from qpi_kernels.simulate.scattering import single_defect
 
 __all__ = ["ag111_map", "bias_grid", "triangular_map"]
@@ -18,10 +19,10 @@ _SILVER = ParabolicBand(mass=0.40, onset=-0.065)
 
 def triangular_map() -> xr.Dataset:
     """Clean, atomically resolved dI/dV map of a triangular lattice, 256 x 256, six-fold kernel."""
-    band = TriangularBand(hopping=0.1, lattice=0.4)
+    band = TriangularBand(hopping=0.1, lattice_nm=0.4)
     pixel_nm = 0.1
     drawn = scatter_defects(30, (256, 256), seed=3, min_distance_px=10)
-    defects = drawn.moved(_lattice_sites(drawn.positions * pixel_nm, band.lattice) / pixel_nm)
+    defects = drawn.moved(_lattice_sites(drawn.positions * pixel_nm, band.lattice_nm) / pixel_nm)
     return _scan(
         band, defects, bias=0.1, pixel_nm=pixel_nm, impurity=0.3, broadening=0.008, tip_nm=0.08,
         noise=0.02, row_offsets=0.0, name="triangular lattice",

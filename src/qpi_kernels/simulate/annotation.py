@@ -1,0 +1,73 @@
+"""What a person would have marked: clicks near the defects, some missed, some where nothing is."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from qpi_kernels.defects import DEFAULT_KIND, Defects
+from qpi_kernels.simulate.streams import Seed, stream
+
+__all__ = ["Annotation", "annotate"]
+
+
+class Annotation(BaseModel):
+    """How carefully defects are marked; perfectly by default.
+
+    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jitter_px: float = Field(
+        default=0.0,
+        ge=0,
+        description="Standard deviation of a click's row and of its column.",
+        json_schema_extra={"unit": "px"},
+    )
+    missed: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the visible defects that is not marked."
+    )
+    spurious: float = Field(
+        default=0.0,
+        ge=0,
+        description="Mean number of clicks at random places, per visible defect.",
+    )
+
+
+def annotate(
+    defects: Defects, shape: tuple[int, int], annotation: Annotation, seed: Seed
+) -> Defects:
+    """Mark defects as a person would, in the image only.
+
+    Parameters
+    ----------
+    defects : Defects
+        The truth as it appears in the image: with drift, after `drifted`.
+    shape : tuple of int
+        Image size (rows, columns).
+    annotation : Annotation
+        How well they are marked.
+    seed : int or sequence of int
+        Seed of the draw. Jitter, missed and spurious clicks come from independent streams.
+
+    Returns
+    -------
+    Defects
+        All clicks lie in the image and have unit strength, for strengths can not be seen. First
+        the true defects in their order and with their kinds, then the spurious ones, each of a
+        random visible defect's kind.
+    """
+    low, high = np.full(2, -0.5), np.array(shape) - 0.5
+    visible = ((defects.positions >= low) & (defects.positions <= high)).all(axis=1)
+    marked = visible & (stream(seed, "missed").random(len(defects)) >= annotation.missed)
+    jitter = stream(seed, "jitter").standard_normal(defects.positions.shape)
+    clicks = defects.positions + annotation.jitter_px * jitter
+    rng = stream(seed, "spurious")
+    number = rng.poisson(annotation.spurious * visible.sum())
+    wrong = rng.uniform(low, high, (number, 2))
+    kind = defects.kind[visible] if visible.any() else np.array([DEFAULT_KIND])
+    return Defects(
+        np.concatenate([clicks[marked].clip(low, high), wrong]),
+        np.concatenate([defects.kind[marked], rng.choice(kind, number)]),
+    )

@@ -1,0 +1,155 @@
+"""Bands of nearly free electrons: round, elliptic and warped contours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, SingleBand
+
+__all__ = ["EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
+
+
+@dataclass(frozen=True)
+class ParabolicBand(SingleBand):
+    """Free-electron-like surface state, ``E = onset + hbar^2 k^2 / (2 mass m_e)``.
+
+    Parameters
+    ----------
+    mass : float
+        Effective mass in electron masses.
+    onset : float
+        Band bottom in eV from the Fermi level.
+    """
+
+    mass: float
+    onset: float
+    inversion = True
+
+    @classmethod
+    def silver(cls) -> ParabolicBand:
+        """Ag(111): mass 0.397, onset -63 meV (Reinert et al., PRB 63, 115415, 2001)."""
+        return cls(mass=0.397, onset=-0.063)
+
+    @classmethod
+    def copper(cls) -> ParabolicBand:
+        """Cu(111): mass 0.412, onset -435 meV (Reinert et al., PRB 63, 115415, 2001)."""
+        return cls(mass=0.412, onset=-0.435)
+
+    @classmethod
+    def gold(cls) -> ParabolicBand:
+        """Au(111) without its spin splitting: mass 0.255, onset -487 meV (Reinert 2001)."""
+        return cls(mass=0.255, onset=-0.487)
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Energy in eV at wave vectors in rad/nm."""
+        return self.onset + HBAR2_OVER_2M / self.mass * (kx**2 + ky**2)
+
+    def wave_number(self, energy: float, broadening: float = 0.0) -> complex:
+        """Complex wave number in 1/nm at an energy and half-width broadening in eV."""
+        return complex(np.sqrt((energy - self.onset + 1j * broadening) * self.mass / HBAR2_OVER_2M))
+
+    def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
+        """Im k in 1/nm."""
+        return self.wave_number(energy, broadening).imag
+
+
+@dataclass(frozen=True)
+class EllipticBand(SingleBand):
+    """Anisotropic parabola, ``E = onset + hbar^2/(2 m_e) (kx^2/mass_x + ky^2/mass_y)``.
+
+    Parameters
+    ----------
+    mass_x, mass_y : float
+        Effective masses in electron masses; Be(10-10) has a ratio of a few (Hofmann et al., PRL
+        79, 265, 1997).
+    onset : float
+        Band bottom in eV from the Fermi level.
+    """
+
+    mass_x: float
+    mass_y: float
+    onset: float
+    inversion = True
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Energy in eV at wave vectors in rad/nm."""
+        return self.onset + HBAR2_OVER_2M * (kx**2 / self.mass_x + ky**2 / self.mass_y)
+
+
+@dataclass(frozen=True)
+class WarpedBand(SingleBand):
+    """Parabola with n-fold contours, ``E = onset + hbar^2 k^2/(2m) (1 + warping cos n phi)``.
+
+    Parameters
+    ----------
+    mass : float
+        Effective mass in electron masses.
+    onset : float
+        Band bottom in eV from the Fermi level.
+    fold : int
+        n, even. With an odd n time reversal is broken and a point scatterer's kernel still has 2n
+        folds, for it holds both g(r) and g(-r).
+    warping : float
+        Strength, -1 to 1 exclusive; 0.1 to 0.4 gives visibly warped contours.
+    """
+
+    mass: float
+    onset: float
+    fold: int
+    warping: float
+
+    def __post_init__(self) -> None:
+        if self.fold < 2 or not abs(self.warping) < 1:
+            raise ValueError("fold must be at least 2 and warping between -1 and 1")
+        object.__setattr__(self, "inversion", self.fold % 2 == 0)
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Energy in eV at wave vectors in rad/nm."""
+        square = kx**2 + ky**2
+        cosine = kx * square.clamp(min=1e-30).rsqrt()
+        # cos(n phi) by Chebyshev's recurrence, cheaper than an arctangent.
+        before, ripple = torch.ones_like(cosine), cosine
+        for _ in range(self.fold - 1):
+            before, ripple = ripple, 2 * cosine * ripple - before
+        return self.onset + HBAR2_OVER_2M / self.mass * square * (1 + self.warping * ripple)
+
+
+@dataclass(frozen=True)
+class NematicPockets(Band):
+    """A hole and an electron pocket, elongated across each other, as in nematic FeSe.
+
+    Two independent ellipses at the zone centre (the electron pocket folded back): holes with band
+    top ``hole_top``, electrons with bottom ``electron_bottom``. Which orbital a pocket has lets a
+    scatterer act on one of them more, so that scattering looks one-dimensional (Rhodes et al.,
+    arXiv 1906.02150; the default numbers follow the orders of magnitude given there).
+
+    Parameters
+    ----------
+    hole_mass_x, hole_mass_y, electron_mass_x, electron_mass_y : float
+        Effective masses in electron masses, all positive.
+    hole_top, electron_bottom : float
+        Band edges in eV from the Fermi level.
+    """
+
+    hole_mass_x: float = 1.0
+    hole_mass_y: float = 4.0
+    electron_mass_x: float = 3.0
+    electron_mass_y: float = 0.8
+    hole_top: float = 0.012
+    electron_bottom: float = -0.02
+    orbitals = 2
+    inversion = True
+
+    def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """H as a diagonal (2, 2, ...) tensor: holes, electrons."""
+        holes = self.hole_top - HBAR2_OVER_2M * (
+            kx**2 / self.hole_mass_x + ky**2 / self.hole_mass_y
+        )
+        electrons = self.electron_bottom + HBAR2_OVER_2M * (
+            kx**2 / self.electron_mass_x + ky**2 / self.electron_mass_y
+        )
+        nothing = torch.zeros_like(kx)
+        return torch.stack([torch.stack([holes, nothing]), torch.stack([nothing, electrons])])

@@ -1,0 +1,151 @@
+"""Tight-binding bands on square, triangular and honeycomb lattices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qpi_kernels.simulate.bands.band import Band, SingleBand, complex_matrix
+
+__all__ = ["GrapheneBand", "SquareBand", "TriangularBand"]
+
+_ROOT3 = float(np.sqrt(3.0))
+# One vector (i, j) of each pair +-R of the shells, in units of a1, a2 at 60 degrees.
+_TRIANGULAR_SHELLS: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((1, 0), (0, 1), (1, -1)),
+    ((1, 1), (2, -1), (1, -2)),
+    ((2, 0), (0, 2), (2, -2)),
+    ((2, 1), (1, 2), (3, -1), (3, -2), (1, -3), (2, -3)),
+    ((3, 0), (0, 3), (3, -3)),
+)
+
+
+@dataclass(frozen=True)
+class SquareBand(SingleBand):
+    """Square lattice, ``E = centre - 2 t (cos kx a + cos ky a) - 4 t' cos kx a cos ky a``.
+
+    Parameters
+    ----------
+    hopping : float
+        t to the nearest neighbours in eV.
+    lattice_nm : float
+        Lattice constant a.
+    centre : float
+        On-site energy in eV from the Fermi level.
+    diagonal : float
+        t' along the diagonal in eV; -0.3 t to 0 is usual.
+    """
+
+    hopping: float
+    lattice_nm: float
+    centre: float = 0.0
+    diagonal: float = 0.0
+    inversion = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lattice", self.lattice_nm * np.eye(2))
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Energy in eV at wave vectors in rad/nm."""
+        x, y = torch.cos(self.lattice_nm * kx), torch.cos(self.lattice_nm * ky)
+        return self.centre - 2 * self.hopping * (x + y) - 4 * self.diagonal * x * y
+
+
+@dataclass(frozen=True)
+class TriangularBand(SingleBand):
+    """Triangular lattice with hopping to up to five shells of neighbours.
+
+    ``E = centre - 2 sum_n t_n sum_R cos k.R`` over one R of each pair +-R of the n-th shell, whose
+    distances are 1, sqrt 3, 2, sqrt 7 and 3 lattice constants; ``a1`` lies along x. The form of
+    the fits to 2H transition-metal dichalcogenides (Inosov et al., New J. Phys. 10, 125027, 2008;
+    Rahn et al., PRB 85, 224532, 2012).
+
+    Parameters
+    ----------
+    hopping : float
+        t_1 in eV.
+    lattice_nm : float
+        Lattice constant.
+    centre : float
+        On-site energy in eV from the Fermi level.
+    further : tuple of float
+        t_2, t_3, ... in eV, at most four.
+    """
+
+    hopping: float
+    lattice_nm: float
+    centre: float = 0.0
+    further: tuple[float, ...] = ()
+    inversion = True
+
+    def __post_init__(self) -> None:
+        if len(self.further) >= len(_TRIANGULAR_SHELLS):
+            raise ValueError(f"further holds at most {len(_TRIANGULAR_SHELLS) - 1} hoppings")
+        vectors = self.lattice_nm * np.array([[1.0, 0.0], [0.5, _ROOT3 / 2]])
+        object.__setattr__(self, "lattice", vectors)
+
+    @classmethod
+    def niobium_diselenide(cls) -> TriangularBand:
+        """A 2H-NbSe2-like barrel: a = 0.344 nm, dominated by the second neighbours.
+
+        The hoppings have the size of the fits to photoemission (Rahn et al. 2012), rounded; they
+        show the kind of contour, not the material's own numbers.
+        """
+        return cls(
+            hopping=-0.04, lattice_nm=0.344, centre=0.01, further=(-0.07, -0.015, -0.002, -0.002)
+        )
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Energy in eV at wave vectors in rad/nm; periodic in the reciprocal lattice."""
+        first = self.lattice_nm * kx
+        second = self.lattice_nm * (kx / 2 + ky * _ROOT3 / 2)
+        total = torch.zeros_like(kx)
+        for hopping, shell in zip((self.hopping, *self.further), _TRIANGULAR_SHELLS, strict=False):
+            total = total + hopping * sum(torch.cos(i * first + j * second) for i, j in shell)
+        return self.centre - 2 * total
+
+
+@dataclass(frozen=True)
+class GrapheneBand(Band):
+    """Honeycomb lattice with nearest-neighbour hopping; sublattices A and B.
+
+    ``H = [[centre + gap/2, -t f], [-t f*, centre - gap/2]]``, ``f = sum_j exp(i k.d_j)`` over the
+    three vectors from an A site to its neighbours (Castro Neto et al., RMP 81, 109, 2009).
+
+    Parameters
+    ----------
+    hopping : float
+        t in eV; 2.7 for graphene.
+    lattice_nm : float
+        Lattice constant; 0.246 for graphene. The bond is that over sqrt 3.
+    centre : float
+        Energy of the Dirac point in eV from the Fermi level.
+    gap : float
+        Difference of the sublattices' on-site energies in eV.
+    """
+
+    hopping: float = 2.7
+    lattice_nm: float = 0.246
+    centre: float = 0.0
+    gap: float = 0.0
+    orbitals = 2
+
+    def __post_init__(self) -> None:
+        vectors = self.lattice_nm * np.array([[1.0, 0.0], [0.5, _ROOT3 / 2]])
+        object.__setattr__(self, "lattice", vectors)
+
+    @property
+    def channels(self) -> torch.Tensor:
+        """One: the tip sees both sublattices with one amplitude."""
+        return torch.ones((1, 2), dtype=torch.float64)
+
+    def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """H as a (2, 2, ...) tensor."""
+        bond = self.lattice_nm / _ROOT3
+        along = torch.exp(1j * bond * ky)
+        across = 2 * torch.cos(self.lattice_nm / 2 * kx) * torch.exp(-0.5j * bond * ky)
+        hop = -self.hopping * (along + across)
+        half = torch.full_like(kx, self.gap / 2)
+        return complex_matrix([[self.centre + half, hop], [hop.conj(), self.centre - half]])

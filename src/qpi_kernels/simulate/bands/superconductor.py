@@ -1,0 +1,69 @@
+"""Superconductors in Nambu form: a cuprate with a d-wave gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qpi_kernels.simulate.bands.band import Band, complex_matrix, pauli_z
+
+__all__ = ["CuprateSuperconductor"]
+
+
+@dataclass(frozen=True)
+class CuprateSuperconductor(Band):
+    """Bi2Sr2CaCu2O8-like band with ``Delta(k) = gap (cos kx a - cos ky a) / 2``.
+
+    The six-term band is that of Norman et al., PRB 52, 615 (1995). ``H = [[e, D], [D, -e]]`` acts
+    on an electron with spin up and a hole with spin down; the tip sees the electron, and by spin
+    symmetry the other spin contributes the same.
+
+    Parameters
+    ----------
+    gap : float
+        Largest gap in eV; 0 gives the normal state.
+    lattice_nm : float
+        Lattice constant.
+    shift : float
+        Added to the band's energy in eV, to change the doping.
+    """
+
+    gap: float = 0.04
+    lattice_nm: float = 0.383
+    shift: float = 0.0
+    orbitals = 2
+    inversion = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lattice", self.lattice_nm * np.eye(2))
+
+    @property
+    def channels(self) -> torch.Tensor:
+        """One: the electron."""
+        return torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+
+    def potential(self, kind: str) -> torch.Tensor:
+        """tau_z for a potential, the identity for a classical spin along the normal."""
+        return torch.eye(2, dtype=torch.float64) if kind == "magnetic" else pauli_z()
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Normal-state energy in eV at wave vectors in rad/nm."""
+        x, y = self.lattice_nm * kx, self.lattice_nm * ky
+        cx, cy, c2x, c2y = torch.cos(x), torch.cos(y), torch.cos(2 * x), torch.cos(2 * y)
+        return (
+            0.1305
+            + self.shift
+            - 0.5951 * (cx + cy) / 2
+            + 0.1636 * cx * cy
+            - 0.0519 * (c2x + c2y) / 2
+            - 0.1117 * (c2x * cy + cx * c2y) / 2
+            + 0.0510 * c2x * c2y
+        )
+
+    def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """H as a (2, 2, ...) tensor."""
+        energy = self.energy(kx, ky)
+        pairing = self.gap * (torch.cos(self.lattice_nm * kx) - torch.cos(self.lattice_nm * ky)) / 2
+        return complex_matrix([[energy, pairing], [pairing, -energy]])
