@@ -1,0 +1,198 @@
+"""`SimulatedBatches`: training data that are made when they are needed and never stored."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch.utils.data import Dataset
+
+from qpi_kernels.simulate.annotation import Annotation, annotate
+from qpi_kernels.simulate.artefact_mixture import draw_artefacts
+from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts, drifted
+from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.simulate.observation import superpose
+from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.streams import stream
+
+__all__ = ["Batch", "BatchParameters", "SimulatedBatches"]
+
+
+class Batch(TypedDict, total=False):
+    """One training batch, all tensors float32 but for ``fold``.
+
+    ``kernel``: (B, 1, h, w), largest absolute value 1. ``observation``: (B, 1, rows, columns), in
+    units of the kernel; missing pixels are NaN. ``activation``: (B, 1, rows, columns), what was
+    marked. ``fold``: (B,), int64, see `Recipe`.
+    """
+
+    kernel: torch.Tensor
+    observation: torch.Tensor
+    activation: torch.Tensor
+    fold: torch.Tensor
+
+
+class BatchParameters(BaseModel):
+    """What a training sample looks like; units and help stand in the fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kernel_shape: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] = Field(
+        default=(64, 64),
+        description="Height and width of the kernel to learn; its centre is at (h//2, w//2).",
+        json_schema_extra={"unit": "px"},
+    )
+    image_shape: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
+        default=(64, 64),
+        description="Height and width of the observations; none for kernels alone.",
+        json_schema_extra={"unit": "px"},
+    )
+    variants: int = Field(
+        default=4,
+        ge=1,
+        description=(
+            "Kernels that share band, energy and orientation and differ in impurity and core; "
+            "they cost little more than one."
+        ),
+    )
+    placement: Placement = Field(
+        default=Placement(margin_px=-4.0, strength_spread=0.1),
+        description="How defects are spread; the count is the largest that is drawn.",
+    )
+    artefacts: Artefacts | None = Field(
+        default=None,
+        description="The same noise and artefacts for all; a random mixture when left out.",
+    )
+    annotation: Annotation = Field(
+        default=Annotation(), description="How well the defects are marked."
+    )
+
+
+class SimulatedBatches(Dataset[Batch]):
+    """Batches by number: batch ``i`` is always the same, whoever asks for it and in which order.
+
+    So training resumes at any step by starting there, any number of loader workers gives the same
+    sequence, and several processes share a global batch. Load it with ``DataLoader(batches,
+    batch_size=None, sampler=range(first_step, len(batches)))``, which takes a batch as it is.
+
+    Parameters
+    ----------
+    library : KernelLibrary
+        Where kernels come from. Its window may be larger than the kernel to learn: then waves
+        reach further in the observation than the window shows, as they do in life.
+    parameters : BatchParameters
+        What a sample looks like.
+    batch_size : int
+        Samples in the global batch.
+    steps : int
+        Number of batches.
+    seed : int
+        Seed of everything that the library does not draw.
+    rank, processes : int
+        Which share of each global batch to make, for several processes.
+
+    Raises
+    ------
+    ValueError
+        If the batch can not be divided so, or the library's window is too small.
+    """
+
+    def __init__(
+        self,
+        library: KernelLibrary,
+        parameters: BatchParameters | None = None,
+        *,
+        batch_size: int = 32,
+        steps: int = 10_000,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.parameters = parameters or BatchParameters()
+        if batch_size % (processes * self.parameters.variants):
+            raise ValueError(
+                f"a batch of {batch_size} does not divide into {processes} processes times "
+                f"{self.parameters.variants} variants"
+            )
+        if any(
+            have < want
+            for have, want in zip(library.shape, self.parameters.kernel_shape, strict=True)
+        ):
+            raise ValueError("the library's window must not be smaller than the kernel's")
+        self.library = library
+        self.batch_size = batch_size
+        self.steps = steps
+        self.seed = seed
+        self.rank = rank
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        """Make batch number `step`."""
+        if not 0 <= step < self.steps:
+            raise IndexError(f"there are batches 0 to {self.steps - 1}, not {step}")
+        share = self.batch_size // self.processes
+        variants = self.parameters.variants
+        first = (step * self.batch_size + self.rank * share) // variants
+        kernels: list[NDArray[np.float32]] = []
+        folds: list[int] = []
+        for host in range(first, first + share // variants):
+            recipes = self.library.variants(host, variants)
+            for kernel, recipe in zip(self.library.values(recipes), recipes, strict=True):
+                kernels.append(kernel / np.abs(kernel).max())
+                folds.append(recipe.fold)
+        batch = Batch(
+            kernel=_stacked([_cropped(kernel, self.parameters.kernel_shape) for kernel in kernels]),
+            fold=torch.tensor(folds),
+        )
+        if self.parameters.image_shape is not None:
+            seen = [
+                self._observe(kernel, first * variants + index)
+                for index, kernel in enumerate(kernels)
+            ]
+            batch["observation"] = _stacked([observation for observation, _ in seen])
+            batch["activation"] = _stacked([activation for _, activation in seen])
+        return batch
+
+    def _observe(
+        self, kernel: NDArray[np.float32], index: int
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Observation and activation of sample number `index`."""
+        shape = self.parameters.image_shape
+        assert shape is not None
+        seed, pixel_nm = (self.seed, index), self.library.pixel_nm
+        largest = self.parameters.placement.count
+        count = int(stream(seed, "count").integers(1, largest + 1))
+        placement = self.parameters.placement.model_copy(update={"count": count})
+        defects = place_defects(placement, shape, seed)
+        artefacts = self.parameters.artefacts
+        if artefacts is None:
+            artefacts = draw_artefacts(shape, pixel_nm=pixel_nm, seed=seed)
+        # Drift looks beyond the frame.
+        margin = artefacts.drift(shape, pixel_nm=pixel_nm).margin_px
+        wide = shape[0] + 2 * margin, shape[1] + 2 * margin
+        clean = superpose(kernel, defects.moved(defects.positions + margin), wide)
+        observation = apply_artefacts(
+            clean, artefacts, pixel_nm=pixel_nm, seed=seed, margin_px=margin
+        )
+        seen = drifted(defects, artefacts, shape, pixel_nm=pixel_nm)
+        marked = annotate(seen, shape, self.parameters.annotation, seed)
+        return observation, marked.activation(shape)
+
+
+def _cropped(kernel: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The middle of a kernel; index (h//2, w//2) stays the centre."""
+    rows, cols = (
+        slice(have // 2 - want // 2, have // 2 - want // 2 + want)
+        for have, want in zip(kernel.shape, shape, strict=True)
+    )
+    return kernel[rows, cols]
+
+
+def _stacked(arrays: list[NDArray[np.float32]] | list[NDArray[np.floating]]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32)[:, None])

@@ -1,0 +1,330 @@
+"""Families of kernels: what is drawn at random within each, and the symmetry it must have.
+
+Lengths are drawn in pixels and only then turned into nm, so that a family looks alike at every
+pixel size: its rings are a few to a dozen pixels wide, its lattices are resolved, and its waves
+neither die within a few pixels nor outlive the window by far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qpi_kernels.simulate.bands import (
+    HBAR2_OVER_2M,
+    Band,
+    CuprateSuperconductor,
+    DiracBand,
+    EllipticBand,
+    GrapheneBand,
+    NematicPockets,
+    ParabolicBand,
+    RashbaBand,
+    RotatedBand,
+    SquareBand,
+    TriangularBand,
+    WarpedBand,
+)
+from qpi_kernels.simulate.cores import CoreShape
+from qpi_kernels.simulate.impurities import (
+    ClusterImpurity,
+    Impurity,
+    MagneticImpurity,
+    PhaseShiftImpurity,
+)
+
+__all__ = ["FAMILIES", "ISOTROPIC", "Family", "Recipe"]
+
+ISOTROPIC = 0
+"""The fold of kernels that are the same under every rotation."""
+
+_WINDOW_PX = 64.0
+_LATTICE_TIP = (1.0, 1.4)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes one kernel: the arguments of `single_defect`.
+
+    Parameters
+    ----------
+    family : str
+        Name of its family.
+    fold : int
+        Rotations by 360/fold degrees leave the kernel as it is; `ISOTROPIC` for all rotations, 1
+        for none.
+    band, bias, impurity, broadening, tip_nm, core
+        As for `single_defect`; one bias, in V.
+    """
+
+    family: str
+    fold: int
+    band: Band
+    bias: float
+    impurity: Impurity
+    broadening: float
+    tip_nm: float
+    core: CoreShape | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A named kind of kernels.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    fold : int
+        Symmetry of all its kernels; see `Recipe`.
+    describe : str
+        One line for people.
+    draw : callable
+        ``draw(rng, pixel_nm)`` returns a band, an energy in eV and an impurity; `Family.recipe`
+        adds the rest.
+    tip_px : tuple of float
+        Range of the form factor's width in pixels; below one pixel an atomic lattice aliases.
+    """
+
+    name: str
+    fold: int
+    describe: str
+    draw: Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]
+    tip_px: tuple[float, float] = (0.7, 1.2)
+
+    def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
+        """Draw a kernel's recipe for a pixel size in nm."""
+        band, energy, impurity = self.draw(rng, pixel_nm)
+        # Amplitudes decay by exp(-0.6) to exp(-3) from the centre to the edge of 64 pixels.
+        damping = np.exp(rng.uniform(np.log(0.6), np.log(3.0))) / (_WINDOW_PX / 2 * pixel_nm)
+        velocity = band.largest_velocity(energy, 1e-6, pixel_nm)
+        turned = RotatedBand(band, float(rng.uniform(0, 360)))
+        if isinstance(impurity, ClusterImpurity):
+            impurity = impurity.turned(turned.angle_deg)
+        return Recipe(
+            family=self.name,
+            fold=self.fold,
+            band=turned,
+            bias=energy,
+            impurity=impurity,
+            broadening=float(damping * velocity),
+            tip_nm=float(rng.uniform(*self.tip_px) * pixel_nm),
+            core=self._core(rng, pixel_nm, turned.angle_deg),
+        )
+
+    def variant(self, rng: np.random.Generator, recipe: Recipe, pixel_nm: float) -> Recipe:
+        """Draw another scattering strength and core for a recipe of this family."""
+        impurity = recipe.impurity
+        if isinstance(impurity, PhaseShiftImpurity):
+            impurity = _point(rng, impurity.orbital)
+        elif isinstance(impurity, ClusterImpurity | MagneticImpurity):
+            impurity = impurity.scaled(float(rng.uniform(0.3, 2.0) * rng.choice([-1, 1])))
+        assert isinstance(recipe.band, RotatedBand)
+        core = self._core(rng, pixel_nm, recipe.band.angle_deg)
+        return replace(recipe, impurity=impurity, core=core)
+
+    def _core(
+        self, rng: np.random.Generator, pixel_nm: float, angle_deg: float
+    ) -> CoreShape | None:
+        if rng.random() > 0.35:
+            return None
+        lobed = self.fold > 1 and rng.random() < 0.5
+        angle = angle_deg if self.fold == 3 else angle_deg + 90.0 * float(rng.integers(2))
+        return CoreShape(
+            amplitude=float(rng.choice([-1, 1]) * rng.uniform(0.2, 1.0)),
+            width_nm=float(rng.uniform(0.9, 1.5) * pixel_nm),
+            ring_nm=float(rng.choice([0.0, rng.uniform(1.0, 2.5) * pixel_nm])),
+            fold=self.fold if lobed else 0,
+            lobes=float(rng.uniform(0.3, 1.0)) if lobed else 0.0,
+            angle_deg=angle,
+        )
+
+
+def _wave_number(rng: np.random.Generator, pixel_nm: float, largest: float = 0.95) -> float:
+    """Draw k in 1/nm: rings 3.3 to 16 pixels apart, sampled without aliasing (2 k < pi / pixel)."""
+    return float(np.exp(rng.uniform(np.log(0.2), np.log(largest)))) / pixel_nm
+
+
+def _mass(wave_number: float, energy: float) -> float:
+    return HBAR2_OVER_2M * wave_number**2 / energy
+
+
+def _point(rng: np.random.Generator, orbital: int | None = None) -> PhaseShiftImpurity:
+    """Weak to unitary, of both signs; three in ten absorb too."""
+    amplitude = 1.0 if rng.random() < 0.7 else float(rng.uniform(0, 1))
+    phase = float(rng.uniform(0.15, np.pi / 2) * rng.choice([-1, 1]))
+    return PhaseShiftImpurity(phase, amplitude, orbital)
+
+
+def _free_electrons(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    k, energy = _wave_number(rng, pixel_nm), 0.3
+    return ParabolicBand(_mass(k, energy), onset=0.0), energy, _point(rng)
+
+
+def _rashba(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    k, energy = _wave_number(rng, pixel_nm, 0.8), 0.3
+    splitting = rng.uniform(0.1, 0.5) * energy / k
+    band = RashbaBand(_mass(k, energy), 0.0, float(splitting))
+    return band, energy, _point(rng)
+
+
+def _elliptic(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    k, energy = _wave_number(rng, pixel_nm), 0.3
+    ratio = rng.uniform(1.5, 5.0)
+    return EllipticBand(_mass(k / ratio**0.5, energy), _mass(k, energy), 0.0), energy, _point(rng)
+
+
+def _nematic_pockets(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    top, bottom = 0.3 * rng.uniform(0.5, 1.0), -0.3 * rng.uniform(0.5, 1.0)
+    hole, electron = (_wave_number(rng, pixel_nm, 0.9) for _ in range(2))
+    narrow = rng.uniform(0.35, 0.7, 2)
+    band = NematicPockets(
+        hole_mass_x=_mass(hole * narrow[0], top),
+        hole_mass_y=_mass(hole, top),
+        electron_mass_x=_mass(electron, -bottom),
+        electron_mass_y=_mass(electron * narrow[1], -bottom),
+        hole_top=top,
+        electron_bottom=bottom,
+    )
+    orbital = [None, 0, 1][int(rng.integers(3))]
+    return band, 0.0, _point(rng, orbital)
+
+
+def _warped(
+    fold: int, smallest: float, largest: float
+) -> Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]:
+    def draw(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+        warping = float(rng.uniform(smallest, largest) * rng.choice([-1, 1]))
+        # The longest wave vector of the contour is that of the smallest energy factor.
+        k, energy = _wave_number(rng, pixel_nm), 0.3
+        mass = _mass(k * (1 - abs(warping)) ** 0.5, energy)
+        return WarpedBand(mass, 0.0, fold, warping), energy, _point(rng)
+
+    return draw
+
+
+def _square_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    lattice = float(rng.uniform(4.0, 8.0)) * pixel_nm
+    band = SquareBand(0.1, lattice, 0.0, float(-0.1 * rng.uniform(0, 0.3)))
+    return band, float(0.1 * rng.uniform(-3.2, 3.2)), _point(rng)
+
+
+def _cuprate(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    lattice = float(rng.uniform(4.0, 7.0)) * pixel_nm
+    gap = float(rng.uniform(0.08, 0.2))
+    band = CuprateSuperconductor(gap, lattice, shift=float(rng.uniform(-0.05, 0.05)))
+    energy = float(gap * rng.uniform(0.2, 1.0) * rng.choice([-1, 1]))
+    return band, energy, _point(rng)
+
+
+def _triangular_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    lattice = float(rng.uniform(4.0, 8.0)) * pixel_nm
+    band = TriangularBand(0.1, lattice)
+    return band, float(0.1 * rng.uniform(-5.4, 2.6)), _point(rng)
+
+
+def _dichalcogenide(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    lattice = float(rng.uniform(4.0, 7.0)) * pixel_nm
+    base = TriangularBand.niobium_diselenide()
+    scale = rng.uniform(0.7, 1.3, 1 + len(base.further))
+    further = tuple((np.array(base.further) * scale[1:]).tolist())
+    band = TriangularBand(base.hopping * float(scale[0]), lattice, base.centre, further)
+    return band, float(rng.uniform(-0.15, 0.15)), _point(rng)
+
+
+def _warped_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    band, energy = _dirac_band(rng, pixel_nm)
+    if rng.random() < 0.3:
+        strength = 4.0 / (energy * (energy / band.velocity**2) / np.pi) * energy
+        exchange = float(strength * rng.uniform(0.3, 1.0) * rng.choice([-1, 1]))
+        return band, energy, MagneticImpurity(exchange, float(strength * rng.uniform(-1, 1)))
+    return band, energy, _point(rng)
+
+
+def _dirac_band(rng: np.random.Generator, pixel_nm: float) -> tuple[DiracBand, float]:
+    k, velocity = _wave_number(rng, pixel_nm, 0.85), 0.3
+    warping = float(rng.uniform(0.2, 1.2)) * velocity / k**2
+    # Between the valleys of the field the contour reaches k, on its ridges less.
+    return DiracBand(velocity, warping), velocity * k
+
+
+def _trigonal_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    band, energy = _dirac_band(rng, pixel_nm)
+    k = energy / band.velocity
+    density = energy / (2 * np.pi * band.velocity**2)
+    strength = float(rng.uniform(0.3, 2.0) * rng.choice([-1, 1]) / (np.pi * density))
+    radius = float(rng.uniform(0.9, 2.0)) / k
+    return band, energy, ClusterImpurity.trimer(radius, strength, 90.0, 0.5 * pixel_nm)
+
+
+def _trimer(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    k, energy = _wave_number(rng, pixel_nm), 0.3
+    band: Band = ParabolicBand(_mass(k, energy), onset=0.0)
+    if rng.random() < 0.5:
+        warping = float(rng.uniform(0.05, 0.3))
+        band = WarpedBand(_mass(k * (1 - warping) ** 0.5, energy), 0.0, 6, warping)
+    radius = float(rng.uniform(0.7, 1.8)) / k
+    angle = float(rng.uniform(0, 60))
+    strength = _strength(rng, _mass(k, energy))
+    return band, energy, ClusterImpurity.trimer(radius, strength, angle, 0.5 * pixel_nm)
+
+
+def _graphene_site(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    lattice = float(rng.uniform(4.5, 7.0)) * pixel_nm
+    energy = float(rng.uniform(0.3, 1.4) * rng.choice([-1, 1]))
+    return GrapheneBand(lattice_nm=lattice), energy, _point(rng, orbital=int(rng.integers(2)))
+
+
+def _asymmetric_cluster(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    k, energy = _wave_number(rng, pixel_nm), 0.3
+    band: Band = ParabolicBand(_mass(k, energy), onset=0.0)
+    if rng.random() < 0.4:
+        band = EllipticBand(_mass(k * float(rng.uniform(0.5, 0.9)), energy), _mass(k, energy), 0.0)
+    centres = int(rng.integers(2, 4))
+    radius = float(rng.uniform(0.7, 1.6)) / k
+    base = _strength(rng, _mass(k, energy))
+    strengths = base * np.array([1.0, *rng.uniform(-0.4, 0.4, centres - 1)])
+    impurity = ClusterImpurity.polygon(
+        centres, radius, strengths.tolist(), float(rng.uniform(0, 360)), 0.5 * pixel_nm
+    )
+    return band, energy, impurity
+
+
+def _strength(rng: np.random.Generator, mass: float) -> float:
+    """Potential in eV nm^2, moderate to strong against 1/(pi rho_0) of a parabola."""
+    density = mass / (4 * np.pi * HBAR2_OVER_2M)
+    return float(rng.uniform(0.5, 4.0) * rng.choice([-1, 1]) / (np.pi * density))
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("free_electrons", ISOTROPIC, "parabolic surface state", _free_electrons),
+        Family("rashba", ISOTROPIC, "Rashba-split surface state", _rashba),
+        Family("elliptic", 2, "anisotropic parabola", _elliptic),
+        Family("warped_two_fold", 2, "two-fold warped parabola", _warped(2, 0.3, 0.7)),
+        Family("nematic_pockets", 2, "crossed hole and electron pockets", _nematic_pockets),
+        Family("trimer", 3, "three scatterers on a surface state", _trimer),
+        Family("trigonal_dirac", 3, "three scatterers on a warped Dirac cone", _trigonal_dirac),
+        Family(
+            "graphene_site",
+            3,
+            "scatterer on one sublattice of graphene",
+            _graphene_site,
+            _LATTICE_TIP,
+        ),
+        Family("warped_four_fold", 4, "four-fold warped parabola", _warped(4, 0.2, 0.5)),
+        Family("square_lattice", 4, "square-lattice band", _square_lattice, _LATTICE_TIP),
+        Family("cuprate", 4, "d-wave superconductor", _cuprate, _LATTICE_TIP),
+        Family("warped_six_fold", 6, "six-fold warped parabola", _warped(6, 0.15, 0.35)),
+        Family(
+            "triangular_lattice", 6, "triangular-lattice band", _triangular_lattice, _LATTICE_TIP
+        ),
+        Family("dichalcogenide", 6, "2H dichalcogenide barrel", _dichalcogenide, _LATTICE_TIP),
+        Family("warped_dirac", 6, "hexagonally warped Dirac cone", _warped_dirac),
+        Family("asymmetric_cluster", 1, "uneven cluster of scatterers", _asymmetric_cluster),
+    )
+}
+"""All families by name."""
