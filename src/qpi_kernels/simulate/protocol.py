@@ -1,0 +1,257 @@
+"""`PaperProtocol`: the data set of arXiv 2506.05325, made anew with this simulator."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.progress import Event
+from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts
+from qpi_kernels.simulate.dataset_labels import (
+    DatasetRecord,
+    KernelLabels,
+    published_fold,
+    read_record,
+    write_record,
+)
+from qpi_kernels.simulate.dataset_netcdf import netcdf_path, write_netcdf
+from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC, Recipe
+from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.simulate.observation import superpose
+from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.public_layout import public_csv_path, write_public_csv
+from qpi_kernels.simulate.streams import stream
+
+__all__ = ["PaperProtocol", "ProtocolError", "ProtocolKernel", "ProtocolParameters"]
+
+SIDE = 64
+MOST_SCATTERERS = 20
+AXIS_A = np.linspace(-200.0, 200.0, SIDE)
+_PITCH_A = float(AXIS_A[1] - AXIS_A[0])
+# Waves from scatterers in the central half reach 48 pixels; the rest keeps the window's edge away.
+_WINDOW = 129
+_HELD_OUT_FAMILIES = ("nematic_pockets", "graphene_site", "cuprate", "dichalcogenide")
+
+
+class ProtocolError(ValueError):
+    """A data set can not be written as asked; the message says what to change."""
+
+
+class ProtocolParameters(BaseModel):
+    """What may be changed of the published protocol; units and help stand in the fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kernels: int = Field(
+        default=100, ge=1, le=100, description="Number of kernels, from number 1 on."
+    )
+    observations: int = Field(default=500, ge=1, description="Observations of each kernel.")
+    noise: Annotated[float, Field(ge=0)] = Field(
+        default=0.3,
+        description=(
+            "White noise of the noisy observations, with a third as much 1/f noise and a third as "
+            "much row offset."
+        ),
+        json_schema_extra={"unit": "signal std"},
+    )
+    layout: Literal["netcdf", "csv", "both"] = Field(
+        default="both",
+        description=(
+            "netcdf: one file per kernel, 16 MB each; csv: the public layout, clean and noisy in "
+            "two folders, 25 MB a file."
+        ),
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of kernels, positions and noise.")
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """The noise as artefacts."""
+        return Artefacts(noise=self.noise, flicker=self.noise / 3, row_offsets=self.noise / 3)
+
+
+@dataclass(frozen=True, eq=False)
+class ProtocolKernel:
+    """One kernel with its observations.
+
+    Parameters
+    ----------
+    number : int
+        1 to 100.
+    recipe : Recipe
+        What the kernel is made of.
+    labels : KernelLabels
+        Its symmetry, family and splits.
+    image : array, (64, 64)
+        Map of one scatterer at coordinate (0, 0), which lies between four pixels.
+    positions_A : array, (sample, 20, 2)
+        Scatterers as (x, y) in Angstrom, NaN where unused.
+    clean, noisy : array, (sample, 64, 64)
+        Observations, float32.
+    """
+
+    number: int
+    recipe: Recipe
+    labels: KernelLabels
+    image: NDArray[np.float32]
+    positions_A: NDArray[np.float64]  # noqa: N815 - the unit's own letter
+    clean: NDArray[np.float32]
+    noisy: NDArray[np.float32]
+
+
+class PaperProtocol:
+    """Writes the data set of the published protocol, a kernel a step.
+
+    100 kernels on 64 x 64 pixels and 400 Angstrom, 2-, 3-, 4- and 6-fold and isotropic as the
+    published labels have it; 500 observations of each with 1 to 20 unit scatterers at random in the
+    central half of the frame. Two splits: by kernel, a fifth of each symmetry held out; and by
+    family, with four whole families held out. Kernels that a former run has finished are kept.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where the data set goes.
+    parameters : ProtocolParameters, optional
+        What is changed of the protocol.
+
+    Raises
+    ------
+    ProtocolError
+        If the folder holds a data set made with other parameters.
+    """
+
+    def __init__(self, folder: str | Path, parameters: ProtocolParameters | None = None) -> None:
+        self.folder = Path(folder)
+        self.parameters = parameters or ProtocolParameters()
+        self._labels = protocol_labels(self.parameters)
+        self._libraries = {
+            name: KernelLibrary(
+                [name],
+                shape=(_WINDOW, _WINDOW),
+                pixel_nm=_PITCH_A / 10,
+                seed=self.parameters.seed,
+            )
+            for name in FAMILIES
+        }
+        self._check_folder()
+        write_record(self.folder, self._labels, self._description())
+        self._left = [number for number in self._labels if not self._is_written(number)]
+
+    @property
+    def done(self) -> bool:
+        """Whether all kernels are written."""
+        return not self._left
+
+    @property
+    def result(self) -> Path:
+        """The folder; `qpi_kernels.simulate.read_qpi_dataset` reads it."""
+        return self.folder
+
+    def step(self) -> Event:
+        """Simulate and write the next kernel."""
+        number = self._left[0]
+        self.write(self.simulate(number))
+        self._left.pop(0)
+        total = len(self._labels)
+        return Event(f"kernel {number} of {total}", total - len(self._left), total)
+
+    def simulate(self, number: int) -> ProtocolKernel:
+        """Make one kernel and its observations, the same whenever it is asked for."""
+        labels = self._labels[number]
+        library = self._libraries[labels.family]
+        recipe = library.recipe(number)
+        kernel = library.values([recipe])[0]
+        kernel /= np.abs(kernel).max()
+        count = self.parameters.observations
+        positions = np.full((count, MOST_SCATTERERS, 2), np.nan)
+        clean = np.empty((count, SIDE, SIDE), np.float32)
+        noisy = np.empty_like(clean)
+        for sample in range(count):
+            seed = (self.parameters.seed, number, sample)
+            defects = _scatterers(seed)
+            positions[sample, : len(defects)] = _PITCH_A * defects.positions[:, ::-1] + AXIS_A[0]
+            clean[sample] = superpose(kernel, defects, (SIDE, SIDE))
+            noisy[sample] = apply_artefacts(
+                clean[sample], self.parameters.artefacts, pixel_nm=_PITCH_A / 10, seed=seed
+            )
+        alone = Defects([((SIDE - 1) / 2, (SIDE - 1) / 2)])
+        image = superpose(kernel, alone, (SIDE, SIDE))
+        return ProtocolKernel(number, recipe, labels, image, positions, clean, noisy)
+
+    def write(self, made: ProtocolKernel) -> None:
+        """Write one kernel's files."""
+        common: dict[str, Any] = {
+            "kernel": made.image,
+            "positions_A": made.positions_A,
+            "axis_A": AXIS_A,
+        }
+        if self.parameters.layout != "csv":
+            write_netcdf(
+                netcdf_path(self.folder, made.number),
+                number=made.number,
+                observations=made.clean,
+                observations_noisy=made.noisy,
+                labels=made.labels,
+                **common,
+            )
+        if self.parameters.layout != "netcdf":
+            for noisy, observations in ((False, made.clean), (True, made.noisy)):
+                write_public_csv(
+                    public_csv_path(self.folder, made.number, noisy=noisy),
+                    observations=observations,
+                    max_scatterers=MOST_SCATTERERS,
+                    **common,
+                )
+
+    def _is_written(self, number: int) -> bool:
+        files = []
+        if self.parameters.layout != "csv":
+            files.append(netcdf_path(self.folder, number))
+        if self.parameters.layout != "netcdf":
+            files += [public_csv_path(self.folder, number, noisy=noisy) for noisy in (False, True)]
+        return all(file.exists() for file in files)
+
+    def _description(self) -> dict[str, Any]:
+        return {"name": "paper", **json.loads(self.parameters.model_dump_json())}
+
+    def _check_folder(self) -> None:
+        found: DatasetRecord | None = read_record(self.folder) if self.folder.is_dir() else None
+        if found is not None and found.protocol != self._description():
+            raise ProtocolError(
+                f"{self.folder} holds a data set made with other parameters; choose another folder"
+            )
+
+
+def protocol_labels(parameters: ProtocolParameters) -> dict[int, KernelLabels]:
+    """Symmetry, family and splits of each kernel, by number."""
+    numbers = range(1, parameters.kernels + 1)
+    labels: dict[int, KernelLabels] = {}
+    for label in (1, 2, 3, 4, 6):
+        fold = ISOTROPIC if label == 1 else label
+        families = [name for name, family in FAMILIES.items() if family.fold == fold]
+        members = [number for number in numbers if published_fold(number) == label]
+        shuffled = stream((parameters.seed, label), "split").permutation(members)
+        held_out = set(shuffled[: round(len(members) / 5)].tolist())
+        for rank, number in enumerate(members):
+            family = families[rank % len(families)]
+            labels[number] = KernelLabels(
+                fold=label,
+                family=family,
+                split="test" if number in held_out else "train",
+                family_split="test" if family in _HELD_OUT_FAMILIES else "train",
+                seed=parameters.seed,
+            )
+    return dict(sorted(labels.items()))
+
+
+def _scatterers(seed: tuple[int, int, int]) -> Defects:
+    """1 to 20 unit scatterers with |x|, |y| <= 100 Angstrom, in pixels."""
+    count = int(stream(seed, "count").integers(1, MOST_SCATTERERS + 1))
+    margin = (AXIS_A[0] + 100.0) / _PITCH_A - 0.5
+    return place_defects(Placement(count=count, margin_px=margin), (SIDE, SIDE), seed)
