@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.special
 from numpy.typing import NDArray
 
 __all__ = ["kaiser_sinc_weights"]
@@ -39,5 +40,5 @@ def kaiser_sinc_weights(
     taps = np.arange(-half_width, half_width + 1)
     distance = taps[None, :] - np.asarray(offset, np.float64)[:, None]
     inside = np.clip(1.0 - (distance / (half_width + 0.5)) ** 2, 0.0, None)
-    weights = np.sinc(distance) * np.i0(kaiser_beta * np.sqrt(inside))
+    weights = np.sinc(distance) * scipy.special.i0(kaiser_beta * np.sqrt(inside))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))

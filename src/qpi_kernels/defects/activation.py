@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +13,7 @@ from qpi_kernels.interpolation import kaiser_sinc_weights
 __all__ = ["activation_map"]
 
 _HALF_WIDTH = 32
+_DENSE_ELEMENTS = 20_000
 
 
 def activation_map(
@@ -39,19 +42,36 @@ def activation_map(
         `kaiser_sinc_weights`. What falls outside is dropped.
     """
     points = np.asarray(positions, np.float64).reshape(-1, 2) - np.asarray(origin, np.float64)
-    rows = _spread(points[:, 0], shape[0])
-    columns = _spread(points[:, 1], shape[1])
-    weighted = rows.multiply(np.asarray(strengths, np.float64)[None, :])
-    return np.asarray((weighted @ columns.T).toarray())
+    weight = np.asarray(strengths, np.float64)
+    rows, columns = (_Spread.along(points[:, axis], shape[axis]) for axis in range(2))
+    if len(points) * sum(shape) <= _DENSE_ELEMENTS:
+        # For the small map of a training sample a sparse matrix costs more than it saves.
+        return np.asarray(np.einsum("yd,xd->yx", rows.dense() * weight, columns.dense()))
+    return np.asarray((rows.sparse().multiply(weight[None, :]) @ columns.sparse().T).toarray())
 
 
-def _spread(position: NDArray[np.float64], size: int) -> scipy.sparse.csr_array:
-    """Weights along one axis, (size, N); sparse, for a defect touches few pixels."""
-    nearest = np.rint(position).astype(np.int64)
-    weights = kaiser_sinc_weights(position - nearest, _HALF_WIDTH)
-    index = nearest[:, None] + np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
-    inside = (index >= 0) & (index < size)
-    defect = np.broadcast_to(np.arange(len(position))[:, None], index.shape)
-    return scipy.sparse.csr_array(
-        (weights[inside], (index[inside], defect[inside])), shape=(size, len(position))
-    )
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """Weights of defects on the pixels along one axis, a matrix (pixel, defect) by its entries."""
+
+    weight: NDArray[np.float64]
+    pixel: NDArray[np.int64]
+    defect: NDArray[np.int64]
+    shape: tuple[int, int]
+
+    @classmethod
+    def along(cls, position: NDArray[np.float64], size: int) -> _Spread:
+        nearest = np.rint(position).astype(np.int64)
+        weights = kaiser_sinc_weights(position - nearest, _HALF_WIDTH)
+        index = nearest[:, None] + np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)
+        inside = (index >= 0) & (index < size)
+        defect = np.broadcast_to(np.arange(len(position))[:, None], index.shape)
+        return cls(weights[inside], index[inside], defect[inside], (size, len(position)))
+
+    def dense(self) -> NDArray[np.float64]:
+        matrix = np.zeros(self.shape)
+        matrix[self.pixel, self.defect] = self.weight
+        return matrix
+
+    def sparse(self) -> scipy.sparse.csr_array:
+        return scipy.sparse.csr_array((self.weight, (self.pixel, self.defect)), shape=self.shape)
