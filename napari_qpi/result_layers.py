@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from qpi_kernels.result import KernelResult
 
-__all__ = ["result_layers", "show_result"]
+__all__ = ["KERNEL_GAP", "SIGNED_COLORMAP", "result_layers", "show_result"]
 
 SIGNED_COLORMAP = "coolwarm"
-_KERNEL_GAP = 0.05
+KERNEL_GAP = 0.05
 
 
 def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
@@ -71,7 +71,7 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
         )
     kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
     width = result.reconstruction.sizes["x"]
-    gap = max(2, round(_KERNEL_GAP * width))
+    gap = max(2, round(KERNEL_GAP * width))
     beside = moved_columns(plane, width + gap)
     for kind in kinds:
         label = "" if kind is None else f" {kind}"

@@ -28,10 +28,11 @@ from napari_qpi.result_layers import show_result
 from napari_qpi.script import python_script
 from napari_qpi.widgets.bias_range import BiasRange
 from napari_qpi.widgets.defect_points import is_defect_layer
+from napari_qpi.widgets.editors import PairEditor
 from napari_qpi.widgets.kernel_size import KernelSize
 from napari_qpi.widgets.layer_choice import NO_MAP, LayerChoice, can_exclude, is_map
 from napari_qpi.widgets.panel import Panel, collapsed, group
-from napari_qpi.widgets.parameter_form import PairEditor, ParameterForm, explain
+from napari_qpi.widgets.parameter_form import ParameterForm, explain
 from napari_qpi.widgets.quality_card import QualityCard
 from napari_qpi.widgets.run_row import RunRow
 from qpi_kernels.defects import DefectFormatError

@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QWidget
 
 from napari_qpi.geometry import layer_pitch
 from napari_qpi.layers import defects_from_points
+from napari_qpi.widgets.editors import PairEditor
 from napari_qpi.widgets.kernel_window import KernelWindow
-from napari_qpi.widgets.parameter_form import PairEditor
 from qpi_kernels.defects import DefectFormatError
 
 __all__ = ["KernelSize"]

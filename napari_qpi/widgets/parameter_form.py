@@ -2,215 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QSpinBox,
-    QWidget,
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_qpi.widgets.editors import (
+    AutomaticEditor,
+    ChoiceEditor,
+    Choices,
+    Editor,
+    IntegerEditor,
+    NumberEditor,
+    PairEditor,
+    TextEditor,
+    TickEditor,
 )
 
 __all__ = ["ParameterForm", "explain"]
 
 Model = TypeVar("Model", bound=BaseModel)
-Choices = Sequence[tuple[str, Any]]
-_LARGEST_INTEGER = 2**31 - 1
-
-
-class Editor(QWidget):
-    """Edits one value; `changed` tells of changes by a person."""
-
-    changed = Signal()
-
-    def value(self) -> Any:
-        """What is entered, to be validated by the model."""
-        raise NotImplementedError
-
-    def set_value(self, value: Any) -> None:
-        """Show a value."""
-        raise NotImplementedError
-
-    def _row(self, *widgets: QWidget) -> None:
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in widgets:
-            layout.addWidget(widget)
-
-
-class ChoiceEditor(Editor):
-    """One of a few values; with ``free`` also any other text."""
-
-    def __init__(self, choices: Choices, free: bool = False) -> None:
-        super().__init__()
-        self._free = free
-        self._combo = QComboBox()
-        self._combo.setEditable(free)
-        self.set_choices(choices)
-        self._row(self._combo)
-        self._combo.currentTextChanged.connect(self.changed)
-
-    def set_choices(self, choices: Choices) -> None:
-        """Offer other values and keep the current one if it is among them."""
-        kept = self.value() if self._combo.count() else None
-        blocked = self._combo.blockSignals(True)
-        self._combo.clear()
-        for text, value in choices:
-            self._combo.addItem(text, value)
-        self._combo.setCurrentIndex(max(self._combo.findData(kept), 0))
-        self._combo.blockSignals(blocked)
-
-    def value(self) -> Any:
-        """The chosen value, or the text that was typed."""
-        text = self._combo.currentText()
-        row = self._combo.findText(text)
-        return text.strip() if row < 0 else self._combo.itemData(row)
-
-    def set_value(self, value: Any) -> None:
-        """Choose a value."""
-        row = next((i for i in range(self._combo.count()) if self._combo.itemData(i) == value), -1)
-        if row < 0 and not self._free:
-            raise ValueError(f"{value!r} is not offered")
-        if row < 0:
-            self._combo.setEditText(str(value))
-        else:
-            self._combo.setCurrentIndex(row)
-
-
-class IntegerEditor(Editor):
-    """One whole number."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._spin = _spin_box(schema)
-        self._row(self._spin)
-        self._spin.valueChanged.connect(self.changed)
-
-    def value(self) -> int:
-        """The number."""
-        return int(self._spin.value())
-
-    def set_value(self, value: Any) -> None:
-        """Show a number."""
-        self._spin.setValue(int(value))
-
-
-class PairEditor(Editor):
-    """Two whole numbers, rows and columns, equal while "square" is ticked."""
-
-    def __init__(self, schemas: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__()
-        self._spins = [_spin_box(schema) for schema in schemas]
-        for spin, word in zip(self._spins, ("Height", "Width"), strict=True):
-            spin.setToolTip(word)
-        self._square = QCheckBox("square")
-        self._square.setToolTip("Keep height and width equal.")
-        self._square.setChecked(True)
-        self._row(self._spins[0], QLabel("×"), self._spins[1], self._square)  # noqa: RUF001
-        self._spins[0].valueChanged.connect(lambda value: self._on_spin(1, value))
-        self._spins[1].valueChanged.connect(lambda value: self._on_spin(0, value))
-        self._square.toggled.connect(lambda: self._on_spin(1, self._spins[0].value()))
-
-    @property
-    def square(self) -> bool:
-        """Whether both numbers are kept equal."""
-        return bool(self._square.isChecked())
-
-    def value(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        return self._spins[0].value(), self._spins[1].value()
-
-    def set_value(self, value: Any) -> None:
-        """Show two numbers; different ones untick "square"."""
-        if tuple(value) == self.value():
-            return
-        blocked = self.blockSignals(True)
-        if value[0] != value[1]:
-            self._square.setChecked(False)
-        for spin, number in zip(self._spins, value, strict=True):
-            spin.setValue(int(number))
-        self.blockSignals(blocked)
-        self.changed.emit()
-
-    def _on_spin(self, other: int, value: int) -> None:
-        if self.square and self._spins[other].value() != value:
-            self._spins[other].setValue(value)
-        else:
-            self.changed.emit()
-
-
-class TextEditor(Editor):
-    """Text, or a number in any notation; nothing entered stands for None where that is allowed."""
-
-    def __init__(self, nullable: bool) -> None:
-        super().__init__()
-        self._nullable = nullable
-        self._line = QLineEdit()
-        self._row(self._line)
-        self._line.editingFinished.connect(self.changed)
-
-    def value(self) -> str | None:
-        """The text."""
-        text = self._line.text().strip()
-        return None if self._nullable and not text else text
-
-    def set_value(self, value: Any) -> None:
-        """Show a value."""
-        number = isinstance(value, float | int)
-        self._line.setText("" if value is None else f"{value:.15g}" if number else str(value))
-
-
-class AutomaticEditor(Editor):
-    """A number, or a word such as "auto" that leaves the choice to the library."""
-
-    def __init__(self, word: str, number: Editor) -> None:
-        super().__init__()
-        self._word = word
-        self._number = number
-        self._tick = QCheckBox(word)
-        self._tick.toggled.connect(self._on_toggled)
-        self._row(self._tick, number)
-        number.changed.connect(self.changed)
-
-    def value(self) -> Any:
-        """The word or the number."""
-        return self._word if self._tick.isChecked() else self._number.value()
-
-    def set_value(self, value: Any) -> None:
-        """Show the word or a number."""
-        self._tick.setChecked(value == self._word)
-        self._number.setEnabled(value != self._word)
-        if value != self._word:
-            self._number.set_value(value)
-
-    def _on_toggled(self, automatic: bool) -> None:
-        self._number.setEnabled(not automatic)
-        self.changed.emit()
-
-
-class TickEditor(Editor):
-    """Yes or no."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._tick = QCheckBox()
-        self._row(self._tick)
-        self._tick.toggled.connect(self.changed)
-
-    def value(self) -> bool:
-        """Whether it is ticked."""
-        return bool(self._tick.isChecked())
-
-    def set_value(self, value: Any) -> None:
-        """Tick or untick."""
-        self._tick.setChecked(bool(value))
 
 
 class ParameterForm(QWidget, Generic[Model]):
@@ -224,6 +37,8 @@ class ParameterForm(QWidget, Generic[Model]):
         Which fields, in the order of the rows.
     choices : mapping of str to sequence of (str, object), optional
         Suggestions for fields whose type does not list the values; the text and the value.
+    spin_boxes : bool
+        Show numbers in spin boxes, for a form whose values are tried out; else as text.
 
     Attributes
     ----------
@@ -238,6 +53,8 @@ class ParameterForm(QWidget, Generic[Model]):
         model: type[Model],
         fields: Iterable[str],
         choices: Mapping[str, Choices] | None = None,
+        *,
+        spin_boxes: bool = False,
     ) -> None:
         super().__init__()
         schemas = model.model_json_schema()["properties"]
@@ -246,8 +63,10 @@ class ParameterForm(QWidget, Generic[Model]):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name in fields:
-            editor = _editor(schemas[name], (choices or {}).get(name))
-            editor.set_value(model.model_fields[name].get_default(call_default_factory=True))
+            editor = _editor(schemas[name], (choices or {}).get(name), spin_boxes)
+            default = model.model_fields[name].get_default(call_default_factory=True)
+            if default is not None:
+                editor.set_value(default)
             label = QLabel(_label(name, schemas[name]))
             for widget in (label, editor):
                 widget.setToolTip(_help(schemas[name]))
@@ -278,7 +97,7 @@ class ParameterForm(QWidget, Generic[Model]):
 def explain(error: ValidationError) -> str:
     """What is wrong with the entries, for people."""
     return "; ".join(
-        f"{' '.join(str(part) for part in item['loc'][:1]).replace('_', ' ')}: "
+        "".join(f"{part}: ".replace("_", " ") for part in item["loc"][:1])
         + item["msg"].removeprefix("Value error, ")
         for item in error.errors()
     )
@@ -300,14 +119,7 @@ def _help(schema: Mapping[str, Any]) -> str:
     return f"<qt>{' '.join(parts)}</qt>"
 
 
-def _spin_box(schema: Mapping[str, Any]) -> QSpinBox:
-    spin = QSpinBox()
-    spin.setRange(schema.get("minimum", 0), schema.get("maximum", _LARGEST_INTEGER))
-    spin.setMinimumWidth(64)
-    return spin
-
-
-def _editor(schema: Mapping[str, Any], choices: Choices | None) -> Editor:
+def _editor(schema: Mapping[str, Any], choices: Choices | None, spin_boxes: bool) -> Editor:
     if choices is not None:
         return ChoiceEditor(choices, free="enum" not in schema)
     if "enum" in schema:
@@ -321,6 +133,8 @@ def _editor(schema: Mapping[str, Any], choices: Choices | None) -> Editor:
         return AutomaticEditor(word, TextEditor(nullable=False))
     if types == ["integer"]:
         return IntegerEditor(schema)
+    if types == ["number"] and spin_boxes:
+        return NumberEditor(schema)
     if types == ["boolean"]:
         return TickEditor()
     return TextEditor(nullable="null" in types)

@@ -12,7 +12,7 @@ from napari_qpi.layers import METADATA_KEY, defects_from_points, observation_fro
 if TYPE_CHECKING:
     from napari import Viewer
 
-SAMPLES = {"triangular_map": 2, "ag111_map": 2, "bias_grid": 3}
+SAMPLES = {"triangular_map": 2, "ag111_map": 2, "bias_grid": 3, "bi2te3_grid": 3}
 
 
 @pytest.mark.parametrize("key", SAMPLES)

@@ -26,7 +26,10 @@ def titles(menu: str) -> list[str]:
 
 
 MENUS = {
-    "napari/file/new_layer": ["New defect points (napari-qpi STM)"],
+    "napari/file/new_layer": [
+        "New defect points (napari-qpi STM)",
+        "Simulate (napari-qpi STM)",
+    ],
     "napari/file/io_utilities": ["Save kernel or defects (napari-qpi STM)"],
     "napari/file/samples/napari-qpi": ["Ag(111)-like surface state (noisy dI/dV map)"],
     "napari/layers/annotate": [
@@ -34,10 +37,11 @@ MENUS = {
         "Annotate defects (napari-qpi STM)",
     ],
     "napari/layers/filter": ["Quasiparticle interference"],
-    "napari-qpi/qpi": ["Extract kernel (napari-qpi STM)"],
+    "napari-qpi/qpi": ["Extract kernel (napari-qpi STM)", "Simulate (napari-qpi STM)"],
     "napari/plugins/napari-qpi": [
         "Annotate defects (napari-qpi STM)",
         "Extract kernel (napari-qpi STM)",
+        "Simulate (napari-qpi STM)",
     ],
 }
 
@@ -54,7 +58,9 @@ def test_the_manifest_asks_for_nothing_at_start(plugin_manager: PluginManager) -
     assert manifest.display_name == "napari-qpi STM"
 
 
-@pytest.mark.parametrize("command", ["napari-qpi.annotate", "napari-qpi.extract"])
+@pytest.mark.parametrize(
+    "command", ["napari-qpi.annotate", "napari-qpi.extract", "napari-qpi.simulate"]
+)
 def test_a_menu_entry_opens_its_widget_and_hides_it_again(viewer: Viewer, command: str) -> None:
     run = get_app_model().commands.execute_command
     run(command).result()

@@ -1,4 +1,4 @@
-"""Three small scans with known defects and kernels, made on the spot."""
+"""Four small scans with known defects and kernels, made on the spot."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from qpi_kernels.simulate.bands import Band, ParabolicBand, TriangularBand
 from qpi_kernels.simulate.observation import observe
 from qpi_kernels.simulate.placement import scatter_defects
 from qpi_kernels.simulate.scattering import single_defect
+from qpi_kernels.simulate.scene import SceneParameters, scene_dataset, simulate_scene
+from qpi_kernels.simulate.simulated_scan import scan_with_truth
 
-__all__ = ["ag111_map", "bias_grid", "triangular_map"]
+__all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "triangular_map"]
 
 _SILVER = ParabolicBand(mass=0.40, onset=-0.065)
 
@@ -45,6 +47,15 @@ def bias_grid() -> xr.Dataset:
         _SILVER, defects, bias=np.linspace(-0.05, 0.15, 21), pixel_nm=0.5, impurity=-1.0,
         broadening=0.008, tip_nm=0.3, noise=0.3, row_offsets=0.0, name="Ag(111)-like grid",
     )  # fmt: skip
+
+
+def bi2te3_grid() -> xr.Dataset:
+    """Grid over bias of a warped topological surface state: 9 biases on 96 x 96 points."""
+    parameters = SceneParameters(
+        material="Bi2Te3", bias=-0.05, last_bias=0.15, biases=9, image_shape=(96, 96), seed=5,
+        noise=0.2, arrangement="hard_core",
+    )  # fmt: skip
+    return scene_dataset(simulate_scene(parameters))
 
 
 def _lattice_sites(positions: NDArray[np.float64], lattice: float) -> NDArray[np.float64]:
@@ -88,26 +99,14 @@ def _scan(
     window = 33 if grid else 65
     first = size // 2 - window // 2
     middle = slice(first, first + window)
-    truth = kernel.isel(y=middle, x=middle).rename(y="kernel_y", x="kernel_x")
-    didv = didv.astype(np.float32).assign_attrs(direction="none", derived="", units="1/(eV nm^2)")
-    return xr.Dataset(
-        {
-            "didv": didv,
-            "kernel_true": truth.astype(np.float32),
-            "defect_position": (("defect", "axis"), defects.positions),
-            "defect_kind": ("defect", defects.kind.astype(object)),
-        },
-        attrs={
-            "source": f"simulated: {name}",
-            "format": "simulation",
-            "scan_angle_deg": 0.0,
-            "offset_nm": (0.0, 0.0),
-            "setpoint": "",
-            "complete": True,
-            "header": {
-                "band": repr(band),
-                "impurity (eV nm^2)": str(impurity),
-                "broadening (eV)": str(broadening),
-            },
+    return scan_with_truth(
+        didv,
+        kernel.isel(y=middle, x=middle),
+        defects,
+        name=name,
+        header={
+            "band": repr(band),
+            "impurity (eV nm^2)": impurity,
+            "broadening (eV)": broadening,
         },
     )

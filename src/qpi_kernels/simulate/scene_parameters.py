@@ -1,0 +1,247 @@
+"""`SceneParameters`: every choice of a simulated map, written once for all faces."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from qpi_kernels.simulate.artefacts import Artefacts
+from qpi_kernels.simulate.materials import MATERIALS, ImpurityKind, Material, MaterialName
+from qpi_kernels.simulate.placement import Placement
+
+__all__ = ["SceneParameters"]
+
+_VOLT: JsonDict = {"unit": "V"}
+_ELECTRONVOLT: JsonDict = {"unit": "eV"}
+_PIXELS: JsonDict = {"unit": "px"}
+
+# Of the mean distance between neighbouring defects.
+_HARD_CORE = 0.5
+_CLUSTER = 0.3
+_MOST_DEFECTS = 5000
+_MOST_MULTIPLE = 200
+
+
+def _own(**options: Any) -> Any:
+    """Declare a field that takes the material's own value when it is left out."""
+    options["description"] += " The material's own when left out."
+    return Field(default=None, **options)
+
+
+class SceneParameters(BaseModel):
+    """What to simulate, for `simulate_scene`; saved with every simulated map.
+
+    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description. Fields
+    that default to the material's own value are filled in: an instance never holds None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    material: MaterialName = Field(
+        default="Ag111", description="The material: its band, and what is left out below."
+    )
+    bias: float = _own(
+        ge=-5,
+        le=5,
+        description="Sample bias of the map, or of the first plane of a stack.",
+        json_schema_extra=_VOLT,
+    )
+    last_bias: float = _own(
+        ge=-5,
+        le=5,
+        description="Bias of the last plane of a stack; means nothing for a single map.",
+        json_schema_extra=_VOLT,
+    )
+    biases: int = Field(
+        default=1, ge=1, le=1000, description="Number of planes; more than 1 give a stack."
+    )
+    impurity: ImpurityKind = _own(
+        description=(
+            "What scatters: a point potential; a phase_shift; a magnetic moment along the normal; "
+            "a trimer, three equal potentials in a triangle; a cluster, three unequal ones without "
+            "any symmetry."
+        ),
+    )
+    strength: float = _own(
+        ge=-100,
+        le=100,
+        description=(
+            "Potential of the scatterer, or exchange of a magnetic one; positive repels. Means "
+            "nothing for a phase_shift."
+        ),
+        json_schema_extra={"unit": "eV nm²"},
+    )
+    phase_deg: float = Field(
+        default=90.0,
+        ge=-90,
+        le=90,
+        description="Scattering phase of a phase_shift; positive attracts, 90 scatters most.",
+        json_schema_extra={"unit": "deg"},
+    )
+    density: float = _own(
+        gt=0, le=1000, description="Defects per area.", json_schema_extra={"unit": "per 100 nm²"}
+    )
+    noise: float = Field(
+        default=0.1,
+        ge=0,
+        le=100,
+        description="Standard deviation of white noise, relative to that of the signal.",
+        json_schema_extra={"unit": "signal std"},
+    )
+    seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="Seed of places, noise and artefacts."
+    )
+    broadening: float = _own(
+        gt=0,
+        le=1,
+        description="Half-width of the states; the smaller, the further waves reach.",
+        json_schema_extra=_ELECTRONVOLT,
+    )
+    temperature: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description=(
+            "Temperature of tip and sample: smears energies by 3.5 k_B T on top of the broadening; "
+            "slower than 0."
+        ),
+        json_schema_extra={"unit": "K"},
+    )
+    modulation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Lock-in modulation (rms): smears energies too.",
+        json_schema_extra=_VOLT,
+    )
+    pixel_nm: float = _own(
+        gt=0,
+        le=10,
+        description="Pixel pitch.",
+        json_schema_extra={"unit": "nm"},
+    )
+    image_shape: tuple[
+        Annotated[int, Field(ge=16, le=2048)], Annotated[int, Field(ge=16, le=2048)]
+    ] = Field(
+        default=(128, 128), description="Height and width of the map.", json_schema_extra=_PIXELS
+    )
+    kernel_shape: tuple[
+        Annotated[int, Field(ge=3, le=1025)], Annotated[int, Field(ge=3, le=1025)]
+    ] = Field(
+        default=(65, 65),
+        description=(
+            "Height and width of the true kernel that is kept. Waves in the map reach as far as "
+            "they do."
+        ),
+        json_schema_extra=_PIXELS,
+    )
+    arrangement: Literal["random", "hard_core", "clustered", "ordered"] = Field(
+        default="random",
+        description=(
+            "random: independent of each other; hard_core: random, but never close; clustered: "
+            "around random centres; ordered: nearly filling a square lattice. On a crystal lattice "
+            "defects take its sites."
+        ),
+    )
+    artefacts: Literal["none", "typical"] = Field(
+        default="none",
+        description=(
+            "typical adds to the noise what an ordinary map shows: 1/f noise, row offsets, mains "
+            "pickup, glitches, two tip streaks and a little drift."
+        ),
+    )
+    multiple_scattering: bool = Field(
+        default=False,
+        description="Let waves scatter from defect to defect; for point potentials only, slow.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        filled = {name: value for name, value in given.items() if value is not None}
+        # An unknown name is refused by the field itself.
+        names: dict[str, Material] = {str(name): known for name, known in MATERIALS.items()}
+        material = names.get(str(filled.get("material")), MATERIALS["Ag111"])
+        stack = str(filled.get("biases", 1)).strip() != "1"
+        return {
+            "bias": material.bias_range[0] if stack else material.bias,
+            "last_bias": material.bias_range[1],
+            "impurity": material.impurities[0],
+            "strength": material.strength,
+            "density": material.density,
+            "broadening": material.broadening,
+            "pixel_nm": material.pixel_nm,
+        } | filled
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SceneParameters:
+        material = self.known_material
+        if self.impurity not in material.impurities:
+            raise ValueError(
+                f"{self.impurity} is no impurity for {material.label}: choose "
+                f"{', '.join(material.impurities)}"
+            )
+        if self.biases > 1 and self.bias == self.last_bias:
+            raise ValueError("first and last bias are the same: change one, or ask for 1 bias")
+        if not 1 <= self.defect_count <= _MOST_DEFECTS:
+            raise ValueError(
+                f"{self.density:g} per 100 nm² make {self.defect_count} defects in a map of "
+                f"{self.area_nm2:.4g} nm²; change the density or the image size for 1 to "
+                f"{_MOST_DEFECTS}"
+            )
+        if self.multiple_scattering:
+            if self.impurity != "point":
+                raise ValueError("multiple scattering needs point impurities")
+            if self.defect_count > _MOST_MULTIPLE:
+                raise ValueError(
+                    f"multiple scattering takes at most {_MOST_MULTIPLE} defects, not "
+                    f"{self.defect_count}: lower the density or the image size"
+                )
+        return self
+
+    @property
+    def known_material(self) -> Material:
+        """The material itself."""
+        return MATERIALS[self.material]
+
+    @property
+    def bias_values(self) -> NDArray[np.float64]:
+        """Bias of each plane in V, (biases,)."""
+        return np.linspace(self.bias, self.last_bias, self.biases)
+
+    @property
+    def area_nm2(self) -> float:
+        """Area of the map in nm^2."""
+        rows, columns = self.image_shape
+        return rows * columns * self.pixel_nm**2
+
+    @property
+    def defect_count(self) -> int:
+        """How many defects lie in the map."""
+        return round(self.density * self.area_nm2 / 100)
+
+    def at(self, bias: float) -> SceneParameters:
+        """Return the same scene as a single map at one bias in V."""
+        return self.model_copy(update={"bias": float(bias), "biases": 1})
+
+    def placement(self) -> Placement:
+        """How the defects are spread, for `place_defects`."""
+        spacing = float(np.sqrt(np.prod(self.image_shape) / self.defect_count))
+        return Placement(
+            count=self.defect_count,
+            arrangement=self.arrangement,
+            min_distance_px=_HARD_CORE * spacing if self.arrangement == "hard_core" else 0.0,
+            cluster_px=_CLUSTER * spacing,
+        )
+
+    def scan_artefacts(self) -> Artefacts:
+        """Noise and artefacts of the scan, for `apply_artefacts`."""
+        if self.artefacts == "none":
+            return Artefacts(noise=self.noise)
+        return Artefacts.typical().model_copy(update={"noise": self.noise})
