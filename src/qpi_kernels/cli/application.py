@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli import bench, demo, detect, extract, info
+from qpi_kernels.cli import bench, demo, detect, extract, info, simulate
 
 __all__ = ["app"]
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("info")(info.info)
 app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
+app.command("simulate")(simulate.simulate)
 app.add_typer(bench.app, name="bench")
 app.command("demo")(demo.demo)
 

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 __all__ = ["with_parameters"]
 
-_OTHER_NAMES = {"kernel_shape": "--kernel-size"}
+_OTHER_NAMES = {"kernel_shape": "--kernel-size", "image_shape": "--image-size"}
 _LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below")}
 
 
@@ -24,7 +24,8 @@ def with_parameters(**models: type[BaseModel]) -> Callable[[Callable[..., None]]
     Parameters
     ----------
     **models : type of pydantic.BaseModel
-        The command's arguments, each with its class. Field names must differ between classes.
+        The command's arguments, each with its class. A field that several classes have is one
+        option, described as the first has it, and goes to all of them.
 
     Returns
     -------
@@ -36,19 +37,19 @@ def with_parameters(**models: type[BaseModel]) -> Callable[[Callable[..., None]]
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
         own = [p for name, p in signature.parameters.items() if name not in models]
-        made = [
-            _option(name, field, panel=_title(model))
-            for model in models.values()
-            for name, field in model.model_fields.items()
-        ]
+        options: dict[str, inspect.Parameter] = {}
+        for model in models.values():
+            for name, field in model.model_fields.items():
+                options.setdefault(name, _option(name, field, panel=_title(model)))
+        made = list(options.values())
 
         @functools.wraps(command)
         def run(**arguments: Any) -> None:
             filled = {
-                argument: _validated(model, {n: arguments.pop(n) for n in model.model_fields})
+                argument: _validated(model, {n: arguments[n] for n in model.model_fields})
                 for argument, model in models.items()
             }
-            command(**arguments, **filled)
+            command(**{n: value for n, value in arguments.items() if n not in options}, **filled)
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *made]]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -126,8 +127,10 @@ def _validated(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
         return model.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            raise typer.BadParameter(reason) from error
+        name = str(problem["loc"][0])
         raise typer.BadParameter(
             f"{reason}, not {given[name]!r}", param_hint=_option_name(name)
         ) from error

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts
+from qpi_kernels.simulate.artefacts import apply_artefacts
 from qpi_kernels.simulate.dataset_labels import (
     DatasetRecord,
     KernelLabels,
@@ -25,11 +24,12 @@ from qpi_kernels.simulate.dataset_netcdf import netcdf_path, write_netcdf
 from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC, Recipe
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.observation import superpose
-from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.placement import Placement, on_lattice, place_defects
+from qpi_kernels.simulate.protocol_parameters import ProtocolParameters
 from qpi_kernels.simulate.public_layout import public_csv_path, write_public_csv
 from qpi_kernels.simulate.streams import stream
 
-__all__ = ["PaperProtocol", "ProtocolError", "ProtocolKernel", "ProtocolParameters"]
+__all__ = ["PaperProtocol", "ProtocolError", "ProtocolKernel", "protocol_labels"]
 
 SIDE = 64
 MOST_SCATTERERS = 20
@@ -42,38 +42,6 @@ _HELD_OUT_FAMILIES = ("nematic_pockets", "graphene_site", "cuprate", "dichalcoge
 
 class ProtocolError(ValueError):
     """A data set can not be written as asked; the message says what to change."""
-
-
-class ProtocolParameters(BaseModel):
-    """What may be changed of the published protocol; units and help stand in the fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kernels: int = Field(
-        default=100, ge=1, le=100, description="Number of kernels, from number 1 on."
-    )
-    observations: int = Field(default=500, ge=1, description="Observations of each kernel.")
-    noise: Annotated[float, Field(ge=0)] = Field(
-        default=0.3,
-        description=(
-            "White noise of the noisy observations, with a third as much 1/f noise and a third as "
-            "much row offset."
-        ),
-        json_schema_extra={"unit": "signal std"},
-    )
-    layout: Literal["netcdf", "csv", "both"] = Field(
-        default="both",
-        description=(
-            "netcdf: one file per kernel, 16 MB each; csv: the public layout, clean and noisy in "
-            "two folders, 25 MB a file."
-        ),
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of kernels, positions and noise.")
-
-    @property
-    def artefacts(self) -> Artefacts:
-        """The noise as artefacts."""
-        return Artefacts(noise=self.noise, flicker=self.noise / 3, row_offsets=self.noise / 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,12 +142,13 @@ class PaperProtocol:
         noisy = np.empty_like(clean)
         for sample in range(count):
             seed = (self.parameters.seed, number, sample)
-            defects = _scatterers(seed)
+            defects = _scatterers(seed, recipe)
             positions[sample, : len(defects)] = _PITCH_A * defects.positions[:, ::-1] + AXIS_A[0]
             clean[sample] = superpose(kernel, defects, (SIDE, SIDE))
             noisy[sample] = apply_artefacts(
                 clean[sample], self.parameters.artefacts, pixel_nm=_PITCH_A / 10, seed=seed
             )
+        labels = labels.model_copy(update={"parameters": _described(recipe)})
         alone = Defects([((SIDE - 1) / 2, (SIDE - 1) / 2)])
         image = superpose(kernel, alone, (SIDE, SIDE))
         return ProtocolKernel(number, recipe, labels, image, positions, clean, noisy)
@@ -222,9 +191,12 @@ class PaperProtocol:
 
     def _check_folder(self) -> None:
         found: DatasetRecord | None = read_record(self.folder) if self.folder.is_dir() else None
-        if found is not None and found.protocol != self._description():
+        asked = self._description()
+        if found is not None and found.protocol != asked:
+            other = [name for name, value in asked.items() if found.protocol.get(name) != value]
             raise ProtocolError(
-                f"{self.folder} holds a data set made with other parameters; choose another folder"
+                f"{self.folder} holds a data set made with another {', '.join(other)}; "
+                "choose another folder"
             )
 
 
@@ -250,8 +222,26 @@ def protocol_labels(parameters: ProtocolParameters) -> dict[int, KernelLabels]:
     return dict(sorted(labels.items()))
 
 
-def _scatterers(seed: tuple[int, int, int]) -> Defects:
-    """1 to 20 unit scatterers with |x|, |y| <= 100 Angstrom, in pixels."""
+def _scatterers(seed: tuple[int, int, int], recipe: Recipe) -> Defects:
+    """Draw 1 to 20 scatterers within 100 Angstrom, in pixels; those of a crystal on its sites."""
     count = int(stream(seed, "count").integers(1, MOST_SCATTERERS + 1))
-    margin = (AXIS_A[0] + 100.0) / _PITCH_A - 0.5
-    return place_defects(Placement(count=count, margin_px=margin), (SIDE, SIDE), seed)
+    low, high = ((edge - AXIS_A[0]) / _PITCH_A for edge in (-100.0, 100.0))
+    placement = Placement(count=count, margin_px=-low - 0.5)
+    placed = place_defects(placement, (SIDE, SIDE), seed)
+    defects = on_lattice(placed, recipe.band.lattice, _PITCH_A / 10)
+    inside = ((defects.positions >= low) & (defects.positions <= high)).all(axis=1)
+    if not inside.any():
+        return on_lattice(Defects([(SIDE / 2, SIDE / 2)]), recipe.band.lattice, _PITCH_A / 10)
+    return defects[inside]
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    """What a kernel is made of, as JSON values."""
+    return {
+        "band": str(recipe.band),
+        "bias_V": recipe.bias,
+        "impurity": str(recipe.impurity),
+        "broadening_eV": recipe.broadening,
+        "tip_nm": recipe.tip_nm,
+        "core": str(recipe.core),
+    }

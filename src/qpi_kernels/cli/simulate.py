@@ -1,0 +1,108 @@
+"""``napari-qpi simulate``: maps with a known answer, and whole data sets of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qpi_kernels.cli.batch import Job, Outcome, run_batch, write_anew
+from qpi_kernels.cli.common_options import Debug, Overwrite
+from qpi_kernels.cli.detect import DEFECTS_SUFFIX
+from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.cli.scan_files import CommandError
+from qpi_kernels.simulate.protocol_parameters import ProtocolParameters
+from qpi_kernels.simulate.scene_parameters import SceneParameters
+
+__all__ = ["simulate", "write_dataset", "write_scene"]
+
+
+class ProtocolName(StrEnum):
+    """Protocols for whole data sets."""
+
+    paper = "paper"
+
+
+@with_parameters(scene=SceneParameters, dataset=ProtocolParameters)
+def simulate(
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help=(
+                "Map to write (.nc); FILE_defects.csv, which `extract` looks for, goes beside it. "
+                "With --protocol a folder; a run that was stopped there goes on."
+            ),
+        ),
+    ],
+    protocol: Annotated[
+        ProtocolName | None,
+        typer.Option(
+            help=(
+                "Write a data set instead of a map; paper: that of arXiv 2506.05325. Only the "
+                "options under Protocol and --seed count then."
+            )
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    scene: SceneParameters,
+    dataset: ProtocolParameters,
+) -> None:
+    """Simulate a dI/dV map or a stack over bias, with true kernel and defects inside the file.
+
+    With --protocol, a data set of many kernels and maps.
+    """
+
+    def work(job: Job) -> Outcome:
+        if protocol is None:
+            return write_scene(scene, job, overwrite=overwrite)
+        return write_dataset(dataset, job)
+
+    (outcome,) = run_batch([output], work, debug=debug)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome:
+    """Simulate a scene into ``job.path`` and its defects into the table beside it.
+
+    Raises
+    ------
+    CommandError
+        If the path does not end in .nc.
+    FileExistsError
+        If one of the files exists and may not be replaced.
+    """
+    if job.path.suffix.lower() != ".nc":
+        raise CommandError("a simulated map is written as NetCDF; end the name in .nc")
+    target = write_anew(job.path, overwrite)
+    table = write_anew(target.with_name(f"{target.stem}{DEFECTS_SUFFIX}"), overwrite)
+
+    from qpi_kernels.io.atomic_write import replacing
+    from qpi_kernels.io.netcdf import save_scan
+    from qpi_kernels.simulate.scene import scene_dataset, simulate_scene
+
+    made = simulate_scene(scene, on_event=job.on_event, cancel=job.cancel)
+    save_scan(scene_dataset(made), target)
+    with replacing(table) as partial:
+        made.defects.to_csv(partial)
+    return Outcome(
+        job.path,
+        f"{scene.known_material.label}, {len(made.defects)} defects -> {target}, {table}",
+    )
+
+
+def write_dataset(parameters: ProtocolParameters, job: Job) -> Outcome:
+    """Write the published data set into the folder ``job.path``, or go on with it."""
+    from qpi_kernels.progress import drive
+    from qpi_kernels.simulate.protocol import PaperProtocol
+
+    drive(PaperProtocol(job.path, parameters), job.on_event, job.cancel)
+    total = parameters.kernels * parameters.observations
+    return Outcome(job.path, f"{parameters.kernels} kernels, {total} observations -> {job.path}")

@@ -1,0 +1,90 @@
+"""``napari-qpi simulate``: a map with its truth, and what stands in the way."""
+
+import numpy as np
+import pytest
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.io import open_scan
+from qpi_kernels.result import KernelResult
+from qpi_kernels.simulate.scene import SceneParameters, simulate_scene
+
+QUICK = ("--image-size", "48x64", "--kernel-size", "17", "--density", "5")
+
+
+def test_a_map_can_be_extracted_at_once(run_command, tmp_path):
+    target = tmp_path / "new" / "map.nc"
+    done = run_command("simulate", "-o", target, *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "Ag(111), 14 defects" in done.stdout
+    scan = open_scan(target)
+    assert scan["didv"].shape == (48, 64)
+    table = Defects.from_csv(tmp_path / "new" / "map_defects.csv")
+    np.testing.assert_allclose(table.positions, scan["defect_position"])
+    done = run_command("extract", target, "--kernel-size", "17")
+    assert done.exit_code == 0, done.output
+    kernel = KernelResult.load(tmp_path / "new" / "map_kernel.nc").kernel.values
+    assert np.corrcoef(kernel.ravel(), scan["kernel_true"].values.ravel())[0, 1] > 0.9
+
+
+def test_options_are_those_of_the_library(run_command, tmp_path):
+    target = tmp_path / "stack.nc"
+    done = run_command(
+        *("simulate", "-o", target, *QUICK, "--material", "Be", "--biases", "3"),
+        *("--bias", "-0.1", "--last-bias", "0.2", "--impurity", "phase_shift"),
+        *("--phase-deg", "40", "--noise", "0.3", "--artefacts", "typical", "--seed", "3"),
+    )
+    assert done.exit_code == 0, done.output
+    expected = simulate_scene(
+        SceneParameters(
+            material="Be", image_shape=(48, 64), kernel_shape=(17, 17), density=5, biases=3,
+            bias=-0.1, last_bias=0.2, impurity="phase_shift", phase_deg=40, noise=0.3,
+            artefacts="typical", seed=3,
+        )
+    )  # fmt: skip
+    scan = open_scan(target)
+    np.testing.assert_allclose(scan["didv"], expected.observation, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scan["bias"], [-0.1, 0.05, 0.2])
+
+
+@pytest.mark.parametrize("present", ["map.nc", "map_defects.csv"])
+def test_files_are_not_replaced_unasked(run_command, tmp_path, present):
+    (tmp_path / present).write_text("precious")
+    done = run_command("simulate", "-o", tmp_path / "map.nc", *QUICK)
+    assert done.exit_code == 1
+    assert "--overwrite" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [present]
+    assert (tmp_path / present).read_text() == "precious"
+    done = run_command("simulate", "-o", tmp_path / "map.nc", *QUICK, "--overwrite")
+    assert done.exit_code == 0, done.output
+    assert open_scan(tmp_path / "map.nc")["didv"].shape == (48, 64)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--material", "gold"), "'Au111'"),
+        (("--impurity", "magnetic"), "no impurity for Ag(111)"),
+        (("--density", "many"), "--density"),
+        (("--broadening", "0"), "greater than 0"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(run_command, tmp_path, words, said):
+    done = run_command("simulate", "-o", tmp_path / "map.nc", *words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_can_not_be_simulated_is_one_line(run_command, tmp_path):
+    done = run_command("simulate", "-o", tmp_path / "map.nc", "--broadening", "1e-6")
+    assert done.exit_code == 1
+    assert "raise the broadening" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_netcdf_is_written(run_command, tmp_path):
+    done = run_command("simulate", "-o", tmp_path / "map.tif", *QUICK)
+    assert done.exit_code == 1
+    assert ".nc" in done.stderr
+    assert not list(tmp_path.iterdir())
