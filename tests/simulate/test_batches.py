@@ -13,7 +13,9 @@ from qpi_kernels import simulate
 LIBRARY = simulate.KernelLibrary(
     ["free_electrons", "elliptic", "square_lattice"], shape=(32, 32), seed=1
 )
-SMALL = simulate.BatchParameters(kernel_shape=(24, 24), image_shape=(40, 36), variants=2)
+SMALL = simulate.BatchParameters(
+    kernel_shape=(24, 24), image_shape=(40, 36), variants=2, observations=1
+)
 
 
 def batches(**options: int) -> simulate.SimulatedBatches:
@@ -83,6 +85,15 @@ def test_an_observation_is_its_kernel_convolved_with_its_activation() -> None:
         expected = full[12 : 12 + 40, 12 : 12 + 36]
         np.testing.assert_allclose(observation[0], expected, atol=0.05)
         assert np.corrcoef(observation[0].ravel(), expected.ravel())[0, 1] > 0.999
+
+
+def test_a_kernel_is_observed_several_times() -> None:
+    twice = SMALL.model_copy(update={"observations": 2})
+    batch = simulate.SimulatedBatches(LIBRARY, twice, batch_size=4, steps=1)[0]
+    assert torch.equal(batch["kernel"][0], batch["kernel"][1])
+    assert not torch.equal(batch["kernel"][1], batch["kernel"][2])
+    assert not torch.equal(batch["activation"][0], batch["activation"][1])
+    assert torch.equal(batch["kernel"][::2], batches()[0]["kernel"][:2])
 
 
 def test_kernels_alone_need_no_image() -> None:

@@ -1,172 +1,25 @@
-"""`napari-qpi bench speed`: what an extraction costs beside the FFTs it cannot do without."""
+"""`napari-qpi bench speed`: all claims on speed, measured in one run."""
 
 from __future__ import annotations
 
-import gc
 import sys
-import threading
-import time
-from collections.abc import Callable
-from statistics import median
 
-import numpy as np
-import psutil
 import torch
-from pydantic import BaseModel, Field
 
-from qpi_kernels.extraction import extract
-from qpi_kernels.forward import ForwardModel
-from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate import ParabolicBand, scatter_defects, single_defect
+from qpi_kernels.bench.extraction_speed import extraction_rows
+from qpi_kernels.bench.report import SpeedReport
+from qpi_kernels.bench.simulation_speed import simulation_rows
 
-__all__ = ["SpeedReport", "SpeedRow", "run"]
-
-_IMAGE, _KERNEL, _DEFECTS, _BIASES = 256, 64, 30, 100
-
-
-class SpeedRow(BaseModel):
-    """One claim: a measured ratio and its limit."""
-
-    claim: str = Field(description="what is compared with what")
-    measured: float = Field(description="the ratio")
-    limit: float = Field(description="the largest ratio that passes")
-    detail: str = Field(description="the two quantities, with units")
-
-    @property
-    def passed(self) -> bool:
-        """Whether the ratio is within its limit."""
-        return self.measured <= self.limit
-
-
-class SpeedReport(BaseModel):
-    """All rows, and the machine they were measured on."""
-
-    rows: list[SpeedRow]
-    machine: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether every row is within its limit."""
-        return all(row.passed for row in self.rows)
+__all__ = ["run"]
 
 
 def run(repeats: int = 7) -> SpeedReport:
-    """Measure the extraction of a 64 x 64 kernel from 30 defects on a 256 x 256 map.
+    """Measure extraction and simulation.
 
     Parameters
     ----------
     repeats : int
-        Timed repetitions of the single map and of its FFTs; the median counts.
-
-    Returns
-    -------
-    SpeedReport
-        Least squares with automatic ridge against the FFTs of one conjugate-gradient solution
-        (two forward and two backward transforms per iteration), a cube of 100 biases against one
-        map, and the cube's peak of additional memory against the cube's own size.
+        Timed repetitions where the median counts.
     """
-    cube, positions = _cube()
-
-    def single() -> KernelResult:
-        return extract(cube[0], positions, kernel_shape=(_KERNEL, _KERNEL))
-
-    iterations = single().quality.iterations
-    solve, transforms = _alternate(single, lambda: _transforms(iterations), repeats)
-
-    def every() -> KernelResult:
-        return extract(cube, positions, kernel_shape=(_KERNEL, _KERNEL))
-
-    _, peak = _timed_with_peak(every)
-    whole, one = _alternate(every, single, 3)
-    rows = [
-        SpeedRow(
-            claim="least_squares with automatic ridge / FFTs of one solution",
-            measured=solve / transforms,
-            limit=5.0,
-            detail=f"{1e3 * solve:.0f} ms / {1e3 * transforms:.0f} ms ({iterations} iterations)",
-        ),
-        SpeedRow(
-            claim=f"cube of {_BIASES} biases / one map",
-            measured=whole / one,
-            limit=40.0,
-            detail=f"{whole:.2f} s / {1e3 * one:.0f} ms",
-        ),
-        SpeedRow(
-            claim="peak additional memory of the cube / the cube",
-            measured=peak / cube.nbytes,
-            limit=6.0,
-            detail=f"{peak / 2**20:.0f} MiB / {cube.nbytes / 2**20:.0f} MiB",
-        ),
-    ]
+    rows = [*extraction_rows(repeats), *simulation_rows()]
     return SpeedReport(rows=rows, machine=f"{sys.platform}, {torch.get_num_threads()} threads")
-
-
-def _cube() -> tuple[np.ndarray, np.ndarray]:
-    """A float32 cube of 100 biases with noise, and its defects' positions."""
-    band = ParabolicBand(mass=0.4, onset=-0.065)
-    biases = np.linspace(-0.03, 0.15, 7)
-    kernels = single_defect(
-        band, bias=biases, pixel_nm=0.3, shape=(_KERNEL, _KERNEL), impurity=-1.0, broadening=0.006
-    )
-    defects = scatter_defects(_DEFECTS, (_IMAGE, _IMAGE), seed=0)
-    model = ForwardModel(defects, (_IMAGE, _IMAGE), (_KERNEL, _KERNEL))
-    clean = model.apply(torch.from_numpy(kernels.values[:, None])).numpy()
-    rng = np.random.default_rng(0)
-    cube = np.empty((_BIASES, _IMAGE, _IMAGE), np.float32)
-    for index in range(_BIASES):
-        plane = clean[index % len(clean)]
-        cube[index] = plane + 0.3 * plane.std() * rng.standard_normal(plane.shape)
-    return cube, defects.positions
-
-
-def _transforms(iterations: int) -> None:
-    """The FFT pairs of the normal operator, nothing else."""
-    model_shape = ForwardModel(
-        scatter_defects(1, (_IMAGE, _IMAGE), seed=0), (_IMAGE, _IMAGE), (_KERNEL, _KERNEL)
-    ).fft_shape
-    kernel = torch.ones(_KERNEL, _KERNEL)
-    image = torch.ones(_IMAGE, _IMAGE)
-    for _ in range(iterations):
-        torch.fft.irfft2(torch.fft.rfft2(kernel, s=model_shape), s=model_shape)
-        torch.fft.irfft2(torch.fft.rfft2(image, s=model_shape), s=model_shape)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def _alternate(
-    first: Callable[[], object], second: Callable[[], object], repeats: int
-) -> tuple[float, float]:
-    """Median times of two jobs, taken in turns so that a busy machine slows both alike."""
-    for job in (first, second):
-        job()
-    times = [(_timed(first), _timed(second)) for _ in range(repeats)]
-    return median(pair[0] for pair in times), median(pair[1] for pair in times)
-
-
-def _timed_with_peak(work: Callable[[], object]) -> tuple[float, int]:
-    """Time and the peak of resident memory above the level before."""
-    gc.collect()
-    before, peak, finished = _resident_bytes(), 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not finished.wait(0.002):
-            peak = max(peak, _resident_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        seconds = _timed(work)
-    finally:
-        finished.set()
-        watcher.join()
-    return seconds, max(peak - before, 0)
-
-
-def _resident_bytes() -> int:
-    """Resident memory of this process."""
-    return int(psutil.Process().memory_info().rss)

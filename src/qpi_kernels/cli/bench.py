@@ -30,7 +30,7 @@ def speed(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Time least squares against the FFTs it needs; exit code 1 if a limit is passed."""
+    """Time extraction and simulation against their limits; exit code 1 if one is passed."""
     try:
         target = None if report is None else write_anew(report, overwrite)
     except OSError as error:

@@ -49,16 +49,24 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.instrument import EnergyResolution as EnergyResolution
     from qpi_kernels.simulate.instrument import SetPoint as SetPoint
     from qpi_kernels.simulate.library import KernelLibrary as KernelLibrary
+    from qpi_kernels.simulate.materials import MATERIALS as MATERIALS
+    from qpi_kernels.simulate.materials import Material as Material
     from qpi_kernels.simulate.observation import observe as observe
     from qpi_kernels.simulate.observation import superpose as superpose
     from qpi_kernels.simulate.placement import Placement as Placement
+    from qpi_kernels.simulate.placement import on_lattice as on_lattice
     from qpi_kernels.simulate.placement import place_defects as place_defects
     from qpi_kernels.simulate.placement import scatter_defects as scatter_defects
     from qpi_kernels.simulate.protocol import PaperProtocol as PaperProtocol
-    from qpi_kernels.simulate.protocol import ProtocolParameters as ProtocolParameters
+    from qpi_kernels.simulate.protocol_parameters import ProtocolParameters as ProtocolParameters
     from qpi_kernels.simulate.public_lines import DatasetFormatError as DatasetFormatError
     from qpi_kernels.simulate.scattering import multiple_defects as multiple_defects
     from qpi_kernels.simulate.scattering import single_defect as single_defect
+    from qpi_kernels.simulate.scene import Scene as Scene
+    from qpi_kernels.simulate.scene import SceneSimulation as SceneSimulation
+    from qpi_kernels.simulate.scene import scene_dataset as scene_dataset
+    from qpi_kernels.simulate.scene import simulate_scene as simulate_scene
+    from qpi_kernels.simulate.scene_parameters import SceneParameters as SceneParameters
 
 _BANDS = (
     "Band",
@@ -96,10 +104,15 @@ _HOMES = {
     "EnergyResolution": "instrument",
     "FAMILIES": "families",
     "KernelLibrary": "library",
+    "MATERIALS": "materials",
+    "Material": "materials",
     "PaperProtocol": "protocol",
     "Placement": "placement",
-    "ProtocolParameters": "protocol",
+    "ProtocolParameters": "protocol_parameters",
     "Recipe": "families",
+    "Scene": "scene",
+    "SceneParameters": "scene_parameters",
+    "SceneSimulation": "scene",
     "SetPoint": "instrument",
     "SimulatedBatches": "batches",
     "SimulationError": "green",
@@ -110,10 +123,13 @@ _HOMES = {
     "drifted": "artefacts",
     "multiple_defects": "scattering",
     "observe": "observation",
+    "on_lattice": "placement",
     "paper_activation": "dataset_entries",
     "place_defects": "placement",
     "read_qpi_dataset": "dataset_files",
     "scatter_defects": "placement",
+    "scene_dataset": "scene",
+    "simulate_scene": "scene",
     "single_defect": "scattering",
     "superpose": "observation",
 }

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import Dataset
 
+from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.annotation import Annotation, annotate
 from qpi_kernels.simulate.artefact_mixture import draw_artefacts
 from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts, drifted
+from qpi_kernels.simulate.families import Recipe
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.observation import superpose
-from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.placement import Placement, on_lattice, place_defects
 from qpi_kernels.simulate.streams import stream
 
 __all__ = ["Batch", "BatchParameters", "SimulatedBatches"]
@@ -57,6 +59,9 @@ class BatchParameters(BaseModel):
             "Kernels that share band, energy and orientation and differ in impurity and core; "
             "they cost little more than one."
         ),
+    )
+    observations: int = Field(
+        default=2, ge=1, description="Observations of each kernel; means nothing without them."
     )
     placement: Placement = Field(
         default=Placement(margin_px=-4.0, strength_spread=0.1),
@@ -112,10 +117,10 @@ class SimulatedBatches(Dataset[Batch]):
         processes: int = 1,
     ) -> None:
         self.parameters = parameters or BatchParameters()
-        if batch_size % (processes * self.parameters.variants):
+        if batch_size % (processes * self._samples_per_host):
             raise ValueError(
                 f"a batch of {batch_size} does not divide into {processes} processes times "
-                f"{self.parameters.variants} variants"
+                f"{self._samples_per_host} samples of one band"
             )
         if any(
             have < want
@@ -136,31 +141,43 @@ class SimulatedBatches(Dataset[Batch]):
         """Make batch number `step`."""
         if not 0 <= step < self.steps:
             raise IndexError(f"there are batches 0 to {self.steps - 1}, not {step}")
+        with one_thread():
+            return self._make(step)
+
+    def _make(self, step: int) -> Batch:
         share = self.batch_size // self.processes
-        variants = self.parameters.variants
-        first = (step * self.batch_size + self.rank * share) // variants
+        first = step * self.batch_size + self.rank * share
         kernels: list[NDArray[np.float32]] = []
-        folds: list[int] = []
-        for host in range(first, first + share // variants):
-            recipes = self.library.variants(host, variants)
-            for kernel, recipe in zip(self.library.values(recipes), recipes, strict=True):
-                kernels.append(kernel / np.abs(kernel).max())
-                folds.append(recipe.fold)
+        recipes: list[Recipe] = []
+        for start in range(first, first + share, self._samples_per_host):
+            alike = self.library.variants(start // self._samples_per_host, self.parameters.variants)
+            made = [kernel / np.abs(kernel).max() for kernel in self.library.values(alike)]
+            for kernel, recipe in zip(made, alike, strict=True):
+                kernels += [kernel] * self._samples_per_kernel
+                recipes += [recipe] * self._samples_per_kernel
         batch = Batch(
             kernel=_stacked([_cropped(kernel, self.parameters.kernel_shape) for kernel in kernels]),
-            fold=torch.tensor(folds),
+            fold=torch.tensor([recipe.fold for recipe in recipes]),
         )
         if self.parameters.image_shape is not None:
             seen = [
-                self._observe(kernel, first * variants + index)
-                for index, kernel in enumerate(kernels)
+                self._observe(kernel, recipe, first + index)
+                for index, (kernel, recipe) in enumerate(zip(kernels, recipes, strict=True))
             ]
             batch["observation"] = _stacked([observation for observation, _ in seen])
             batch["activation"] = _stacked([activation for _, activation in seen])
         return batch
 
+    @property
+    def _samples_per_kernel(self) -> int:
+        return 1 if self.parameters.image_shape is None else self.parameters.observations
+
+    @property
+    def _samples_per_host(self) -> int:
+        return self.parameters.variants * self._samples_per_kernel
+
     def _observe(
-        self, kernel: NDArray[np.float32], index: int
+        self, kernel: NDArray[np.float32], recipe: Recipe, index: int
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Observation and activation of sample number `index`."""
         shape = self.parameters.image_shape
@@ -169,7 +186,8 @@ class SimulatedBatches(Dataset[Batch]):
         largest = self.parameters.placement.count
         count = int(stream(seed, "count").integers(1, largest + 1))
         placement = self.parameters.placement.model_copy(update={"count": count})
-        defects = place_defects(placement, shape, seed)
+        placed = place_defects(placement, shape, seed)
+        defects = on_lattice(placed, recipe.band.lattice, pixel_nm)
         artefacts = self.parameters.artefacts
         if artefacts is None:
             artefacts = draw_artefacts(shape, pixel_nm=pixel_nm, seed=seed)

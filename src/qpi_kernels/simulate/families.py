@@ -41,7 +41,7 @@ ISOTROPIC = 0
 """The fold of kernels that are the same under every rotation."""
 
 _WINDOW_PX = 64.0
-_LATTICE_TIP = (1.0, 1.4)
+_LATTICE_TIP = (1.5, 1.9)
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,21 @@ class Family:
         ``draw(rng, pixel_nm)`` returns a band, an energy in eV and an impurity; `Family.recipe`
         adds the rest.
     tip_px : tuple of float
-        Range of the form factor's width in pixels; below one pixel an atomic lattice aliases.
+        Range of the form factor's width in pixels; with less than one pixel a kernel is not sampled
+        well enough to be shifted by half a pixel, an atomic lattice needs more.
     """
 
     name: str
     fold: int
     describe: str
     draw: Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]
-    tip_px: tuple[float, float] = (0.7, 1.2)
+    tip_px: tuple[float, float] = (1.0, 1.4)
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm."""
         band, energy, impurity = self.draw(rng, pixel_nm)
-        # Amplitudes decay by exp(-0.6) to exp(-3) from the centre to the edge of 64 pixels.
-        damping = np.exp(rng.uniform(np.log(0.6), np.log(3.0))) / (_WINDOW_PX / 2 * pixel_nm)
+        # Densities decay by about exp(-1) to exp(-4) from the centre to the edge of 64 pixels.
+        damping = np.exp(rng.uniform(np.log(0.45), np.log(2.0))) / (_WINDOW_PX / 2 * pixel_nm)
         velocity = band.largest_velocity(energy, 1e-6, pixel_nm)
         turned = RotatedBand(band, float(rng.uniform(0, 360)))
         if isinstance(impurity, ClusterImpurity):
@@ -118,7 +119,7 @@ class Family:
         """Draw another scattering strength and core for a recipe of this family."""
         impurity = recipe.impurity
         if isinstance(impurity, PhaseShiftImpurity):
-            impurity = _point(rng, impurity.orbital)
+            impurity = replace(_point(rng), orbital=impurity.orbital)
         elif isinstance(impurity, ClusterImpurity | MagneticImpurity):
             impurity = impurity.scaled(float(rng.uniform(0.3, 2.0) * rng.choice([-1, 1])))
         assert isinstance(recipe.band, RotatedBand)
@@ -134,7 +135,7 @@ class Family:
         angle = angle_deg if self.fold == 3 else angle_deg + 90.0 * float(rng.integers(2))
         return CoreShape(
             amplitude=float(rng.choice([-1, 1]) * rng.uniform(0.2, 1.0)),
-            width_nm=float(rng.uniform(0.9, 1.5) * pixel_nm),
+            width_nm=float(rng.uniform(1.2, 1.8) * pixel_nm),
             ring_nm=float(rng.choice([0.0, rng.uniform(1.0, 2.5) * pixel_nm])),
             fold=self.fold if lobed else 0,
             lobes=float(rng.uniform(0.3, 1.0)) if lobed else 0.0,
@@ -142,9 +143,11 @@ class Family:
         )
 
 
-def _wave_number(rng: np.random.Generator, pixel_nm: float, largest: float = 0.95) -> float:
+def _wave_number(
+    rng: np.random.Generator, pixel_nm: float, smallest: float = 0.2, largest: float = 0.95
+) -> float:
     """Draw k in 1/nm: rings 3.3 to 16 pixels apart, sampled without aliasing (2 k < pi / pixel)."""
-    return float(np.exp(rng.uniform(np.log(0.2), np.log(largest)))) / pixel_nm
+    return float(np.exp(rng.uniform(np.log(smallest), np.log(largest)))) / pixel_nm
 
 
 def _mass(wave_number: float, energy: float) -> float:
@@ -164,7 +167,7 @@ def _free_electrons(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, fl
 
 
 def _rashba(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    k, energy = _wave_number(rng, pixel_nm, 0.8), 0.3
+    k, energy = _wave_number(rng, pixel_nm, largest=0.8), 0.3
     splitting = rng.uniform(0.1, 0.5) * energy / k
     band = RashbaBand(_mass(k, energy), 0.0, float(splitting))
     return band, energy, _point(rng)
@@ -178,8 +181,8 @@ def _elliptic(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, I
 
 def _nematic_pockets(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
     top, bottom = 0.3 * rng.uniform(0.5, 1.0), -0.3 * rng.uniform(0.5, 1.0)
-    hole, electron = (_wave_number(rng, pixel_nm, 0.9) for _ in range(2))
-    narrow = rng.uniform(0.35, 0.7, 2)
+    hole, electron = (_wave_number(rng, pixel_nm, largest=0.9) for _ in range(2))
+    narrow = rng.uniform(0.35, 0.7, 2).tolist()
     band = NematicPockets(
         hole_mass_x=_mass(hole * narrow[0], top),
         hole_mass_y=_mass(hole, top),
@@ -206,13 +209,13 @@ def _warped(
 
 
 def _square_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    lattice = float(rng.uniform(4.0, 8.0)) * pixel_nm
+    lattice = float(rng.uniform(5.0, 9.0)) * pixel_nm
     band = SquareBand(0.1, lattice, 0.0, float(-0.1 * rng.uniform(0, 0.3)))
     return band, float(0.1 * rng.uniform(-3.2, 3.2)), _point(rng)
 
 
 def _cuprate(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    lattice = float(rng.uniform(4.0, 7.0)) * pixel_nm
+    lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     gap = float(rng.uniform(0.08, 0.2))
     band = CuprateSuperconductor(gap, lattice, shift=float(rng.uniform(-0.05, 0.05)))
     energy = float(gap * rng.uniform(0.2, 1.0) * rng.choice([-1, 1]))
@@ -220,13 +223,13 @@ def _cuprate(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Im
 
 
 def _triangular_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    lattice = float(rng.uniform(4.0, 8.0)) * pixel_nm
+    lattice = float(rng.uniform(5.0, 9.0)) * pixel_nm
     band = TriangularBand(0.1, lattice)
     return band, float(0.1 * rng.uniform(-5.4, 2.6)), _point(rng)
 
 
 def _dichalcogenide(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    lattice = float(rng.uniform(4.0, 7.0)) * pixel_nm
+    lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     base = TriangularBand.niobium_diselenide()
     scale = rng.uniform(0.7, 1.3, 1 + len(base.further))
     further = tuple((np.array(base.further) * scale[1:]).tolist())
@@ -237,14 +240,15 @@ def _dichalcogenide(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, fl
 def _warped_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
     band, energy = _dirac_band(rng, pixel_nm)
     if rng.random() < 0.3:
-        strength = 4.0 / (energy * (energy / band.velocity**2) / np.pi) * energy
+        strength = 4.0 * np.pi * band.velocity**2 / energy  # 1 / local density of a spin
         exchange = float(strength * rng.uniform(0.3, 1.0) * rng.choice([-1, 1]))
         return band, energy, MagneticImpurity(exchange, float(strength * rng.uniform(-1, 1)))
     return band, energy, _point(rng)
 
 
 def _dirac_band(rng: np.random.Generator, pixel_nm: float) -> tuple[DiracBand, float]:
-    k, velocity = _wave_number(rng, pixel_nm, 0.85), 0.3
+    # The cubic warping has no meaning far above the contour, where small k would let it reach.
+    k, velocity = _wave_number(rng, pixel_nm, 0.5, 0.85), 0.3
     warping = float(rng.uniform(0.2, 1.2)) * velocity / k**2
     # Between the valleys of the field the contour reaches k, on its ridges less.
     return DiracBand(velocity, warping), velocity * k
@@ -272,7 +276,7 @@ def _trimer(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Imp
 
 
 def _graphene_site(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
-    lattice = float(rng.uniform(4.5, 7.0)) * pixel_nm
+    lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     energy = float(rng.uniform(0.3, 1.4) * rng.choice([-1, 1]))
     return GrapheneBand(lattice_nm=lattice), energy, _point(rng, orbital=int(rng.integers(2)))
 

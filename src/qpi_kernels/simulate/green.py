@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qpi_kernels.simulate.bands import Band
+from qpi_kernels.simulate.bands import Band, SimulationError
 from qpi_kernels.simulate.bands.band import reciprocal
 
 __all__ = ["Box", "SimulationError", "box_pixels", "greens_function", "local_greens_function"]
 
 _LARGEST_BOX = 4096
-_LARGEST_MESH = 1024
-_ELEMENTS_AT_ONCE = 2**24
-
-
-class SimulationError(ValueError):
-    """A simulation can not be done as asked; the message says what to change."""
+_LARGEST_MESH = 4096
+# One array of this size takes 1 GB in double precision; a few are needed.
+_MOST_ELEMENTS = 2**26
+_ELEMENTS_AT_ONCE = 2**20
 
 
 def _round_up(size: float) -> int:
@@ -49,15 +47,17 @@ def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, ex
     Raises
     ------
     SimulationError
-        If the box would be too large.
+        If the box would be too large, or the waves are too short for the pixels.
     """
     damping = band.smallest_damping(energy, broadening, pixel_nm)
     reach = 1.0 / (damping * pixel_nm)
-    size = _round_up(max(5.0 * reach, extent + 3.0 * reach))
-    if size > _LARGEST_BOX:
+    needed = max(5.0 * reach, extent + 3.0 * reach)
+    largest = min(_LARGEST_BOX, int((_MOST_ELEMENTS / band.orbitals**2) ** 0.5))
+    if needed > largest or (size := _round_up(needed)) > largest:
         raise SimulationError(
-            f"waves at {energy:g} V reach {5 / damping:.0f} nm, more than {_LARGEST_BOX} pixels: "
-            "raise the broadening or the pixel size"
+            f"waves at {energy:g} V reach {1 / damping:.3g} nm; with the window of {extent} pixels "
+            f"they need a box of {needed:.0f} pixels, more than {largest}: raise the broadening or "
+            "the pixel size, or choose a smaller window"
         )
     return size
 
@@ -90,9 +90,20 @@ class Box:
         ky, kx = torch.meshgrid(k, k, indexing="ij")
         return kx, ky
 
+    def paired(self) -> torch.Tensor:
+        """1 where -k is on the grid, too, and 0 elsewhere, (size, size).
+
+        Half of the momenta at the grid's end are missing; with the other half, kernels would not
+        have their crystal's symmetry.
+        """
+        found = torch.ones((self.size, self.size), dtype=self.dtype, device=self.device)
+        if self.size % 2 == 0:
+            found[self.size // 2] = found[:, self.size // 2] = 0.0
+        return found
+
 
 def greens_function(
-    hamiltonian: torch.Tensor, energies: torch.Tensor, broadening: float
+    hamiltonian: torch.Tensor, energy: torch.Tensor, broadening: float
 ) -> torch.Tensor:
     """``G(k) = (E + i broadening - H(k))^-1``.
 
@@ -100,35 +111,34 @@ def greens_function(
     ----------
     hamiltonian : tensor, (m, m, ...)
         H in eV.
-    energies : tensor, (energy,)
-        In eV.
+    energy : tensor, ()
+        In eV, in the precision that is wanted.
     broadening : float
         Half-width in eV.
 
     Returns
     -------
-    tensor, complex, (energy, m, m, ...)
+    tensor, complex, (m, m, ...)
         In 1/eV.
     """
     size = len(hamiltonian)
-    kind = torch.complex64 if energies.dtype == torch.float32 else torch.complex128
-    at = torch.complex(energies, torch.full_like(energies, broadening))
-    at = at.view(-1, *[1] * (hamiltonian.ndim - 2))
+    kind = energy.dtype.to_complex()
+    at = torch.complex(energy, torch.full_like(energy, broadening))
     if size == 1:
-        return (at - hamiltonian[0, 0]).reciprocal()[:, None, None]
+        return (at - hamiltonian).to(kind).reciprocal()
     if size == 2:
         # The adjugate: batched inversions of tiny matrices are slow.
         (a, b), (c, d) = hamiltonian
         first, second = at - a, at - d
         scale = (first * second - b * c).reciprocal()
-        elements = [second, b.expand_as(second), c.expand_as(first), first]
-        adjugate = torch.stack([element.to(kind) for element in elements], dim=1)
-        green: torch.Tensor = adjugate * scale[:, None]
-        return green.view(len(green), 2, 2, *green.shape[2:])
+        elements = [second, b, c, first]
+        adjugate = torch.stack([element.to(kind) for element in elements])
+        green: torch.Tensor = adjugate * scale
+        return green.view(hamiltonian.shape)
     matrices = hamiltonian.to(kind).movedim((0, 1), (-2, -1))
     one = torch.eye(size, dtype=kind, device=hamiltonian.device)
-    inverse: torch.Tensor = torch.linalg.inv(at[..., None, None] * one - matrices)
-    return inverse.movedim((-2, -1), (1, 2))
+    inverse: torch.Tensor = torch.linalg.inv(at * one - matrices)
+    return inverse.movedim((-2, -1), (0, 1))
 
 
 def local_greens_function(
@@ -159,7 +169,7 @@ def local_greens_function(
     centres : tensor, (S, 2)
         Positions (x, y) in nm.
     width_nm : float
-        Of the form factor ``f = exp(-k^2 width^2 / 2)``, for a continuum only.
+        Of the form factor ``f = exp(-k^2 width^2 / 2)``.
 
     Returns
     -------
@@ -167,41 +177,50 @@ def local_greens_function(
         In 1/(eV nm^2).
     """
     if band.lattice is None:
-        kx, ky = (k.ravel() for k in box.momenta())
+        paired = box.paired() > 0
+        kx, ky = (k[paired] for k in box.momenta())
         measure = 1.0 / (box.size * box.pixel_nm) ** 2
     else:
         kx, ky = _zone_mesh(band, box)
         area = band.cell_area
         assert area is not None
         measure = 1.0 / (len(kx) * area)
-    count = len(centres)
-    size = count * band.orbitals
-    total: torch.Tensor | None = None
-    step = max(_ELEMENTS_AT_ONCE // (len(energies) * band.orbitals**2 + count), 1)
+    size = len(centres) * band.orbitals
+    kind = box.dtype.to_complex()
+    total = torch.zeros((len(energies), size, size), dtype=kind, device=box.device)
+    # Sums in steps that depend on the box alone give the same bits for one energy and for many.
+    step = max(_ELEMENTS_AT_ONCE // (band.orbitals**2 + len(centres)), 1)
     for first in range(0, len(kx), step):
         x, y = kx[first : first + step], ky[first : first + step]
-        green = greens_function(band.hamiltonian(x, y), energies, broadening)
-        if width_nm and band.lattice is None:
-            green = green * torch.exp(-(x**2 + y**2) * width_nm**2)
-        if count == 1:
-            part = green.sum(dim=-1)
-        else:
-            phase = torch.exp(1j * (centres[:, :1] * x + centres[:, 1:] * y)).to(green.dtype)
-            part = torch.einsum("sk,eabk,tk->esatb", phase, green, phase.conj())
-            part = part.reshape(-1, size, size)
-        total = part if total is None else total + part
-    assert total is not None
+        hamiltonian = band.hamiltonian(x, y)
+        form_factor = torch.exp(-(x**2 + y**2) * width_nm**2) if width_nm else None
+        phase = None
+        if len(centres) > 1:
+            phase = torch.exp(1j * (centres[:, :1] * x + centres[:, 1:] * y)).to(kind)
+        for number, energy in enumerate(energies):
+            green = greens_function(hamiltonian, energy, broadening)
+            if form_factor is not None:
+                green = green * form_factor
+            if phase is None:
+                total[number] += green.sum(dim=-1)
+            else:
+                between = torch.einsum("sk,abk,tk->satb", phase, green, phase.conj())
+                total[number] += between.reshape(size, size)
     return total * measure
 
 
 def _zone_mesh(band: Band, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
     """Momenta of the Brillouin zone for a crystal at least as wide as the box."""
     assert band.lattice is not None
-    first, second = reciprocal(band.lattice)
     width = box.size * box.pixel_nm
-    lengths = [float(np.hypot(*vector)) for vector in band.lattice]
-    counts = [min(_round_up(width / length), _LARGEST_MESH) for length in lengths]
-    steps = [torch.arange(n, dtype=torch.float64) / n for n in counts]
+    cells = [width / float(np.hypot(*vector)) for vector in band.lattice]
+    if max(cells) > _LARGEST_MESH:
+        raise SimulationError(
+            f"the box of {width:.0f} nm holds {max(cells):.0f} unit cells in a row, more than "
+            f"{_LARGEST_MESH}: raise the broadening, or choose a smaller window or pixel size"
+        )
+    steps = [torch.arange(n, dtype=torch.float64) / n for n in map(_round_up, cells)]
     a, b = (step.ravel() for step in torch.meshgrid(*steps, indexing="ij"))
-    kx, ky = a * first[0] + b * second[0], a * first[1] + b * second[1]
+    (first_x, first_y), (second_x, second_y) = reciprocal(band.lattice).tolist()
+    kx, ky = a * first_x + b * second_x, a * first_y + b * second_y
     return kx.to(box.device, box.dtype), ky.to(box.device, box.dtype)

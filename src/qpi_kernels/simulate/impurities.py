@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 Point = tuple[float, float]
+Orbitals = int | tuple[int, ...] | None
 _AT_ORIGIN: tuple[Point, ...] = ((0.0, 0.0),)
 
 
@@ -42,17 +43,19 @@ class Impurity(Protocol):
 
     @property
     def width_nm(self) -> float:
-        """Standard deviation of a centre's Gaussian form factor."""
+        """Standard deviation of a centre's Gaussian form factor; 0 on a lattice."""
         ...
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of shape (energy, S m, S m) from `local` of the same shape."""
+        """T of shape (energy, S m, S m) from `local` of the same shape, complex128 on the CPU."""
         ...
 
 
 def _from_potential(potential: torch.Tensor, local: torch.Tensor) -> torch.Tensor:
     """``T = (1 - V g)^-1 V``."""
     matrix = potential.to(local)
+    if len(matrix) == 1:
+        return matrix / (1 - matrix * local)
     one = torch.eye(len(matrix), dtype=local.dtype, device=local.device)
     solution: torch.Tensor = torch.linalg.solve(
         one - matrix @ local, matrix.expand(local.shape).contiguous()
@@ -60,14 +63,13 @@ def _from_potential(potential: torch.Tensor, local: torch.Tensor) -> torch.Tenso
     return solution
 
 
-def _on_site(matrix: torch.Tensor, orbital: int | None) -> torch.Tensor:
-    """The part of a local matrix that acts on one orbital."""
-    if orbital is None:
-        return matrix
-    if not 0 <= orbital < len(matrix):
-        raise ValueError(f"the band has orbitals 0 to {len(matrix) - 1}, not {orbital}")
+def _on_site(band: Band, kind: str, orbital: Orbitals) -> torch.Tensor:
+    """The part of a local potential that acts on some orbitals of one place."""
+    matrix = band.potential(kind)
+    kept = band.site(orbital)
     part = torch.zeros_like(matrix)
-    part[orbital, orbital] = matrix[orbital, orbital]
+    for number in kept:
+        part[number, kept] = matrix[number, kept]
     return part
 
 
@@ -80,18 +82,19 @@ class PointImpurity:
     strength : float
         V in eV nm^2, repulsive when positive. On a lattice the on-site shift is V over the area of
         the cell; in a continuum the pixel grid is the momentum cutoff that a point needs.
-    orbital : int, optional
-        The only orbital (sublattice) it acts on; all alike when left out.
+    orbital : int or tuple of int, optional
+        The orbitals it acts on, all of one atom (graphene: 0 is sublattice A, 1 is B); all that
+        the band has when left out, which must then share one place in the cell.
     """
 
     strength: float
-    orbital: int | None = None
+    orbital: Orbitals = None
     centres_nm: tuple[Point, ...] = field(default=_AT_ORIGIN, init=False, repr=False)
     width_nm: float = field(default=0.0, init=False, repr=False)
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of the potential."""
-        potential = self.strength * _on_site(band.potential("scalar"), self.orbital)
+        potential = self.strength * _on_site(band, "scalar", self.orbital)
         return _from_potential(potential, local)
 
 
@@ -118,8 +121,8 @@ class MagneticImpurity:
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of exchange and potential."""
-        potential = self.exchange * band.potential("magnetic")
-        return _from_potential(potential + self.strength * band.potential("scalar"), local)
+        exchange = self.exchange * _on_site(band, "magnetic", None)
+        return _from_potential(exchange + self.strength * _on_site(band, "scalar", None), local)
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,9 @@ class PhaseShiftImpurity:
 
     ``alpha = 1`` scatters elastically, ``alpha = 0`` is Heller's black dot, which absorbs the
     s-wave (Crommie, Lutz and Eigler, Nature 363, 524, 1993; Heller et al., Nature 369, 464, 1994).
-    Several orbitals scatter through the matrix of their local densities.
+    With several orbitals the local density is a matrix, ``T = i/(2 pi) rho_0^(-1/2) (alpha
+    exp(2 i delta S) - 1) rho_0^(-1/2)``, and S is a scalar potential of unit strength: holes of a
+    superconductor get the opposite phase. Positive phases attract.
 
     Parameters
     ----------
@@ -139,13 +144,13 @@ class PhaseShiftImpurity:
         delta in radians.
     amplitude : float
         alpha, 0 to 1.
-    orbital : int, optional
-        The only orbital it acts on.
+    orbital : int or tuple of int, optional
+        As for `PointImpurity`.
     """
 
     phase: float
     amplitude: float = 1.0
-    orbital: int | None = None
+    orbital: Orbitals = None
     centres_nm: tuple[Point, ...] = field(default=_AT_ORIGIN, init=False, repr=False)
     width_nm: float = field(default=0.0, init=False, repr=False)
 
@@ -155,15 +160,23 @@ class PhaseShiftImpurity:
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of the phase shift."""
-        _on_site(torch.eye(band.orbitals), self.orbital)
-        kept = list(range(band.orbitals)) if self.orbital is None else [self.orbital]
+        kept = band.site(self.orbital)
         block = local[..., kept, :][..., :, kept]
-        density = (block - block.mH) * (0.5j / np.pi)
-        factor = 0.5j / np.pi * (self.amplitude * np.exp(2j * self.phase) - 1)
+        if len(kept) == 1 == band.orbitals:
+            outgoing = self.amplitude * np.exp(2j * self.phase)
+            single: torch.Tensor = (0.5j * (1 - outgoing)) / block.imag.to(block)
+            return single
+        densities, states = torch.linalg.eigh((block - block.mH) * (0.5j / np.pi))
+        # What has no density does not scatter.
+        empty = densities <= 1e-6 * densities[..., -1:]
+        scale = torch.where(empty, torch.inf, densities).rsqrt().to(local)
+        root = (states * scale[..., None, :]) @ states.mH
+        sign = band.potential("scalar")[kept][:, kept].to(local)
+        outgoing = self.amplitude * torch.linalg.matrix_exp(2j * self.phase * sign)
+        part = root @ (outgoing - torch.eye(len(kept))) @ root * (0.5j / np.pi)
         t_matrix = torch.zeros_like(local)
-        inverse = factor * torch.linalg.pinv(density, hermitian=True, rtol=1e-6)
-        for row, orbital in enumerate(kept):
-            t_matrix[..., orbital, kept] = inverse[..., row, :]
+        for row, number in enumerate(kept):
+            t_matrix[..., number, kept] = part[..., row, :]
         return t_matrix
 
 
@@ -181,12 +194,15 @@ class ClusterImpurity:
     strengths : sequence of float
         V of each centre in eV nm^2.
     width_nm : float
-        Standard deviation of each centre's Gaussian form factor.
+        Standard deviation of each centre's Gaussian form factor, for continuum bands.
+    orbital : int or tuple of int, optional
+        What each centre acts on, as for `PointImpurity`.
     """
 
     centres_nm: tuple[Point, ...]
     strengths: tuple[float, ...]
     width_nm: float = 0.0
+    orbital: Orbitals = None
 
     def __post_init__(self) -> None:
         centres = tuple((float(x), float(y)) for x, y in self.centres_nm)
@@ -247,12 +263,13 @@ class ClusterImpurity:
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of the whole cluster."""
         strengths = torch.tensor(self.strengths, dtype=torch.float64)
-        return _from_potential(torch.kron(torch.diag(strengths), band.potential("scalar")), local)
+        potential = torch.kron(torch.diag(strengths), _on_site(band, "scalar", self.orbital))
+        return _from_potential(potential, local)
 
 
 @dataclass(frozen=True)
 class GaussianImpurity:
-    """A smooth scatterer, the separable potential ``V |f><f|`` with a Gaussian f.
+    """A smooth scatterer in a continuum, the separable potential ``V |f><f|`` with a Gaussian f.
 
     Large momenta, and so large-angle scattering, are damped by ``exp(-k^2 width^2 / 2)`` on the way
     in and out; unlike a point it needs no momentum cutoff once the width exceeds a pixel.
@@ -271,7 +288,7 @@ class GaussianImpurity:
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of the potential; `local` holds the form factors."""
-        return _from_potential(self.strength * band.potential("scalar"), local)
+        return _from_potential(self.strength * _on_site(band, "scalar", None), local)
 
 
 def as_impurity(impurity: Impurity | float) -> Impurity:

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.families import FAMILIES, Recipe
 from qpi_kernels.simulate.scattering import ldos_change, single_defect
 
@@ -126,17 +127,18 @@ class KernelLibrary:
         """
         first = recipes[0]
         rows, cols = (np.arange(n) - n // 2 for n in self.shape)
-        planes = ldos_change(
-            first.band,
-            np.array([first.bias]),
-            pixel_nm=self.pixel_nm,
-            window=(rows, cols),
-            impurities=[recipe.impurity for recipe in recipes],
-            broadening=first.broadening,
-            tip_nm=first.tip_nm,
-            device=self.device,
-            dtype=torch.float32,
-        )
+        with one_thread():
+            planes = ldos_change(
+                first.band,
+                np.array([first.bias]),
+                pixel_nm=self.pixel_nm,
+                window=(rows, cols),
+                impurities=[recipe.impurity for recipe in recipes],
+                broadening=first.broadening,
+                tip_nm=first.tip_nm,
+                device=self.device,
+                dtype=torch.float32,
+            )
         kernels: NDArray[np.float32] = planes[:, 0].cpu().numpy()
         for kernel, recipe in zip(kernels, recipes, strict=True):
             if recipe.core is not None:

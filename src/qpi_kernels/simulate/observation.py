@@ -153,9 +153,9 @@ def superpose(
             down = _phases(corner[:, 0], scipy.fft.fftfreq(size[0]), kernel.dtype)
             across = _phases(corner[:, 1], scipy.fft.rfftfreq(size[1]), kernel.dtype)
             down *= members.strength.astype(kernel.dtype)
-            # Not a matrix product: BLAS threads would spin beside those of the training step.
-            shifts = np.einsum("yd,xd->yx", down, across)
-            spectrum += scipy.fft.rfft2(one, s=size) * shifts
+            # In torch: numpy's BLAS threads would spin beside those of the training step.
+            shifts = torch.from_numpy(down) @ torch.from_numpy(across).T
+            spectrum += scipy.fft.rfft2(one, s=size) * shifts.numpy()
     image: NDArray[Real] = scipy.fft.irfft2(spectrum, s=size)[: shape[0], : shape[1]]
     return image
 

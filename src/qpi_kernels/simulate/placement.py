@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.simulate.streams import Seed, stream
 
-__all__ = ["Placement", "PlacementError", "place_defects", "scatter_defects"]
+__all__ = ["Placement", "PlacementError", "on_lattice", "place_defects", "scatter_defects"]
 
 _CANDIDATES_PER_DEFECT = 1000
 _LARGEST_BLOCK = 1000
@@ -186,6 +186,35 @@ def scatter_defects(
         margin_px=margin_px,
     )
     return place_defects(placement, shape, seed)
+
+
+def on_lattice(
+    defects: Defects, lattice_nm: NDArray[np.float64] | None, pixel_nm: float
+) -> Defects:
+    """Move defects to the nearest sites of a crystal lattice, as impurities in a crystal are.
+
+    On a lattice that is resolved, a kernel's atomic contrast must fit the crystal at every defect.
+
+    Parameters
+    ----------
+    defects : Defects
+        In pixels.
+    lattice_nm : array, (2, 2), or None
+        Primitive vectors (x, y) as rows, see `Band.lattice`; None leaves the defects alone.
+    pixel_nm : float
+        Pixel pitch.
+
+    Returns
+    -------
+    Defects
+        At most as many: of several on one site the first stays.
+    """
+    if lattice_nm is None:
+        return defects
+    sites = np.rint(defects.positions[:, ::-1] * pixel_nm @ np.linalg.inv(lattice_nm))
+    _, first = np.unique(sites, axis=0, return_index=True)
+    moved = defects.moved((sites @ lattice_nm / pixel_nm)[:, ::-1])
+    return moved[np.sort(first)]
 
 
 class _Region:

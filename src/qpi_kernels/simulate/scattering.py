@@ -11,21 +11,25 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.devices import choose_device
-from qpi_kernels.simulate.bands import Band
+from qpi_kernels.simulate.bands import Band, SimulationError
+from qpi_kernels.simulate.bands.band import nearest_lattice_vectors
 from qpi_kernels.simulate.cores import CoreShape
 from qpi_kernels.simulate.green import (
     Box,
-    SimulationError,
     box_pixels,
     greens_function,
     local_greens_function,
 )
-from qpi_kernels.simulate.impurities import Impurity, as_impurity
+from qpi_kernels.simulate.impurities import (
+    ClusterImpurity,
+    Impurity,
+    PointImpurity,
+    as_impurity,
+)
 from qpi_kernels.simulate.instrument import EnergyResolution, SetPoint
 
 __all__ = ["SimulationError", "ldos_change", "multiple_defects", "single_defect"]
 
-_ELEMENTS_AT_ONCE = 2**24
 _ENERGY = "1/(eV nm^2)"
 
 
@@ -89,7 +93,9 @@ def single_defect(
     Raises
     ------
     SimulationError
-        If sizes or energies are not positive, or the waves reach too far for the box limit.
+        If a size is not positive, the waves reach too far for the box limit or are too short for
+        the pixels, or the impurity does not suit the band: no spin, no such orbital, orbitals of
+        several places.
     DeviceError
         If the device does not exist.
     """
@@ -123,7 +129,7 @@ def multiple_defects(
     bias: float | Sequence[float] | NDArray[np.float64],
     pixel_nm: float,
     shape: tuple[int, int],
-    impurity: float,
+    impurity: PointImpurity | float,
     broadening: float,
     tip_nm: float = 0.0,
     device: str = "auto",
@@ -145,8 +151,8 @@ def multiple_defects(
         vector from the map's first pixel.
     shape : tuple of int
         Map size (rows, columns).
-    impurity : float
-        Scalar point potential in eV nm^2.
+    impurity : PointImpurity or float
+        What a defect of strength 1 is; a number is a scalar point potential in eV nm^2.
 
     Returns
     -------
@@ -154,12 +160,14 @@ def multiple_defects(
         ``(y, x)`` or ``(bias, y, x)`` in states/(eV nm^2); ``y`` and ``x`` in nm from the first
         pixel.
     """
-    from qpi_kernels.simulate.impurities import ClusterImpurity
-
+    point = as_impurity(impurity)
+    if not isinstance(point, PointImpurity):
+        raise SimulationError("the defects must be point impurities")
     if not len(defects):
         raise SimulationError("there are no defects to scatter at")
     centres = tuple((col * pixel_nm, row * pixel_nm) for row, col in defects.positions.tolist())
-    cluster = ClusterImpurity(centres, tuple((impurity * defects.strength).tolist()))
+    strengths = tuple((point.strength * defects.strength).tolist())
+    cluster = ClusterImpurity(centres, strengths, orbital=point.orbital)
     biases = np.atleast_1d(np.asarray(bias, float))
     planes = ldos_change(
         band,
@@ -172,7 +180,7 @@ def multiple_defects(
         device=device,
     )
     y, x = (np.arange(n) * pixel_nm for n in shape)
-    described = {"band": band, "impurity (eV nm^2)": impurity, "broadening (eV)": broadening}
+    described = {"band": band, "impurity": impurity, "broadening (eV)": broadening}
     values = planes[0].cpu().double().numpy()
     return _labelled(values, biases, y, x, "didv", described).squeeze(
         [] if np.ndim(bias) else ["bias"]
@@ -214,8 +222,11 @@ def ldos_change(
     """
     if len({(impurity.centres_nm, impurity.width_nm) for impurity in impurities}) != 1:
         raise SimulationError("the impurities must have the same centres and width")
-    if pixel_nm <= 0 or broadening <= 0 or tip_nm < 0 or min(map(len, window)) < 1:
-        raise SimulationError("pixel_nm, broadening and the shape must be positive, tip_nm not < 0")
+    _check(energies, pixel_nm, broadening, tip_nm, window)
+    if band.lattice is not None and impurities[0].width_nm:
+        raise SimulationError(
+            "on a lattice an impurity has no width: use a ClusterImpurity of several sites"
+        )
     place = choose_device(device) if isinstance(device, str) else device
     precision = torch.float32 if place.type == "mps" else dtype
     centres = _centres(band, impurities[0])
@@ -252,7 +263,7 @@ class _Scatterer:
     ) -> None:
         self.band, self.impurities, self.window = band, impurities, window
         self.pixel_nm, self.broadening = pixel_nm, broadening
-        self.tip_nm = tip_nm
+        self.tip_nm, self.width_nm = tip_nm, impurities[0].width_nm
         self.device, self.dtype = device, dtype
         self.centres = centres.to(device, dtype)
         self.channels = band.channels.to(device, dtype)
@@ -268,26 +279,34 @@ class _Scatterer:
         shape = (len(self.impurities), len(energies), *map(len, self.window))
         found = torch.empty(shape, device=self.device, dtype=self.dtype)
         for size, index in self._by_box(energies).items():
-            at_once = max(_ELEMENTS_AT_ONCE // (size**2 * self.band.orbitals**2), 1)
-            for first in range(0, len(index), at_once):
-                part = index[first : first + at_once]
-                found[:, part] = self._on_box(size, torch.from_numpy(energies[part]))
+            box = Box(size, self.pixel_nm, self.dtype, self.device)
+            at = torch.from_numpy(energies[index]).to(self.device, self.dtype)
+            t_matrices = self._t_matrices(box, at)
+            kx, ky = box.momenta()
+            hamiltonian = self.band.hamiltonian(kx, ky)
+            blur = self.tip_nm**2 + self.width_nm**2
+            seen = box.paired() * _gaussian(kx[0], blur) * _gaussian(ky[:, :1], blur)
+            # One energy at a time: quickest, and the same bits for one and for many.
+            for number, energy, t_matrix in zip(index, at, t_matrices, strict=True):
+                green = greens_function(hamiltonian, energy, self.broadening)
+                out, back = self._waves(green * seen, kx, ky)
+                scattered = torch.einsum("nij,jcyx->nicyx", t_matrix, back)
+                found[:, number] = -(out * scattered).sum(dim=(1, 2)).imag / np.pi
         return found
 
     def clean_density(self, energies: NDArray[np.float64]) -> torch.Tensor:
-        """LDOS of the clean band as the tip sees it, (energy,)."""
+        """LDOS of the clean band as the tip sees it, averaged over the cell, (energy,)."""
         found = torch.empty(len(energies), device=self.device, dtype=self.dtype)
         for size, index in self._by_box(energies).items():
             box = Box(size, self.pixel_nm, self.dtype, self.device)
             kx, ky = box.momenta()
             hamiltonian = self.band.hamiltonian(kx, ky)
-            seen = torch.exp(-(kx**2 + ky**2) * self.tip_nm**2)
+            seen = box.paired() * torch.exp(-(kx**2 + ky**2) * self.tip_nm**2)
             for number in index:
-                at = torch.tensor([energies[number]], device=self.device, dtype=self.dtype)
-                green = greens_function(hamiltonian, at, self.broadening)[0]
-                trace = torch.einsum(
-                    "ca,abyx,cb->yx", self.channels.to(green), green, self.channels.to(green)
-                )
+                at = torch.tensor(energies[number], device=self.device, dtype=self.dtype)
+                green = greens_function(hamiltonian, at, self.broadening)
+                channels = self.channels.to(green)
+                trace = torch.einsum("ca,abyx,cb->yx", channels, green, channels)
                 found[number] = -(trace.imag * seen).sum() / (np.pi * (size * self.pixel_nm) ** 2)
         return found
 
@@ -299,25 +318,21 @@ class _Scatterer:
             groups.setdefault(size, []).append(number)
         return groups
 
-    def _on_box(self, size: int, energies: torch.Tensor) -> torch.Tensor:
-        box = Box(size, self.pixel_nm, self.dtype, self.device)
-        at = energies.to(self.device, self.dtype)
-        width = self.impurities[0].width_nm
-        local = local_greens_function(self.band, at, self.broadening, box, self.centres, width)
-        t_matrices = torch.stack([each.t_matrix(self.band, local) for each in self.impurities])
-        kx, ky = box.momenta()
-        green = greens_function(self.band.hamiltonian(kx, ky), at, self.broadening)
-        blur = self.tip_nm**2 + width**2
-        if blur:
-            green = green * torch.exp(-(kx**2 + ky**2) * (blur / 2))
-        out, back = self._waves(green, kx, ky)
-        scattered = torch.einsum("neij,ejcyx->neicyx", t_matrices, back)
-        return -(out * scattered).sum(dim=(2, 3)).imag / np.pi
+    def _t_matrices(self, box: Box, energies: torch.Tensor) -> torch.Tensor:
+        """T of every impurity, (energy, impurity, S m, S m), solved in double precision."""
+        local = local_greens_function(
+            self.band, energies, self.broadening, box, self.centres, self.width_nm
+        )
+        local = local.cpu().to(torch.complex128)
+        found = torch.stack([each.t_matrix(self.band, local) for each in self.impurities], dim=1)
+        if not bool(found.isfinite().all()):
+            raise SimulationError("there is no finite T-matrix: choose smaller strengths")
+        return found.to(self.device, self.dtype.to_complex())
 
     def _waves(
         self, green: torch.Tensor, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waves from each centre to the tip, and back: (energy, S m, channel, h, w)."""
+        """Waves from each centre to the tip, and back: (S m, channel, h, w)."""
         size = green.shape[-1]
         forward = [torch.from_numpy(np.asarray(index) % size) for index in self.window]
         backward = [torch.from_numpy(-np.asarray(index) % size) for index in self.window]
@@ -325,18 +340,18 @@ class _Scatterer:
         out, back = [], []
         for x, y in self.centres.tolist():
             moved = x != 0.0 or y != 0.0
-            phase = torch.exp(-1j * (x * kx + y * ky)).to(green.dtype) if moved else None
+            phase = _plane_wave(kx[0], -x) * _plane_wave(ky[:, :1], -y) if moved else None
             spectrum = green if phase is None else green * phase
             wave = self._transform(spectrum, forward)
-            out.append(torch.einsum("ca,eabyx->ebcyx", channels, wave))
-            if self.band.inversion:
+            out.append(torch.einsum("ca,abyx->bcyx", channels, wave))
+            if self.band.reciprocity:
                 back.append(out[-1])
                 continue
             if phase is not None:
                 spectrum = green * phase.conj()
             wave = self._transform(spectrum, backward)
-            back.append(torch.einsum("ebayx,ca->ebcyx", wave, channels))
-        return torch.cat(out, dim=1), torch.cat(back, dim=1)
+            back.append(torch.einsum("bayx,ca->bcyx", wave, channels))
+        return torch.cat(out), torch.cat(back)
 
     def _transform(self, spectrum: torch.Tensor, window: list[torch.Tensor]) -> torch.Tensor:
         """Inverse transform to pixels, cut to a window between its two passes."""
@@ -346,11 +361,40 @@ class _Scatterer:
         return wave / self.pixel_nm**2
 
 
+def _plane_wave(k: torch.Tensor, distance: float) -> torch.Tensor:
+    """``exp(i k distance)``; of one axis, for the product of two is quicker than an exponential."""
+    return torch.polar(torch.ones_like(k), k * distance)
+
+
+def _gaussian(k: torch.Tensor, variance: float) -> torch.Tensor:
+    """``exp(-k^2 variance / 2)`` of one axis."""
+    return torch.exp(-(k**2) * (variance / 2))
+
+
+def _check(
+    energies: NDArray[np.float64],
+    pixel_nm: float,
+    broadening: float,
+    tip_nm: float,
+    window: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> None:
+    """Raise SimulationError for what no simulation can be done with."""
+    for name, value in (("pixel_nm", pixel_nm), ("broadening", broadening)):
+        if not 0 < value < np.inf:
+            raise SimulationError(f"{name} must be positive and finite, not {value}")
+    if not 0 <= tip_nm < np.inf:
+        raise SimulationError(f"tip_nm must be 0 or larger, not {tip_nm}")
+    if min(map(len, window)) < 1:
+        raise SimulationError("the shape must have at least one pixel in both directions")
+    if energies.ndim != 1 or not len(energies) or not np.isfinite(energies).all():
+        raise SimulationError("bias must be a number or a sequence of at least one finite number")
+
+
 def _centres(band: Band, impurity: Impurity) -> torch.Tensor:
     """Positions (S, 2) of the scattering centres in nm; on a lattice, its nearest vectors."""
     centres = np.array(impurity.centres_nm, float).reshape(-1, 2)
     if band.lattice is not None:
-        centres = np.rint(centres @ np.linalg.inv(band.lattice)) @ band.lattice
+        centres = nearest_lattice_vectors(centres, band.lattice)
         if len(np.unique(centres.round(9), axis=0)) < len(centres):
             raise SimulationError("two centres share a lattice site: spread the cluster or defects")
     return torch.from_numpy(centres)

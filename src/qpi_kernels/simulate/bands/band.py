@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-__all__ = ["HBAR2_OVER_2M", "Band", "CustomBand", "RotatedBand", "SingleBand"]
+from qpi_kernels.simulate.bands.contour import Contour, find_contour
+
+__all__ = ["HBAR2_OVER_2M", "Band", "RotatedBand", "SimulationError", "SingleBand"]
 
 HBAR2_OVER_2M = 0.0380998
 """hbar^2 / (2 m_e) in eV nm^2 (CODATA 2018)."""
 
-_SAMPLES = 64
 _PAULI_Z = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
+
+
+class SimulationError(ValueError):
+    """A simulation can not be done as asked; the message says what to change."""
 
 
 class Band:
@@ -23,8 +28,9 @@ class Band:
 
     Wave vectors are in rad/nm, energies in eV from the Fermi level. ``kx`` points along the rows
     of an image (to larger columns) and ``ky`` down its columns (to larger rows). A lattice model
-    is written in the atomic gauge, hopping phases ``exp(i k.(r_b - r_a))``, so that the positions
-    of its orbitals need not be known elsewhere.
+    is written in the atomic gauge, ``H_ab(k) = sum t exp(i k.(r_b - r_a))`` over all bonds from
+    orbital a at r_a to b at r_b; then waves start from the orbital that scatters them, and no
+    positions need to be known elsewhere.
 
     Attributes
     ----------
@@ -33,14 +39,14 @@ class Band:
     lattice : array, (2, 2), or None
         Primitive vectors (x, y) in nm as rows; None for a continuum model, whose momentum cutoff
         is the pixel grid's.
-    inversion : bool
-        Whether ``H(-k) = H(k)`` and H is symmetric, so that waves return as they went out; this
-        saves transforms.
+    reciprocity : bool
+        Whether ``H(-k)`` is the transpose of H(k), as time reversal makes it where there is no
+        spin: waves return as they went out, which saves transforms.
     """
 
     orbitals: int = 1
     lattice: NDArray[np.float64] | None = None
-    inversion: bool = False
+    reciprocity: bool = False
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H in eV at wave vectors of any shape (...): a tensor (m, m, ...), real or complex."""
@@ -66,12 +72,43 @@ class Band:
 
         Raises
         ------
-        ValueError
+        SimulationError
             If the model has no spin to act on.
         """
         if kind == "scalar":
             return torch.eye(self.orbitals, dtype=torch.float64)
-        raise ValueError(f"{type(self).__name__} has no spin: it knows no {kind} impurity")
+        raise SimulationError(f"{type(self).__name__} has no spin: it knows no {kind} impurity")
+
+    def site(self, orbital: int | Sequence[int] | None) -> list[int]:
+        """Orbitals that a local potential acts on.
+
+        Parameters
+        ----------
+        orbital : int, sequence of int, or None
+            One orbital, several of one atom, or all.
+
+        Raises
+        ------
+        SimulationError
+            If there is no such orbital, or they lie at different places of the unit cell: no
+            potential is local there.
+        """
+        last = self.orbitals - 1
+        chosen = range(self.orbitals) if orbital is None else np.atleast_1d(orbital).tolist()
+        kept = [int(number) for number in chosen]
+        if not kept or min(kept) < 0 or max(kept) > last or len(set(kept)) < len(kept):
+            raise SimulationError(f"the band has orbitals 0 to {last}, each once, not {orbital}")
+        if self.lattice is not None and len(kept) > 1:
+            # In the atomic gauge G_ab gets the phase exp(i K.(r_b - r_a)) from one zone to another.
+            at = np.array([0.7, 0.4]) + np.vstack([np.zeros(2), reciprocal(self.lattice)])
+            matrices = self.hamiltonian(*torch.from_numpy(at).T).movedim((0, 1), (-2, -1))
+            green = torch.linalg.inv(1j * torch.eye(self.orbitals) - matrices)[:, kept][..., kept]
+            if float((green - green[:1]).abs().max()) > 1e-6:
+                raise SimulationError(
+                    f"the orbitals {', '.join(map(str, kept))} of {type(self).__name__} lie at "
+                    "different places of the cell: choose those of one place with orbital=..."
+                )
+        return kept
 
     @property
     def cell_area(self) -> float | None:
@@ -81,35 +118,32 @@ class Band:
         return float(abs(np.linalg.det(self.lattice)))
 
     def largest_velocity(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """Fastest group velocity dE/dk of the states at an energy, in eV nm.
+        """Fastest group velocity dE/dk of the states within half the broadening of an energy.
 
-        Sampled on a grid over the Brillouin zone or, for a continuum, over the pixel grid's
-        momenta; where there is no state at the energy, the nearest one counts.
+        In eV nm, sampled over the Brillouin zone or, for a continuum, over the pixel grid's
+        momenta; where there is no state at the energy, the nearest ones count.
         """
-        first, second = _mesh_axes(self, pixel_nm)
-        steps = torch.linspace(-0.5, 0.5, _SAMPLES + 1, dtype=torch.float64)[:-1]
-        a, b = torch.meshgrid(steps, steps, indexing="ij")
-        bands = _eigenvalues(
-            self.hamiltonian(a * first[0] + b * second[0], a * first[1] + b * second[1])
-        )
-        # dE/da and dE/db with E periodic in neither: one-sided at the border.
-        along = torch.stack(torch.gradient(bands, spacing=1.0 / _SAMPLES, dim=(-2, -1)))
-        basis = torch.tensor(np.stack([first, second]), dtype=torch.float64)
-        gradient = torch.einsum("ij,j...->i...", torch.linalg.inv(basis), along)
-        velocity = gradient.square().sum(dim=0).sqrt()
-        # A cell is crossed by the contour when its neighbours lie on both sides of the energy.
-        highest = torch.nn.functional.max_pool2d(bands, 3, stride=1, padding=1)
-        lowest = -torch.nn.functional.max_pool2d(-bands, 3, stride=1, padding=1)
-        near = (lowest <= energy) & (energy <= highest)
-        if not bool(near.any()):
-            away = (bands - energy).abs()
-            near = away <= away.min() + broadening
-        return float(velocity[near].max())
+        return self._contour(energy, broadening, pixel_nm).speed
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """Smallest Im k in 1/nm of the waves at an energy, given their half-width in eV."""
-        velocity = self.largest_velocity(energy, broadening, pixel_nm)
-        return broadening / max(velocity, 1e-12)
+        """Smallest Im k in 1/nm of the waves at an energy, given their half-width in eV.
+
+        Beyond the edge of a band it is the distance to the edge that damps them.
+
+        Raises
+        ------
+        SimulationError
+            If the whole contour of a continuum lies beyond the momenta of the pixel grid.
+        """
+        contour = self._contour(energy, broadening, pixel_nm)
+        if not contour.inside and self.lattice is None:
+            raise too_short(energy, pixel_nm)
+        return max(broadening, contour.distance) / max(contour.speed, 1e-12)
+
+    def _contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
+        width = 2 * np.pi / pixel_nm
+        span = np.eye(2) * width if self.lattice is None else reciprocal(self.lattice)
+        return find_contour(self.hamiltonian, span, energy, broadening)
 
 
 class SingleBand(Band):
@@ -144,7 +178,7 @@ class RotatedBand(Band):
         if lattice is not None:
             lattice = lattice @ self._rotation.T
         object.__setattr__(self, "orbitals", self.band.orbitals)
-        object.__setattr__(self, "inversion", self.band.inversion)
+        object.__setattr__(self, "reciprocity", self.band.reciprocity)
         object.__setattr__(self, "lattice", lattice)
 
     @property
@@ -170,68 +204,17 @@ class RotatedBand(Band):
         """That of the band: speeds do not turn."""
         return self.band.largest_velocity(energy, broadening, pixel_nm)
 
+    def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
+        """That of the band."""
+        return self.band.smallest_damping(energy, broadening, pixel_nm)
 
-@dataclass(frozen=True)
-class CustomBand(Band):
-    """Any Hamiltonian, given as a function.
 
-    Parameters
-    ----------
-    function : callable
-        ``function(kx, ky)`` with numpy arrays of wave vectors in rad/nm, of one shape, returns H
-        in eV: an array of that shape for a single band, or of that shape followed by (m, m).
-        Lattice models use the atomic gauge; see `Band`.
-    lattice_nm : array, (2, 2), optional
-        Primitive vectors as rows; left out for a continuum model.
-    tip_channels : array, (channel, m), optional
-        See `Band.channels`; every orbital is a channel of its own when left out.
-    magnetic_potential : array, (m, m), optional
-        Matrix of a magnetic impurity, such as sigma_z, where the model has spin.
-
-    Raises
-    ------
-    ValueError
-        If the function returns another shape.
-    """
-
-    function: Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
-    lattice_nm: ArrayLike | None = None
-    tip_channels: ArrayLike | None = None
-    magnetic_potential: ArrayLike | None = None
-
-    def __post_init__(self) -> None:
-        vectors = None if self.lattice_nm is None else np.asarray(self.lattice_nm, float)
-        if vectors is not None and (vectors.shape != (2, 2) or not np.linalg.det(vectors)):
-            raise ValueError("lattice_nm must hold two independent vectors (x, y) as rows")
-        object.__setattr__(self, "lattice", vectors)
-        probe = np.asarray(self.function(np.array([0.1]), np.array([0.2])))
-        if probe.shape not in ((1,), (1, *probe.shape[1:2] * 2)):
-            raise ValueError(
-                "the function must return an array of the shape of kx, for one band, or of that "
-                f"shape followed by (m, m); for kx of shape (1,) it gave {probe.shape}"
-            )
-        object.__setattr__(self, "orbitals", probe.shape[1] if probe.ndim > 1 else 1)
-
-    @property
-    def channels(self) -> torch.Tensor:
-        """As given, or the identity."""
-        if self.tip_channels is None:
-            return super().channels
-        return torch.as_tensor(np.asarray(self.tip_channels), dtype=torch.float64)
-
-    def potential(self, kind: str) -> torch.Tensor:
-        """Identity, or the magnetic matrix as given."""
-        if kind == "magnetic" and self.magnetic_potential is not None:
-            return torch.as_tensor(np.asarray(self.magnetic_potential))
-        return super().potential(kind)
-
-    def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H of the function, evaluated on the CPU."""
-        x, y = (k.detach().cpu().double().numpy() for k in (kx, ky))
-        value = torch.as_tensor(np.asarray(self.function(x, y))).to(kx.device)
-        if self.orbitals == 1 and value.ndim == kx.ndim:
-            return value[None, None]
-        return value.movedim((-2, -1), (0, 1))
+def too_short(energy: float, pixel_nm: float) -> SimulationError:
+    """The error about waves that a pixel grid can not show."""
+    return SimulationError(
+        f"all waves at {energy:g} V are too short for pixels of {pixel_nm:g} nm: choose smaller "
+        "pixels"
+    )
 
 
 def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -239,31 +222,21 @@ def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2 * np.pi * np.linalg.inv(lattice).T)
 
 
+def nearest_lattice_vectors(
+    points: NDArray[np.float64], lattice: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Lattice vectors nearest to points (..., 2), for primitive vectors at 60 to 120 degrees."""
+    first = np.rint(points @ np.linalg.inv(lattice))
+    around = np.array([(i, j) for i in (0, -1, 1) for j in (0, -1, 1)])
+    candidates = (first[..., None, :] + around) @ lattice
+    distance = np.linalg.norm(candidates - points[..., None, :], axis=-1).round(9)
+    nearest = distance.argmin(axis=-1)[..., None, None]
+    return np.asarray(np.take_along_axis(candidates, nearest, axis=-2)[..., 0, :])
+
+
 def pauli_z() -> torch.Tensor:
     """sigma_z, float64."""
     return _PAULI_Z.double()
-
-
-def _mesh_axes(band: Band, pixel_nm: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two vectors that span the momenta to sample: the Brillouin zone, or the pixel grid's."""
-    if band.lattice is not None:
-        first, second = reciprocal(band.lattice)
-        return first, second
-    width = 2 * np.pi / pixel_nm
-    return np.array([width, 0.0]), np.array([0.0, width])
-
-
-def _eigenvalues(hamiltonian: torch.Tensor) -> torch.Tensor:
-    """Band energies (m, ...) of H (m, m, ...)."""
-    if len(hamiltonian) == 1:
-        return hamiltonian[0].real.double()
-    if len(hamiltonian) == 2:
-        centre = (hamiltonian[0, 0] + hamiltonian[1, 1]).real / 2
-        half = (hamiltonian[0, 0] - hamiltonian[1, 1]).real / 2
-        spread = (half.square() + (hamiltonian[0, 1] * hamiltonian[1, 0]).real).clamp(min=0).sqrt()
-        return torch.stack([centre - spread, centre + spread]).double()
-    values: torch.Tensor = torch.linalg.eigvalsh(hamiltonian.movedim((0, 1), (-2, -1)))
-    return values.movedim(-1, 0).double()
 
 
 def complex_matrix(rows: list[list[torch.Tensor]]) -> torch.Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, SingleBand
+from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, SingleBand, too_short
 
 __all__ = ["EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
 
@@ -26,7 +26,7 @@ class ParabolicBand(SingleBand):
 
     mass: float
     onset: float
-    inversion = True
+    reciprocity = True
 
     @classmethod
     def silver(cls) -> ParabolicBand:
@@ -53,7 +53,10 @@ class ParabolicBand(SingleBand):
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
         """Im k in 1/nm."""
-        return self.wave_number(energy, broadening).imag
+        wave_number = self.wave_number(energy, broadening)
+        if wave_number.real > np.pi / pixel_nm:
+            raise too_short(energy, pixel_nm)
+        return wave_number.imag
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class EllipticBand(SingleBand):
     mass_x: float
     mass_y: float
     onset: float
-    inversion = True
+    reciprocity = True
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """Energy in eV at wave vectors in rad/nm."""
@@ -104,7 +107,7 @@ class WarpedBand(SingleBand):
     def __post_init__(self) -> None:
         if self.fold < 2 or not abs(self.warping) < 1:
             raise ValueError("fold must be at least 2 and warping between -1 and 1")
-        object.__setattr__(self, "inversion", self.fold % 2 == 0)
+        object.__setattr__(self, "reciprocity", self.fold % 2 == 0)
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """Energy in eV at wave vectors in rad/nm."""
@@ -141,7 +144,7 @@ class NematicPockets(Band):
     hole_top: float = 0.012
     electron_bottom: float = -0.02
     orbitals = 2
-    inversion = True
+    reciprocity = True
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H as a diagonal (2, 2, ...) tensor: holes, electrons."""

@@ -42,7 +42,7 @@ class SquareBand(SingleBand):
     lattice_nm: float
     centre: float = 0.0
     diagonal: float = 0.0
-    inversion = True
+    reciprocity = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lattice", self.lattice_nm * np.eye(2))
@@ -78,7 +78,7 @@ class TriangularBand(SingleBand):
     lattice_nm: float
     centre: float = 0.0
     further: tuple[float, ...] = ()
-    inversion = True
+    reciprocity = True
 
     def __post_init__(self) -> None:
         if len(self.further) >= len(_TRIANGULAR_SHELLS):
@@ -112,7 +112,8 @@ class GrapheneBand(Band):
     """Honeycomb lattice with nearest-neighbour hopping; sublattices A and B.
 
     ``H = [[centre + gap/2, -t f], [-t f*, centre - gap/2]]``, ``f = sum_j exp(i k.d_j)`` over the
-    three vectors from an A site to its neighbours (Castro Neto et al., RMP 81, 109, 2009).
+    three vectors from an A site to its neighbours (Castro Neto et al., RMP 81, 109, 2009). One of
+    them points down the image. An impurity sits on one sublattice: ``orbital=0`` for A, 1 for B.
 
     Parameters
     ----------
@@ -131,6 +132,7 @@ class GrapheneBand(Band):
     centre: float = 0.0
     gap: float = 0.0
     orbitals = 2
+    reciprocity = True
 
     def __post_init__(self) -> None:
         vectors = self.lattice_nm * np.array([[1.0, 0.0], [0.5, _ROOT3 / 2]])

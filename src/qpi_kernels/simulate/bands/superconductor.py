@@ -17,8 +17,9 @@ class CuprateSuperconductor(Band):
     """Bi2Sr2CaCu2O8-like band with ``Delta(k) = gap (cos kx a - cos ky a) / 2``.
 
     The six-term band is that of Norman et al., PRB 52, 615 (1995). ``H = [[e, D], [D, -e]]`` acts
-    on an electron with spin up and a hole with spin down; the tip sees the electron, and by spin
-    symmetry the other spin contributes the same.
+    on an electron with spin up and a hole with spin down, and the tip sees the electron. At a
+    non-magnetic impurity the other spin contributes the same; at a magnetic one what is shown is
+    spin up alone, and spin down is the kernel of the opposite exchange.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class CuprateSuperconductor(Band):
     lattice_nm: float = 0.383
     shift: float = 0.0
     orbitals = 2
-    inversion = True
+    reciprocity = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lattice", self.lattice_nm * np.eye(2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.simulate.bands.band import Band
+from qpi_kernels.simulate.bands.custom import HamiltonianError, check_hamiltonian, checked_channels
 
 __all__ = ["WannierBand", "WannierFormatError", "read_wannier_hr"]
+
+_PHASES_AT_ONCE = 2**21
 
 
 class WannierFormatError(ValueError):
@@ -42,12 +45,14 @@ class WannierBand(Band):
 
     Raises
     ------
+    HamiltonianError
+        If H is not Hermitian: ``t(-R)`` must be ``t(R)^dagger``.
     ValueError
-        If shapes disagree or H is not Hermitian.
+        If shapes disagree.
     """
 
-    cells: NDArray[np.int64]
-    hoppings: NDArray[np.complex128]
+    cells: NDArray[np.int64] = field(repr=False)
+    hoppings: NDArray[np.complex128] = field(repr=False)
     lattice_nm: ArrayLike
     positions_nm: ArrayLike | None = None
     tip_channels: ArrayLike | None = None
@@ -62,36 +67,40 @@ class WannierBand(Band):
             raise ValueError(f"hoppings must be ({count}, m, m), not {self.hoppings.shape}")
         object.__setattr__(self, "lattice", lattice)
         object.__setattr__(self, "orbitals", size)
-        probe = self.hamiltonian(*(torch.tensor([k]) for k in (0.37, 0.91)))[..., 0]
-        if not torch.allclose(probe, probe.conj().T, atol=1e-4):
-            raise ValueError("the hoppings do not make a Hermitian H: t(-R) must be t(R)^dagger")
+        object.__setattr__(self, "reciprocity", not np.imag(self.hoppings).any())
+        if self.positions_nm is not None and np.shape(self.positions_nm) != (size, 2):
+            raise ValueError(f"positions_nm must be ({size}, 2): x and y of every orbital")
+        check_hamiltonian(self, tolerance=1e-4)  # files round to 1e-6
 
     @property
     def channels(self) -> torch.Tensor:
         """As given, or the identity."""
         if self.tip_channels is None:
             return super().channels
-        return torch.as_tensor(np.asarray(self.tip_channels), dtype=torch.float64)
+        return checked_channels(self.tip_channels, self.orbitals)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H as a complex (m, m, ...) tensor."""
         size = self.orbitals
-        kind = torch.complex64 if kx.dtype == torch.float32 else torch.complex128
-        total = torch.zeros((size, size, *kx.shape), dtype=kind, device=kx.device)
+        kind = kx.dtype.to_complex()
         assert self.lattice is not None
-        for vector, matrix in zip(self.cells @ self.lattice, self.hoppings, strict=True):
-            phase = torch.exp(1j * (float(vector[0]) * kx + float(vector[1]) * ky)).to(kind)
-            for a, b in zip(*np.nonzero(matrix), strict=True):
-                total[a, b] += complex(matrix[a, b]) * phase
+        vectors = torch.from_numpy(self.cells @ self.lattice).to(kx)
+        matrices = torch.from_numpy(self.hoppings.reshape(len(vectors), -1).T).to(kx.device, kind)
+        x, y = kx.reshape(-1), ky.reshape(-1)
+        total = torch.empty((size**2, len(x)), dtype=kind, device=kx.device)
+        at_once = max(_PHASES_AT_ONCE // max(len(vectors), 1), 1)
+        for first in range(0, len(x), at_once):
+            part = slice(first, first + at_once)
+            angle = torch.outer(vectors[:, 0], x[part]) + torch.outer(vectors[:, 1], y[part])
+            total[:, part] = matrices @ torch.exp(1j * angle)
+        total = total.view(size, size, -1)
         if self.positions_nm is not None:
-            at = np.asarray(self.positions_nm, float)
-            moved = torch.stack(
-                [torch.exp(1j * (float(x) * kx + float(y) * ky)).to(kind) for x, y in at]
-            )
-            total = moved.conj()[:, None] * total * moved[None]
+            at = torch.from_numpy(np.asarray(self.positions_nm, float)).to(kx)
+            moved = torch.exp(1j * (torch.outer(at[:, 0], x) + torch.outer(at[:, 1], y)))
+            total *= moved.conj()[:, None] * moved[None]
         diagonal = torch.arange(size)
         total[diagonal, diagonal] -= self.fermi_level
-        return total
+        return total.view(size, size, *kx.shape)
 
 
 def read_wannier_hr(
@@ -102,7 +111,6 @@ def read_wannier_hr(
     tip_channels: ArrayLike | None = None,
     fermi_level: float = 0.0,
     kz: float = 0.0,
-    smallest_hopping: float = 1e-5,
 ) -> WannierBand:
     """Read the hoppings of a material computed elsewhere.
 
@@ -124,13 +132,13 @@ def read_wannier_hr(
         Fermi level in eV on the file's own scale.
     kz : float
         Momentum out of plane, in units of 1/a3: hoppings along R3 get the phase ``exp(i kz R3)``.
-    smallest_hopping : float
-        Smaller elements, in eV, are left out.
 
     Raises
     ------
     WannierFormatError
-        If the file is not of this layout.
+        If the file is not of this layout, or its H is not Hermitian.
+    ValueError
+        If lattice, positions or channels do not fit the file.
     """
     path = Path(path)
     try:
@@ -141,23 +149,31 @@ def read_wannier_hr(
         while len(degeneracy) < count:
             degeneracy += [int(word) for word in lines[row].split()]
             row += 1
+        if min(degeneracy, default=0) < 1:
+            raise ValueError("there are no cells, or a degeneracy is not positive")
         # Without the limit a wrong count would make numpy reserve whatever the header claims.
         body = [line.split() for line in lines[row:] if line.strip()]
         if size < 1 or len(degeneracy) != count or len(body) != count * size**2:
             raise ValueError(f"{count} cells of {size} orbitals need {count * size**2} elements")
         table = np.array(body, float)
-        if table.shape[1] != 7:
+        if table.shape[1] != 7 or not np.isfinite(table).all():
             raise ValueError("a line of elements must hold R1 R2 R3 a b Re Im")
+        integers = np.rint(table[:, :5]).astype(np.int64)
+        blocks = integers[:, :3].reshape(count, size**2, 3)
+        if (blocks != blocks[:, :1]).any():
+            raise ValueError("the elements of a cell must follow each other")
+        orbitals = integers[:, 3:]
+        if orbitals.min() < 1 or orbitals.max() > size:
+            raise ValueError(f"an orbital index is not within 1 to {size}")
     except (IndexError, ValueError) as error:
         raise WannierFormatError(f"{path.name}: not a Wannier90 _hr.dat ({error})") from error
-    integers = np.rint(table[:, :5]).astype(np.int64)
     weights = np.repeat(degeneracy, size**2)
     values = (table[:, 5] + 1j * table[:, 6]) / weights * np.exp(1j * kz * integers[:, 2])
-    kept = np.abs(values) >= smallest_hopping
-    cells, index = np.unique(integers[kept, :2], axis=0, return_inverse=True)
+    cells, index = np.unique(integers[:, :2], axis=0, return_inverse=True)
     hoppings = np.zeros((len(cells), size, size), complex)
-    a, b = integers[kept, 3:5].T - 1
-    if kept.any() and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= size):
-        raise WannierFormatError(f"{path.name}: an orbital index is not within 1 to {size}")
-    np.add.at(hoppings, (index.ravel(), a, b), values[kept])
-    return WannierBand(cells, hoppings, lattice_nm, positions_nm, tip_channels, fermi_level)
+    a, b = integers[:, 3:].T - 1
+    np.add.at(hoppings, (index.ravel(), a, b), values)
+    try:
+        return WannierBand(cells, hoppings, lattice_nm, positions_nm, tip_channels, fermi_level)
+    except HamiltonianError as error:
+        raise WannierFormatError(f"{path.name}: {error}") from error

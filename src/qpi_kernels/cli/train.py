@@ -1,0 +1,62 @@
+"""``napari-qpi train``: the networks, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qpi_kernels.cli.batch import Job, Outcome, run_batch
+from qpi_kernels.cli.common_options import Debug
+from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.train.parameters import TrainingParameters
+
+__all__ = ["train"]
+
+
+@with_parameters(parameters=TrainingParameters)
+def train(
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Where checkpoints go; a folder per stage."
+        ),
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that simulate data beside the training.")
+    ] = 0,
+    debug: Debug = False,
+    parameters: TrainingParameters,
+) -> None:
+    """Train a network on simulated data; Ctrl-C leaves a checkpoint to resume from."""
+
+    def work(job: Job) -> Outcome:
+        return run_training(job, parameters, resume=resume, workers=workers)
+
+    (outcome,) = run_batch([output], work, debug=debug)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def run_training(
+    job: Job, parameters: TrainingParameters, *, resume: bool, workers: int
+) -> Outcome:
+    """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
+    from qpi_kernels.progress import Cancelled, drive
+    from qpi_kernels.train.training import Training
+
+    training = Training(job.path, parameters, resume=resume, workers=workers)
+    try:
+        drive(training, job.on_event, job.cancel)
+    except Cancelled:
+        training.save()
+        raise
+    best = training.best
+    return Outcome(
+        job.path, f"{parameters.stage}: step {training.step_number}, best error {best:.4g}"
+    )

@@ -1,0 +1,1 @@
+"""Networks, their saved folders, and the bundled model."""

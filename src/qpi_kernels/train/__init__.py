@@ -1,0 +1,1 @@
+"""Training of the networks: kernel VAE, latent alignment, one-step baseline."""

@@ -1,0 +1,95 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.train.parameters import TrainingError, TrainingParameters
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+_FILE = "last.pt"
+# May change when a run is resumed: it does not alter the steps that were made.
+_FREE = {"device", "checkpoint_every"}
+
+
+@dataclass
+class Checkpoint:
+    """State of a training after a step."""
+
+    parameters: dict[str, Any]
+    step: int = 0
+    best: float = float("inf")
+    since_best: int = 0
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    average: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, parameters: TrainingParameters) -> Checkpoint:
+        """State before the first step."""
+        return cls(json.loads(parameters.model_dump_json()))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether training has gone without a gain for too long."""
+        patience = int(self.parameters["patience"])
+        return bool(patience) and self.since_best >= patience
+
+    def judge(self, error: float) -> bool:
+        """Take note of a validation; True when it is the best so far."""
+        if error < self.best:
+            self.best, self.since_best = error, 0
+            return True
+        self.since_best += 1
+        return False
+
+    def check(self, parameters: TrainingParameters, folder: Path) -> None:
+        """Refuse to go on with other parameters.
+
+        Raises
+        ------
+        TrainingError
+            If a parameter differs that would change the result.
+        """
+        asked = json.loads(parameters.model_dump_json())
+        differing = [
+            name
+            for name, value in asked.items()
+            if name not in _FREE and self.parameters.get(name) != value
+        ]
+        if differing:
+            raise TrainingError(
+                f"{folder} holds a run with another {', '.join(differing)}; resume it with the "
+                "same parameters or choose another folder"
+            )
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / _FILE) as partial:
+        torch.save(vars(checkpoint), partial)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read a folder's checkpoint, None if it has none.
+
+    Raises
+    ------
+    TrainingError
+        If it is damaged. Only tensors and plain values are read, never code.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise TrainingError(f"{path} is not a usable checkpoint ({error}); remove it") from error

@@ -1,0 +1,82 @@
+"""`TrainingParameters`: every choice of a training, written once for all faces."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["StageName", "TrainingError", "TrainingParameters"]
+
+StageName = Literal["kernels", "alignment", "one-step"]
+
+
+class TrainingError(ValueError):
+    """A training can not be done as asked; the message says what to change."""
+
+
+class TrainingParameters(BaseModel):
+    """Validated parameters of a training; saved with its checkpoints and in the model's card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Literal["compact", "paper"] = Field(
+        default="compact",
+        description="compact trains on a CPU; paper has the published sizes and needs a GPU.",
+    )
+    stage: StageName = Field(
+        default="kernels",
+        description=(
+            "kernels: the kernel VAE; alignment: the observation encoder on the frozen VAE's "
+            "latents; one-step: the baseline."
+        ),
+    )
+    steps: int = Field(default=20_000, ge=1, description="Optimiser steps in all.")
+    batch_size: int = Field(
+        default=32, ge=8, multiple_of=8, description="Samples per step over all processes."
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of AdamW.")
+    warmup: int = Field(default=200, ge=0, description="Steps over which the rate rises.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="AdamW's weight decay.")
+    gradient_clip: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    symmetric_weight: float = Field(
+        default=0.7, ge=0, description="Weight of the symmetric loss (kernels)."
+    )
+    divergence_weight: float = Field(
+        default=1e-6, ge=0, description="Weight of the Kullback-Leibler term."
+    )
+    decoded_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="Weight of the decoded kernel's error beside the latents' (alignment).",
+    )
+    average: float = Field(
+        default=0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+    )
+    precision: Literal["no", "fp16", "bf16"] = Field(
+        default="no", description="Mixed precision; no on a CPU."
+    )
+    held_out: tuple[str, ...] = Field(
+        default=(), description="Families to leave out of training; validation shows them apart."
+    )
+    most_defects: int = Field(
+        default=40,
+        ge=1,
+        description="Most defects in an observation.",
+        json_schema_extra={"unit": "defects"},
+    )
+    jitter_px: Annotated[float, Field(ge=0)] = Field(
+        default=0.3,
+        description="Click error of the marked defects in training.",
+        json_schema_extra={"unit": "px"},
+    )
+    validate_every: int = Field(default=500, ge=1, description="Steps between validations.")
+    validation_samples: int = Field(
+        default=128, ge=4, multiple_of=4, description="Samples of a validation."
+    )
+    checkpoint_every: int = Field(default=250, ge=1, description="Steps between checkpoints.")
+    patience: int = Field(
+        default=0, ge=0, description="Stop after so many validations without a gain; 0 never does."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of weights, data and noise.")
+    device: str = Field(default="auto", description="cpu, cuda, or auto: a GPU when there is one.")

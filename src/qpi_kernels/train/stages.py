@@ -1,0 +1,173 @@
+"""What each stage trains and minimises."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
+from qpi_kernels.models.representation import KernelRepresentation
+from qpi_kernels.simulate.batches import Batch
+from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.symmetric_loss import symmetric_loss
+
+__all__ = ["AlignmentStage", "KernelStage", "OneStepStage", "Stage"]
+
+Losses = dict[str, torch.Tensor]
+
+
+class Stage(Protocol):
+    """A network and its loss; a module, so that gradients of its parts are shared out together."""
+
+    needs_observations: bool
+
+    def latent_shape(self, batch: Batch) -> tuple[int, ...]:
+        """Shape of the latent noise of a batch."""
+        ...
+
+    def __call__(self, batch: Batch, noise: torch.Tensor) -> Losses:
+        """Losses of a batch; ``loss`` is what is minimised."""
+        ...
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Kernels (B, 1, h, w) in the network's representation, without noise."""
+        ...
+
+
+def _divergence(latent: DiagonalGaussianDistribution) -> torch.Tensor:
+    """-1/2 mean(1 + log var - mean^2 - var), as published."""
+    divergence: torch.Tensor = -0.5 * (1 + latent.logvar - latent.mean.square() - latent.var).mean()
+    return divergence
+
+
+class KernelStage(torch.nn.Module):
+    """Stage 1: the kernel VAE reconstructs kernels, and their rotations by their symmetry."""
+
+    needs_observations = False
+
+    def __init__(
+        self,
+        network: AutoencoderKL,
+        representation: KernelRepresentation,
+        parameters: TrainingParameters,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.representation = representation
+        self.parameters_ = parameters
+
+    def latent_shape(self, batch: Batch) -> tuple[int, ...]:
+        """Latents are an eighth of the kernel's size."""
+        return _latent_shape(batch, self.network.config.latent_channels)
+
+    def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
+        """MSE + symmetric + divergence."""
+        kernel = self.representation.encode(batch["kernel"])
+        latent = self.network.encode(kernel).latent_dist
+        made = self.network.decode(latent.mean + latent.std * noise).sample
+        squared = (made - kernel).square().mean()
+        losses = {"squared": squared, "divergence": _divergence(latent)}
+        total = squared + self.parameters_.divergence_weight * losses["divergence"]
+        if self.parameters_.symmetric_weight:
+            losses["symmetric"] = symmetric_loss(made, kernel, batch["fold"])
+            total = total + self.parameters_.symmetric_weight * losses["symmetric"]
+        return {"loss": total, **losses}
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Encode to the mean and decode."""
+        kernel = self.representation.encode(batch["kernel"])
+        made: torch.Tensor = self.network.decode(
+            self.network.encode(kernel).latent_dist.mean
+        ).sample
+        return made
+
+
+class AlignmentStage(torch.nn.Module):
+    """Stage 2: the observation encoder finds the frozen VAE's latent of the kernel in a map."""
+
+    needs_observations = True
+
+    def __init__(
+        self,
+        network: ObservationEncoder,
+        kernel_vae: AutoencoderKL,
+        representation: KernelRepresentation,
+        parameters: TrainingParameters,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.kernel_vae = kernel_vae.requires_grad_(False)
+        self.representation = representation
+        self.parameters_ = parameters
+
+    def latent_shape(self, batch: Batch) -> tuple[int, ...]:
+        """Not used: alignment is without noise."""
+        return _latent_shape(batch, self.network.config.latent_channels)
+
+    def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
+        """MSE of mean and log-variance, and of the decoded kernel."""
+        kernel = self.representation.encode(batch["kernel"])
+        with torch.no_grad():
+            target = self.kernel_vae.encode(kernel).latent_dist
+        found = self.network(batch["observation"], batch["activation"])
+        losses = {
+            "mean": (found.mean - target.mean).square().mean(),
+            "logvar": (found.logvar - target.logvar).square().mean(),
+        }
+        total = losses["mean"] + losses["logvar"]
+        if self.parameters_.decoded_weight:
+            made = self.kernel_vae.decode(found.mean).sample
+            losses["squared"] = (made - kernel).square().mean()
+            total = total + self.parameters_.decoded_weight * losses["squared"]
+        return {"loss": total, **losses}
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Decode the latent mean."""
+        found = self.network(batch["observation"], batch["activation"])
+        made: torch.Tensor = self.kernel_vae.decode(found.mean).sample
+        return made
+
+
+class OneStepStage(torch.nn.Module):
+    """The baseline: from maps to the kernel, without an aligned latent."""
+
+    needs_observations = True
+
+    def __init__(
+        self,
+        network: OneStepNetwork,
+        representation: KernelRepresentation,
+        parameters: TrainingParameters,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.representation = representation
+        self.parameters_ = parameters
+
+    def latent_shape(self, batch: Batch) -> tuple[int, ...]:
+        """Latents are an eighth of the map's size."""
+        return _latent_shape(batch, self.network.network.config.latent_channels)
+
+    def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
+        """MSE + divergence."""
+        kernel = self.representation.encode(batch["kernel"])
+        latent = self.network.encode(batch["observation"], batch["activation"])
+        made = self.network.decode(latent.mean + latent.std * noise)
+        squared = (made - kernel).square().mean()
+        losses = {"squared": squared, "divergence": _divergence(latent)}
+        total = squared + self.parameters_.divergence_weight * losses["divergence"]
+        return {"loss": total, **losses}
+
+    def predict(self, batch: Batch) -> torch.Tensor:
+        """Decode the latent mean."""
+        return self.network.decode(
+            self.network.encode(batch["observation"], batch["activation"]).mean
+        )
+
+
+def _latent_shape(batch: Batch, channels: int) -> tuple[int, ...]:
+    kernel = batch["kernel"]
+    return (len(kernel), channels, kernel.shape[-2] // 8, kernel.shape[-1] // 8)

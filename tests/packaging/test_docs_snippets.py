@@ -1,0 +1,69 @@
+"""The simulator's page: its snippets run, and its tables hold every family and artefact."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qpi_kernels.simulate import FAMILIES
+from qpi_kernels.simulate.artefacts import Artefacts
+
+PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+SNIPPETS = list(re.finditer(r"^```python\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL))
+PICTURES = re.findall(r"!\[(.*?)\]\((.*?)\)", TEXT)
+
+
+def line(snippet: re.Match[str]) -> int:
+    """Line of the page on which a snippet's code starts."""
+    return TEXT.count("\n", 0, snippet.start(1)) + 1
+
+
+def table(section: str) -> list[list[str]]:
+    """Cells of the first table in a section, without its head."""
+    _, found, after = TEXT.partition(f"\n## {section}\n")
+    assert found, f"the page has no section {section}"
+    rows = re.search(r"^\|[-|]+\|\n((?:\|.*\|\n)+)", after, flags=re.MULTILINE)
+    assert rows is not None
+    return [[cell.strip() for cell in row[1:-1].split("|")] for row in rows[1].splitlines()]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: f"line {line(snippet)}")
+def test_a_snippet_runs_as_printed(
+    snippet: re.Match[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Empty lines before the code, so that a traceback names the page's own line.
+    code = "\n" * (line(snippet) - 1) + snippet[1]
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "snippet"})
+
+
+def test_every_family_is_in_the_table_with_its_symmetry() -> None:
+    assert table("Families") == [
+        [f"`{name}`", str(family.fold) if family.fold else "isotropic", family.describe]
+        for name, family in FAMILIES.items()
+    ]
+
+
+def test_every_family_has_its_row_in_a_picture() -> None:
+    shown = " ".join(words for words, _ in PICTURES)
+    assert set(FAMILIES) <= set(re.findall(r"\w+", shown))
+
+
+def test_every_artefact_is_in_the_table_with_its_default_and_unit() -> None:
+    told = {
+        name: (float(default), unit)
+        for names, default, unit, _ in table("Artefacts")
+        for name in re.findall(r"\w+", names)
+    }
+    assert told == {
+        name: (field.default, (field.json_schema_extra or {}).get("unit", ""))
+        for name, field in Artefacts.model_fields.items()
+    }
+
+
+@pytest.mark.parametrize("path", [path for _, path in PICTURES])
+def test_a_picture_is_there_and_small_enough_for_a_page(path: str) -> None:
+    assert (PAGE.parent / path).stat().st_size < 600_000
