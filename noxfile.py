@@ -91,6 +91,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Make the pictures of docs/simulator.md anew; arguments after ``--`` name some of them."""
+    install(session, ".[docs]")
+    session.run("python", "docs/make_gallery.py", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build sdist and wheel into ``dist``, then check the wheel in an environment of its own."""
     shutil.rmtree("dist", ignore_errors=True)

@@ -1,8 +1,8 @@
 """Make the pictures of README and docs with the program as it is.
 
-Usage: ``python docs/make_images.py [readme] [friedel]`` in an environment with napari-qpi and a
-display (or ``xvfb-run -a``). ``friedel`` needs the sample ``createc_friedel_rings_60nm.dat`` in the
-folder that the variable NAPARI_QPI_SAMPLES names.
+Usage: ``python docs/make_images.py [readme] [friedel] [simulate]`` in an environment with
+napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
+``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names.
 """
 
 from __future__ import annotations
@@ -94,6 +94,26 @@ def friedel() -> None:
     viewer.close()
 
 
+def simulate() -> None:
+    """The simulation panel with a warped topological surface state, and the layers it adds."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Simulate")
+    panel.set_values(
+        material="Bi2Te3", biases=11, arrangement="hard_core", noise=0.2, image_shape=(160, 160)
+    )
+    panel.bias_slider.setValue(9)
+    panel.simulate()
+    settle(0.5)
+    while panel.job.state.busy or panel.preview_job.state.busy:
+        settle(0.1)
+    viewer.dims.set_current_step(0, 9)
+    image = viewer.layers[1]
+    image.reset_contrast_limits(mode="slice")
+    screenshot(viewer, "simulate.png")
+    viewer.close()
+
+
 def left_out(shape: tuple[int, int]) -> np.ndarray:
     """Tip streaks, the frame's left edge, and what two islands and an adatom send around."""
     excluded = np.zeros(shape, np.uint8)
@@ -113,5 +133,5 @@ def marks(image: napari.layers.Image) -> napari.layers.Layer:
 
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or ["readme", "friedel"]:
-        {"readme": readme, "friedel": friedel}[name]()
+    for name in sys.argv[1:] or ["readme", "friedel", "simulate"]:
+        {"readme": readme, "friedel": friedel, "simulate": simulate}[name]()
