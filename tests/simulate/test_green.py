@@ -3,13 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import hankel1
 
 from qpi_kernels import simulate
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M, SimulationError
-from qpi_kernels.simulate.green import Box, box_pixels, greens_function, local_greens_function
+from qpi_kernels.simulate.green import (
+    Box,
+    _round_up,
+    box_pixels,
+    greens_function,
+    local_greens_function,
+)
 
 CPU = torch.device("cpu")
 
@@ -151,6 +157,15 @@ def test_the_box_is_as_large_as_waves_need_and_not_much_larger(mass, energy, bro
     assert (size - extent) * 0.2 * damping >= 3
     assert size <= max(1.34 * max(5 / (0.2 * damping), extent + 3 / (0.2 * damping)), 8)
     assert size in {factor * 2**power for factor in (4, 5, 6, 7) for power in range(1, 11)}
+
+
+@given(size=st.floats(1.0, 5000.0))
+@example(16.000000000000004)
+@example(16.0)
+@example(9.0)
+def test_sizes_are_rounded_up_by_a_quarter_at_most(size):
+    found = _round_up(size)
+    assert max(size - 1e-6, 8) <= found <= max(1.25 * size + 2, 8)
 
 
 def test_boxes_beyond_the_memory_are_refused():

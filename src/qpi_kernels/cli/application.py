@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli import bench, demo, detect, extract, info, simulate
+from qpi_kernels.cli import bench, demo, detect, extract, info, simulate, train
 
 __all__ = ["app"]
 
@@ -25,6 +25,7 @@ app.command("info")(info.info)
 app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
 app.command("simulate")(simulate.simulate)
+app.command("train")(train.train)
 app.add_typer(bench.app, name="bench")
 app.command("demo")(demo.demo)
 

@@ -85,7 +85,7 @@ class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def __init__(
         self,
         inputs: str = "maps",
-        channels: tuple[int, ...] = (16, 32, 64, 80),
+        channels: tuple[int, ...] = (24, 48, 64, 80),
         layers: int = 1,
         groups: int = 8,
         latent_channels: int = 4,

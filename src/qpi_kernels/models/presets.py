@@ -54,7 +54,7 @@ class ModelPreset(BaseModel):
 
 PRESETS = {
     "compact": ModelPreset(
-        name="compact", channels=(16, 32, 64, 80), layers=1, groups=8, inputs="maps_and_estimates"
+        name="compact", channels=(24, 48, 64, 80), layers=1, groups=8, inputs="maps_and_estimates"
     ),
     # The architecture of SDXL's autoencoder, whose weights it starts from.
     "paper": ModelPreset(

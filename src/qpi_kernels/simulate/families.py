@@ -41,6 +41,9 @@ ISOTROPIC = 0
 """The fold of kernels that are the same under every rotation."""
 
 _WINDOW_PX = 64.0
+_MOST_DRAWS = 20
+# eV per inverse pixel; the families' band widths are of the order of 1 eV.
+_SLOWEST_PX = 0.02
 _LATTICE_TIP = (1.5, 1.9)
 
 
@@ -97,10 +100,14 @@ class Family:
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm."""
-        band, energy, impurity = self.draw(rng, pixel_nm)
-        # Densities decay by about exp(-1) to exp(-4) from the centre to the edge of 64 pixels.
-        damping = np.exp(rng.uniform(np.log(0.45), np.log(2.0))) / (_WINDOW_PX / 2 * pixel_nm)
-        velocity = band.largest_velocity(energy, 1e-6, pixel_nm)
+        # Densities decay by about exp(-1.2) to exp(-4.4) from the centre to the edge of 64 pixels.
+        damping = np.exp(rng.uniform(np.log(0.6), np.log(2.2))) / (_WINDOW_PX / 2 * pixel_nm)
+        for _ in range(_MOST_DRAWS):
+            band, energy, impurity = self.draw(rng, pixel_nm)
+            contour = band.contour(energy, 0.0, pixel_nm)
+            # In a gap nothing propagates, and at a band's edge next to nothing.
+            if contour.distance == 0 and contour.speed > _SLOWEST_PX * pixel_nm:
+                break
         turned = RotatedBand(band, float(rng.uniform(0, 360)))
         if isinstance(impurity, ClusterImpurity):
             impurity = impurity.turned(turned.angle_deg)
@@ -110,7 +117,7 @@ class Family:
             band=turned,
             bias=energy,
             impurity=impurity,
-            broadening=float(damping * velocity),
+            broadening=float(damping * contour.speed),
             tip_nm=float(rng.uniform(*self.tip_px) * pixel_nm),
             core=self._core(rng, pixel_nm, turned.angle_deg),
         )

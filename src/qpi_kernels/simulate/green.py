@@ -22,8 +22,9 @@ _ELEMENTS_AT_ONCE = 2**20
 
 def _round_up(size: float) -> int:
     """Next size of the form (4, 5, 6 or 7) 2^n: quick to transform, and shared by many energies."""
-    power = 2 ** (max(math.ceil(math.log2(size)), 4) - 3)
-    return next(int(factor * power) for factor in (4, 5, 6, 7, 8) if factor * power >= size)
+    least = max(math.ceil(size - 1e-6), 8)
+    power = 2 ** ((least - 1).bit_length() - 3)
+    return int(next(factor * power for factor in (4, 5, 6, 7, 8) if factor * power >= least))
 
 
 def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, extent: int) -> int:
@@ -148,6 +149,7 @@ def local_greens_function(
     box: Box,
     centres: torch.Tensor,
     width_nm: float = 0.0,
+    hamiltonian: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Green's function from each scattering centre to each other.
 
@@ -170,6 +172,8 @@ def local_greens_function(
         Positions (x, y) in nm.
     width_nm : float
         Of the form factor ``f = exp(-k^2 width^2 / 2)``.
+    hamiltonian : tensor, (m, m, size, size), optional
+        H of a continuum on the box's momenta, where it is known already.
 
     Returns
     -------
@@ -179,9 +183,11 @@ def local_greens_function(
     if band.lattice is None:
         paired = box.paired() > 0
         kx, ky = (k[paired] for k in box.momenta())
+        known = None if hamiltonian is None else hamiltonian[..., paired]
         measure = 1.0 / (box.size * box.pixel_nm) ** 2
     else:
         kx, ky = _zone_mesh(band, box)
+        known = None
         area = band.cell_area
         assert area is not None
         measure = 1.0 / (len(kx) * area)
@@ -192,13 +198,14 @@ def local_greens_function(
     step = max(_ELEMENTS_AT_ONCE // (band.orbitals**2 + len(centres)), 1)
     for first in range(0, len(kx), step):
         x, y = kx[first : first + step], ky[first : first + step]
-        hamiltonian = band.hamiltonian(x, y)
+        part = band.hamiltonian(x, y) if known is None else known[..., first : first + step]
         form_factor = torch.exp(-(x**2 + y**2) * width_nm**2) if width_nm else None
         phase = None
         if len(centres) > 1:
-            phase = torch.exp(1j * (centres[:, :1] * x + centres[:, 1:] * y)).to(kind)
+            angle = centres[:, :1] * x + centres[:, 1:] * y
+            phase = torch.polar(torch.ones_like(angle), angle)
         for number, energy in enumerate(energies):
-            green = greens_function(hamiltonian, energy, broadening)
+            green = greens_function(part, energy, broadening)
             if form_factor is not None:
                 green = green * form_factor
             if phase is None:

@@ -281,9 +281,9 @@ class _Scatterer:
         for size, index in self._by_box(energies).items():
             box = Box(size, self.pixel_nm, self.dtype, self.device)
             at = torch.from_numpy(energies[index]).to(self.device, self.dtype)
-            t_matrices = self._t_matrices(box, at)
             kx, ky = box.momenta()
             hamiltonian = self.band.hamiltonian(kx, ky)
+            t_matrices = self._t_matrices(box, at, hamiltonian)
             blur = self.tip_nm**2 + self.width_nm**2
             seen = box.paired() * _gaussian(kx[0], blur) * _gaussian(ky[:, :1], blur)
             # One energy at a time: quickest, and the same bits for one and for many.
@@ -318,10 +318,12 @@ class _Scatterer:
             groups.setdefault(size, []).append(number)
         return groups
 
-    def _t_matrices(self, box: Box, energies: torch.Tensor) -> torch.Tensor:
+    def _t_matrices(
+        self, box: Box, energies: torch.Tensor, hamiltonian: torch.Tensor
+    ) -> torch.Tensor:
         """T of every impurity, (energy, impurity, S m, S m), solved in double precision."""
         local = local_greens_function(
-            self.band, energies, self.broadening, box, self.centres, self.width_nm
+            self.band, energies, self.broadening, box, self.centres, self.width_nm, hamiltonian
         )
         local = local.cpu().to(torch.complex128)
         found = torch.stack([each.t_matrix(self.band, local) for each in self.impurities], dim=1)

@@ -19,7 +19,7 @@ from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 
 __all__ = ["make_stage", "training_batches", "validation_batches"]
 
-_WINDOW = (97, 97)
+_WINDOW = (81, 81)
 _VALIDATION_SEED = 987_654_321
 
 

@@ -123,7 +123,7 @@ class Band:
         In eV nm, sampled over the Brillouin zone or, for a continuum, over the pixel grid's
         momenta; where there is no state at the energy, the nearest ones count.
         """
-        return self._contour(energy, broadening, pixel_nm).speed
+        return self.contour(energy, broadening, pixel_nm).speed
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
         """Smallest Im k in 1/nm of the waves at an energy, given their half-width in eV.
@@ -135,12 +135,13 @@ class Band:
         SimulationError
             If the whole contour of a continuum lies beyond the momenta of the pixel grid.
         """
-        contour = self._contour(energy, broadening, pixel_nm)
+        contour = self.contour(energy, broadening, pixel_nm)
         if not contour.inside and self.lattice is None:
             raise too_short(energy, pixel_nm)
         return max(broadening, contour.distance) / max(contour.speed, 1e-12)
 
-    def _contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
+    def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
+        """Search the Brillouin zone, or the pixel grid's momenta, for an energy in eV."""
         width = 2 * np.pi / pixel_nm
         span = np.eye(2) * width if self.lattice is None else reciprocal(self.lattice)
         return find_contour(self.hamiltonian, span, energy, broadening)

@@ -1,0 +1,67 @@
+"""``napari-qpi train``: a run is made, stopped by force, and goes on exactly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from qpi_kernels.train.checkpoints import read_checkpoint
+
+QUICK = (
+    *("--steps", "6", "--batch-size", "8", "--warmup", "1", "--device", "cpu"),
+    *("--validate-every", "3", "--validation-samples", "4", "--checkpoint-every", "2"),
+)
+
+
+def test_a_run_ends_with_its_error(run_command, tmp_path):
+    done = run_command("train", "-o", tmp_path / "run", *QUICK)
+    assert done.exit_code == 0, done.output
+    assert "kernels: step 6, best error 0." in done.stdout
+    assert (tmp_path / "run" / "kernels" / "best" / "config.json").exists()
+    again = run_command("train", "-o", tmp_path / "run", *QUICK)
+    assert again.exit_code == 1
+    assert "resume it or choose another" in again.stderr
+
+
+def test_alignment_says_what_must_come_first(run_command, tmp_path):
+    done = run_command("train", "-o", tmp_path, *QUICK, "--stage", "alignment")
+    assert done.exit_code == 1
+    assert "train the stage 'kernels'" in done.stderr
+
+
+def command(folder: Path, steps: int) -> list[str]:
+    options = list(QUICK)
+    options[1] = str(steps)
+    program = "from qpi_kernels.cli import main; main()"
+    return [sys.executable, "-c", program, "train", "-o", str(folder), *options]
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_bit_for_bit(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    steps = 30
+    subprocess.run(command(tmp_path / "whole", steps), check=True, env=environment)
+    killed = subprocess.Popen(command(tmp_path / "killed", steps), env=environment)
+    deadline = time.monotonic() + 120
+    while read_checkpoint(tmp_path / "killed" / "kernels") is None:
+        assert time.monotonic() < deadline
+        assert killed.poll() is None, "it ended before it could be killed"
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    stopped_at = read_checkpoint(tmp_path / "killed" / "kernels")
+    assert stopped_at is not None
+    assert 0 < stopped_at.step < steps
+    subprocess.run([*command(tmp_path / "killed", steps), "--resume"], check=True, env=environment)
+    first, second = (read_checkpoint(tmp_path / name / "kernels") for name in ("whole", "killed"))
+    assert first is not None
+    assert second is not None
+    for name, value in first.weights.items():
+        assert torch.equal(value, second.weights[name]), name
