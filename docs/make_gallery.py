@@ -35,7 +35,7 @@ from qpi_kernels.simulate import (
     scatter_defects,
     single_defect,
 )
-from qpi_kernels.simulate.artefacts import Artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts
 
 IMAGES = Path(__file__).parent / "images"
 SEED = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qpi_kernels.simulate import FAMILIES
-from qpi_kernels.simulate.artefacts import Artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts
 
 PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from statistics import median
 
 from qpi_kernels.bench.report import SpeedRow
 from qpi_kernels.bench.timing import timed, timed_with_peak
-from qpi_kernels.simulate.protocol import PaperProtocol
-from qpi_kernels.simulate.protocol_parameters import ProtocolParameters
+from qpi_kernels.simulate.datasets.protocol import PaperProtocol
+from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.training import Training
 

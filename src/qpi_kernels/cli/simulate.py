@@ -13,7 +13,7 @@ from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.cli.scan_files import CommandError
-from qpi_kernels.simulate.protocol_parameters import ProtocolParameters
+from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
 from qpi_kernels.simulate.scene_parameters import SceneParameters
 
 __all__ = ["simulate", "write_dataset", "write_scene"]
@@ -101,7 +101,7 @@ def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome
 def write_dataset(parameters: ProtocolParameters, job: Job) -> Outcome:
     """Write the published data set into the folder ``job.path``, or go on with it."""
     from qpi_kernels.progress import drive
-    from qpi_kernels.simulate.protocol import PaperProtocol
+    from qpi_kernels.simulate.datasets.protocol import PaperProtocol
 
     drive(PaperProtocol(job.path, parameters), job.on_event, job.cancel)
     total = parameters.kernels * parameters.observations

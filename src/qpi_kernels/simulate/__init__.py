@@ -10,12 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qpi_kernels.simulate.annotation import Annotation as Annotation
-    from qpi_kernels.simulate.annotation import annotate as annotate
-    from qpi_kernels.simulate.artefact_mixture import draw_artefacts as draw_artefacts
-    from qpi_kernels.simulate.artefacts import Artefacts as Artefacts
-    from qpi_kernels.simulate.artefacts import apply_artefacts as apply_artefacts
-    from qpi_kernels.simulate.artefacts import drifted as drifted
     from qpi_kernels.simulate.bands import Band as Band
     from qpi_kernels.simulate.bands import BismuthTellurideIodide as BismuthTellurideIodide
     from qpi_kernels.simulate.bands import CuprateSuperconductor as CuprateSuperconductor
@@ -32,12 +26,17 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.bands import WannierBand as WannierBand
     from qpi_kernels.simulate.bands import WarpedBand as WarpedBand
     from qpi_kernels.simulate.bands import read_wannier_hr as read_wannier_hr
-    from qpi_kernels.simulate.batches import BatchParameters as BatchParameters
-    from qpi_kernels.simulate.batches import SimulatedBatches as SimulatedBatches
     from qpi_kernels.simulate.cores import CoreShape as CoreShape
-    from qpi_kernels.simulate.dataset_entries import dataset_defects as dataset_defects
-    from qpi_kernels.simulate.dataset_entries import paper_activation as paper_activation
-    from qpi_kernels.simulate.dataset_files import read_qpi_dataset as read_qpi_dataset
+    from qpi_kernels.simulate.datasets.batches import BatchParameters as BatchParameters
+    from qpi_kernels.simulate.datasets.batches import SimulatedBatches as SimulatedBatches
+    from qpi_kernels.simulate.datasets.entries import dataset_defects as dataset_defects
+    from qpi_kernels.simulate.datasets.entries import paper_activation as paper_activation
+    from qpi_kernels.simulate.datasets.protocol import PaperProtocol as PaperProtocol
+    from qpi_kernels.simulate.datasets.protocol_parameters import (
+        ProtocolParameters as ProtocolParameters,
+    )
+    from qpi_kernels.simulate.datasets.public_lines import DatasetFormatError as DatasetFormatError
+    from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset as read_qpi_dataset
     from qpi_kernels.simulate.families import FAMILIES as FAMILIES
     from qpi_kernels.simulate.families import Recipe as Recipe
     from qpi_kernels.simulate.green import SimulationError as SimulationError
@@ -49,17 +48,20 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.instrument import EnergyResolution as EnergyResolution
     from qpi_kernels.simulate.instrument import SetPoint as SetPoint
     from qpi_kernels.simulate.library import KernelLibrary as KernelLibrary
+    from qpi_kernels.simulate.maps.annotation import Annotation as Annotation
+    from qpi_kernels.simulate.maps.annotation import annotate as annotate
+    from qpi_kernels.simulate.maps.artefact_mixture import draw_artefacts as draw_artefacts
+    from qpi_kernels.simulate.maps.artefacts import Artefacts as Artefacts
+    from qpi_kernels.simulate.maps.artefacts import apply_artefacts as apply_artefacts
+    from qpi_kernels.simulate.maps.artefacts import drifted as drifted
+    from qpi_kernels.simulate.maps.observation import observe as observe
+    from qpi_kernels.simulate.maps.observation import superpose as superpose
+    from qpi_kernels.simulate.maps.placement import Placement as Placement
+    from qpi_kernels.simulate.maps.placement import on_lattice as on_lattice
+    from qpi_kernels.simulate.maps.placement import place_defects as place_defects
+    from qpi_kernels.simulate.maps.placement import scatter_defects as scatter_defects
     from qpi_kernels.simulate.materials import MATERIALS as MATERIALS
     from qpi_kernels.simulate.materials import Material as Material
-    from qpi_kernels.simulate.observation import observe as observe
-    from qpi_kernels.simulate.observation import superpose as superpose
-    from qpi_kernels.simulate.placement import Placement as Placement
-    from qpi_kernels.simulate.placement import on_lattice as on_lattice
-    from qpi_kernels.simulate.placement import place_defects as place_defects
-    from qpi_kernels.simulate.placement import scatter_defects as scatter_defects
-    from qpi_kernels.simulate.protocol import PaperProtocol as PaperProtocol
-    from qpi_kernels.simulate.protocol_parameters import ProtocolParameters as ProtocolParameters
-    from qpi_kernels.simulate.public_lines import DatasetFormatError as DatasetFormatError
     from qpi_kernels.simulate.scattering import multiple_defects as multiple_defects
     from qpi_kernels.simulate.scattering import single_defect as single_defect
     from qpi_kernels.simulate.scene import Scene as Scene
@@ -96,42 +98,42 @@ _IMPURITIES = (
 _HOMES = {
     **dict.fromkeys(_BANDS, "bands"),
     **dict.fromkeys(_IMPURITIES, "impurities"),
-    "Annotation": "annotation",
-    "Artefacts": "artefacts",
-    "BatchParameters": "batches",
+    "Annotation": "maps.annotation",
+    "Artefacts": "maps.artefacts",
+    "BatchParameters": "datasets.batches",
     "CoreShape": "cores",
-    "DatasetFormatError": "public_lines",
+    "DatasetFormatError": "datasets.public_lines",
     "EnergyResolution": "instrument",
     "FAMILIES": "families",
     "KernelLibrary": "library",
     "MATERIALS": "materials",
     "Material": "materials",
-    "PaperProtocol": "protocol",
-    "Placement": "placement",
-    "ProtocolParameters": "protocol_parameters",
+    "PaperProtocol": "datasets.protocol",
+    "Placement": "maps.placement",
+    "ProtocolParameters": "datasets.protocol_parameters",
     "Recipe": "families",
     "Scene": "scene",
     "SceneParameters": "scene_parameters",
     "SceneSimulation": "scene",
     "SetPoint": "instrument",
-    "SimulatedBatches": "batches",
+    "SimulatedBatches": "datasets.batches",
     "SimulationError": "green",
-    "annotate": "annotation",
-    "apply_artefacts": "artefacts",
-    "dataset_defects": "dataset_entries",
-    "draw_artefacts": "artefact_mixture",
-    "drifted": "artefacts",
+    "annotate": "maps.annotation",
+    "apply_artefacts": "maps.artefacts",
+    "dataset_defects": "datasets.entries",
+    "draw_artefacts": "maps.artefact_mixture",
+    "drifted": "maps.artefacts",
     "multiple_defects": "scattering",
-    "observe": "observation",
-    "on_lattice": "placement",
-    "paper_activation": "dataset_entries",
-    "place_defects": "placement",
-    "read_qpi_dataset": "dataset_files",
-    "scatter_defects": "placement",
+    "observe": "maps.observation",
+    "on_lattice": "maps.placement",
+    "paper_activation": "datasets.entries",
+    "place_defects": "maps.placement",
+    "read_qpi_dataset": "datasets.read_dataset",
+    "scatter_defects": "maps.placement",
     "scene_dataset": "scene",
     "simulate_scene": "scene",
     "single_defect": "scattering",
-    "superpose": "observation",
+    "superpose": "maps.observation",
 }
 
 __all__ = sorted(_HOMES)

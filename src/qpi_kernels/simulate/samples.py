@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.simulate.bands import Band, ParabolicBand, TriangularBand
-from qpi_kernels.simulate.observation import observe
-from qpi_kernels.simulate.placement import scatter_defects
+from qpi_kernels.simulate.maps.observation import observe
+from qpi_kernels.simulate.maps.placement import scatter_defects
 from qpi_kernels.simulate.scattering import single_defect
 from qpi_kernels.simulate.scene import SceneParameters, scene_dataset, simulate_scene
 from qpi_kernels.simulate.simulated_scan import scan_with_truth

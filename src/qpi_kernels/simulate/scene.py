@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.progress import CancelToken, Event, drive
-from qpi_kernels.simulate.artefacts import apply_artefacts, drifted
 from qpi_kernels.simulate.bands import Band
 from qpi_kernels.simulate.impurities import (
     ClusterImpurity,
@@ -23,8 +22,9 @@ from qpi_kernels.simulate.impurities import (
     PointImpurity,
 )
 from qpi_kernels.simulate.instrument import EnergyResolution
-from qpi_kernels.simulate.observation import superpose
-from qpi_kernels.simulate.placement import on_lattice, place_defects
+from qpi_kernels.simulate.maps.artefacts import apply_artefacts, drifted
+from qpi_kernels.simulate.maps.observation import superpose
+from qpi_kernels.simulate.maps.placement import on_lattice, place_defects
 from qpi_kernels.simulate.scattering import ldos_change
 from qpi_kernels.simulate.scene_parameters import SceneParameters
 from qpi_kernels.simulate.simulated_scan import scan_with_truth

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from qpi_kernels.simulate.artefacts import Artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts
+from qpi_kernels.simulate.maps.placement import Placement
 from qpi_kernels.simulate.materials import MATERIALS, ImpurityKind, Material, MaterialName
-from qpi_kernels.simulate.placement import Placement
 
 __all__ = ["SceneParameters"]
 

@@ -10,10 +10,10 @@ from diffusers import AutoencoderKL
 
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
-from qpi_kernels.simulate.annotation import Annotation
-from qpi_kernels.simulate.batches import Batch, BatchParameters, SimulatedBatches
+from qpi_kernels.simulate.datasets.batches import Batch, BatchParameters, SimulatedBatches
 from qpi_kernels.simulate.library import KernelLibrary
-from qpi_kernels.simulate.placement import Placement
+from qpi_kernels.simulate.maps.annotation import Annotation
+from qpi_kernels.simulate.maps.placement import Placement
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
 from qpi_kernels.models.representation import KernelRepresentation
-from qpi_kernels.simulate.batches import Batch
+from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.symmetric_loss import symmetric_loss
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from qpi_kernels.devices import choose_device
 from qpi_kernels.models.presets import PRESETS
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.batches import Batch
+from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stage_setup import make_stage, training_batches, validation_batches

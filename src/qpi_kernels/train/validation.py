@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qpi_kernels.simulate.batches import Batch
+from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.stages import Stage
 
 __all__ = ["Validation", "validate"]

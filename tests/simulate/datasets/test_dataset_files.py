@@ -9,19 +9,19 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.simulate.dataset_entries import (
+from qpi_kernels.simulate.datasets.entries import (
     binary_activation,
     dataset_defects,
     paper_activation,
 )
-from qpi_kernels.simulate.dataset_files import read_qpi_dataset
-from qpi_kernels.simulate.dataset_labels import KernelLabels, published_fold, write_record
-from qpi_kernels.simulate.dataset_netcdf import netcdf_path, write_netcdf
-from qpi_kernels.simulate.public_layout import (
+from qpi_kernels.simulate.datasets.labels import KernelLabels, published_fold, write_record
+from qpi_kernels.simulate.datasets.netcdf_layout import netcdf_path, write_netcdf
+from qpi_kernels.simulate.datasets.public_layout import (
     DatasetFormatError,
     public_csv_path,
     write_public_csv,
 )
+from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset
 
 PUBLIC_AXIS = np.linspace(-200, 200, 64)
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts
-from qpi_kernels.simulate.streams import Seed
+from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts
+from qpi_kernels.simulate.maps.streams import Seed
 
 __all__ = ["ObservationError", "observe", "superpose"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qpi_kernels.simulate.artefacts import Artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts
 
 __all__ = ["ProtocolParameters"]
 

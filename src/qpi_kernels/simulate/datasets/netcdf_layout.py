@@ -13,9 +13,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.simulate.dataset_labels import KernelLabels
-from qpi_kernels.simulate.public_layout import pixel_positions
-from qpi_kernels.simulate.public_lines import DatasetFormatError
+from qpi_kernels.simulate.datasets.labels import KernelLabels
+from qpi_kernels.simulate.datasets.public_layout import pixel_positions
+from qpi_kernels.simulate.datasets.public_lines import DatasetFormatError
 
 __all__ = ["KernelNetcdf", "is_netcdf_name", "netcdf_path", "read_netcdf", "write_netcdf"]
 

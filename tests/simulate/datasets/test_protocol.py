@@ -11,7 +11,7 @@ import pytest
 
 from qpi_kernels import simulate
 from qpi_kernels.progress import drive
-from qpi_kernels.simulate.protocol import ProtocolError, protocol_labels
+from qpi_kernels.simulate.datasets.protocol import ProtocolError, protocol_labels
 
 FEW = simulate.ProtocolParameters(kernels=2, observations=3)
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.simulate.public_lines import (
+from qpi_kernels.simulate.datasets.public_lines import (
     UNUSED,
     DatasetFormatError,
     even_pitch,

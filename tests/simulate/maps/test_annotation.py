@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qpi_kernels import Defects
-from qpi_kernels.simulate.annotation import Annotation, annotate
-from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.maps.annotation import Annotation, annotate
+from qpi_kernels.simulate.maps.placement import Placement, place_defects
 
 SHAPE = (200, 200)
 PLACEMENT = Placement(count=3000, margin_px=50, kinds={"A": 1, "B": 1}, strength_spread=0.3)

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.artefacts import apply_artefacts
-from qpi_kernels.simulate.dataset_labels import (
+from qpi_kernels.simulate.datasets.labels import (
     DatasetRecord,
     KernelLabels,
     published_fold,
     read_record,
     write_record,
 )
-from qpi_kernels.simulate.dataset_netcdf import netcdf_path, write_netcdf
+from qpi_kernels.simulate.datasets.netcdf_layout import netcdf_path, write_netcdf
+from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
+from qpi_kernels.simulate.datasets.public_layout import public_csv_path, write_public_csv
 from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC, Recipe
 from qpi_kernels.simulate.library import KernelLibrary
-from qpi_kernels.simulate.observation import superpose
-from qpi_kernels.simulate.placement import Placement, on_lattice, place_defects
-from qpi_kernels.simulate.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.public_layout import public_csv_path, write_public_csv
-from qpi_kernels.simulate.streams import stream
+from qpi_kernels.simulate.maps.artefacts import apply_artefacts
+from qpi_kernels.simulate.maps.observation import superpose
+from qpi_kernels.simulate.maps.placement import Placement, on_lattice, place_defects
+from qpi_kernels.simulate.maps.streams import stream
 
 __all__ = ["PaperProtocol", "ProtocolError", "ProtocolKernel", "protocol_labels"]
 

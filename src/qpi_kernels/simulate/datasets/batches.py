@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.utils.data import Dataset
 
 from qpi_kernels.devices import one_thread
-from qpi_kernels.simulate.annotation import Annotation, annotate
-from qpi_kernels.simulate.artefact_mixture import draw_artefacts
-from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts, drifted
 from qpi_kernels.simulate.families import Recipe
 from qpi_kernels.simulate.library import KernelLibrary
-from qpi_kernels.simulate.observation import superpose
-from qpi_kernels.simulate.placement import Placement, on_lattice, place_defects
-from qpi_kernels.simulate.streams import stream
+from qpi_kernels.simulate.maps.annotation import Annotation, annotate
+from qpi_kernels.simulate.maps.artefact_mixture import draw_artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted
+from qpi_kernels.simulate.maps.observation import superpose
+from qpi_kernels.simulate.maps.placement import Placement, on_lattice, place_defects
+from qpi_kernels.simulate.maps.streams import stream
 
 __all__ = ["Batch", "BatchParameters", "SimulatedBatches"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qpi_kernels.simulate.streams import stream
+from qpi_kernels.simulate.maps.streams import stream
 
 
 @pytest.mark.parametrize("seed", [0, [3, 14], 2**70])

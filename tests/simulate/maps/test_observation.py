@@ -10,9 +10,9 @@ from scipy.special import j0
 
 from qpi_kernels import Defects
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts, drifted
-from qpi_kernels.simulate.observation import ObservationError, observe, superpose
-from qpi_kernels.simulate.placement import Placement, place_defects
+from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted
+from qpi_kernels.simulate.maps.observation import ObservationError, observe, superpose
+from qpi_kernels.simulate.maps.placement import Placement, place_defects
 
 SHAPE = (48, 64)
 

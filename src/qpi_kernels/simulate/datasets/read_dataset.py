@@ -14,15 +14,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.simulate.dataset_labels import (
+from qpi_kernels.simulate.datasets.labels import (
     DatasetRecord,
     KernelLabels,
     published_fold,
     read_record,
 )
-from qpi_kernels.simulate.dataset_netcdf import is_netcdf_name, read_netcdf
-from qpi_kernels.simulate.public_layout import kernel_number, pixel_positions, read_public_csv
-from qpi_kernels.simulate.public_lines import DatasetFormatError
+from qpi_kernels.simulate.datasets.netcdf_layout import is_netcdf_name, read_netcdf
+from qpi_kernels.simulate.datasets.public_layout import (
+    kernel_number,
+    pixel_positions,
+    read_public_csv,
+)
+from qpi_kernels.simulate.datasets.public_lines import DatasetFormatError
 
 __all__ = ["read_qpi_dataset"]
 
@@ -78,7 +82,7 @@ def read_qpi_dataset(path: str | Path, *, lazy: bool = True) -> xr.Dataset:
             ``sample_count``.
         ``position`` (kernel, sample, defect, axis)
             Sub-pixel (row, col) in pixels of the image, NaN where unused. See
-            `qpi_kernels.simulate.dataset_entries.dataset_defects` before convolving.
+            `qpi_kernels.simulate.datasets.entries.dataset_defects` before convolving.
         ``sample_count`` (kernel)
             Number of observations.
         ``fold`` (kernel)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpi_kernels import Defects
-from qpi_kernels.simulate.artefact_mixture import draw_artefacts
-from qpi_kernels.simulate.artefacts import Artefacts, apply_artefacts, drifted
-from qpi_kernels.simulate.scan_drift import DriftError
+from qpi_kernels.simulate.maps.artefact_mixture import draw_artefacts
+from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted
+from qpi_kernels.simulate.maps.scan_drift import DriftError
 
 PIXEL_NM = 0.2
 ADDED = {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from qpi_kernels.simulate.public_layout import (
+from qpi_kernels.simulate.datasets.public_layout import (
     DatasetFormatError,
     kernel_number,
     pixel_positions,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from qpi_kernels.simulate.artefacts import Artefacts
-from qpi_kernels.simulate.streams import Seed, stream
+from qpi_kernels.simulate.maps.artefacts import Artefacts
+from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["draw_artefacts"]
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.simulate import scan_events, scan_noise
-from qpi_kernels.simulate.scan_drift import Drift
-from qpi_kernels.simulate.streams import Seed, stream
+from qpi_kernels.simulate.maps import scan_events, scan_noise
+from qpi_kernels.simulate.maps.scan_drift import Drift
+from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["Artefacts", "apply_artefacts", "drifted"]
 

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.simulate.public_lines import DatasetFormatError
+from qpi_kernels.simulate.datasets.public_lines import DatasetFormatError
 
 __all__ = ["DatasetRecord", "KernelLabels", "published_fold", "read_record", "write_record"]
 

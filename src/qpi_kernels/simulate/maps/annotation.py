@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
-from qpi_kernels.simulate.streams import Seed, stream
+from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["Annotation", "annotate"]
 

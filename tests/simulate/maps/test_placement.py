@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from qpi_kernels.simulate.placement import (
+from qpi_kernels.simulate.maps.placement import (
     Placement,
     PlacementError,
     place_defects,
