@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -65,3 +66,36 @@ def test_a_killed_process_resumes_bit_for_bit(tmp_path):
     assert second is not None
     for name, value in first.weights.items():
         assert torch.equal(value, second.weights[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["kernels", "one-step"])
+def test_two_processes_give_the_losses_of_one(tmp_path, stage):
+    """With `accelerate launch`, for the same global batch, within rounding."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = tmp_path / "train.py"
+    script.write_text("from qpi_kernels.cli import main\n\nmain()\n")
+    options = ["train", "--stage", stage, *QUICK, "--validate-every", "1", "--batch-size", "16"]
+    launch = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"),
+        *("--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no"),
+    ]
+    subprocess.run(
+        [sys.executable, str(script), *options, "-o", str(tmp_path / "one")],
+        check=True,
+        env=environment,
+    )
+    subprocess.run(
+        [*launch, str(script), *options, "-o", str(tmp_path / "two")], check=True, env=environment
+    )
+    one, two = (
+        [
+            json.loads(line)
+            for line in (tmp_path / name / stage / "metrics.jsonl").read_text().splitlines()
+        ]
+        for name in ("one", "two")
+    )
+    assert len(one) == len(two) == 6
+    for first, second in zip(one, two, strict=True):
+        for name in ("loss", "squared", "rmse"):
+            assert first[name] == pytest.approx(second[name], rel=1e-3), (first["step"], name)

@@ -135,9 +135,9 @@ class Training:
         self.optimizer.zero_grad()
         self.average.step(self._trained())
         self._checkpoint.step = number + 1
-        values = {name: float(value.detach()) for name, value in losses.items()}
+        values = self._averaged(losses)
         values["learning_rate"] = rate
-        values |= self._look_around(number + 1)
+        values |= self._look_around(number + 1, values)
         return Event(
             f"{self.parameters.stage}, step {number + 1}", number + 1, self.parameters.steps, values
         )
@@ -150,7 +150,13 @@ class Training:
 
     # -- parts ------------------------------------------------------------------------------
 
-    def _look_around(self, step: int) -> dict[str, float]:
+    def _averaged(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Losses of the global batch: the mean over all processes."""
+        mine = torch.stack([value.detach() for value in losses.values()])
+        everyone: torch.Tensor = self.accelerator.reduce(mine, reduction="mean")
+        return dict(zip(losses, everyone.tolist(), strict=True))
+
+    def _look_around(self, step: int, losses: dict[str, float]) -> dict[str, float]:
         """Validate and save when it is time; return what was measured."""
         last = step >= self.parameters.steps
         values: dict[str, float] = {}
@@ -159,7 +165,7 @@ class Training:
             values = found.values
             if self._checkpoint.judge(found.values["rmse"]) and self.accelerator.is_main_process:
                 self._save_network("best")
-            self._log({"step": step, **values})
+            self._log({"step": step, **values, **losses})
         if step % self.parameters.checkpoint_every == 0 or last or self._checkpoint.exhausted:
             self.save()
         return values
