@@ -69,7 +69,7 @@ def test_asymmetric_kernels_have_no_symmetry():
 def test_a_larger_box_changes_next_to_nothing(family, monkeypatch):
     kernels = draws(family, 2, seed=5)
     monkeypatch.setattr(
-        "qpi_kernels.simulate.scattering.box_pixels", lambda *args: 2 * green.box_pixels(*args)
+        "qpi_kernels.simulate.ldos.box_pixels", lambda *args: 2 * green.box_pixels(*args)
     )
     for kernel, wider in zip(kernels, draws(family, 2, seed=5), strict=True):
         assert np.sqrt(((kernel - wider) ** 2).mean() / (wider**2).mean()) < 0.02
@@ -89,6 +89,14 @@ def test_recipes_are_plain_and_repeatable(family):
     assert other.impurity != first.impurity
     assert type(other.impurity) is type(first.impurity)
     assert getattr(other.impurity, "orbital", None) == getattr(first.impurity, "orbital", None)
+
+
+def test_a_crystal_and_its_cluster_turn_together():
+    for seed in range(3):
+        recipe = FAMILIES["trigonal_dirac"].recipe(np.random.default_rng(seed), 0.5)
+        x, y = recipe.impurity.centres_nm[0]
+        angle = np.rad2deg(np.arctan2(y, x)) - recipe.band.angle_deg
+        assert angle % 360 == pytest.approx(90)
 
 
 @every_family

@@ -11,7 +11,7 @@ from qpi_kernels import simulate
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M, SimulationError
 from qpi_kernels.simulate.green import Box, local_greens_function
 from qpi_kernels.simulate.impurities import as_impurity
-from qpi_kernels.simulate.scattering import ldos_change
+from qpi_kernels.simulate.ldos import ldos_change
 from qpi_kernels.symmetry import symmetry_scores
 
 SURFACE = simulate.ParabolicBand(0.4, -0.3)
@@ -56,7 +56,7 @@ def test_friedel_sum_rule(band, impurity, kinds):
     size, pixel_nm, broadening, energy, step = 48, 0.3, 0.1, 0.1, 1e-4
     window = (np.arange(size) - size // 2, np.arange(size) - size // 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qpi_kernels.simulate.scattering.box_pixels", lambda *_: size)
+        patch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: size)
         change = ldos_change(
             band,
             np.array([energy]),
@@ -291,7 +291,7 @@ def test_coincident_centres_add_up():
 )
 def test_a_moved_cluster_moves_its_kernel(band, pixel_nm, rows, cols, monkeypatch):
     """``centres_nm`` are (x, y): x along columns, y down the rows."""
-    monkeypatch.setattr("qpi_kernels.simulate.scattering.box_pixels", lambda *_: 128)
+    monkeypatch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: 128)
     shape = np.array([[0.0, 0.0], [0.6, 0.0], [0.0, 1.2]])
     still, moved = (
         simulate.ClusterImpurity(tuple(map(tuple, shape + offset)), (1.0, -0.5, 0.7))
@@ -385,8 +385,11 @@ def test_a_turned_cluster_turns_from_columns_to_rows():
 
 def test_centres_on_a_lattice_are_its_sites():
     band = simulate.TriangularBand(0.1, 0.9)
-    loose = simulate.ClusterImpurity(((0.05, -0.08), (0.48, 0.71)), (1.0, 1.0))
-    exact = simulate.ClusterImpurity(((0.0, 0.0), (0.45, 0.45 * 3**0.5)), (1.0, 1.0))
+    # The last lies nearest to a1, although its coordinates along a1 and a2 round to 0.
+    loose = ((0.05, -0.08), (0.48, 0.71), tuple(0.48 * band.lattice[0] + 0.42 * band.lattice[1]))
+    loose = simulate.ClusterImpurity(loose, (1.0, 1.0, 0.5))
+    exact = ((0.0, 0.0), (0.45, 0.45 * 3**0.5), (0.9, 0.0))
+    exact = simulate.ClusterImpurity(exact, (1.0, 1.0, 0.5))
     np.testing.assert_allclose(kernel(band, loose), kernel(band, exact), rtol=1e-9)
 
 

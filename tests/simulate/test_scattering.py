@@ -8,7 +8,7 @@ from scipy.special import hankel1
 from qpi_kernels import Defects, extract, simulate
 from qpi_kernels.simulate import green, samples
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M, SimulationError
-from qpi_kernels.simulate.scattering import ldos_change
+from qpi_kernels.simulate.ldos import ldos_change
 from qpi_kernels.symmetry import symmetry_scores
 
 COPPER = simulate.ParabolicBand(mass=0.41, onset=-0.437)
@@ -129,7 +129,7 @@ def test_band_edges_gaps_and_van_hove_points_are_no_trouble(band, bias, monkeypa
     assert np.isfinite(found).all()
     assert abs(found).max() > 0
     monkeypatch.setattr(
-        "qpi_kernels.simulate.scattering.box_pixels", lambda *args: 2 * green.box_pixels(*args)
+        "qpi_kernels.simulate.ldos.box_pixels", lambda *args: 2 * green.box_pixels(*args)
     )
     wider = simulate.single_defect(band, **options).values
     np.testing.assert_allclose(found, wider, atol=0.02 * abs(wider).max())
@@ -206,7 +206,7 @@ def brute_force(band, cluster, energy, broadening, size, pixel_nm, rows, cols):
     ids=str,
 )
 def test_waves_go_out_and_back_as_the_formula_says(band, monkeypatch):
-    monkeypatch.setattr("qpi_kernels.simulate.scattering.box_pixels", lambda *_: 24)
+    monkeypatch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: 24)
     cluster = simulate.ClusterImpurity(((0.25, 0.1), (-0.6, 0.7)), (1.1, -0.6))
     options = dict(bias=0.1, pixel_nm=0.3, broadening=0.1)
     found = simulate.single_defect(band, impurity=cluster, shape=(5, 4), **options)
@@ -235,7 +235,7 @@ def test_a_moved_fermi_sea_scatters_alike():
 
 @pytest.mark.parametrize("band", [COPPER, simulate.RashbaBand.gold()], ids=str)
 def test_every_window_shows_the_same_kernel(band, monkeypatch):
-    monkeypatch.setattr("qpi_kernels.simulate.scattering.box_pixels", lambda *_: 160)
+    monkeypatch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: 160)
     options = dict(bias=0.0, pixel_nm=0.2, impurity=5.0, broadening=0.1)
     whole = simulate.single_defect(band, shape=(64, 64), **options).values
     for height, width in ((64, 63), (20, 21), (1, 40), (33, 10)):
@@ -499,6 +499,13 @@ def test_bad_defects_are_refused():
     with pytest.raises(SimulationError, match="share a lattice site"):
         simulate.multiple_defects(
             simulate.SquareBand(0.1, 1.0), Defects([[1, 1], [1.2, 1]]), impurity=1.0, **MAP
+        )
+    with pytest.raises(SimulationError, match="choose fewer defects or a smaller window"):
+        simulate.multiple_defects(
+            COPPER,
+            Defects(np.arange(4000).reshape(-1, 2) / 10),
+            impurity=1.0,
+            **MAP | dict(shape=(256, 256)),
         )
     with pytest.raises(SimulationError, match="same centres"):
         ldos_change(

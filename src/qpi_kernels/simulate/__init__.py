@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.bands import DiracBand as DiracBand
     from qpi_kernels.simulate.bands import EllipticBand as EllipticBand
     from qpi_kernels.simulate.bands import GrapheneBand as GrapheneBand
+    from qpi_kernels.simulate.bands import HamiltonianError as HamiltonianError
     from qpi_kernels.simulate.bands import NematicPockets as NematicPockets
     from qpi_kernels.simulate.bands import ParabolicBand as ParabolicBand
     from qpi_kernels.simulate.bands import RashbaBand as RashbaBand
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.bands import SquareBand as SquareBand
     from qpi_kernels.simulate.bands import TriangularBand as TriangularBand
     from qpi_kernels.simulate.bands import WannierBand as WannierBand
+    from qpi_kernels.simulate.bands import WannierFormatError as WannierFormatError
     from qpi_kernels.simulate.bands import WarpedBand as WarpedBand
     from qpi_kernels.simulate.bands import read_wannier_hr as read_wannier_hr
     from qpi_kernels.simulate.cores import CoreShape as CoreShape
@@ -86,6 +88,8 @@ _BANDS = (
     "TriangularBand",
     "WannierBand",
     "WarpedBand",
+    "HamiltonianError",
+    "WannierFormatError",
     "read_wannier_hr",
 )
 _IMPURITIES = (

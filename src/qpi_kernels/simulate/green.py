@@ -9,14 +9,21 @@ import numpy as np
 import torch
 
 from qpi_kernels.simulate.bands import Band, SimulationError
-from qpi_kernels.simulate.bands.band import reciprocal
+from qpi_kernels.simulate.crystal import reciprocal
 
-__all__ = ["Box", "SimulationError", "box_pixels", "greens_function", "local_greens_function"]
+__all__ = [
+    "MOST_ELEMENTS",
+    "Box",
+    "SimulationError",
+    "box_pixels",
+    "greens_function",
+    "local_greens_function",
+]
 
 _LARGEST_BOX = 4096
 _LARGEST_MESH = 4096
-# One array of this size takes 1 GB in double precision; a few are needed.
-_MOST_ELEMENTS = 2**26
+MOST_ELEMENTS = 2**26
+"""Size of the largest array: 1 GB in double precision, and a few are needed."""
 _ELEMENTS_AT_ONCE = 2**20
 
 
@@ -53,7 +60,7 @@ def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, ex
     damping = band.smallest_damping(energy, broadening, pixel_nm)
     reach = 1.0 / (damping * pixel_nm)
     needed = max(5.0 * reach, extent + 3.0 * reach)
-    largest = min(_LARGEST_BOX, int((_MOST_ELEMENTS / band.orbitals**2) ** 0.5))
+    largest = min(_LARGEST_BOX, int((MOST_ELEMENTS / band.orbitals**2) ** 0.5))
     if needed > largest or (size := _round_up(needed)) > largest:
         raise SimulationError(
             f"waves at {energy:g} V reach {1 / damping:.3g} nm; with the window of {extent} pixels "

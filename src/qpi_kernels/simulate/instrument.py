@@ -71,12 +71,15 @@ class EnergyResolution:
 class SetPoint:
     r"""Constant-current set-point of a dI/dV map.
 
-    The tip height follows ``I ~ int_0^V rho dE``, so the map shows ``rho(E) / int rho`` and with it
-    a spurious feature that disperses (Macdonald et al., Nanotechnology 27, 414004, 2016). To first
-    order in the defect's change, which keeps kernels additive,
+    The tip height follows ``I ~ int_0^V rho dE``, so the map shows ``rho(E) / int rho``, and in it
+    what the current shows: at a set-point that stays, a feature that does not disperse; at one that
+    follows the bias, one that does (Macdonald et al., Nanotechnology 27, 414004, 2016). Neither is
+    a band of the sample. To first order in the defect's change, which keeps kernels additive,
 
     .. math:: \delta\rho(E) - \rho_0(E)\,
               \frac{\int_0^{V} \delta\rho\, dE'}{\int_0^{V} \rho_0\, dE'}
+
+    where ``rho_0`` is the clean density averaged over the unit cell.
 
     Parameters
     ----------

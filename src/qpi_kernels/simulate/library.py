@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.families import FAMILIES, Recipe
-from qpi_kernels.simulate.scattering import ldos_change, single_defect
+from qpi_kernels.simulate.ldos import ldos_change
+from qpi_kernels.simulate.scattering import single_defect
 
 __all__ = ["KernelLibrary"]
 

@@ -22,10 +22,10 @@ from qpi_kernels.simulate.impurities import (
     PointImpurity,
 )
 from qpi_kernels.simulate.instrument import EnergyResolution
+from qpi_kernels.simulate.ldos import ldos_change
 from qpi_kernels.simulate.maps.artefacts import apply_artefacts, drifted
 from qpi_kernels.simulate.maps.observation import superpose
 from qpi_kernels.simulate.maps.placement import on_lattice, place_defects
-from qpi_kernels.simulate.scattering import ldos_change
 from qpi_kernels.simulate.scene_parameters import SceneParameters
 from qpi_kernels.simulate.simulated_scan import scan_with_truth
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from qpi_kernels import simulate
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M, Band, HamiltonianError, SimulationError
-from qpi_kernels.simulate.bands.band import nearest_lattice_vectors, reciprocal
 from qpi_kernels.simulate.bands.contour import find_contour
+from qpi_kernels.simulate.crystal import nearest_lattice_vectors, reciprocal
 
 BANDS = {
     "parabolic": simulate.ParabolicBand.silver(),
@@ -154,6 +154,18 @@ def test_spin_bands_split_as_their_formulas_say():
     scalar = -0.352 + k**2 / (2 * 0.0168) * (1 - 2.03 * k**2 + 87.5 * k**4)
     split = np.hypot(3.13 * k * (1 - 2.01 * k**2 + 323 * k**4), 41.7 * k**3 * (1 + 2.43 * k**2))
     np.testing.assert_allclose(bitei, [scalar - split, scalar + split], rtol=1e-4)
+
+
+def test_spin_bands_turn_the_spin_as_their_formulas_say():
+    x, y, z = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+    kx, ky = 0.8, -0.5
+    at = torch.tensor([[kx], [ky]], dtype=torch.float64)
+    helical, warped = kx * y - ky * x, kx**3 - 3 * kx * ky**2
+    found = matrices(simulate.DiracBand(0.255, 0.25, -0.3), *at)[0]
+    np.testing.assert_allclose(found, -0.3 * np.eye(2) + 0.255 * helical + 0.25 * warped * z)
+    kinetic = HBAR2_OVER_2M / 0.255 * (kx**2 + ky**2) - 0.487
+    found = matrices(simulate.RashbaBand(0.255, -0.487, 0.033), *at)[0]
+    np.testing.assert_allclose(found, kinetic * np.eye(2) + 0.033 * helical)
 
 
 def test_the_cuprate_has_nodes_on_the_diagonal_and_its_gap_at_the_zone_edge():
@@ -365,7 +377,7 @@ def test_a_band_of_ones_own_gives_the_same_kernel(ours, custom, impurity, pixel_
     kx, ky = momenta(largest=30.0)
     torch.testing.assert_close(custom.hamiltonian(kx, ky), ours.hamiltonian(kx, ky))
     assert custom.hamiltonian(kx.float(), ky.float()).dtype in (torch.float32, torch.complex64)
-    monkeypatch.setattr("qpi_kernels.simulate.scattering.box_pixels", lambda *_: 128)
+    monkeypatch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: 128)
     first, second = (
         simulate.single_defect(
             band,

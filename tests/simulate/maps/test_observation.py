@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from scipy.special import j0
 
-from qpi_kernels import Defects
+from qpi_kernels import Defects, simulate
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted
 from qpi_kernels.simulate.maps.observation import ObservationError, observe, superpose
@@ -161,3 +161,13 @@ def test_the_quick_superposition_knows_kinds():
         kernels[1], mixed.of_kind("Co"), SHAPE
     )
     np.testing.assert_allclose(found, parts, atol=1e-12)
+
+
+def test_maps_of_one_pitch_have_the_same_coordinates():
+    band, scene = simulate.ParabolicBand.silver(), {"bias": 0.05, "pixel_nm": 0.3}
+    scene |= {"impurity": -1.0, "broadening": 0.02}
+    defects = Defects([(5, 7), (20, 18)])
+    kernel = simulate.single_defect(band, shape=(61, 61), **scene)
+    summed = observe(kernel, defects, (30, 30))
+    full = simulate.multiple_defects(band, defects, shape=(30, 30), **scene)
+    assert (full - summed).shape == (30, 30)

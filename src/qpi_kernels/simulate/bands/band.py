@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.simulate.bands.contour import Contour, find_contour
+from qpi_kernels.simulate.crystal import reciprocal
 
 __all__ = ["HBAR2_OVER_2M", "Band", "RotatedBand", "SimulationError", "SingleBand"]
 
@@ -216,23 +217,6 @@ def too_short(energy: float, pixel_nm: float) -> SimulationError:
         f"all waves at {energy:g} V are too short for pixels of {pixel_nm:g} nm: choose smaller "
         "pixels"
     )
-
-
-def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reciprocal vectors as rows, ``a_i . b_j = 2 pi delta_ij``."""
-    return np.asarray(2 * np.pi * np.linalg.inv(lattice).T)
-
-
-def nearest_lattice_vectors(
-    points: NDArray[np.float64], lattice: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Lattice vectors nearest to points (..., 2), for primitive vectors at 60 to 120 degrees."""
-    first = np.rint(points @ np.linalg.inv(lattice))
-    around = np.array([(i, j) for i in (0, -1, 1) for j in (0, -1, 1)])
-    candidates = (first[..., None, :] + around) @ lattice
-    distance = np.linalg.norm(candidates - points[..., None, :], axis=-1).round(9)
-    nearest = distance.argmin(axis=-1)[..., None, None]
-    return np.asarray(np.take_along_axis(candidates, nearest, axis=-2)[..., 0, :])
 
 
 def pauli_z() -> torch.Tensor:

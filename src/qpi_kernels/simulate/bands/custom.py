@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from qpi_kernels.simulate.bands.band import Band, reciprocal
+from qpi_kernels.simulate.bands.band import Band
+from qpi_kernels.simulate.crystal import reciprocal
 
 __all__ = ["CustomBand", "HamiltonianError", "check_hamiltonian", "checked_channels"]
 

@@ -78,7 +78,7 @@ def observe(
     seen = apply_artefacts(clean, artefacts, pixel_nm=pixel_nm, seed=seed, margin_px=margin)
     dims = tuple(dim for dim in kernel.dims if dim != "kind")
     coords: dict[str, Any] = {
-        axis: (axis, np.arange(size) * float(kernel[axis][1] - kernel[axis][0]), {"units": "nm"})
+        axis: (axis, np.arange(size) * _pitch(kernel, axis), {"units": "nm"})
         for axis, size in zip(("y", "x"), shape, strict=True)
     }
     if "bias" in kernel.coords:
@@ -181,6 +181,15 @@ def _superposed(
         torch.from_numpy(np.ascontiguousarray(kernel.values, dtype=np.float64))
     ).numpy()
     return clean
+
+
+def _pitch(kernel: xr.DataArray, axis: str) -> float:
+    """Pixel pitch in nm, without the rounding of a difference of coordinates.
+
+    Maps of one pitch must have the same coordinates to the last bit: xarray subtracts only where
+    they agree.
+    """
+    return float(f"{float(kernel[axis][1] - kernel[axis][0]):.12g}")
 
 
 def _check_kinds(defects: Defects, kinds: Sequence[str]) -> None:

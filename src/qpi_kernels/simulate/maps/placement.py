@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial.distance import cdist
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
+from qpi_kernels.simulate.crystal import nearest_lattice_vectors
 from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["Placement", "PlacementError", "on_lattice", "place_defects", "scatter_defects"]
@@ -211,9 +212,9 @@ def on_lattice(
     """
     if lattice_nm is None:
         return defects
-    sites = np.rint(defects.positions[:, ::-1] * pixel_nm @ np.linalg.inv(lattice_nm))
-    _, first = np.unique(sites, axis=0, return_index=True)
-    moved = defects.moved((sites @ lattice_nm / pixel_nm)[:, ::-1])
+    sites = nearest_lattice_vectors(defects.positions[:, ::-1] * pixel_nm, lattice_nm)
+    _, first = np.unique(sites.round(9), axis=0, return_index=True)
+    moved = defects.moved(sites[:, ::-1] / pixel_nm)
     return moved[np.sort(first)]
 
 
