@@ -6,6 +6,7 @@ import pytest
 from qpi_kernels.defects import Defects
 from qpi_kernels.io import open_scan
 from qpi_kernels.result import KernelResult
+from qpi_kernels.simulate import read_qpi_dataset
 from qpi_kernels.simulate.scene import SceneParameters, simulate_scene
 
 QUICK = ("--image-size", "48x64", "--kernel-size", "17", "--density", "5")
@@ -88,3 +89,47 @@ def test_only_netcdf_is_written(run_command, tmp_path):
     assert done.exit_code == 1
     assert ".nc" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+FEW = ("--protocol", "paper", "--kernels", "2", "--observations", "3")
+
+
+def test_a_data_set_is_written_and_completed(run_command, tmp_path):
+    done = run_command("simulate", "-o", tmp_path, *FEW)
+    assert done.exit_code == 0, done.output
+    assert "2 kernels, 6 observations" in done.stdout
+    dataset = read_qpi_dataset(tmp_path)
+    assert dataset["observation"].shape == (2, 3, 64, 64)
+    csv = read_qpi_dataset(tmp_path / "64X64 vp coords")
+    assert list(csv["family"].values) == list(dataset["family"].values)
+    assert all("band" in text for text in csv["parameters"].values)
+    (tmp_path / "kernel_002.nc").unlink()
+    done = run_command("simulate", "-o", tmp_path, *FEW)
+    assert done.exit_code == 0, done.output
+    assert read_qpi_dataset(tmp_path).identical(dataset)
+
+
+def test_a_data_set_of_others_is_left_alone(run_command, tmp_path):
+    folder = tmp_path / "64X64 vp coords"
+    folder.mkdir()
+    (folder / "Kernel number1 coords.csv").write_text("precious")
+    done = run_command("simulate", "-o", tmp_path, *FEW)
+    assert done.exit_code == 1
+    assert "choose another folder" in done.stderr
+    assert (folder / "Kernel number1 coords.csv").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_other_parameters_are_named(run_command, tmp_path):
+    run_command("simulate", "-o", tmp_path, *FEW)
+    done = run_command("simulate", "-o", tmp_path, *FEW, "--seed", "3")
+    assert done.exit_code == 1
+    assert "seed 0, not 3" in done.stderr
+
+
+def test_pixels_that_can_not_show_the_waves_are_refused(run_command, tmp_path):
+    target = tmp_path / "map.nc"
+    done = run_command("simulate", "-o", target, "--material", "Cu111", "--pixel-nm", "1.0")
+    assert done.exit_code == 1
+    assert "finer than the pixels show" in done.stderr
+    assert not target.exists()

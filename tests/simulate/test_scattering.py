@@ -570,3 +570,29 @@ def test_samples_give_their_kernel_back(make):
     assert np.corrcoef(centred[0].ravel(), centred[1].ravel())[0, 1] > 0.97
     assert scan.didv.dtype == np.float32
     assert make().identical(scan)
+
+
+@pytest.mark.parametrize("pixel_nm", [1.0, 1.2])
+def test_ripples_finer_than_the_pixels_are_refused(pixel_nm):
+    copper = simulate.ParabolicBand.copper()
+    options = dict(bias=0.05, shape=(33, 33), impurity=5.0, broadening=0.02, pixel_nm=pixel_nm)
+    with pytest.raises(simulate.SimulationError, match="finer than the pixels show"):
+        simulate.single_defect(copper, **options)
+    # A blunt tip sees none of them.
+    simulate.single_defect(copper, **options, tip_nm=1.2)
+
+
+def test_without_states_there_is_no_phase_to_shift():
+    with pytest.raises(simulate.SimulationError, match=r"no state at -0\.2 V"):
+        simulate.single_defect(
+            simulate.ParabolicBand.silver(), bias=-0.2, pixel_nm=0.3, shape=(17, 17),
+            impurity=simulate.PhaseShiftImpurity(1.0), broadening=0.006,
+        )  # fmt: skip
+
+
+def test_an_impurity_must_be_one():
+    with pytest.raises(TypeError, match="a number in eV nm"):
+        simulate.single_defect(
+            simulate.ParabolicBand.silver(), bias=0.0, pixel_nm=0.3, shape=(9, 9), impurity="5",
+            broadening=0.01,
+        )  # fmt: skip

@@ -203,12 +203,12 @@ def _nematic_pockets(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, f
 
 
 def _warped(
-    fold: int, smallest: float, largest: float
+    fold: int, smallest: float, largest: float, smallest_k: float = 0.2
 ) -> Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]:
     def draw(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
         warping = float(rng.uniform(smallest, largest) * rng.choice([-1, 1]))
         # The longest wave vector of the contour is that of the smallest energy factor.
-        k, energy = _wave_number(rng, pixel_nm), 0.3
+        k, energy = _wave_number(rng, pixel_nm, smallest_k), 0.3
         mass = _mass(k * (1 - abs(warping)) ** 0.5, energy)
         return WarpedBand(mass, 0.0, fold, warping), energy, _point(rng)
 
@@ -256,7 +256,7 @@ def _warped_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, floa
 def _dirac_band(rng: np.random.Generator, pixel_nm: float) -> tuple[DiracBand, float]:
     # The cubic warping has no meaning far above the contour, where small k would let it reach.
     k, velocity = _wave_number(rng, pixel_nm, 0.5, 0.85), 0.3
-    warping = float(rng.uniform(0.2, 1.2)) * velocity / k**2
+    warping = float(rng.uniform(1.0, 2.5)) * velocity / k**2
     # Between the valleys of the field the contour reaches k, on its ridges less.
     return DiracBand(velocity, warping), velocity * k
 
@@ -266,7 +266,7 @@ def _trigonal_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, fl
     k = energy / band.velocity
     density = energy / (2 * np.pi * band.velocity**2)
     strength = float(rng.uniform(0.3, 2.0) * rng.choice([-1, 1]) / (np.pi * density))
-    radius = float(rng.uniform(0.9, 2.0)) / k
+    radius = float(rng.uniform(1.8, 3.2)) / k
     return band, energy, ClusterImpurity.trimer(radius, strength, 90.0, 0.5 * pixel_nm)
 
 
@@ -326,10 +326,10 @@ FAMILIES: dict[str, Family] = {
             _graphene_site,
             _LATTICE_TIP,
         ),
-        Family("warped_four_fold", 4, "four-fold warped parabola", _warped(4, 0.2, 0.5)),
+        Family("warped_four_fold", 4, "four-fold warped parabola", _warped(4, 0.35, 0.6, 0.35)),
         Family("square_lattice", 4, "square-lattice band", _square_lattice, _LATTICE_TIP),
         Family("cuprate", 4, "d-wave superconductor", _cuprate, _LATTICE_TIP),
-        Family("warped_six_fold", 6, "six-fold warped parabola", _warped(6, 0.15, 0.35)),
+        Family("warped_six_fold", 6, "six-fold warped parabola", _warped(6, 0.4, 0.65, 0.5)),
         Family(
             "triangular_lattice", 6, "triangular-lattice band", _triangular_lattice, _LATTICE_TIP
         ),

@@ -58,6 +58,8 @@ def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, ex
         If the box would be too large, or the waves are too short for the pixels.
     """
     damping = band.smallest_damping(energy, broadening, pixel_nm)
+    if not damping > 0:
+        raise SimulationError(f"{type(band).__name__} gives no damping at {energy:g} V")
     reach = 1.0 / (damping * pixel_nm)
     needed = max(5.0 * reach, extent + 3.0 * reach)
     largest = min(_LARGEST_BOX, int((MOST_ELEMENTS / band.orbitals**2) ** 0.5))

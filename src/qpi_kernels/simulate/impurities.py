@@ -293,6 +293,11 @@ class GaussianImpurity:
 
 def as_impurity(impurity: Impurity | float) -> Impurity:
     """Take a plain number as a scalar point potential in eV nm^2."""
-    if isinstance(impurity, int | float | np.number):
+    if isinstance(impurity, int | float | np.floating | np.integer):
         return PointImpurity(float(impurity))
+    if not hasattr(impurity, "t_matrix"):
+        raise TypeError(
+            f"impurity must be a number in eV nm^2 or an impurity such as PointImpurity, not "
+            f"{impurity!r}"
+        )
     return impurity

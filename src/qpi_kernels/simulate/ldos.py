@@ -18,10 +18,13 @@ from qpi_kernels.simulate.green import (
     greens_function,
     local_greens_function,
 )
-from qpi_kernels.simulate.impurities import Impurity
+from qpi_kernels.simulate.impurities import Impurity, PhaseShiftImpurity
 from qpi_kernels.simulate.instrument import EnergyResolution, SetPoint
 
 __all__ = ["ldos_change"]
+
+# The search for a contour is good to a few per cent of the largest momentum.
+_SAMPLING_MARGIN = 1.04
 
 
 def ldos_change(
@@ -71,6 +74,8 @@ def ldos_change(
             f"the waves of {len(centres)} centres on {len(window[0])} x {len(window[1])} pixels do "
             "not fit the memory: choose fewer defects or a smaller window"
         )
+    for energy in energies.tolist():
+        _check_waves(band, energy, broadening, pixel_nm, tip_nm, impurities)
     place = choose_device(device) if isinstance(device, str) else device
     precision = torch.float32 if place.type == "mps" else dtype
     solver = _Scatterer(
@@ -204,6 +209,32 @@ class _Scatterer:
         half = torch.fft.ifft(spectrum, dim=-1)[..., cols]
         wave: torch.Tensor = torch.fft.ifft(half, dim=-2)[..., rows, :]
         return wave / self.pixel_nm**2
+
+
+def _check_waves(
+    band: Band,
+    energy: float,
+    broadening: float,
+    pixel_nm: float,
+    tip_nm: float,
+    impurities: Sequence[Impurity],
+) -> None:
+    """Raise SimulationError where the pixels can not show the waves, or there are none to shift."""
+    contour = band.contour(energy, broadening, pixel_nm)
+    if contour.distance > 0 and any(isinstance(each, PhaseShiftImpurity) for each in impurities):
+        raise SimulationError(
+            f"there is no state at {energy:g} V whose phase could be shifted; choose another bias "
+            "or a potential"
+        )
+    # Densities have twice the momentum of the waves. Of a lattice all zones count, and the tip
+    # alone ends them.
+    shown = np.pi / pixel_nm
+    seen = np.exp(-((contour.momentum * tip_nm) ** 2))
+    if band.lattice is None and 2 * contour.momentum > _SAMPLING_MARGIN * shown and seen > 0.01:
+        raise SimulationError(
+            f"ripples of 2k = {2 * contour.momentum:.3g}/nm at {energy:g} V are finer than the "
+            f"pixels show: choose smaller pixels, below {np.pi / 2 / contour.momentum:.2g} nm"
+        )
 
 
 def _plane_wave(k: torch.Tensor, distance: float) -> torch.Tensor:

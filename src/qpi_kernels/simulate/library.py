@@ -20,7 +20,8 @@ __all__ = ["KernelLibrary"]
 class KernelLibrary:
     """Kernels drawn from named families, without end and without storage.
 
-    Kernel number ``i`` depends on the seed, ``i`` and the choice of families alone, so a library
+    Kernel number ``i`` depends on the seed, ``i`` and the choice of families alone (its lengths on
+    the pixel size, too), so a library
     can be read in any order, by several processes, and picked up again where it was left.
 
     Parameters
@@ -60,6 +61,8 @@ class KernelLibrary:
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
+        if isinstance(families, str):
+            families = [families]
         chosen = tuple(FAMILIES if families is None else dict.fromkeys(families))
         unknown = [name for name in chosen if name not in FAMILIES]
         if unknown or not chosen:
@@ -74,7 +77,19 @@ class KernelLibrary:
         self.device = device
 
     def without(self, *families: str) -> KernelLibrary:
-        """Return the same library with whole families held out."""
+        """Return the same library with whole families held out.
+
+        Raises
+        ------
+        ValueError
+            If a family is not in the library, or none is left.
+        """
+        unknown = [name for name in families if name not in self.families]
+        if unknown:
+            raise ValueError(
+                f"{', '.join(unknown)} can not be held out: the library has "
+                f"{', '.join(self.families)}"
+            )
         kept = [name for name in self.families if name not in families]
         return KernelLibrary(
             kept, shape=self.shape, pixel_nm=self.pixel_nm, seed=self.seed, device=self.device
@@ -164,9 +179,3 @@ class KernelLibrary:
         while True:
             yield self.recipe(index)
             index += 1
-
-    def of_family(self, name: str) -> KernelLibrary:
-        """Return the library of one family alone, with the same seed."""
-        return KernelLibrary(
-            [name], shape=self.shape, pixel_nm=self.pixel_nm, seed=self.seed, device=self.device
-        )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.simulate.bands import Band, ParabolicBand, TriangularBand
 from qpi_kernels.simulate.maps.observation import observe
-from qpi_kernels.simulate.maps.placement import scatter_defects
+from qpi_kernels.simulate.maps.placement import on_lattice, scatter_defects
 from qpi_kernels.simulate.scattering import single_defect
 from qpi_kernels.simulate.scene import SceneParameters, scene_dataset, simulate_scene
 from qpi_kernels.simulate.simulated_scan import scan_with_truth
@@ -24,7 +24,7 @@ def triangular_map() -> xr.Dataset:
     band = TriangularBand(hopping=0.1, lattice_nm=0.4)
     pixel_nm = 0.1
     drawn = scatter_defects(30, (256, 256), seed=3, min_distance_px=10)
-    defects = drawn.moved(_lattice_sites(drawn.positions * pixel_nm, band.lattice_nm) / pixel_nm)
+    defects = on_lattice(drawn, band.lattice, pixel_nm)
     return _scan(
         band, defects, bias=0.1, pixel_nm=pixel_nm, impurity=0.3, broadening=0.008, tip_nm=0.08,
         noise=0.02, row_offsets=0.0, name="triangular lattice",
@@ -56,12 +56,6 @@ def bi2te3_grid() -> xr.Dataset:
         noise=0.2, arrangement="hard_core",
     )  # fmt: skip
     return scene_dataset(simulate_scene(parameters))
-
-
-def _lattice_sites(positions: NDArray[np.float64], lattice: float) -> NDArray[np.float64]:
-    """Nearest sites of a triangular lattice, (row, col) in the unit of the lattice constant."""
-    vectors = lattice * np.array([[0.0, 1.0], [np.sqrt(3) / 2, 0.5]])
-    return np.asarray(np.rint(positions @ np.linalg.inv(vectors)) @ vectors)
 
 
 def _scan(

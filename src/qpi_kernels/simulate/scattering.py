@@ -79,8 +79,8 @@ def single_defect(
     Returns
     -------
     xarray.DataArray
-        ``(y, x)`` or ``(bias, y, x)`` in states/(eV nm^2), summed over tunnelling channels; ``y``
-        and ``x`` in nm from the defect, ``bias`` in V.
+        ``(y, x)`` or ``(bias, y, x)`` in states/(eV nm^2), summed over tunnelling channels: per
+        spin for a band that has no spin. ``y`` and ``x`` in nm from the defect, ``bias`` in V.
 
     Raises
     ------

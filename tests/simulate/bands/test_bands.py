@@ -438,3 +438,20 @@ def test_tip_channels_and_magnetic_potential_of_ones_own():
     wrong = simulate.CustomBand(spins, tip_channels=[1.0, 1.0])
     with pytest.raises(ValueError, match=r"tip_channels must be \(channel, 2\)"):
         simulate.single_defect(wrong, impurity=1.0, **options)
+
+
+def test_a_hole_band_is_that_of_the_same_function():
+    """Its waves run against their momentum, and must be damped outwards all the same."""
+    options = dict(bias=0.0, pixel_nm=0.3, shape=(41, 41), impurity=1.0, broadening=0.006)
+    scale = simulate.bands.HBAR2_OVER_2M / -0.4
+    custom = simulate.CustomBand(lambda kx, ky: 0.1 + scale * (kx**2 + ky**2))
+    holes = simulate.ParabolicBand(mass=-0.4, onset=0.1)
+    first, second = (simulate.single_defect(band, **options).values for band in (holes, custom))
+    np.testing.assert_allclose(first, second, atol=2e-3 * abs(second).max())
+    assert holes.wave_number(0.0, 0.006).imag > 0
+
+
+@pytest.mark.parametrize("mass", [0.0, np.nan, np.inf])
+def test_a_parabola_needs_a_mass(mass):
+    with pytest.raises(ValueError, match="mass not zero"):
+        simulate.ParabolicBand(mass=mass, onset=0.0)

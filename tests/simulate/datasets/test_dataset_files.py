@@ -127,7 +127,7 @@ def test_the_same_kernels_in_both_formats_are_read_once(tmp_path):
     assert dataset.attrs["format"] == "NetCDF"
     assert dataset.sizes["kernel"] == 2
     write_csv(tmp_path / "csv", 11, some_samples(11))
-    with pytest.raises(DatasetFormatError, match="different kernels as NetCDF and as CSV"):
+    with pytest.raises(DatasetFormatError, match="other kernels as CSV than as NetCDF"):
         read_qpi_dataset(tmp_path)
 
 

@@ -78,6 +78,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_other_parameters_do_not_mix_into_a_folder(tmp_path: Path) -> None:
-    simulate.PaperProtocol(tmp_path, FEW)
-    with pytest.raises(ProtocolError, match="choose another folder"):
+    simulate.PaperProtocol(tmp_path, FEW)  # on its own it writes nothing
+    assert not list(tmp_path.iterdir())
+    simulate.PaperProtocol(tmp_path, FEW).step()
+    with pytest.raises(ProtocolError, match="seed 0, not 1: choose another folder"):
         simulate.PaperProtocol(tmp_path, FEW.model_copy(update={"seed": 1}))

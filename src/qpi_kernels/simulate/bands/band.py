@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -143,9 +144,7 @@ class Band:
 
     def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
         """Search the Brillouin zone, or the pixel grid's momenta, for an energy in eV."""
-        width = 2 * np.pi / pixel_nm
-        span = np.eye(2) * width if self.lattice is None else reciprocal(self.lattice)
-        return find_contour(self.hamiltonian, span, energy, broadening)
+        return _remembered_contour(self, energy, broadening, pixel_nm)
 
 
 class SingleBand(Band):
@@ -217,6 +216,14 @@ def too_short(energy: float, pixel_nm: float) -> SimulationError:
         f"all waves at {energy:g} V are too short for pixels of {pixel_nm:g} nm: choose smaller "
         "pixels"
     )
+
+
+@lru_cache(maxsize=64)
+def _remembered_contour(band: Band, energy: float, broadening: float, pixel_nm: float) -> Contour:
+    """Search once where several ask for the same."""
+    width = 2 * np.pi / pixel_nm
+    span = np.eye(2) * width if band.lattice is None else reciprocal(band.lattice)
+    return find_contour(band.hamiltonian, span, energy, broadening)
 
 
 def pauli_z() -> torch.Tensor:

@@ -27,11 +27,14 @@ class Contour(NamedTuple):
         From the energy to the nearest state in eV, 0 within a band; a lower bound.
     inside : bool
         Whether there, or nearest, is a state off the border of the momenta searched.
+    momentum : float
+        Largest |kx| or |ky| of the contour in rad/nm, to half a step of the search; 0 without one.
     """
 
     speed: float
     distance: float
     inside: bool
+    momentum: float
 
 
 def find_contour(
@@ -61,7 +64,8 @@ def find_contour(
     margin = distance + max(broadening, distance) / 2
     margin = max(margin, float((meshes[-1].energies - energy).abs().min()))
     speed = max(mesh.speed(energy, margin) for mesh in meshes)
-    return Contour(speed, distance, coarse.crosses(energy) or coarse.nearest_is_inside(energy))
+    inside = coarse.crosses(energy) or coarse.nearest_is_inside(energy)
+    return Contour(speed, distance, inside, coarse.momentum(energy))
 
 
 class _Mesh:
@@ -106,6 +110,14 @@ class _Mesh:
         """Whether no state on the border is nearer to the energy than all others."""
         away = (self.energies - energy).abs()
         return float(away[:, 1:-1, 1:-1].min()) <= float(away.min())
+
+    def momentum(self, energy: float) -> float:
+        """Largest |kx| or |ky| of the points that lie within half a step of the contour."""
+        away = (self.energies - energy).abs()
+        crossed = (self._lowest <= energy) & (energy <= self._highest)
+        near = (crossed & (away <= self._speeds * self._radius / 2)).any(dim=0)
+        largest = torch.maximum(self.kx.abs(), self.ky.abs())
+        return float(torch.where(near, largest, 0.0).max())
 
     def speed(self, energy: float, margin: float) -> float:
         """Fastest speed of the cells that come within a margin of the energy, 0 if none does."""

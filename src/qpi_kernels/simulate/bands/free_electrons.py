@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, SingleBand, too_short
+from qpi_kernels.simulate.bands.contour import Contour
 
 __all__ = ["EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
 
@@ -19,14 +20,23 @@ class ParabolicBand(SingleBand):
     Parameters
     ----------
     mass : float
-        Effective mass in electron masses.
+        Effective mass in electron masses; negative for holes.
     onset : float
-        Band bottom in eV from the Fermi level.
+        Band bottom in eV from the Fermi level, of holes the top.
+
+    Raises
+    ------
+    ValueError
+        If the mass is zero or a number is not finite.
     """
 
     mass: float
     onset: float
     reciprocity = True
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.mass) and np.isfinite(self.onset) and self.mass):
+            raise ValueError("mass and onset must be finite numbers and the mass not zero")
 
     @classmethod
     def silver(cls) -> ParabolicBand:
@@ -48,15 +58,36 @@ class ParabolicBand(SingleBand):
         return self.onset + HBAR2_OVER_2M / self.mass * (kx**2 + ky**2)
 
     def wave_number(self, energy: float, broadening: float = 0.0) -> complex:
-        """Complex wave number in 1/nm at an energy and half-width broadening in eV."""
-        return complex(np.sqrt((energy - self.onset + 1j * broadening) * self.mass / HBAR2_OVER_2M))
+        """Complex wave number in 1/nm at an energy and half-width broadening in eV.
+
+        The root whose waves decay outwards; the real part is negative for holes, whose energy runs
+        against their momentum.
+        """
+        square = (energy - self.onset + 1j * broadening) * self.mass / HBAR2_OVER_2M
+        root = complex(np.sqrt(square))
+        return root if root.imag >= 0 else -root
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
         """Im k in 1/nm."""
         wave_number = self.wave_number(energy, broadening)
-        if wave_number.real > np.pi / pixel_nm:
+        if abs(wave_number.real) > np.pi / pixel_nm:
             raise too_short(energy, pixel_nm)
         return wave_number.imag
+
+    def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
+        """The circle, exactly."""
+        curvature = HBAR2_OVER_2M / abs(self.mass)
+        above = (energy - self.onset) * float(np.sign(self.mass))
+        distance = max(-above, 0.0)
+        momentum = float(np.sqrt(max(above, 0.0) / curvature))
+        # As of any band, with the states that lie half a width inside.
+        inside = max(above, 0.0) + max(broadening, distance) / 2
+        return Contour(
+            speed=float(2 * np.sqrt(curvature * inside)),
+            distance=distance,
+            inside=momentum < np.pi / pixel_nm,
+            momentum=momentum,
+        )
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,11 @@ class SimulatedBatches(Dataset[Batch]):
         processes: int = 1,
     ) -> None:
         self.parameters = parameters or BatchParameters()
+        if batch_size < 1 or steps < 1 or seed < 0 or not 0 <= rank < processes:
+            raise ValueError(
+                "batch_size and steps must be positive, the seed not negative, and rank one of "
+                "0 to processes - 1"
+            )
         if batch_size % (processes * self._samples_per_host):
             raise ValueError(
                 f"a batch of {batch_size} does not divide into {processes} processes times "

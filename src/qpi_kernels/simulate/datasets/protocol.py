@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.progress import Event
 from qpi_kernels.simulate.datasets.labels import (
-    DatasetRecord,
     KernelLabels,
     published_fold,
     read_record,
     write_record,
 )
-from qpi_kernels.simulate.datasets.netcdf_layout import netcdf_path, write_netcdf
+from qpi_kernels.simulate.datasets.netcdf_layout import is_netcdf_name, netcdf_path, write_netcdf
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.datasets.public_layout import public_csv_path, write_public_csv
+from qpi_kernels.simulate.datasets.public_layout import (
+    kernel_number,
+    public_csv_path,
+    write_public_csv,
+)
 from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC, Recipe
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.maps.artefacts import apply_artefacts
@@ -97,7 +101,6 @@ class PaperProtocol:
     def __init__(self, folder: str | Path, parameters: ProtocolParameters | None = None) -> None:
         self.folder = Path(folder)
         self.parameters = parameters or ProtocolParameters()
-        self._labels = protocol_labels(self.parameters)
         self._libraries = {
             name: KernelLibrary(
                 [name],
@@ -107,8 +110,13 @@ class PaperProtocol:
             )
             for name in FAMILIES
         }
+        self._labels = {
+            number: labels.model_copy(
+                update={"parameters": _described(self._libraries[labels.family].recipe(number))}
+            )
+            for number, labels in protocol_labels(self.parameters).items()
+        }
         self._check_folder()
-        write_record(self.folder, self._labels, self._description())
         self._left = [number for number in self._labels if not self._is_written(number)]
 
     @property
@@ -123,6 +131,7 @@ class PaperProtocol:
 
     def step(self) -> Event:
         """Simulate and write the next kernel."""
+        write_record(self.folder, self._labels, self._description())
         number = self._left[0]
         self.write(self.simulate(number))
         self._left.pop(0)
@@ -148,7 +157,6 @@ class PaperProtocol:
             noisy[sample] = apply_artefacts(
                 clean[sample], self.parameters.artefacts, pixel_nm=_PITCH_A / 10, seed=seed
             )
-        labels = labels.model_copy(update={"parameters": _described(recipe)})
         alone = Defects([((SIDE - 1) / 2, (SIDE - 1) / 2)])
         image = superpose(kernel, alone, (SIDE, SIDE))
         return ProtocolKernel(number, recipe, labels, image, positions, clean, noisy)
@@ -187,17 +195,34 @@ class PaperProtocol:
         return all(file.exists() for file in files)
 
     def _description(self) -> dict[str, Any]:
-        return {"name": "paper", **json.loads(self.parameters.model_dump_json())}
+        parameters = json.loads(self.parameters.model_dump_json())
+        return {"name": "paper", "version": _version(), **parameters}
 
     def _check_folder(self) -> None:
-        found: DatasetRecord | None = read_record(self.folder) if self.folder.is_dir() else None
+        found = read_record(self.folder) if self.folder.is_dir() else None
+        if found is None:
+            self._check_foreign()
+            return
         asked = self._description()
-        if found is not None and found.protocol != asked:
-            other = [name for name, value in asked.items() if found.protocol.get(name) != value]
+        other = [
+            f"{name} {found.protocol.get(name)!r}, not {value!r}"
+            for name, value in asked.items()
+            if found.protocol.get(name) != value
+        ]
+        if other:
             raise ProtocolError(
-                f"{self.folder} holds a data set made with another {', '.join(other)}; "
-                "choose another folder"
+                f"{self.folder} holds a data set with {'; '.join(other)}: choose another folder"
             )
+
+    def _check_foreign(self) -> None:
+        """Leave alone what others have put there, such as the public data set itself."""
+        files = self.folder.rglob("*") if self.folder.exists() else []
+        for file in sorted(files):
+            if kernel_number(file) is not None or is_netcdf_name(file):
+                raise ProtocolError(
+                    f"{self.folder} holds kernels of another data set ({file.name}): choose "
+                    "another folder"
+                )
 
 
 def protocol_labels(parameters: ProtocolParameters) -> dict[int, KernelLabels]:
@@ -233,6 +258,13 @@ def _scatterers(seed: tuple[int, int, int], recipe: Recipe) -> Defects:
     if not inside.any():
         return on_lattice(Defects([(SIDE / 2, SIDE / 2)]), recipe.band.lattice, _PITCH_A / 10)
     return defects[inside]
+
+
+def _version() -> str:
+    try:
+        return version("napari-qpi")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:

@@ -19,7 +19,9 @@ class ProtocolParameters(BaseModel):
     kernels: int = Field(
         default=100, ge=1, le=100, description="Number of kernels, from number 1 on."
     )
-    observations: int = Field(default=500, ge=1, description="Observations of each kernel.")
+    observations: int = Field(
+        default=500, ge=1, le=100_000, description="Observations of each kernel."
+    )
     noise_level: float = Field(
         default=0.3,
         ge=0,

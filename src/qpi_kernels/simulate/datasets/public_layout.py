@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _FOLDER = "64X64 vp coords"
-_NAME = re.compile(r"kernel\s*number\s*(\d+)", re.IGNORECASE)
+_NAME = re.compile(r"kernel\s*number\s*\{?(\d+)\}?", re.IGNORECASE)
 # What the published pre-processing scripts write under names that begin in the same way.
 _DERIVED = re.compile(r"(observation|activation|obs_summary)$")
 _HEADER_LINES = 3

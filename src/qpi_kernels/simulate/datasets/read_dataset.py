@@ -119,7 +119,10 @@ def read_qpi_dataset(path: str | Path, *, lazy: bool = True) -> xr.Dataset:
     kernels.sort(key=lambda kernel: kernel.number)
     _check_alike(kernels)
     if netcdf and not {kernel.number for kernel in kernels}.issuperset(map(kernel_number, csv)):
-        reason = "holds different kernels as NetCDF and as CSV; open one of the folders in it"
+        reason = (
+            "holds other kernels as CSV than as NetCDF; if napari-qpi simulate made it, the same "
+            "command completes it, else open the folder of the CSV files alone"
+        )
         raise DatasetFormatError(path, reason)
     dataset = _assembled(kernels).assign_attrs(source=str(path), format=format)
     record = read_record(kernels[0].path.parent)
