@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.datasets.batches import SimulatedBatches as SimulatedBatches
     from qpi_kernels.simulate.datasets.entries import dataset_defects as dataset_defects
     from qpi_kernels.simulate.datasets.entries import paper_activation as paper_activation
+    from qpi_kernels.simulate.datasets.labels import published_fold as published_fold
     from qpi_kernels.simulate.datasets.protocol import PaperProtocol as PaperProtocol
+    from qpi_kernels.simulate.datasets.protocol import ProtocolError as ProtocolError
     from qpi_kernels.simulate.datasets.protocol_parameters import (
         ProtocolParameters as ProtocolParameters,
     )
+    from qpi_kernels.simulate.datasets.public_layout import public_csv_path as public_csv_path
+    from qpi_kernels.simulate.datasets.public_layout import write_public_csv as write_public_csv
     from qpi_kernels.simulate.datasets.public_lines import DatasetFormatError as DatasetFormatError
     from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset as read_qpi_dataset
     from qpi_kernels.simulate.families import FAMILIES as FAMILIES
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.green import SimulationError as SimulationError
     from qpi_kernels.simulate.impurities import ClusterImpurity as ClusterImpurity
     from qpi_kernels.simulate.impurities import GaussianImpurity as GaussianImpurity
+    from qpi_kernels.simulate.impurities import Impurity as Impurity
     from qpi_kernels.simulate.impurities import MagneticImpurity as MagneticImpurity
     from qpi_kernels.simulate.impurities import PhaseShiftImpurity as PhaseShiftImpurity
     from qpi_kernels.simulate.impurities import PointImpurity as PointImpurity
@@ -56,12 +61,15 @@ if TYPE_CHECKING:
     from qpi_kernels.simulate.maps.artefacts import Artefacts as Artefacts
     from qpi_kernels.simulate.maps.artefacts import apply_artefacts as apply_artefacts
     from qpi_kernels.simulate.maps.artefacts import drifted as drifted
+    from qpi_kernels.simulate.maps.observation import ObservationError as ObservationError
     from qpi_kernels.simulate.maps.observation import observe as observe
     from qpi_kernels.simulate.maps.observation import superpose as superpose
     from qpi_kernels.simulate.maps.placement import Placement as Placement
+    from qpi_kernels.simulate.maps.placement import PlacementError as PlacementError
     from qpi_kernels.simulate.maps.placement import on_lattice as on_lattice
     from qpi_kernels.simulate.maps.placement import place_defects as place_defects
     from qpi_kernels.simulate.maps.placement import scatter_defects as scatter_defects
+    from qpi_kernels.simulate.maps.scan_drift import DriftError as DriftError
     from qpi_kernels.simulate.materials import MATERIALS as MATERIALS
     from qpi_kernels.simulate.materials import Material as Material
     from qpi_kernels.simulate.scattering import multiple_defects as multiple_defects
@@ -105,6 +113,14 @@ _HOMES = {
     "Annotation": "maps.annotation",
     "Artefacts": "maps.artefacts",
     "BatchParameters": "datasets.batches",
+    "PlacementError": "maps.placement",
+    "ObservationError": "maps.observation",
+    "DriftError": "maps.scan_drift",
+    "ProtocolError": "datasets.protocol",
+    "Impurity": "impurities",
+    "write_public_csv": "datasets.public_layout",
+    "public_csv_path": "datasets.public_layout",
+    "published_fold": "datasets.labels",
     "CoreShape": "cores",
     "DatasetFormatError": "datasets.public_lines",
     "EnergyResolution": "instrument",

@@ -455,3 +455,18 @@ def test_a_hole_band_is_that_of_the_same_function():
 def test_a_parabola_needs_a_mass(mass):
     with pytest.raises(ValueError, match="mass not zero"):
         simulate.ParabolicBand(mass=mass, onset=0.0)
+
+
+def test_a_band_of_ones_own_may_change():
+    """Only bands that can not change are remembered."""
+
+    class Hill(simulate.bands.SingleBand):
+        height = 0.1
+
+        def energy(self, kx, ky):
+            return self.height * (kx**2 + ky**2)
+
+    hill = Hill()
+    before = hill.largest_velocity(0.3, 0.01, 0.5)
+    hill.height = 0.4
+    assert hill.largest_velocity(0.3, 0.01, 0.5) == pytest.approx(2 * before, rel=0.3)

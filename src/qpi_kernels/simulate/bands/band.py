@@ -144,7 +144,8 @@ class Band:
 
     def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
         """Search the Brillouin zone, or the pixel grid's momenta, for an energy in eV."""
-        return _remembered_contour(self, energy, broadening, pixel_nm)
+        search = _remembered_contour if _never_changes(self) else _search_contour
+        return search(self, energy, broadening, pixel_nm)
 
 
 class SingleBand(Band):
@@ -201,9 +202,9 @@ class RotatedBand(Band):
         (cosine, minus_sine), (sine, _) = self._rotation.tolist()
         return self.band.hamiltonian(cosine * kx + sine * ky, minus_sine * kx + cosine * ky)
 
-    def largest_velocity(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """That of the band: speeds do not turn."""
-        return self.band.largest_velocity(energy, broadening, pixel_nm)
+    def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
+        """That of the band: neither speeds nor lengths turn."""
+        return self.band.contour(energy, broadening, pixel_nm)
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
         """That of the band."""
@@ -218,12 +219,26 @@ def too_short(energy: float, pixel_nm: float) -> SimulationError:
     )
 
 
-@lru_cache(maxsize=64)
-def _remembered_contour(band: Band, energy: float, broadening: float, pixel_nm: float) -> Contour:
-    """Search once where several ask for the same."""
+def _never_changes(band: Band) -> bool:
+    """Whether a band is a frozen dataclass of hashable fields, as all of ours are."""
+    parameters = getattr(type(band), "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        return False
+    try:
+        hash(band)
+    except TypeError:
+        return False
+    return True
+
+
+def _search_contour(band: Band, energy: float, broadening: float, pixel_nm: float) -> Contour:
     width = 2 * np.pi / pixel_nm
     span = np.eye(2) * width if band.lattice is None else reciprocal(band.lattice)
     return find_contour(band.hamiltonian, span, energy, broadening)
+
+
+# Several ask for the same contour: the box, and the checks before.
+_remembered_contour = lru_cache(maxsize=64)(_search_contour)
 
 
 def pauli_z() -> torch.Tensor:

@@ -28,7 +28,7 @@ class Contour(NamedTuple):
     inside : bool
         Whether there, or nearest, is a state off the border of the momenta searched.
     momentum : float
-        Largest |kx| or |ky| of the contour in rad/nm, to half a step of the search; 0 without one.
+        Largest |k| of the contour in rad/nm, to half a step of the search; 0 without one.
     """
 
     speed: float
@@ -112,12 +112,11 @@ class _Mesh:
         return float(away[:, 1:-1, 1:-1].min()) <= float(away.min())
 
     def momentum(self, energy: float) -> float:
-        """Largest |kx| or |ky| of the points that lie within half a step of the contour."""
+        """Largest |k| of the points that lie within half a step of the contour."""
         away = (self.energies - energy).abs()
         crossed = (self._lowest <= energy) & (energy <= self._highest)
         near = (crossed & (away <= self._speeds * self._radius / 2)).any(dim=0)
-        largest = torch.maximum(self.kx.abs(), self.ky.abs())
-        return float(torch.where(near, largest, 0.0).max())
+        return float(torch.where(near, torch.hypot(self.kx, self.ky), 0.0).max())
 
     def speed(self, energy: float, margin: float) -> float:
         """Fastest speed of the cells that come within a margin of the energy, 0 if none does."""
