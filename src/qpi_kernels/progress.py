@@ -11,13 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-__all__ = ["CancelToken", "Cancelled", "Event", "Stepper", "drive"]
+__all__ = ["CancelToken", "Cancelled", "CancelledResumably", "Event", "Stepper", "drive"]
 
 Result = TypeVar("Result", covariant=True)
 
 
 class Cancelled(Exception):  # noqa: N818
     """A computation was stopped through its `CancelToken`; nothing was changed."""
+
+
+class CancelledResumably(Cancelled):
+    """A computation was stopped and what it finished is kept; the message says how to go on."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from qpi_kernels.cli.batch import Job
+from qpi_kernels.cli.simulate import write_dataset
 from qpi_kernels.defects import Defects
 from qpi_kernels.io import open_scan
+from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate import read_qpi_dataset
+from qpi_kernels.simulate import ProtocolParameters, read_qpi_dataset
 from qpi_kernels.simulate.scene import SceneParameters, simulate_scene
 
 QUICK = ("--image-size", "48x64", "--kernel-size", "17", "--density", "5")
@@ -133,3 +136,27 @@ def test_pixels_that_can_not_show_the_waves_are_refused(run_command, tmp_path):
     assert done.exit_code == 1
     assert "finer than the pixels show" in done.stderr
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "options", [("--kernels", "3"), ("--protocol", "paper", "--material", "Cu111")]
+)
+def test_options_that_would_not_count_are_refused(run_command, tmp_path, options):
+    done = run_command("simulate", "-o", tmp_path / "out.nc", *options)
+    assert done.exit_code == 2
+    assert "--protocol" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_data_set_says_how_to_go_on(tmp_path):
+    token = CancelToken()
+
+    def stop_after_the_first(event):
+        if event.step == 1:
+            token.cancel()
+
+    parameters = ProtocolParameters(kernels=3, observations=2, layout="netcdf")
+    with pytest.raises(Cancelled, match="1 of 3 kernels are written; the same command goes on"):
+        write_dataset(parameters, Job(tmp_path, stop_after_the_first, token))
+    write_dataset(parameters, Job(tmp_path, print, CancelToken()))
+    assert read_qpi_dataset(tmp_path).sizes["kernel"] == 3

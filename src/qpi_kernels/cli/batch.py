@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from qpi_kernels.progress import Cancelled, CancelToken, Event
+from qpi_kernels.progress import Cancelled, CancelledResumably, CancelToken, Event
 
 __all__ = [
     "Job",
@@ -106,6 +106,7 @@ def run_batch(
     """
     token = CancelToken()
     outcomes: list[Outcome] = []
+    left = ""
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -131,6 +132,9 @@ def run_batch(
             try:
                 token.check()
                 outcome = work(Job(path, show, token))
+            except CancelledResumably as stopped:
+                left = str(stopped)
+                break
             except Cancelled:
                 break
             except Exception as error:
@@ -145,9 +149,8 @@ def run_batch(
                 )
             bar.update(task, completed=index + 1)
     if token.cancelled and len(outcomes) < len(paths):
-        raise stop_with(
-            f"cancelled; {len(outcomes)} of {len(paths)} files were done", _EXIT_CANCELLED
-        )
+        done = f"{len(outcomes)} of {len(paths)} files were done"
+        raise stop_with(f"cancelled; {left or done}", _EXIT_CANCELLED)
     if len(paths) > 1:
         _print_summary(outcomes)
     return outcomes

@@ -58,6 +58,7 @@ def simulate(
 
     With --protocol, a data set of many kernels and maps.
     """
+    _check_mode(protocol, scene, dataset)
 
     def work(job: Job) -> Outcome:
         if protocol is None:
@@ -67,6 +68,17 @@ def simulate(
     (outcome,) = run_batch([output], work, debug=debug)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _check_mode(
+    protocol: ProtocolName | None, scene: SceneParameters, dataset: ProtocolParameters
+) -> None:
+    """Refuse options that would not count."""
+    of_datasets = "--kernels, --observations, --noise-level and --layout"
+    if protocol is None and dataset != ProtocolParameters(seed=dataset.seed):
+        raise typer.BadParameter(f"{of_datasets} go with --protocol only")
+    if protocol is not None and scene != SceneParameters(seed=scene.seed):
+        raise typer.BadParameter(f"with --protocol only {of_datasets} and --seed count")
 
 
 def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome:
@@ -100,9 +112,16 @@ def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome
 
 def write_dataset(parameters: ProtocolParameters, job: Job) -> Outcome:
     """Write the published data set into the folder ``job.path``, or go on with it."""
-    from qpi_kernels.progress import drive
+    from qpi_kernels.progress import Cancelled, CancelledResumably, drive
     from qpi_kernels.simulate.datasets.protocol import PaperProtocol
 
-    drive(PaperProtocol(job.path, parameters), job.on_event, job.cancel)
+    protocol = PaperProtocol(job.path, parameters)
+    try:
+        drive(protocol, job.on_event, job.cancel)
+    except Cancelled:
+        raise CancelledResumably(
+            f"{protocol.written} of {parameters.kernels} kernels are written; the same command "
+            "goes on"
+        ) from None
     total = parameters.kernels * parameters.observations
     return Outcome(job.path, f"{parameters.kernels} kernels, {total} observations -> {job.path}")

@@ -47,7 +47,7 @@ def run_training(
     job: Job, parameters: TrainingParameters, *, resume: bool, workers: int
 ) -> Outcome:
     """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
-    from qpi_kernels.progress import Cancelled, drive
+    from qpi_kernels.progress import Cancelled, CancelledResumably, drive
     from qpi_kernels.train.training import Training
 
     training = Training(job.path, parameters, resume=resume, workers=workers)
@@ -55,7 +55,9 @@ def run_training(
         drive(training, job.on_event, job.cancel)
     except Cancelled:
         training.save()
-        raise
+        raise CancelledResumably(
+            f"step {training.step_number} is saved; the same command with --resume goes on"
+        ) from None
     best = training.best
     return Outcome(
         job.path, f"{parameters.stage}: step {training.step_number}, best error {best:.4g}"

@@ -125,6 +125,11 @@ class PaperProtocol:
         return not self._left
 
     @property
+    def written(self) -> int:
+        """Number of kernels that are written."""
+        return len(self._labels) - len(self._left)
+
+    @property
     def result(self) -> Path:
         """The folder; `qpi_kernels.simulate.read_qpi_dataset` reads it."""
         return self.folder
