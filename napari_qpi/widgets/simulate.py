@@ -54,6 +54,7 @@ _ADVANCED_FIELDS = (
     "image_shape",
     "kernel_shape",
     "arrangement",
+    "margin",
     "artefacts",
     "multiple_scattering",
 )

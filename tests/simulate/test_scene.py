@@ -267,3 +267,20 @@ def test_choosing_parameters_imports_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_defects_beyond_the_frame_send_their_waves_in():
+    frame = dict(image_shape=(48, 48), density=6, noise=0.0)
+    scene = simulate_scene(SceneParameters(margin=20, kernel_shape=(135, 135), **frame))
+    outside = ((scene.defects.positions < -0.5) | (scene.defects.positions > 47.5)).any(axis=1)
+    assert 0.4 < outside.mean() < 0.9  # (88^2 - 48^2) / 88^2 = 0.70
+    alone = simulate_scene(SceneParameters(kernel_shape=(17, 17), **frame))
+    assert len(scene.defects) - outside.sum() == pytest.approx(len(alone.defects), abs=8)
+    kernel = np.asarray(scene.kernel, np.float32)
+    observed = scene.observation.values
+    every, inside = (
+        np.abs(observed - simulate.superpose(kernel, defects, (48, 48))).max()
+        for defects in (scene.defects, scene.defects[~outside])
+    )
+    assert every < 0.01 * np.abs(observed).max()
+    assert inside > 0.1 * np.abs(observed).max()

@@ -172,7 +172,7 @@ class SceneSimulation:
         damping = self._band.smallest_damping(bias, parameters.broadening, parameters.pixel_nm)
         reach = int(np.ceil(_DECAY_LENGTHS / (damping * parameters.pixel_nm)))
         halves = (
-            max(min(size + 2 * self._margin - 1, reach), kept // 2)
+            max(min(size + parameters.margin + 2 * self._margin - 1, reach), kept // 2)
             for size, kept in zip(parameters.image_shape, parameters.kernel_shape, strict=True)
         )
         rows, cols = (np.arange(-half, half + 1) for half in halves)

@@ -147,6 +147,15 @@ class SceneParameters(BaseModel):
             "defects take its sites."
         ),
     )
+    margin: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description=(
+            "How far beyond the frame defects lie, too, at the same density; their waves reach in."
+        ),
+        json_schema_extra=_PIXELS,
+    )
     artefacts: Literal["none", "typical"] = Field(
         default="none",
         description=(
@@ -217,13 +226,13 @@ class SceneParameters(BaseModel):
 
     @property
     def area_nm2(self) -> float:
-        """Area of the map in nm^2."""
-        rows, columns = self.image_shape
+        """Area that defects are spread over in nm^2: the map, with its margin."""
+        rows, columns = (size + 2 * self.margin for size in self.image_shape)
         return rows * columns * self.pixel_nm**2
 
     @property
     def defect_count(self) -> int:
-        """How many defects lie in the map."""
+        """How many defects lie in the map and its margin."""
         return round(self.density * self.area_nm2 / 100)
 
     def at(self, bias: float) -> SceneParameters:
@@ -232,9 +241,10 @@ class SceneParameters(BaseModel):
 
     def placement(self) -> Placement:
         """How the defects are spread, for `place_defects`."""
-        spacing = float(np.sqrt(np.prod(self.image_shape) / self.defect_count))
+        spacing = float(np.sqrt(self.area_nm2 / self.defect_count)) / self.pixel_nm
         return Placement(
             count=self.defect_count,
+            margin_px=self.margin,
             arrangement=self.arrangement,
             min_distance_px=_HARD_CORE * spacing if self.arrangement == "hard_core" else 0.0,
             cluster_px=_CLUSTER * spacing,
