@@ -404,3 +404,8 @@ def test_numbers_are_point_potentials():
     ):
         with pytest.raises(ValueError, match="one strength per centre"):
             simulate.ClusterImpurity(centres, strengths, width)
+
+
+def test_a_width_is_not_negative():
+    with pytest.raises(ValueError, match="must not be negative"):
+        simulate.GaussianImpurity(1.0, -0.1)

@@ -286,6 +286,10 @@ class GaussianImpurity:
     width_nm: float
     centres_nm: tuple[Point, ...] = field(default=_AT_ORIGIN, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if not self.width_nm >= 0:
+            raise ValueError("width_nm must not be negative")
+
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
         """T of the potential; `local` holds the form factors."""
         return _from_potential(self.strength * _on_site(band, "scalar", None), local)
