@@ -22,8 +22,6 @@ Losses = dict[str, torch.Tensor]
 class Stage(Protocol):
     """A network and its loss; a module, so that gradients of its parts are shared out together."""
 
-    needs_observations: bool
-
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
         """Shape of the latent noise of a batch."""
         ...
@@ -45,8 +43,6 @@ def _divergence(latent: DiagonalGaussianDistribution) -> torch.Tensor:
 
 class KernelStage(torch.nn.Module):
     """Stage 1: the kernel VAE reconstructs kernels, and their rotations by their symmetry."""
-
-    needs_observations = False
 
     def __init__(
         self,
@@ -87,8 +83,6 @@ class KernelStage(torch.nn.Module):
 
 class AlignmentStage(torch.nn.Module):
     """Stage 2: the observation encoder finds the frozen VAE's latent of the kernel in a map."""
-
-    needs_observations = True
 
     def __init__(
         self,
@@ -133,8 +127,6 @@ class AlignmentStage(torch.nn.Module):
 
 class OneStepStage(torch.nn.Module):
     """The baseline: from maps to the kernel, without an aligned latent."""
-
-    needs_observations = True
 
     def __init__(
         self,
