@@ -11,7 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from qpi_kernels.models.folder import KernelModel, ModelFormatError, read_model, write_model
-from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
+from qpi_kernels.models.networks import (
+    ObservationEncoder,
+    OneStepNetwork,
+    make_kernel_vae,
+    observation_channels,
+)
 from qpi_kernels.models.presets import PRESETS, ModelPreset
 
 TINY = ModelPreset(name="compact", channels=(8, 8, 8, 8), layers=1, groups=4)
@@ -42,7 +47,8 @@ def maps() -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def predicted(model: KernelModel) -> torch.Tensor:
-    return model.kernel(model.latent(*maps()).mean)
+    seen = observation_channels(*maps(), model.inputs)
+    return model.kernel(model.latent(seen).mean)
 
 
 def edit_index(folder: Path, **changes: object) -> None:

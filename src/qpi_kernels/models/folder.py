@@ -20,11 +20,13 @@ from typing import Any, Literal
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
+from qpi_kernels.models.presets import InputKind
 from qpi_kernels.models.representation import KernelRepresentation
 
 __all__ = ["KernelModel", "ModelFormatError", "read_model", "write_model"]
@@ -89,11 +91,21 @@ class KernelModel:
     digest: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
 
-    def latent(self, observation: torch.Tensor, activation: torch.Tensor) -> Any:
-        """Distribution of the latent of maps (B, 1, 64, 64), as diffusers gives it."""
-        if self.method == "two_step":
-            return self.networks["observation_encoder"](observation, activation)
-        return self.networks["one_step"].encode(observation, activation)
+    @property
+    def inputs(self) -> InputKind:
+        """What the networks see of maps, see `observation_channels`."""
+        name = "observation_encoder" if self.method == "two_step" else "one_step"
+        kind: InputKind = self.networks[name].inputs
+        return kind
+
+    def latent(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Distribution of the latent, from what `observation_channels` gives on the grid."""
+        found: DiagonalGaussianDistribution = (
+            self.networks["observation_encoder"](seen)
+            if self.method == "two_step"
+            else self.networks["one_step"].encode(seen)
+        )
+        return found
 
     def kernel(self, latent: torch.Tensor) -> torch.Tensor:
         """Kernels (B, 1, 64, 64) of latents, up to scale (and offset with ``min_max``)."""

@@ -9,12 +9,13 @@ from diffusers import AutoencoderKL, ModelMixin
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution, Encoder
 
-from qpi_kernels.models.presets import ModelPreset
+from qpi_kernels.models.kernel_estimates import ESTIMATE_CHANNELS, kernel_estimates
+from qpi_kernels.models.presets import InputKind, ModelPreset
 from qpi_kernels.models.representation import normalised_observation
 
 __all__ = ["ObservationEncoder", "OneStepNetwork", "make_kernel_vae", "observation_channels"]
 
-_DIVISORS = (1.0, 0.1, 0.01)
+_CHANNELS: dict[InputKind, int] = {"maps": 2, "estimates": ESTIMATE_CHANNELS}
 
 
 def make_kernel_vae(preset: ModelPreset) -> AutoencoderKL:
@@ -23,45 +24,31 @@ def make_kernel_vae(preset: ModelPreset) -> AutoencoderKL:
 
 
 def observation_channels(
-    observation: torch.Tensor, activation: torch.Tensor, inputs: str
+    observation: torch.Tensor,
+    activation: torch.Tensor,
+    inputs: InputKind,
+    window: tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    r"""What a network sees of maps.
-
-    Observation and activation; with ``maps_and_estimates`` also kernels from Fourier division,
-
-    .. math:: \hat A = \frac{\hat M^* \hat Y}{|\hat M|^2 + \lambda \langle |\hat M|^2 \rangle}
-
-    at three strengths lambda, from nearly a matched filter to nearly an inverse, each divided by
-    its root mean square and compressed by asinh, for kernels are spiky. Boundaries are linear
-    (zero padding); the kernel's centre is at ``(rows//2, columns//2)``.
+    """What a network sees of maps.
 
     Parameters
     ----------
     observation, activation : tensor, (B, 1, rows, columns)
         Missing pixels are NaN.
     inputs : str
-        ``maps`` or ``maps_and_estimates``.
+        ``maps``: observation, to mean 0 and deviation 1, and activation. ``estimates``: see
+        `kernel_estimates`.
+    window : tuple of int, optional
+        Height and width of the kernel, for ``estimates``; left out, those of the maps.
 
     Returns
     -------
-    tensor, (B, 2 or 5, rows, columns)
+    tensor, (B, 2, rows, columns) or (B, 5, h, w)
     """
-    shown = normalised_observation(observation)
-    if inputs == "maps":
-        return torch.cat([shown, activation], dim=1)
-    rows, columns = observation.shape[-2:]
-    size = (2 * rows, 2 * columns)
-    image, marks = torch.fft.rfft2(shown, s=size), torch.fft.rfft2(activation, s=size)
-    power = marks.abs().square()
-    level = power.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
-    estimates = []
-    for divisor in _DIVISORS:
-        kernel = torch.fft.irfft2(marks.conj() * image / (power + divisor * level), s=size)
-        kernel = torch.roll(kernel, (rows // 2, columns // 2), dims=(-2, -1))
-        kernel = kernel[..., :rows, :columns]
-        spread = kernel.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
-        estimates.append(torch.asinh(kernel / spread))
-    return torch.cat([shown, activation, *estimates], dim=1)
+    if inputs == "estimates":
+        rows, columns = observation.shape[-2:]
+        return kernel_estimates(observation, activation, window or (rows, columns))
+    return torch.cat([normalised_observation(observation), activation], dim=1)
 
 
 class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -84,7 +71,7 @@ class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
-        inputs: str = "maps",
+        inputs: InputKind = "maps",
         channels: tuple[int, ...] = (24, 48, 64, 80),
         layers: int = 1,
         groups: int = 8,
@@ -93,7 +80,7 @@ class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         super().__init__()
         self.inputs = inputs
         self.encoder = Encoder(
-            in_channels=2 if inputs == "maps" else 2 + len(_DIVISORS),
+            in_channels=_CHANNELS[inputs],
             out_channels=latent_channels,
             down_block_types=("DownEncoderBlock2D",) * len(channels),
             block_out_channels=tuple(channels),
@@ -115,11 +102,8 @@ class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         return made
 
-    def forward(
-        self, observation: torch.Tensor, activation: torch.Tensor
-    ) -> DiagonalGaussianDistribution:
-        """Distribution of the kernel's latent, (B, latent, rows/8, columns/8)."""
-        seen = observation_channels(observation, activation, self.inputs)
+    def forward(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Distribution of the kernel's latent, from what `observation_channels` gives."""
         return DiagonalGaussianDistribution(self.quant_conv(self.encoder(seen)))
 
 
@@ -137,23 +121,21 @@ class OneStepNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
     config_name = "config.json"
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, inputs: str = "maps", autoencoder: dict[str, Any] | None = None) -> None:
+    def __init__(self, inputs: InputKind = "maps", autoencoder: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.inputs = inputs
-        channels = 2 if inputs == "maps" else 2 + len(_DIVISORS)
-        self.network = AutoencoderKL(in_channels=channels, out_channels=1, **(autoencoder or {}))
+        self.network = AutoencoderKL(
+            in_channels=_CHANNELS[inputs], out_channels=1, **(autoencoder or {})
+        )
 
     @classmethod
     def of_preset(cls, preset: ModelPreset) -> OneStepNetwork:
         """Make the baseline of a preset, untrained."""
-        made: OneStepNetwork = cls(preset.inputs, preset.autoencoder)
+        made: OneStepNetwork = cls(preset.baseline_inputs, preset.autoencoder)
         return made
 
-    def encode(
-        self, observation: torch.Tensor, activation: torch.Tensor
-    ) -> DiagonalGaussianDistribution:
-        """Distribution of the baseline's own latent."""
-        seen = observation_channels(observation, activation, self.inputs)
+    def encode(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Distribution of the baseline's own latent, from what `observation_channels` gives."""
         latent: DiagonalGaussianDistribution = self.network.encode(seen).latent_dist
         return latent
 

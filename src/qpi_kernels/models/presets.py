@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.models.representation import KernelRepresentation
 
-__all__ = ["PRESETS", "ModelPreset"]
+__all__ = ["PRESETS", "InputKind", "ModelPreset"]
+
+InputKind = Literal["maps", "estimates"]
 
 
 class ModelPreset(BaseModel):
@@ -26,12 +28,15 @@ class ModelPreset(BaseModel):
     representation: KernelRepresentation = Field(
         default=KernelRepresentation(), description="How the kernel VAE sees kernels."
     )
-    inputs: Literal["maps", "maps_and_estimates"] = Field(
+    inputs: InputKind = Field(
         default="maps",
         description=(
-            "What the observation encoder sees: observation and activation; or besides them what "
-            "Fourier division at several strengths makes of the two."
+            "What the observation encoder sees: observation and activation, as published; or "
+            "estimates of the kernel that a few steps of least squares make of the two."
         ),
+    )
+    baseline_inputs: InputKind = Field(
+        default="maps", description="What the one-step baseline sees; maps, as published."
     )
     pretrained: str | None = Field(
         default=None, description="Hub id or folder of the weights that training starts from."
@@ -54,7 +59,7 @@ class ModelPreset(BaseModel):
 
 PRESETS = {
     "compact": ModelPreset(
-        name="compact", channels=(24, 48, 64, 80), layers=1, groups=8, inputs="maps_and_estimates"
+        name="compact", channels=(24, 48, 64, 80), layers=1, groups=8, inputs="estimates"
     ),
     # The architecture of SDXL's autoencoder, whose weights it starts from.
     "paper": ModelPreset(

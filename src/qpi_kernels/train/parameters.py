@@ -50,6 +50,13 @@ class TrainingParameters(BaseModel):
         ge=0,
         description="Weight of the decoded kernel's error beside the latents' (alignment).",
     )
+    log_variance: Literal["error", "published"] = Field(
+        default="error",
+        description=(
+            "What the encoder's log-variance learns (alignment): the size of its own error, so "
+            "that samples spread as far as answers err; or, as published, the kernel VAE's."
+        ),
+    )
     average: float = Field(
         default=0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
     )

@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
-from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
+from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, observation_channels
+from qpi_kernels.models.presets import InputKind
 from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.parameters import TrainingParameters
@@ -39,6 +40,23 @@ def _divergence(latent: DiagonalGaussianDistribution) -> torch.Tensor:
     """-1/2 mean(1 + log var - mean^2 - var), as published."""
     divergence: torch.Tensor = -0.5 * (1 + latent.logvar - latent.mean.square() - latent.var).mean()
     return divergence
+
+
+def _divergence_to_error(
+    squares: torch.Tensor, found: DiagonalGaussianDistribution
+) -> torch.Tensor:
+    """1/2 mean(log var + squares/var): smallest where the variance is the mean square error.
+
+    With the target's own variance in ``squares`` this is the divergence from the target's
+    distribution, but for the gradient on the mean, which it would weigh by certainty.
+    """
+    divergence: torch.Tensor = 0.5 * (found.logvar + squares / found.var).mean()
+    return divergence
+
+
+def _seen(batch: Batch, inputs: InputKind) -> torch.Tensor:
+    rows, columns = batch["kernel"].shape[-2:]
+    return observation_channels(batch["observation"], batch["activation"], inputs, (rows, columns))
 
 
 class KernelStage(torch.nn.Module):
@@ -106,11 +124,13 @@ class AlignmentStage(torch.nn.Module):
         kernel = self.representation.encode(batch["kernel"])
         with torch.no_grad():
             target = self.kernel_vae.encode(kernel).latent_dist
-        found = self.network(batch["observation"], batch["activation"])
-        losses = {
-            "mean": (found.mean - target.mean).square().mean(),
-            "logvar": (found.logvar - target.logvar).square().mean(),
-        }
+        found = self.network(_seen(batch, self.network.inputs))
+        wrong = (found.mean - target.mean).square()
+        losses = {"mean": wrong.mean()}
+        if self.parameters_.log_variance == "published":
+            losses["logvar"] = (found.logvar - target.logvar).square().mean()
+        else:
+            losses["logvar"] = _divergence_to_error(wrong.detach() + target.var, found)
         total = losses["mean"] + losses["logvar"]
         if self.parameters_.decoded_weight:
             made = self.kernel_vae.decode(found.mean).sample
@@ -120,7 +140,7 @@ class AlignmentStage(torch.nn.Module):
 
     def predict(self, batch: Batch) -> torch.Tensor:
         """Decode the latent mean."""
-        found = self.network(batch["observation"], batch["activation"])
+        found = self.network(_seen(batch, self.network.inputs))
         made: torch.Tensor = self.kernel_vae.decode(found.mean).sample
         return made
 
@@ -146,7 +166,7 @@ class OneStepStage(torch.nn.Module):
     def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
         """MSE + divergence."""
         kernel = self.representation.encode(batch["kernel"])
-        latent = self.network.encode(batch["observation"], batch["activation"])
+        latent = self.network.encode(_seen(batch, self.network.inputs))
         made = self.network.decode(latent.mean + latent.std * noise)
         squared = (made - kernel).square().mean()
         losses = {"squared": squared, "divergence": _divergence(latent)}
@@ -156,7 +176,7 @@ class OneStepStage(torch.nn.Module):
     def predict(self, batch: Batch) -> torch.Tensor:
         """Decode the latent mean."""
         return self.network.decode(
-            self.network.encode(batch["observation"], batch["activation"]).mean
+            self.network.encode(_seen(batch, self.network.inputs)).mean
         )
 
 

@@ -52,6 +52,12 @@ class BatchParameters(BaseModel):
         description="Height and width of the observations; none for kernels alone.",
         json_schema_extra={"unit": "px"},
     )
+    larger_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of the batches whose observations are twice as high and wide.",
+    )
     variants: int = Field(
         default=4,
         ge=1,
@@ -165,8 +171,9 @@ class SimulatedBatches(Dataset[Batch]):
             fold=torch.tensor([recipe.fold for recipe in recipes]),
         )
         if self.parameters.image_shape is not None:
+            shape = self._image_shape(step)
             seen = [
-                self._observe(kernel, recipe, first + index)
+                self._observe(kernel, recipe, first + index, shape)
                 for index, (kernel, recipe) in enumerate(zip(kernels, recipes, strict=True))
             ]
             batch["observation"] = _stacked([observation for observation, _ in seen])
@@ -181,12 +188,18 @@ class SimulatedBatches(Dataset[Batch]):
     def _samples_per_host(self) -> int:
         return self.parameters.variants * self._samples_per_kernel
 
+    def _image_shape(self, step: int) -> tuple[int, int]:
+        """Size of the observations of a batch: one for all, that they can be stacked."""
+        assert self.parameters.image_shape is not None
+        height, width = self.parameters.image_shape
+        drawn = stream((self.seed, step), "image size").random()
+        factor = 2 if drawn < self.parameters.larger_share else 1
+        return factor * height, factor * width
+
     def _observe(
-        self, kernel: NDArray[np.float32], recipe: Recipe, index: int
+        self, kernel: NDArray[np.float32], recipe: Recipe, index: int, shape: tuple[int, int]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Observation and activation of sample number `index`."""
-        shape = self.parameters.image_shape
-        assert shape is not None
         seed, pixel_nm = (self.seed, index), self.library.pixel_nm
         largest = self.parameters.placement.count
         count = int(stream(seed, "count").integers(1, largest + 1))
