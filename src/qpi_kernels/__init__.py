@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qpi_kernels.extraction import extract as extract
     from qpi_kernels.io import ScanFormatError as ScanFormatError
     from qpi_kernels.io import open_scan as open_scan
+    from qpi_kernels.models import load_model as load_model
     from qpi_kernels.result import KernelResult as KernelResult
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "Defects": "qpi_kernels.defects",
     "extract": "qpi_kernels.extraction",
     "KernelResult": "qpi_kernels.result",
+    "load_model": "qpi_kernels.models",
     "simulate": "qpi_kernels.simulate",
     "progress": "qpi_kernels.progress",
 }

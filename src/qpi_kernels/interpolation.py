@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
-__all__ = ["kaiser_sinc_weights"]
+__all__ = ["kaiser_sinc_weights", "resampling_matrix"]
 
 
 def kaiser_sinc_weights(
@@ -42,3 +42,31 @@ def kaiser_sinc_weights(
     inside = np.clip(1.0 - (distance / (half_width + 0.5)) ** 2, 0.0, None)
     weights = np.sinc(distance) * scipy.special.i0(kaiser_beta * np.sqrt(inside))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def resampling_matrix(size: int, out_size: int, scale: float) -> NDArray[np.float64]:
+    """Matrix that resamples a signal about its centre.
+
+    Output index ``u`` shows the signal at ``size//2 + (u - out_size//2) * scale``, so a kernel's
+    centre stays its centre. Weights are Lanczos', three lobes wide, stretched by the scale where
+    it shrinks so that nothing is aliased. The signal is zero outside.
+
+    Parameters
+    ----------
+    size, out_size : int
+        Samples of the signal and of the result.
+    scale : float
+        Input samples per output sample, > 0.
+
+    Returns
+    -------
+    array, (out_size, size)
+    """
+    stretch = max(1.0, scale)
+    reach = int(np.ceil(3 * stretch))
+    at = size // 2 + (np.arange(out_size) - out_size // 2) * scale
+    samples = np.arange(-reach, size + reach)
+    distance = (samples[None, :] - at[:, None]) / stretch
+    weights = np.sinc(distance) * np.sinc(distance / 3) * (np.abs(distance) < 3)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.asarray((weights / np.where(total > 0, total, 1.0))[:, reach : reach + size])

@@ -25,7 +25,9 @@ def observed(count: int, shape: tuple[int, int] = (72, 60)) -> tuple[torch.Tenso
     defects = Defects(positions)
     model = ForwardModel(defects, shape, WINDOW, dtype=torch.float64)
     observation = model.apply(lopsided_kernel().double()[None, None])
-    return observation[None].float(), torch.from_numpy(defects.activation(shape))[None, None].float()
+    return observation[None].float(), torch.from_numpy(defects.activation(shape))[
+        None, None
+    ].float()
 
 
 def correlation(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -47,7 +47,14 @@ def start_extraction(
         )
         raise ExtractionError(reasons) from error
     problem = Problem.check(observation, defects, mask, chosen)
-    return LeastSquares(problem) if chosen.method == "least_squares" else DefectAverage(problem)
+    if chosen.method == "least_squares":
+        return LeastSquares(problem)
+    if chosen.method == "average":
+        return DefectAverage(problem)
+    # Here, because diffusers takes a while to import.
+    from qpi_kernels.extraction.network import NetworkExtraction
+
+    return NetworkExtraction(problem)
 
 
 def extract(
@@ -80,8 +87,8 @@ def extract(
         Stops the extraction from another thread.
     **changes
         Single fields of `ExtractionParameters`, which see for units and defaults:
-        ``kernel_shape``, ``method``, ``symmetry``, ``background``, ``ridge``, ``tolerance``,
-        ``max_iterations``, ``device``, ``dtype``, ``seed``.
+        ``kernel_shape``, ``method``, ``model``, ``samples``, ``symmetry``, ``background``,
+        ``ridge``, ``tolerance``, ``max_iterations``, ``device``, ``dtype``, ``seed``.
 
     Returns
     -------

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Planes, Problem
-from qpi_kernels.extraction.verdict import plain_words
+from qpi_kernels.extraction.verdict import Judge, plain_words
 from qpi_kernels.result import KernelResult, Quality
 from qpi_kernels.symmetry import Symmetry, symmetry_scores
 
@@ -29,10 +29,22 @@ class Outcome:
     ----------
     problem : Problem
         The checked input.
+    judge : callable
+        Says how far the answer can be trusted.
+    provenance : dict, optional
+        What the estimator has to add, JSON-compatible.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        judge: Judge = plain_words,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
         self._problem = problem
+        self._judge = judge
+        self._additions = provenance or {}
         observation = problem.observation
         single = observation.dtype.kind == "f" and observation.dtype.itemsize <= 4
         self._dtype = np.dtype(np.float32 if single else np.float64)
@@ -174,7 +186,7 @@ class Outcome:
             prefix = f"{kind}: " if len(problem.model.kinds) > 1 else ""
             found = symmetry_scores(self._kernel[:, index], self._free_folds())
             scores |= {prefix + name: score for name, score in found.items()}
-        well_posed, verdict = plain_words(
+        well_posed, verdict = self._judge(
             problem,
             kernel=self._kernel,
             std=self._std,
@@ -238,6 +250,7 @@ class Outcome:
             "defects_sha256": hashlib.sha256(positions.tobytes()).hexdigest(),
             "mask_sha256": hashlib.sha256(np.packbits(problem.mask).tobytes()).hexdigest(),
             "counted_pixels": int(problem.mask.sum()),
+            **self._additions,
         }
 
 

@@ -28,9 +28,26 @@ class ExtractionParameters(BaseModel):
         description="Height and width of the kernel window; its centre is at (h//2, w//2).",
         json_schema_extra={"unit": "px"},
     )
-    method: Literal["least_squares", "average"] = Field(
+    method: Literal["least_squares", "average", "two_step", "one_step"] = Field(
         default="least_squares",
-        description="least_squares separates overlapping defects; average cuts out and averages.",
+        description=(
+            "least_squares separates overlapping defects; average cuts out and averages; two_step "
+            "asks networks trained on simulated kernels (arXiv 2506.05325), one_step is their "
+            "baseline."
+        ),
+    )
+    model: str = Field(
+        default="bundled",
+        description=(
+            "Networks of two_step and one_step: bundled, a model folder, or owner/name on the "
+            "Hugging Face hub."
+        ),
+    )
+    samples: int = Field(
+        default=16,
+        ge=2,
+        le=1000,
+        description="Samples of a network's answer that its standard deviation is taken from.",
     )
     symmetry: str | None = Field(
         default=None,

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
 
-__all__ = ["plain_words"]
+__all__ = ["Judge", "plain_words"]
+
+
+class Judge(Protocol):
+    """Something that judges an extraction; see `plain_words`."""
+
+    def __call__(
+        self,
+        problem: Problem,
+        *,
+        kernel: NDArray[np.floating],
+        std: NDArray[np.floating],
+        determined: list[float],
+        reduced_chi2: list[float],
+        r_squared: list[float],
+        converged: bool,
+    ) -> tuple[bool, list[str]]:
+        """Whether the answer can be trusted, and why."""
+        ...
 
 
 def plain_words(

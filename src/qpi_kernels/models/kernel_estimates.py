@@ -1,4 +1,4 @@
-"""What a map says about its kernel before any network: least-squares estimates, not yet converged."""
+"""What a map says about its kernel before any network: unfinished least squares."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class _Convolution:
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         product = self._spectrum * torch.fft.rfft2(kernels, s=self._size)
-        whole = torch.fft.irfft2(product, s=self._size)
+        whole: torch.Tensor = torch.fft.irfft2(product, s=self._size)
         (top, left), (rows, columns) = self._first, self._image
         return whole[..., top : top + rows, left : left + columns]
 
@@ -93,7 +93,7 @@ class _Convolution:
         placed = images.new_zeros(*images.shape[:-2], *self._size)
         placed[..., top : top + rows, left : left + columns] = images
         product = self._spectrum.conj() * torch.fft.rfft2(placed)
-        whole = torch.fft.irfft2(product, s=self._size)
+        whole: torch.Tensor = torch.fft.irfft2(product, s=self._size)
         return whole[..., : self._window[0], : self._window[1]]
 
 

@@ -1,0 +1,143 @@
+"""Bringing maps of any size onto the grid of a network, and its kernels back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+
+from qpi_kernels.defects.activation import activation_map
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.interpolation import resampling_matrix
+from qpi_kernels.models import KernelModel
+from qpi_kernels.models.kernel_estimates import kernel_estimates
+from qpi_kernels.models.networks import observation_channels
+
+__all__ = ["ModelGrid", "model_grid"]
+
+
+class ModelGrid(ABC):
+    """How a problem lies on a model's grid; pixels are made coarser where needed, never finer.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input, with one kind of defect.
+    model : KernelModel
+        Whose grid.
+    """
+
+    def __init__(self, problem: Problem, model: KernelModel) -> None:
+        self._problem = problem
+        self._grid = model.grid
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """Pixels of the map per pixel of the grid, at least 1."""
+
+    @abstractmethod
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network is shown of images (plane, rows, columns) with NaN where missing."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """Say what was resampled."""
+
+    def kernels(self, values: torch.Tensor) -> torch.Tensor:
+        """Kernels on the problem's window from kernels (..., 64, 64) on the grid."""
+        return _resampled(values, self._problem.parameters.kernel_shape, 1 / self.scale)
+
+
+def model_grid(problem: Problem, model: KernelModel) -> ModelGrid:
+    """Choose the way that fits what the model's networks see."""
+    return (
+        _KernelFrame(problem, model) if model.inputs == "estimates" else _WholeMap(problem, model)
+    )
+
+
+class _KernelFrame(ModelGrid):
+    """The grid holds the kernel's window; the map keeps its pixels and may have any size."""
+
+    @property
+    def scale(self) -> float:
+        window = max(self._problem.parameters.kernel_shape)
+        return max(1.0, window / min(self._grid))
+
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        rows, columns = (round(side * self.scale) for side in self._grid)
+        observation, activation = self._with_margin(images, (rows, columns))
+        estimates = kernel_estimates(observation, activation, (rows, columns))
+        return _resampled(estimates, self._grid, self.scale)
+
+    def _with_margin(
+        self, images: torch.Tensor, window: tuple[int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and activation, wider where defects outside send waves in."""
+        defects = self._problem.defects
+        shape = np.array(images.shape[-2:])
+        beyond = np.maximum(-defects.positions, defects.positions - (shape - 1)).max(axis=0)
+        margin = np.clip(np.ceil(beyond), 0, np.array(window) // 2 + 1).astype(int)
+        down, across = (int(side) for side in margin)
+        padded = torch.nn.functional.pad(images, (across, across, down, down), value=torch.nan)
+        activation = activation_map(
+            defects.positions,
+            defects.strength,
+            (padded.shape[-2], padded.shape[-1]),
+            (-down, -across),
+        )
+        marks = torch.from_numpy(activation).to(images).expand(len(images), 1, -1, -1)
+        return padded[:, None], marks
+
+    def words(self) -> str:
+        rows, columns = self._problem.parameters.kernel_shape
+        if self.scale == 1:
+            return (
+                f"The network makes kernels of {self._grid[0]} x {self._grid[1]} pixels as the map "
+                f"has them; shown are the middle {rows} x {columns}."
+            )
+        return (
+            f"The kernel window of {rows} x {columns} pixels was resampled to the network's "
+            f"{self._grid[0]} x {self._grid[1]} ({self.scale:.2f} pixels each) and back: finer "
+            "detail is lost."
+        )
+
+
+class _WholeMap(ModelGrid):
+    """The grid holds the whole map, as in arXiv 2506.05325, and a kernel as large as that."""
+
+    @property
+    def scale(self) -> float:
+        return max(1.0, max(self._problem.image_shape) / min(self._grid))
+
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        counted = images.isfinite()
+        weight = _resampled(counted.to(images), self._grid, self.scale)
+        values = _resampled(torch.where(counted, images, 0.0), self._grid, self.scale)
+        known = weight > 0.5
+        observation = torch.where(known, values / torch.where(known, weight, 1.0), torch.nan)
+        defects = self._problem.defects
+        middle = np.array(self._problem.image_shape) // 2
+        positions = np.array(self._grid) // 2 + (defects.positions - middle) / self.scale
+        activation = activation_map(positions, defects.strength, self._grid)
+        marks = torch.from_numpy(activation).to(images).expand(len(images), 1, -1, -1)
+        return observation_channels(observation[:, None], marks, "maps")
+
+    def words(self) -> str:
+        rows, columns = self._problem.image_shape
+        if self.scale == 1:
+            return f"The network saw the map as it is on {self._grid[0]} x {self._grid[1]} pixels."
+        return (
+            f"The whole map of {rows} x {columns} pixels was resampled to the network's "
+            f"{self._grid[0]} x {self._grid[1]} ({self.scale:.2f} pixels each): finer detail is "
+            "lost, and the kernel is known no better."
+        )
+
+
+def _resampled(images: torch.Tensor, shape: tuple[int, int], scale: float) -> torch.Tensor:
+    rows, columns = (
+        torch.from_numpy(resampling_matrix(size, out_size, scale)).to(images)
+        for size, out_size in zip(images.shape[-2:], shape, strict=True)
+    )
+    return rows @ images @ columns.T

@@ -1,0 +1,93 @@
+"""`load_model`: the bundled model, a folder, or a model on the hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from qpi_kernels.devices import choose_device
+from qpi_kernels.models.folder import KernelModel, Method, ModelFormatError, read_model
+
+__all__ = ["BUNDLED", "load_model", "model_folder"]
+
+BUNDLED = "bundled"
+_BUNDLED_FOLDER = Path(__file__).parent / "bundled"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
+
+
+def load_model(
+    source: str | os.PathLike[str] = BUNDLED,
+    *,
+    method: Method = "two_step",
+    device: str | torch.device = "cpu",
+) -> KernelModel:
+    """Load networks that find kernels.
+
+    Parameters
+    ----------
+    source : str or path-like
+        ``bundled`` for the model that comes with this package; a model folder; or a model on the
+        Hugging Face hub, ``owner/name`` or ``owner/name@revision``. A folder of that name wins.
+    method : str
+        ``two_step`` or ``one_step``: which of the bundled models; any other source must be of
+        that method.
+    device : str or torch.device
+        Where the networks go; ``auto`` takes a GPU when there is one.
+
+    Returns
+    -------
+    KernelModel
+        Ready to use.
+
+    Raises
+    ------
+    ModelFormatError
+        If there is no such model, it can not be downloaded, its method is another, or its folder
+        can not be trusted. No code of a foreign folder is ever run.
+    """
+    chosen = choose_device(device) if isinstance(device, str) else device
+    model = read_model(model_folder(source, method), chosen)
+    if model.method != method:
+        raise ModelFormatError(
+            f"{os.fspath(source)} is a {model.method} model; use it with method={model.method!r}"
+        )
+    return model
+
+
+def model_folder(source: str | os.PathLike[str] = BUNDLED, method: Method = "two_step") -> Path:
+    """Folder of a model, downloaded first if it is on the hub; parameters as for `load_model`."""
+    name = os.fspath(source)
+    if name == BUNDLED:
+        return _BUNDLED_FOLDER / method
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if _HUB_ID.fullmatch(name):
+        return _downloaded(name)
+    raise ModelFormatError(
+        f"there is no model folder {name}; give the folder that holds model_index.json, "
+        f"{BUNDLED!r}, or a hub id such as owner/name"
+    )
+
+
+def _downloaded(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        found = snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=["*.json", "*.safetensors", "*.md"],
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise ModelFormatError(
+            f"{name} is no folder here and could not be downloaded from the hub "
+            f"({type(error).__name__}); check the name and the connection, or download it "
+            "elsewhere and give its folder"
+        ) from error
+    return Path(found)

@@ -1,0 +1,169 @@
+"""Networks behind `extract`: any map, right scale, the same answer each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+import qpi_kernels as qk
+from qpi_kernels.extraction import ExtractionError
+from qpi_kernels.models import KernelModel, write_model
+from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
+from qpi_kernels.models.presets import ModelPreset
+from qpi_kernels.models.representation import KernelRepresentation
+from qpi_kernels.result import KernelResult
+
+TINY = ModelPreset(name="compact", channels=(8, 8, 8, 8), layers=1, groups=4, inputs="estimates")
+
+
+@pytest.fixture(scope="module")
+def two_step(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Networks with random weights: their kernels mean nothing, but what is done with them does."""
+    torch.manual_seed(0)
+    networks = {
+        "kernel_vae": make_kernel_vae(TINY),
+        "observation_encoder": ObservationEncoder.of_preset(TINY),
+    }
+    model = KernelModel("two_step", KernelRepresentation(), networks)
+    return str(write_model(tmp_path_factory.mktemp("models") / "two_step", model, "A card"))
+
+
+@pytest.fixture(scope="module")
+def one_step(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    networks = {"one_step": OneStepNetwork.of_preset(TINY)}
+    model = KernelModel("one_step", KernelRepresentation(kind="min_max"), networks)
+    return str(write_model(tmp_path_factory.mktemp("models") / "one_step", model, "A card"))
+
+
+def some_map(
+    shape: tuple[int, int] = (70, 58), count: int = 9
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    generator = np.random.default_rng(5)
+    return generator.normal(size=shape), generator.uniform(-4, np.array(shape) + 3, (count, 2))
+
+
+def kernel_of(result: KernelResult) -> NDArray[np.float64]:
+    return np.asarray(result.kernel.values)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 90), (150, 130)])
+@pytest.mark.parametrize("kernel_shape", [(21, 32), (96, 64)])
+def test_any_map_and_any_window(
+    two_step: str, one_step: str, shape: tuple[int, int], kernel_shape: tuple[int, int]
+) -> None:
+    observation, positions = some_map(shape)
+    for method, model in {"two_step": two_step, "one_step": one_step}.items():
+        result = qk.extract(
+            observation, positions, kernel_shape=kernel_shape, method=method, model=model, samples=3
+        )
+        assert result.kernel.shape == kernel_shape
+        assert np.isfinite(kernel_of(result)).all()
+        assert (result.std.values >= 0).all()
+        assert result.std.values.max() > 0
+        assert result.quality.r_squared[0] >= -1e-6
+        assert any("pixels" in words for words in result.quality.verdict)
+
+
+def test_the_kernel_has_the_unit_of_the_map(two_step: str, one_step: str) -> None:
+    observation, positions = some_map()
+    for method, model in {"two_step": two_step, "one_step": one_step}.items():
+        plain = qk.extract(observation, positions, method=method, model=model)
+        assert abs(kernel_of(plain)).max() > 1e-3
+        again = qk.extract(2e6 * observation + 3e6, positions, method=method, model=model)
+        np.testing.assert_allclose(kernel_of(again), 2e6 * kernel_of(plain), rtol=1e-3, atol=20)
+
+
+def test_no_other_scale_or_offset_fits_better(one_step: str) -> None:
+    observation, positions = some_map((64, 64), 20)
+    result = qk.extract(
+        observation, positions, method="one_step", model=one_step, background="offset"
+    )
+    defects = qk.Defects(positions)
+    from qpi_kernels.forward import ForwardModel
+
+    model = ForwardModel(defects, (64, 64), (64, 64))
+    least = np.square(result.residual.values).sum()
+    for change in (
+        1.02 * kernel_of(result),
+        kernel_of(result) + 0.02 * abs(kernel_of(result)).max(),
+    ):
+        predicted = model.apply(torch.from_numpy(change)[None]).numpy()
+        left = observation - predicted
+        assert np.square(left - left.mean()).sum() > least
+
+
+def test_twice_the_same_and_biases_apart(two_step: str) -> None:
+    generator = np.random.default_rng(1)
+    stack = generator.normal(size=(6, 64, 64))
+    _, positions = some_map((64, 64))
+    options = {"method": "two_step", "model": two_step, "kernel_shape": (40, 40)}
+    together = qk.extract(stack, positions, **options)
+    assert together.kernel.dims == ("bias", "y", "x")
+    np.testing.assert_array_equal(
+        kernel_of(together), kernel_of(qk.extract(stack, positions, **options))
+    )
+    alone = qk.extract(stack[5], positions, **options)
+    np.testing.assert_allclose(kernel_of(together)[5], kernel_of(alone), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(together.std.values[5], alone.std.values, rtol=1e-2, atol=1e-5)
+
+
+def test_masked_pixels_do_not_matter(two_step: str) -> None:
+    observation, positions = some_map()
+    mask = np.ones(observation.shape, bool)
+    mask[20:30, 10:25] = False
+    spoilt = np.where(mask, observation, 1e3)
+    options = {"method": "two_step", "model": two_step, "mask": mask}
+    np.testing.assert_allclose(
+        kernel_of(qk.extract(spoilt, positions, **options)),
+        kernel_of(qk.extract(observation, positions, **options)),
+        rtol=1e-6,
+    )
+
+
+def test_symmetry_is_imposed(two_step: str) -> None:
+    observation, positions = some_map()
+    result = qk.extract(
+        observation,
+        positions,
+        method="two_step",
+        model=two_step,
+        kernel_shape=(31, 31),
+        symmetry="C2",
+    )
+    np.testing.assert_allclose(kernel_of(result), kernel_of(result)[::-1, ::-1], atol=1e-9)
+
+
+def test_units_and_history_are_kept(two_step: str, tmp_path: Path) -> None:
+    observation, positions = some_map()
+    axes = {
+        name: (name, 0.25 * np.arange(size), {"units": "nm"})
+        for name, size in zip(("y", "x"), observation.shape, strict=True)
+    }
+    labelled = xr.DataArray(
+        observation, dims=("y", "x"), coords=axes, attrs={"units": "nS"}, name="dI/dV"
+    )
+    result = qk.extract(labelled, positions, method="two_step", model=two_step)
+    assert result.kernel.attrs["units"] == "nS"
+    np.testing.assert_allclose(np.diff(result.kernel["x"]), 0.25)
+    used = result.provenance["model"]
+    assert used["source"] == two_step
+    assert len(used["sha256"]) == 64
+    again = KernelResult.load(result.save(tmp_path / "kernel.nc"))
+    assert again.provenance["model"] == used
+
+
+def test_what_can_not_be_done_is_said(two_step: str, tmp_path: Path) -> None:
+    observation, positions = some_map()
+    with pytest.raises(ExtractionError, match="use it with method='two_step'"):
+        qk.extract(observation, positions, method="one_step", model=two_step)
+    with pytest.raises(ExtractionError, match="no model folder"):
+        qk.extract(observation, positions, method="two_step", model=str(tmp_path / "nothing"))
+    kinds = qk.Defects(positions, ["a", "b", *["a"] * (len(positions) - 2)])
+    with pytest.raises(ExtractionError, match="one kind of defect"):
+        qk.extract(observation, kinds, method="two_step", model=two_step)
