@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from qpi_kernels.models.folder import read_model
 from qpi_kernels.train.checkpoints import read_checkpoint
 
 QUICK = (
@@ -35,6 +36,20 @@ def test_alignment_says_what_must_come_first(run_command, tmp_path):
     done = run_command("train", "-o", tmp_path, *QUICK, "--stage", "alignment")
     assert done.exit_code == 1
     assert "train the stage 'kernels'" in done.stderr
+
+
+def test_a_baseline_is_told_where_it_lies(run_command, tmp_path):
+    done = run_command("train", "-o", tmp_path, *QUICK, "--stage", "one-step", "--steps", "1")
+    assert done.exit_code == 0, done.output
+    assert "one_step_model" in done.stdout
+    assert read_model(tmp_path / "one_step_model").method == "one_step"
+
+
+def test_weights_that_are_not_there_are_told_in_a_line(run_command, tmp_path):
+    done = run_command("train", "-o", tmp_path, *QUICK, "--start-from", tmp_path / "nowhere")
+    assert done.exit_code == 1
+    assert "no such folder" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def command(folder: Path, steps: int) -> list[str]:

@@ -92,6 +92,8 @@ def _facts(field: FieldInfo) -> list[str]:
     default = field.default
     if default is None:
         shown = "left out"
+    elif default == ():
+        shown = "none"
     elif isinstance(default, tuple):
         shown = "x".join(str(part) for part in default)
     elif isinstance(default, bool):
@@ -112,6 +114,8 @@ def _metavar(field: FieldInfo) -> str:
             names.append("INTEGER" if part is int else "NUMBER")
         elif part is str:
             names.append("TEXT")
+    if field.default == ():
+        return "NAME,NAME,..."
     if isinstance(field.default, tuple):
         return "SIZE|HEIGHTxWIDTH"
     return "|".join(dict.fromkeys(names)) or "TEXT"
@@ -120,7 +124,10 @@ def _metavar(field: FieldInfo) -> str:
 def _validated(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
     values = {name: value for name, value in given.items() if value is not None}
     for name, value in values.items():
-        if isinstance(model.model_fields[name].default, tuple):
+        default = model.model_fields[name].default
+        if default == ():
+            values[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        elif isinstance(default, tuple):
             parts = [part.strip() for part in value.lower().replace(",", "x").split("x")]
             values[name] = tuple(parts * 2 if len(parts) == 1 else parts)
     try:

@@ -11,6 +11,7 @@ from qpi_kernels.cli.batch import Job, Outcome, run_batch
 from qpi_kernels.cli.common_options import Debug
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.published import published
 
 __all__ = ["train"]
 
@@ -33,14 +34,25 @@ def train(
     debug: Debug = False,
     parameters: TrainingParameters,
 ) -> None:
-    """Train a network on simulated data; Ctrl-C leaves a checkpoint to resume from."""
+    """Train a network on simulated data; Ctrl-C leaves a checkpoint to resume from.
+
+    The stages kernels and alignment make a two-step model in FOLDER/model, the stage one-step the
+    baseline in FOLDER/one_step_model; extract takes both with --model.
+    """
 
     def work(job: Job) -> Outcome:
-        return run_training(job, parameters, resume=resume, workers=workers)
+        return run_training(job, with_preset(parameters), resume=resume, workers=workers)
 
     (outcome,) = run_batch([output], work, debug=debug)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def with_preset(parameters: TrainingParameters) -> TrainingParameters:
+    """Fill what was left out with the published values, where the preset is the paper's."""
+    if parameters.preset != "paper":
+        return parameters
+    return published(**parameters.model_dump(exclude_unset=True))
 
 
 def run_training(
@@ -58,7 +70,6 @@ def run_training(
         raise CancelledResumably(
             f"step {training.step_number} is saved; the same command with --resume goes on"
         ) from None
-    best = training.best
-    return Outcome(
-        job.path, f"{parameters.stage}: step {training.step_number}, best error {best:.4g}"
-    )
+    text = f"{parameters.stage}: step {training.step_number}, best error {training.best:.4g}"
+    model = training.model_folder
+    return Outcome(job.path, text if model is None else f"{text}; the model is {model}")

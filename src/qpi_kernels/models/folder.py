@@ -29,11 +29,11 @@ from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
 from qpi_kernels.models.presets import InputKind
 from qpi_kernels.models.representation import KernelRepresentation
 
-__all__ = ["KernelModel", "ModelFormatError", "read_model", "write_model"]
+__all__ = ["INDEX_FILE", "KernelModel", "Method", "ModelFormatError", "read_model", "write_model"]
 
 Method = Literal["two_step", "one_step"]
 
-_INDEX = "model_index.json"
+INDEX_FILE = "model_index.json"
 _CLASS_NAME = "QpiKernelModel"
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _NETWORKS: dict[Method, dict[str, Any]] = {
@@ -163,7 +163,7 @@ def write_model(folder: str | Path, model: KernelModel, card: str, *, half: bool
         metrics=model.metrics,
     )
     text = index.model_dump_json(by_alias=True, indent=2) + "\n"
-    (fresh / _INDEX).write_text(text, encoding="utf-8")
+    (fresh / INDEX_FILE).write_text(text, encoding="utf-8")
     (fresh / "README.md").write_text(card, encoding="utf-8")
     if folder.exists():
         folder.rmdir()
@@ -205,14 +205,16 @@ def read_model(folder: str | Path, device: str | torch.device = "cpu") -> Kernel
 
 def _read_index(folder: Path) -> _Index:
     try:
-        index = _Index.model_validate(_read_json(folder / _INDEX))
+        index = _Index.model_validate(_read_json(folder / INDEX_FILE))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise ModelFormatError(f"{folder}: {_INDEX}, {where}: {problem['msg']}") from error
+        raise ModelFormatError(f"{folder}: {INDEX_FILE}, {where}: {problem['msg']}") from error
     wanted = {f"{name}/{_WEIGHTS}" for name in _NETWORKS[index.method]}
     if set(index.sha256) != wanted:
-        raise ModelFormatError(f"{folder}: {_INDEX} must list exactly {', '.join(sorted(wanted))}")
+        raise ModelFormatError(
+            f"{folder}: {INDEX_FILE} must list exactly {', '.join(sorted(wanted))}"
+        )
     return index
 
 

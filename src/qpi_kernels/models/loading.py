@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from qpi_kernels.devices import choose_device
-from qpi_kernels.models.folder import KernelModel, Method, ModelFormatError, read_model
+from qpi_kernels.models.folder import INDEX_FILE, KernelModel, Method, ModelFormatError, read_model
 
 __all__ = ["BUNDLED", "load_model", "model_folder"]
 
@@ -74,20 +74,33 @@ def model_folder(source: str | os.PathLike[str] = BUNDLED, method: Method = "two
 
 
 def _downloaded(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
 
-    repository, _, revision = name.partition("@")
-    try:
-        found = snapshot_download(
+    repository, _, given = name.partition("@")
+    revision = given or None
+
+    def snapshot(*, local_files_only: bool) -> Path:
+        found: str = snapshot_download(
             repository,
-            revision=revision or None,
+            revision=revision,
             allow_patterns=["*.json", "*.safetensors", "*.md"],
+            local_files_only=local_files_only,
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        if not (Path(found) / INDEX_FILE).is_file():
+            raise FileNotFoundError(found)
+        return Path(found)
+
+    try:
+        return snapshot(local_files_only=True)
+    except Exception:  # not in the cache: each release of the hub's client says so in another way
+        pass
+    try:
+        # Without a connection this fails at once, where a download would try again for long.
+        get_hf_file_metadata(hf_hub_url(repository, INDEX_FILE, revision=revision), timeout=10.0)
+        return snapshot(local_files_only=False)
+    except Exception as error:
         raise ModelFormatError(
-            f"{name} is no folder here and could not be downloaded from the hub "
-            f"({type(error).__name__}); check the name and the connection, or download it "
+            f"{name} is no folder here, not in the hub's cache, and can not be downloaded "
+            f"({type(error).__name__}): check the name and the connection, or download it "
             "elsewhere and give its folder"
         ) from error
-    return Path(found)

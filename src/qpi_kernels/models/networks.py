@@ -121,7 +121,9 @@ class OneStepNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
     config_name = "config.json"
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, inputs: InputKind = "maps", autoencoder: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, inputs: InputKind = "maps", autoencoder: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.network = AutoencoderKL(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import torch
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "read_checkpoint",
+    "replace_folder",
+    "restore_folder",
+    "write_checkpoint",
+]
 
 _FILE = "last.pt"
 # May change when a run is resumed: it does not alter the steps that were made.
@@ -27,6 +34,7 @@ class Checkpoint:
     step: int = 0
     best: float = float("inf")
     since_best: int = 0
+    seconds: float = 0.0
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     average: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
@@ -43,12 +51,11 @@ class Checkpoint:
         return bool(patience) and self.since_best >= patience
 
     def judge(self, error: float) -> bool:
-        """Take note of a validation; True when it is the best so far."""
-        if error < self.best:
-            self.best, self.since_best = error, 0
-            return True
-        self.since_best += 1
-        return False
+        """Take note of a validation; True when this network is the one to keep."""
+        gained = error < self.best
+        self.best = min(error, self.best)
+        self.since_best = 0 if gained else self.since_best + 1
+        return gained or self.parameters.get("keep") == "last"
 
     def check(self, parameters: TrainingParameters, folder: Path) -> None:
         """Refuse to go on with other parameters.
@@ -59,10 +66,10 @@ class Checkpoint:
             If a parameter differs that would change the result.
         """
         asked = json.loads(parameters.model_dump_json())
+        # A run that is older than a parameter did what is its default.
+        made = json.loads(TrainingParameters().model_dump_json()) | self.parameters
         differing = [
-            name
-            for name, value in asked.items()
-            if name not in _FREE and self.parameters.get(name) != value
+            name for name, value in asked.items() if name not in _FREE and made[name] != value
         ]
         if differing:
             raise TrainingError(
@@ -93,3 +100,23 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise TrainingError(f"{path} is not a usable checkpoint ({error}); remove it") from error
+
+
+def replace_folder(fresh: Path, target: Path) -> None:
+    """Put a finished folder in the place of another, if there is one."""
+    old = _replaced(target)
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore_folder(target: Path) -> None:
+    """Undo a `replace_folder` that was killed half way, when nothing stood in the place."""
+    if not target.exists() and _replaced(target).exists():
+        _replaced(target).rename(target)
+
+
+def _replaced(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")

@@ -22,7 +22,10 @@ class TrainingParameters(BaseModel):
 
     preset: Literal["compact", "paper"] = Field(
         default="compact",
-        description="compact trains on a CPU; paper has the published sizes and needs a GPU.",
+        description=(
+            "compact trains on a CPU; paper has the published sizes, needs a GPU, and takes the "
+            "published value of every option that is left out."
+        ),
     )
     stage: StageName = Field(
         default="kernels",
@@ -31,14 +34,45 @@ class TrainingParameters(BaseModel):
             "latents; one-step: the baseline."
         ),
     )
+    start_from: str | None = Field(
+        default=None,
+        description=(
+            "Weights to start from: a hub id or folder of a diffusers AutoencoderKL of the "
+            "preset's sizes, or scratch. Left out, the preset's own: none for compact."
+        ),
+    )
+    data: str | None = Field(
+        default=None,
+        description=(
+            "Folder with a data set in the published layout, as napari-qpi simulate --protocol "
+            "paper makes it; a fifth of its kernels is held out. Left out, data are simulated "
+            "as they are needed."
+        ),
+    )
+    clean: bool = Field(
+        default=False,
+        description="Take the data set's clean observations even where it has noisy ones.",
+    )
     steps: int = Field(default=20_000, ge=1, description="Optimiser steps in all.")
     batch_size: int = Field(
         default=32, ge=8, multiple_of=8, description="Samples per step over all processes."
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of AdamW.")
     warmup: int = Field(default=200, ge=0, description="Steps over which the rate rises.")
+    schedule: Literal["cosine", "steps"] = Field(
+        default="cosine",
+        description="How the rate falls: half a cosine down to a fiftieth, or by steps.",
+    )
+    decay: float = Field(
+        default=0.97, gt=0, le=1, description="Factor on the rate at each fall (steps)."
+    )
+    decay_every: int = Field(
+        default=100, ge=1, description="Optimiser steps from fall to fall (steps)."
+    )
     weight_decay: float = Field(default=1e-4, ge=0, description="AdamW's weight decay.")
-    gradient_clip: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    gradient_clip: float = Field(
+        default=1.0, ge=0, description="Largest norm of the gradient; 0 for any."
+    )
     symmetric_weight: float = Field(
         default=0.7, ge=0, description="Weight of the symmetric loss (kernels)."
     )
@@ -46,7 +80,7 @@ class TrainingParameters(BaseModel):
         default=1e-6, ge=0, description="Weight of the Kullback-Leibler term."
     )
     decoded_weight: float = Field(
-        default=1.0,
+        default=10.0,
         ge=0,
         description="Weight of the decoded kernel's error beside the latents' (alignment).",
     )
@@ -58,19 +92,35 @@ class TrainingParameters(BaseModel):
         ),
     )
     average: float = Field(
-        default=0.999, ge=0, lt=1, description="Decay of the averaged weights that are kept."
+        default=0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the averaged weights that are kept; 0 keeps the weights themselves.",
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="The network to keep: of the smallest validation error, or the last.",
     )
     precision: Literal["no", "fp16", "bf16"] = Field(
         default="no", description="Mixed precision; no on a CPU."
     )
     held_out: tuple[str, ...] = Field(
-        default=(), description="Families to leave out of training; validation shows them apart."
+        default=(), description="Families of simulated kernels to leave out."
     )
     most_defects: int = Field(
         default=40,
         ge=1,
         description="Most defects in an observation.",
         json_schema_extra={"unit": "defects"},
+    )
+    larger_maps: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Share of the batches whose maps are twice as high and wide as the kernel "
+            "(alignment, where the encoder sees estimates)."
+        ),
     )
     jitter_px: Annotated[float, Field(ge=0)] = Field(
         default=0.3,

@@ -3,28 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from diffusers import AutoencoderKL
 
+from qpi_kernels.devices import choose_device
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
+from qpi_kernels.models.pretrained import load_pretrained
 from qpi_kernels.simulate.datasets.batches import Batch, BatchParameters, SimulatedBatches
+from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.placement import Placement
+from qpi_kernels.train.checkpoints import restore_folder
+from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit
+from qpi_kernels.train.metrics_log import trackers
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 
-__all__ = ["make_stage", "training_batches", "validation_batches"]
+__all__ = [
+    "Batches",
+    "make_accelerator",
+    "make_stage",
+    "starting_weights",
+    "training_batches",
+    "validation_batches",
+]
 
 _WINDOW = (81, 81)
 _VALIDATION_SEED = 987_654_321
+_MOST_AT_ONCE = 32
+
+
+class Batches(Protocol):
+    """Batches by number, such as `SimulatedBatches`, `DatasetBatches` or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, step: int, /) -> Batch: ...
+
+
+def make_accelerator(parameters: TrainingParameters, folder: Path) -> Accelerator:
+    """Make what knows of device, precision and processes; it logs into `folder`."""
+    # Accelerate keeps device and precision for the whole process and refuses others; a second
+    # training in the same process may want them.
+    if AcceleratorState._shared_state and PartialState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        cpu=choose_device(parameters.device).type == "cpu",
+        mixed_precision=parameters.precision,
+        log_with=trackers(),
+        project_dir=folder,
+    )
 
 
 def make_stage(
-    folder: Path, parameters: TrainingParameters, preset: ModelPreset
+    folder: Path, parameters: TrainingParameters, preset: ModelPreset, *, resumed: bool = False
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
     """Make a stage and the network that it trains.
 
@@ -34,30 +72,64 @@ def make_stage(
         Holds the folders of all stages.
     parameters, preset
         What to train.
+    resumed : bool
+        Whether the weights come from a checkpoint, so that none need be loaded to start from.
 
     Raises
     ------
     TrainingError
         If the kernel VAE is missing that alignment needs.
+    PretrainedError
+        If the weights to start from can not be had or do not fit.
     """
     torch.manual_seed(parameters.seed)
-    representation = preset.representation
+    stage, network = _untrained(folder, parameters, preset)
+    source = starting_weights(parameters, preset)
+    if source is not None and not resumed:
+        load_pretrained(network, source)
+    return stage, network
+
+
+def _untrained(
+    folder: Path, parameters: TrainingParameters, preset: ModelPreset
+) -> tuple[torch.nn.Module, torch.nn.Module]:
     if parameters.stage == "kernels":
         vae = make_kernel_vae(preset)
-        return KernelStage(vae, representation, parameters), vae
+        return KernelStage(vae, preset.representation, parameters), vae
     if parameters.stage == "one-step":
-        network = OneStepNetwork.of_preset(preset)
-        return OneStepStage(network, representation, parameters), network
-    trained = folder / "kernels" / "best"
-    if not (trained / "config.json").exists():
-        raise TrainingError(f"{trained} is missing: train the stage 'kernels' into {folder} first")
+        baseline = OneStepNetwork.of_preset(preset)
+        return OneStepStage(baseline, preset.representation, parameters), baseline
+    if parameters.larger_maps and preset.inputs == "maps":
+        raise TrainingError(
+            f"the preset {preset.name} sees whole maps of one size: leave larger_maps at 0"
+        )
+    frozen = _kernel_vae(folder)
     encoder = ObservationEncoder.of_preset(preset)
-    frozen = AutoencoderKL.from_pretrained(trained).eval()
-    return AlignmentStage(encoder, frozen, representation, parameters), encoder
+    return AlignmentStage(encoder, frozen, preset.representation, parameters), encoder
 
 
-def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -> SimulatedBatches:
-    """Fresh kernels, and observations where the stage needs them."""
+def starting_weights(parameters: TrainingParameters, preset: ModelPreset) -> str | None:
+    """Where a training's first weights come from, None for random ones."""
+    source = parameters.start_from or preset.pretrained
+    return None if source == "scratch" else source
+
+
+def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -> Batches:
+    """Kernels, and observations where the stage needs them: a data set's, or fresh ones."""
+    if parameters.data is not None:
+        dataset = read_qpi_dataset(parameters.data)
+        split = DatasetSplit.of_dataset(dataset, parameters.seed)
+        return DatasetBatches.of_dataset(
+            dataset,
+            split.kernels,
+            None if parameters.stage == "kernels" else split.observations,
+            batch_size=parameters.batch_size,
+            steps=parameters.steps,
+            seed=parameters.seed,
+            rank=accelerator.process_index,
+            processes=accelerator.num_processes,
+            noisy=not parameters.clean,
+        )
     return SimulatedBatches(
         _library(parameters, parameters.seed),
         _samples(parameters),
@@ -70,16 +142,56 @@ def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -
 
 
 def validation_batches(parameters: TrainingParameters) -> list[Batch]:
-    """Kernels from another seed, kept: validation compares the same ones each time."""
-    size = min(parameters.validation_samples, 32)
-    made = SimulatedBatches(
-        _library(parameters, _VALIDATION_SEED),
-        _samples(parameters).model_copy(update={"variants": 1, "observations": 1}),
-        batch_size=size,
-        steps=parameters.validation_samples // size,
-        seed=_VALIDATION_SEED,
-    )
+    """Kernels that training never sees; validation compares the same ones each time.
+
+    Of a data set, those held out: a network that is kept for its validation error has been chosen
+    on them, one that is kept as the last has not.
+    """
+    made: Batches
+    if parameters.data is not None:
+        made = _held_out_batches(parameters)
+    else:
+        size = min(parameters.validation_samples, _MOST_AT_ONCE)
+        made = SimulatedBatches(
+            _library(parameters, _VALIDATION_SEED),
+            _samples(parameters).model_copy(update={"variants": 1, "observations": 1}),
+            batch_size=size,
+            steps=parameters.validation_samples // size,
+            seed=_VALIDATION_SEED,
+        )
     return [made[step] for step in range(len(made))]
+
+
+def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
+    dataset = read_qpi_dataset(str(parameters.data))
+    split = DatasetSplit.of_dataset(dataset, parameters.seed)
+    seen = None if parameters.stage == "kernels" else split.held_out_observations
+    if seen == ():
+        raise TrainingError(
+            f"{parameters.data} has too few observations of each kernel to hold some out; make "
+            "three at least"
+        )
+    samples = len(split.held_out_kernels) * (1 if seen is None else len(seen))
+    samples = min(samples, parameters.validation_samples)
+    steps = max(1, samples // _MOST_AT_ONCE)
+    return DatasetBatches.of_dataset(
+        dataset,
+        split.held_out_kernels,
+        seen,
+        batch_size=samples // steps,
+        steps=steps,
+        seed=_VALIDATION_SEED,
+        noisy=not parameters.clean,
+    )
+
+
+def _kernel_vae(folder: Path) -> AutoencoderKL:
+    """The kernel VAE that the first stage kept."""
+    trained = folder / "kernels" / "best"
+    restore_folder(trained)
+    if not (trained / "config.json").exists():
+        raise TrainingError(f"{trained} is missing: train the stage 'kernels' into {folder} first")
+    return AutoencoderKL.from_pretrained(trained, use_safetensors=True).eval()
 
 
 def _library(parameters: TrainingParameters, seed: int) -> KernelLibrary:
@@ -91,6 +203,7 @@ def _samples(parameters: TrainingParameters) -> BatchParameters:
     if parameters.stage == "kernels":
         return BatchParameters(image_shape=None)
     return BatchParameters(
+        larger_share=parameters.larger_maps if parameters.stage == "alignment" else 0.0,
         placement=Placement(count=parameters.most_defects, margin_px=-2.0, strength_spread=0.1),
         annotation=Annotation(jitter_px=parameters.jitter_px, missed=0.02, spurious=0.02),
     )

@@ -175,9 +175,7 @@ class OneStepStage(torch.nn.Module):
 
     def predict(self, batch: Batch) -> torch.Tensor:
         """Decode the latent mean."""
-        return self.network.decode(
-            self.network.encode(_seen(batch, self.network.inputs)).mean
-        )
+        return self.network.decode(self.network.encode(_seen(batch, self.network.inputs)).mean)
 
 
 def _latent_shape(batch: Batch, channels: int) -> tuple[int, ...]:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
+import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from qpi_kernels.devices import choose_device
-from qpi_kernels.models.presets import PRESETS
+from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.progress import Event
 from qpi_kernels.simulate.datasets.batches import Batch
-from qpi_kernels.train.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from qpi_kernels.train.card import StageRecord
+from qpi_kernels.train.checkpoints import (
+    Checkpoint,
+    read_checkpoint,
+    replace_folder,
+    restore_folder,
+    write_checkpoint,
+)
+from qpi_kernels.train.metrics_log import MetricsLog
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
-from qpi_kernels.train.stage_setup import make_stage, training_batches, validation_batches
+from qpi_kernels.train.stage_setup import (
+    Batches,
+    make_accelerator,
+    make_stage,
+    training_batches,
+    validation_batches,
+)
 from qpi_kernels.train.stages import Stage
+from qpi_kernels.train.trained_model import MODEL_FOLDERS, write_trained_model
 from qpi_kernels.train.validation import Validation, validate
 
 __all__ = ["Training"]
@@ -36,6 +49,10 @@ class Training:
     state; a run that was killed and resumes gives the weights of one that was not, bit for bit on
     a CPU with the same number of threads.
 
+    The network to keep lies in ``best`` of the stage's folder. When the run ends or is stopped,
+    alignment writes the complete model into ``model`` of `folder`, and the one-step baseline into
+    ``one_step_model``; ``extract(..., model=...)`` takes them.
+
     Parameters
     ----------
     folder : path-like
@@ -47,11 +64,21 @@ class Training:
         Go on from the last checkpoint if there is one; else a folder that has one is refused.
     workers : int
         Loader processes that simulate data beside the training; 0 simulates in this process.
+    batches : Batches, optional
+        Data to train on instead of those that the parameters tell: a batch for every step, such as
+        `DatasetBatches`. A run that resumes needs the same ones.
+    validation : Batches, optional
+        Data to validate on instead.
+    preset : ModelPreset, optional
+        Sizes of the networks instead of those of ``parameters.preset``.
 
     Raises
     ------
     TrainingError
-        If the folder holds another run, or an earlier stage is missing.
+        If the folder holds another run, an earlier stage is missing, or there are fewer batches
+        than steps.
+    PretrainedError
+        If the weights to start from can not be had or do not fit.
     """
 
     def __init__(
@@ -61,35 +88,39 @@ class Training:
         *,
         resume: bool = False,
         workers: int = 0,
+        batches: Batches | None = None,
+        validation: Batches | None = None,
+        preset: ModelPreset | None = None,
     ) -> None:
         self.parameters = parameters
         self.folder = Path(folder) / parameters.stage
-        self.preset = PRESETS[parameters.preset]
-        device = choose_device(parameters.device)
-        self.accelerator = Accelerator(
-            cpu=device.type == "cpu", mixed_precision=parameters.precision
+        self.preset = preset or PRESETS[parameters.preset]
+        found = _found(self.folder, parameters, resume)
+        self.accelerator = make_accelerator(parameters, self.folder)
+        stage, network = make_stage(
+            Path(folder), parameters, self.preset, resumed=found is not None
         )
-        stage, network = make_stage(Path(folder), parameters, self.preset)
         self.network: Any = network
         self.stage = cast(Stage, stage)
-        self._checkpoint = Checkpoint.start(parameters)
-        found = read_checkpoint(self.folder)
-        if found is not None and not resume:
-            raise TrainingError(f"{self.folder} holds a run already; resume it or choose another")
-        trained = [weight for weight in network.parameters() if weight.requires_grad]
+        self._checkpoint = found or Checkpoint.start(parameters)
         self.optimizer = torch.optim.AdamW(
-            trained, lr=parameters.learning_rate, weight_decay=parameters.weight_decay
+            self._trained(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
         )
-        self.average = EMAModel(trained, decay=parameters.average, use_ema_warmup=True)
+        self.average = _average(parameters, self._trained())
         if found is not None:
-            found.check(parameters, self.folder)
             self._restore(found)
-        self.average.to(self.accelerator.device)
+        if self.average is not None:
+            self.average.to(self.accelerator.device)
         self._module, self.optimizer = self.accelerator.prepare(stage, self.optimizer)
-        self.batches = training_batches(parameters, self.accelerator)
+        self.batches = (
+            training_batches(parameters, self.accelerator) if batches is None else batches
+        )
         self._stream = self._start_stream(workers)
-        self._validation = validation_batches(parameters)
-        self._started = time.monotonic()
+        held_out = validation_batches(parameters) if validation is None else validation
+        self._validation = [held_out[number] for number in range(len(held_out))]
+        self._own: dict[str, Any] = {"own_data": batches is not None, "own_sizes": preset}
+        self._log = MetricsLog(self.folder, self.accelerator, self.step_number)
+        self._started = time.monotonic() - self._checkpoint.seconds
         self._stopped = False
         self.last_validation: Validation | None = None
 
@@ -116,13 +147,29 @@ class Training:
         """Smallest validation error so far; infinite before the first validation."""
         return self._checkpoint.best
 
+    @property
+    def model_folder(self) -> Path | None:
+        """The complete model when the run is done; None before, and for the kernel VAE alone."""
+        name = MODEL_FOLDERS.get(self.parameters.stage)
+        return self.folder.parent / name if name is not None and self.done else None
+
     def stop(self) -> None:
-        """Stop after this step and keep the best network so far."""
+        """Stop after this step; keep the best network so far, or this one if there is none yet."""
+        unjudged = self.parameters.keep == "last" or not (self.folder / "best").exists()
+        if unjudged and not self.done:
+            self._judge({})
         self._stopped = True
+        self._write_model()
         self.save()
 
     def step(self) -> Event:
-        """Make one optimiser step; now and then validate and write a checkpoint."""
+        """Make one optimiser step; now and then validate and write a checkpoint.
+
+        Raises
+        ------
+        TrainingError
+            If the loss has become infinite or not a number.
+        """
         number = self._checkpoint.step
         batch = self._moved(next(self._stream))
         rate = self._rate(number)
@@ -130,12 +177,19 @@ class Training:
             group["lr"] = rate
         losses = self._module(batch, self._noise(batch, number))
         self.accelerator.backward(losses["loss"])
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.parameters.gradient_clip)
+        if self.parameters.gradient_clip:
+            self.accelerator.clip_grad_norm_(self._trained(), self.parameters.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.average.step(self._trained())
+        if self.average is not None:
+            self.average.step(self._trained())
         self._checkpoint.step = number + 1
         values = self._averaged(losses)
+        if not math.isfinite(values["loss"]):
+            raise TrainingError(
+                f"the loss is no longer a number at step {number + 1}: train again at a lower "
+                "learning rate, or without mixed precision"
+            )
         values["learning_rate"] = rate
         values |= self._look_around(number + 1, values)
         return Event(
@@ -161,27 +215,46 @@ class Training:
         last = step >= self.parameters.steps
         values: dict[str, float] = {}
         if step % self.parameters.validate_every == 0 or last:
-            found = self.validate()
-            values = found.values
-            if self._checkpoint.judge(found.values["rmse"]) and self.accelerator.is_main_process:
-                self._save_network("best")
-            self._log({"step": step, **values, **losses})
-        if step % self.parameters.checkpoint_every == 0 or last or self._checkpoint.exhausted:
+            values = self._judge(losses)
+        if self.done:
+            # Before the checkpoint that says so: a run that is killed here goes on here.
+            self._write_model()
+        if step % self.parameters.checkpoint_every == 0 or self.done:
             self.save()
         return values
 
+    def _judge(self, losses: dict[str, float]) -> dict[str, float]:
+        """Validate, keep the network if it is the one to keep, and log."""
+        found = self.validate()
+        if self._checkpoint.judge(found.values["rmse"]) and self.accelerator.is_main_process:
+            self._save_network("best", found.values)
+        row = {"step": self.step_number, **found.values, **losses}
+        self._log.write({**row, "seconds": round(time.monotonic() - self._started, 1)})
+        return found.values
+
     def validate(self) -> Validation:
-        """Measure the averaged weights on kernels that training never sees."""
-        self.average.store(self._trained())
-        self.average.copy_to(self._trained())
+        """Measure the weights to keep on kernels that training never sees."""
         self.network.eval()
         try:
-            found = validate(self.stage, map(self._moved, self._validation))
+            with self._averaged_weights():
+                found = validate(self.stage, map(self._moved, self._validation))
         finally:
             self.network.train()
-            self.average.restore(self._trained())
         self.last_validation = found
         return found
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Have the averaged weights in the network for a while, if there are any."""
+        if self.average is None:
+            yield
+            return
+        self.average.store(self._trained())
+        self.average.copy_to(self._trained())
+        try:
+            yield
+        finally:
+            self.average.restore(self._trained())
 
     def _trained(self) -> list[torch.nn.Parameter]:
         return [weight for weight in self.network.parameters() if weight.requires_grad]
@@ -200,59 +273,77 @@ class Training:
         return noise[first : first + share].to(self.accelerator.device)
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to a fiftieth."""
+        """Linear warm-up, then half a cosine down to a fiftieth, or a fall every so many steps."""
         parameters = self.parameters
         if step < parameters.warmup:
             return parameters.learning_rate * (step + 1) / parameters.warmup
+        if parameters.schedule == "steps":
+            falls: int = step // parameters.decay_every
+            return float(parameters.learning_rate * parameters.decay**falls)
         span = max(parameters.steps - parameters.warmup, 1)
         cosine = 0.5 * (1 + math.cos(math.pi * (step - parameters.warmup) / span))
         return parameters.learning_rate * (0.02 + 0.98 * cosine)
 
     def _start_stream(self, workers: int) -> Iterator[Batch]:
+        steps = self.parameters.steps
+        if len(self.batches) < steps:
+            raise TrainingError(
+                f"there are {len(self.batches)} batches for {steps} steps; give more batches or "
+                "ask for fewer steps"
+            )
         loader: DataLoader[Batch] = DataLoader(
-            self.batches,
+            cast("Dataset[Batch]", self.batches),
             batch_size=None,
-            sampler=range(self._checkpoint.step, self.parameters.steps),
+            sampler=range(self.step_number, steps),
             num_workers=workers,
             persistent_workers=workers > 0,
         )
         return iter(loader)
 
-    # -- checkpoints ------------------------------------------------------------------------
+    # -- what is kept -----------------------------------------------------------------------
 
     def _collect(self) -> None:
         state = self._checkpoint
+        state.seconds = time.monotonic() - self._started
         state.weights = self.network.state_dict()
-        state.average = self.average.state_dict()
+        state.average = {} if self.average is None else self.average.state_dict()
         state.optimizer = self.optimizer.state_dict()
 
     def _restore(self, found: Checkpoint) -> None:
-        self._checkpoint = found
         self.network.load_state_dict(found.weights)
-        self.average.load_state_dict(found.average)
+        if self.average is not None:
+            self.average.load_state_dict(found.average)
         self.optimizer.load_state_dict(found.optimizer)
 
-    def _save_network(self, name: str) -> None:
-        """Write the averaged network as a diffusers folder, whole or not at all."""
-        target = self.folder / name
-        fresh, old = target.with_name(f".{name}.new"), target.with_name(f".{name}.old")
-        self.average.store(self._trained())
-        self.average.copy_to(self._trained())
-        try:
+    def _save_network(self, name: str, values: dict[str, float]) -> None:
+        """Write the network to keep as a diffusers folder, whole or not at all."""
+        fresh = self.folder / f".{name}.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        with self._averaged_weights():
             self.network.save_pretrained(fresh)
-        finally:
-            self.average.restore(self._trained())
-        if target.exists():
-            os.replace(target, old)
-        os.replace(fresh, target)
-        for leftover in sorted(old.rglob("*"), reverse=True) if old.exists() else []:
-            leftover.unlink()
-        if old.exists():
-            old.rmdir()
+        record = StageRecord.of(self.parameters, self.step_number, values, **self._own)
+        record.write(fresh)
+        replace_folder(fresh, self.folder / name)
 
-    def _log(self, row: dict[str, float]) -> None:
-        if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                seconds = round(time.monotonic() - self._started, 1)
-                file.write(json.dumps({**row, "seconds": seconds}) + "\n")
+    def _write_model(self) -> None:
+        """Write the complete model, where this stage completes one."""
+        if self.parameters.stage in MODEL_FOLDERS and self.accelerator.is_main_process:
+            write_trained_model(self.folder.parent, self.parameters.stage)
+
+
+def _found(folder: Path, parameters: TrainingParameters, resume: bool) -> Checkpoint | None:
+    """The checkpoint to go on from."""
+    restore_folder(folder / "best")
+    found = read_checkpoint(folder)
+    if found is None:
+        return None
+    if not resume:
+        raise TrainingError(f"{folder} holds a run already; resume it or choose another")
+    found.check(parameters, folder)
+    return found
+
+
+def _average(parameters: TrainingParameters, weights: list[torch.nn.Parameter]) -> EMAModel | None:
+    if not parameters.average:
+        return None
+    return EMAModel(weights, decay=parameters.average, use_ema_warmup=True)

@@ -1,0 +1,83 @@
+"""What the trainer adds to a bare loop of forward, backward and optimiser."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any, cast
+
+import torch
+
+from qpi_kernels.bench.report import SpeedRow
+from qpi_kernels.bench.timing import alternate
+from qpi_kernels.simulate.datasets.batches import Batch
+from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.training import Training
+
+__all__ = ["training_rows"]
+
+_LIMIT = 1.15
+# Small and many, for a busy machine disturbs long steps more.
+_BATCH_SIZE, _SIDE = 8, 64
+_PAIRS = 4
+
+
+def training_rows(repeats: int = 7) -> list[SpeedRow]:
+    """Measure the trainer's step, its simulated batch included, of each stage that stands alone.
+
+    Parameters
+    ----------
+    repeats : int
+        A quarter of the timed pairs of steps, which take turns.
+
+    Returns
+    -------
+    list of SpeedRow
+        A step of the compact model against the same model, loss and optimiser on random tensors.
+    """
+    return [_row(stage, repeats) for stage in ("kernels", "one-step")]
+
+
+def _row(stage: str, repeats: int) -> SpeedRow:
+    parameters = TrainingParameters.model_validate(
+        {
+            "stage": stage,
+            "batch_size": _BATCH_SIZE,
+            "device": "cpu",
+            "validation_samples": 4,
+            "validate_every": 1000,
+            "checkpoint_every": 1000,
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Training(folder, parameters)
+        bare = _BareLoop(trainer)
+        ours, theirs = alternate(trainer.step, bare.step, _PAIRS * repeats)
+    return SpeedRow(
+        claim=f"a step of the trainer / forward, backward and optimiser alone, stage {stage}",
+        measured=ours / theirs,
+        limit=_LIMIT,
+        detail=f"{1e3 * ours:.0f} ms / {1e3 * theirs:.0f} ms, {_BATCH_SIZE} samples",
+    )
+
+
+class _BareLoop:
+    """The same model and loss as a training has, on one batch of random tensors."""
+
+    def __init__(self, training: Training) -> None:
+        self._stage: Any = training.stage
+        weights = [weight for weight in training.network.parameters() if weight.requires_grad]
+        self._optimizer = torch.optim.AdamW(weights, lr=training.parameters.learning_rate)
+        generator = torch.Generator().manual_seed(0)
+        image = torch.randn(3, _BATCH_SIZE, 1, _SIDE, _SIDE, generator=generator)
+        self._batch = Batch(
+            kernel=image[0],
+            observation=image[1],
+            activation=(image[2] > 2).float(),
+            fold=cast(Any, training.batches)[0]["fold"],
+        )
+        self._noise = torch.randn(self._stage.latent_shape(self._batch), generator=generator)
+
+    def step(self) -> None:
+        self._optimizer.zero_grad()
+        self._stage(self._batch, self._noise)["loss"].backward()
+        self._optimizer.step()

@@ -1,0 +1,224 @@
+"""What is kept of how a network was trained, and the model card that tells it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from qpi_kernels.models.presets import PRESETS, ModelPreset
+from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.stage_setup import starting_weights
+
+__all__ = ["StageRecord", "code_version", "model_card"]
+
+_FILE = "training.json"
+
+
+class StageRecord(BaseModel):
+    """How a stage's network was made; lies beside its weights as ``training.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parameters: TrainingParameters = Field(description="every choice")
+    step: int = Field(description="optimiser steps made")
+    metrics: dict[str, float] = Field(description="errors on held-out kernels")
+    software: str = Field(description="version and commit of the code, and PyTorch's version")
+    threads: int = Field(description="threads of the computation, which change the last bits")
+    own_data: bool = Field(default=False, description="whether the caller brought the data")
+    own_sizes: ModelPreset | None = Field(
+        default=None, description="the sizes of the networks, where they are not the preset's"
+    )
+
+    @classmethod
+    def of(
+        cls,
+        parameters: TrainingParameters,
+        step: int,
+        metrics: dict[str, float],
+        *,
+        own_data: bool = False,
+        own_sizes: ModelPreset | None = None,
+    ) -> StageRecord:
+        """Record a stage, with the code and the threads that are running."""
+        return cls(
+            parameters=parameters,
+            step=step,
+            metrics=metrics,
+            software=f"{code_version()}, PyTorch {torch.__version__}",
+            threads=torch.get_num_threads(),
+            own_data=own_data,
+            own_sizes=own_sizes,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> StageRecord | None:
+        """Read the record in a network's folder, None if there is none."""
+        path = folder / _FILE
+        if not path.exists():
+            return None
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+    def write(self, folder: Path) -> None:
+        """Write the record into a network's folder."""
+        text = json.dumps(json.loads(self.model_dump_json()), indent=2)
+        (folder / _FILE).write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def sizes(self) -> ModelPreset:
+        """The sizes of the networks and their representation."""
+        return self.own_sizes or PRESETS[self.parameters.preset]
+
+    @property
+    def command(self) -> str:
+        """The command that trains this stage anew."""
+        parameters = self.parameters
+        # The published values that fill the gaps of ``paper`` depend on the data: all are told.
+        usual = TrainingParameters() if parameters.preset == "compact" else None
+        words = ["napari-qpi", "train", "--preset", parameters.preset, "--stage", parameters.stage]
+        for name, value in parameters:
+            if name in ("preset", "stage") or value is None or value == ():
+                continue
+            if usual is not None and value == getattr(usual, name):
+                continue
+            option = "--" + name.replace("_", "-")
+            if isinstance(value, bool):
+                words += [option] if value else []
+            else:
+                words += [option, ",".join(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join([*words, "-o", "FOLDER"])
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Version of the package, and the commit where it runs from a checkout."""
+    try:
+        found = version("napari-qpi")
+    except PackageNotFoundError:
+        found = "not installed"
+    commit = _commit(Path(__file__))
+    return f"napari-qpi {found}" + (f", commit {commit}" if commit else "")
+
+
+def model_card(method: str, stages: list[StageRecord], parameters: int) -> str:
+    """Model card of a trained model, Markdown.
+
+    Parameters
+    ----------
+    method : str
+        ``two_step`` or ``one_step``.
+    stages : list of StageRecord
+        In the order in which they were trained.
+    parameters : int
+        Number of the weights.
+
+    Returns
+    -------
+    str
+        Data, commands, software, errors, limits and licence.
+    """
+    last = stages[-1]
+    errors = "\n".join(
+        f"| {stage.parameters.stage} | {name} | {value:.4g} |"
+        for stage in stages
+        for name, value in stage.metrics.items()
+    )
+    runs = "\n\n".join(
+        f"Stage {stage.parameters.stage}, step {stage.step} of {stage.parameters.steps}, "
+        f"{stage.threads} threads, {stage.software}:\n\n```\n{stage.command}\n```"
+        for stage in stages
+    )
+    return f"""---
+library_name: diffusers
+license: bsd-3-clause
+tags: [quasiparticle-interference, scanning-tunneling-microscopy]
+---
+
+# Kernels of single defects from QPI maps: {method}, preset {last.sizes.name}
+
+Finds the quasiparticle-interference pattern of one defect in a map of many, after arXiv
+2506.05325 ({"two-step variational autoencoder" if method == "two_step" else "one-step baseline"}).
+{parameters / 1e6:.2f} million weights. Use it with `extract(..., method="{method}",
+model="FOLDER")` of napari-qpi.
+
+## Training data
+
+{_data(last)}
+
+## How it was made
+
+The same commands with the same software and number of threads on a CPU give the same weights.
+
+{runs}
+
+Seeds: {", ".join(f"{stage.parameters.stage} {stage.parameters.seed}" for stage in stages)}.
+
+## Errors on held-out kernels
+
+In the network's representation of kernels; `rmse` of its amplitude, `correlation` after Pearson.
+
+| stage | measure | value |
+|---|---|---|
+{errors}
+
+## Limits
+
+- Maps and kernels are resampled to 64 x 64 pixels; finer detail is lost.
+- One kind of defect; strengths of the defects should be alike.
+- It knows the kernels that it was trained on. What it gives for other physics looks just as sure:
+  compare the residual, and the least-squares estimate, before you believe it.
+- The amplitude and the offset of a kernel come from a fit to the map, not from the network.
+
+## Licence
+
+BSD-3-Clause{_start(stages)}.
+"""
+
+
+def _data(record: StageRecord) -> str:
+    parameters = record.parameters
+    if record.own_data:
+        return "Data that its trainer brought; the command below does not have them."
+    if parameters.data is not None:
+        kind = "clean" if parameters.clean else "noisy, where it has any,"
+        return (
+            f"The data set `{Path(parameters.data).name}`, {kind} observations, four fifths of its "
+            "kernels."
+        )
+    without = f" without {', '.join(parameters.held_out)}" if parameters.held_out else ""
+    return (
+        f"Simulated kernels of all families of napari-qpi{without}, new ones in every batch of "
+        f"{parameters.batch_size}; observations of 64 x 64 pixels{_larger(parameters)} with 1 to "
+        f"{parameters.most_defects} defects, a random mixture of noise and artefacts, and marks "
+        f"that are off by {parameters.jitter_px} px. No measured data."
+    )
+
+
+def _larger(parameters: TrainingParameters) -> str:
+    share = parameters.larger_maps
+    return f" ({share:.0%} of the batches: 128 x 128)" if share else ""
+
+
+def _start(stages: list[StageRecord]) -> str:
+    started = sorted(
+        {starting_weights(stage.parameters, stage.sizes) or "" for stage in stages} - {""}
+    )
+    return f"; it started from {', '.join(started)}, whose licence also counts" if started else ""
+
+
+def _commit(file: Path) -> str:
+    """Commit of the checkout that has this very file, empty if there is none."""
+    try:
+        for arguments in (["ls-files", "--error-unmatch", file.name], ["rev-parse", "HEAD"]):
+            found = subprocess.run(
+                ["git", *arguments], cwd=file.parent, capture_output=True, text=True, check=True
+            )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()[:12]
