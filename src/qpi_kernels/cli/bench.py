@@ -9,8 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from qpi_kernels.cli.batch import stop_with, table_console, write_anew
-from qpi_kernels.cli.common_options import Overwrite
+from qpi_kernels.bench.paper_parameters import PaperParameters
+from qpi_kernels.bench.paper_report import PaperReport
+from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console, write_anew
+from qpi_kernels.cli.common_options import Debug, Overwrite
+from qpi_kernels.cli.parameter_options import with_parameters
 
 __all__ = ["app"]
 
@@ -51,3 +54,133 @@ def speed(
         target.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if not measured.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+@with_parameters(parameters=PaperParameters)
+def paper(
+    *,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help=(
+                "Where the models go; a benchmark that was stopped there goes on. Left out, "
+                "bench-paper or bench-paper-quick here."
+            ),
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw errors, kernels and the latent space (PNG)."),
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    parameters: PaperParameters,
+) -> None:
+    """Train and test the published method and its ablations beside the published figures.
+
+    An hour or two on two cores; Ctrl-C keeps what is done, and the same command goes on.
+    """
+    try:
+        target = None if report is None else write_anew(report, overwrite)
+        if plots is not None:
+            from qpi_kernels.bench.paper_plots import check_plots
+
+            check_plots()
+    except (OSError, ImportError) as error:
+        raise stop_with(str(error)) from error
+    folder = work or Path("bench-paper-quick" if parameters.quick else "bench-paper")
+
+    def measure(job: Job) -> Outcome:
+        made = run_paper(job, parameters, plots)
+        _print_paper(made)
+        if target is not None:
+            target.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return Outcome(job.path, f"models are in {job.path}")
+
+    (outcome,) = run_batch([folder], measure, debug=debug)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def run_paper(job: Job, parameters: PaperParameters, plots: Path | None) -> PaperReport:
+    """Do the benchmark in the folder ``job.path``; a cancel writes a checkpoint first."""
+    from qpi_kernels.bench.paper import PaperBench
+    from qpi_kernels.bench.paper_plots import write_plots
+    from qpi_kernels.progress import Cancelled, CancelledResumably, drive
+
+    bench = PaperBench(job.path, parameters)
+    try:
+        made = drive(bench, job.on_event, job.cancel)
+    except Cancelled:
+        bench.save()
+        raise CancelledResumably(
+            f"what is done is kept in {job.path}; the same command goes on"
+        ) from None
+    if plots is not None:
+        write_plots(made, bench.pictures, plots)
+    return made
+
+
+def _print_paper(report: PaperReport) -> None:
+    console = table_console()
+    console.print(_score_table(report))
+    console.print(_comparison_table(report))
+    for name in ("rmse", "rmse_as_predicted", "nrmse", "core_excluded", "fourier"):
+        console.print(f"{name}: {report.units[name]}", markup=False)
+    latent = ", ".join(f"{name} {value:.2f}" for name, value in report.latent.items())
+    console.print(f"latent space: {latent}", markup=False)
+    budget = ", ".join(f"{name} {value}" for name, value in report.budget.items())
+    console.print(f"seed {report.seed}, {budget}", markup=False)
+    console.print(f"{report.software}; {report.machine}", markup=False)
+    if report.quick:
+        console.print("A quick run shows that everything works, and nothing about the methods.")
+
+
+def _score_table(report: PaperReport) -> Table:
+    table = Table(title="RMSE x 2 of min-max kernels, and other scores (means)")
+    for name in ("", "model", "tests", "rmse", "95 %", "max", "published", "as predicted"):
+        table.add_column(name)
+    for name in ("nrmse", "core_excluded", "fourier"):
+        table.add_column(name)
+    before = ""
+    for row in report.rows:
+        if row.table != before:
+            table.add_section()
+        before = row.table
+        tests = f"{row.tests}{', noisy' if row.noisy else ''}"
+        published = "" if row.published_rmse is None else f"{row.published_rmse:.4f}"
+        if row.not_run:
+            shown = ["not run", "", "", published, "", "", "", ""]
+        else:
+            rmse, raw = row.scores["rmse"], row.scores.get("rmse_as_predicted")
+            shown = [
+                *(f"{rmse.mean:.4f}", f"{rmse.low:.3f}-{rmse.high:.3f}", f"{rmse.max:.3f}"),
+                published,
+                "" if raw is None else f"{raw.mean:.4f}",
+                *(f"{row.scores[name].mean:.3f}" for name in ("nrmse", "core_excluded", "fourier")),
+            ]
+        table.add_row(row.table, escape(row.label), tests, *shown)
+    reasons = {row.not_run: row.table for row in report.rows if row.not_run}
+    table.caption = "\n".join(f"{letter} not run: {escape(why)}" for why, letter in reasons.items())
+    table.caption_justify = "left"
+    return table
+
+
+def _comparison_table(report: PaperReport) -> Table:
+    table = Table(
+        "first against second", "tests", "change of RMSE", "95 %", "better on", "published",
+        title="Differences, over the kernels of the test set",
+    )  # fmt: skip
+    for one in report.comparisons:
+        published = "" if one.published_change is None else f"{one.published_change:+.1%}"
+        shown = ["not run", "", ""]
+        if one.change is not None and one.low is not None and one.high is not None:
+            interval = f"{one.low:+.1%} to {one.high:+.1%}"
+            shown = [f"{one.change:+.1%}", interval, f"{one.better_on} of {one.kernels}"]
+        table.add_row(escape(one.claim), one.tests, *shown, published)
+    return table

@@ -145,7 +145,13 @@ class PaperProtocol:
 
     def simulate(self, number: int) -> ProtocolKernel:
         """Make one kernel and its observations, the same whenever it is asked for."""
-        labels = self._labels[number]
+        return self.simulate_as(number, self._labels[number])
+
+    def simulate_as(self, number: int, labels: KernelLabels) -> ProtocolKernel:
+        """Make a kernel of any family and number in the way of the protocol.
+
+        For kernels that the published data set has not, such as those without symmetry.
+        """
         library = self._libraries[labels.family]
         recipe = library.recipe(number)
         kernel = library.values([recipe])[0]

@@ -1,0 +1,77 @@
+"""`PaperParameters`: what may be changed of the benchmark of the published method."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["PaperParameters"]
+
+_FULL = {"steps": 700, "kernels": 100, "observations": 250, "tests": 30, "crops": 4000}
+_QUICK = {"steps": 6, "kernels": 100, "observations": 6, "tests": 3, "crops": 200}
+_BATCH_SIZE, _QUICK_BATCH_SIZE = 16, 8
+
+
+class PaperParameters(BaseModel):
+    """Validated parameters of the benchmark; what is left out depends on ``quick``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    quick: bool = Field(
+        default=False,
+        description="Go through everything in minutes: shows that it runs, not how well.",
+    )
+    steps: int | None = Field(
+        default=None,
+        ge=2,
+        description="Optimiser steps of each of 18 trainings; 700, quick 6.",
+    )
+    kernels: int | None = Field(
+        default=None,
+        ge=20,
+        le=100,
+        description="Kernels of the protocol, a fifth for tests; 100.",
+    )
+    observations: int | None = Field(
+        default=None,
+        ge=1,
+        le=250,
+        description="Training observations of each kernel; 250 as published, quick 6.",
+    )
+    tests: int | None = Field(
+        default=None, ge=1, le=250, description="Test observations of each kernel; 30, quick 3."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of data, split, weights and noise.")
+    device: str = Field(default="auto", description="cpu, cuda, or auto: a GPU when there is one.")
+
+    def chosen(self, name: Literal["steps", "kernels", "observations", "tests"]) -> int:
+        """Value of a parameter, or what ``quick`` makes of one that was left out."""
+        given: int | None = getattr(self, name)
+        return given if given is not None else self._defaults[name]
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of an optimiser step."""
+        return _QUICK_BATCH_SIZE if self.quick else _BATCH_SIZE
+
+    @property
+    def crops(self) -> int:
+        """Crops of photographs for the surrogate of the pre-training."""
+        return self._defaults["crops"]
+
+    @property
+    def budget(self) -> dict[str, int]:
+        """All sizes as numbers, for the report."""
+        return {
+            "steps": self.chosen("steps"),
+            "batch_size": self.batch_size,
+            "kernels": self.chosen("kernels"),
+            "training_observations": self.chosen("observations"),
+            "test_observations": self.chosen("tests"),
+            "photograph_crops": self.crops,
+        }
+
+    @property
+    def _defaults(self) -> dict[str, int]:
+        return _QUICK if self.quick else _FULL
