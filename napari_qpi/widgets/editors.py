@@ -68,13 +68,16 @@ class ChoiceEditor(Editor):
         self._combo.currentTextChanged.connect(self.changed)
 
     def set_choices(self, choices: Choices) -> None:
-        """Offer other values and keep the current one if it is among them."""
+        """Offer other values and keep the current one if it is among them, or free text."""
         kept = self.value() if self._combo.count() else None
         blocked = self._combo.blockSignals(True)
         self._combo.clear()
         for text, value in choices:
             self._combo.addItem(text, value)
-        self._combo.setCurrentIndex(max(self._combo.findData(kept), 0))
+        row = self._combo.findData(kept)
+        self._combo.setCurrentIndex(max(row, 0))
+        if self._free and row < 0 and kept:
+            self._combo.setEditText(str(kept))
         self._combo.blockSignals(blocked)
 
     def value(self) -> Any:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import napari
 import numpy as np
@@ -26,8 +24,10 @@ from napari_qpi.jobs import Job, JobState
 from napari_qpi.layers import LayerConversionError, observation_from_layer
 from napari_qpi.result_layers import show_result
 from napari_qpi.script import python_script
+from napari_qpi.trained_models import known_models, models_changed
 from napari_qpi.widgets.bias_range import BiasRange
 from napari_qpi.widgets.defect_points import is_defect_layer
+from napari_qpi.widgets.device_choices import device_choices
 from napari_qpi.widgets.editors import PairEditor
 from napari_qpi.widgets.kernel_size import KernelSize
 from napari_qpi.widgets.layer_choice import NO_MAP, LayerChoice, can_exclude, is_map
@@ -41,8 +41,15 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["ExtractKernel"]
 
-_MAIN_FIELDS = ("kernel_shape", "method", "symmetry", "background")
-_ADVANCED_FIELDS = ("ridge", "device", "dtype", "tolerance", "max_iterations", "seed")
+_MAIN_FIELDS = ("kernel_shape", "method", "model", "symmetry", "background")
+_ADVANCED_FIELDS = ("ridge", "device", "dtype", "tolerance", "max_iterations", "samples", "seed")
+_USED_BY = {
+    "model": ("two_step", "one_step"),
+    "samples": ("two_step", "one_step"),
+    "ridge": ("least_squares",),
+    "tolerance": ("least_squares",),
+    "max_iterations": ("least_squares",),
+}
 _SYMMETRIES = [
     ("none", None),
     *((name, name) for name in ("C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v")),
@@ -101,10 +108,12 @@ class ExtractKernel(Panel):
         self.layer_rows.addRow(self.bias_label, self.bias_range)
 
         self.form = ParameterForm(
-            ExtractionParameters, _MAIN_FIELDS, choices={"symmetry": _SYMMETRIES}
+            ExtractionParameters,
+            _MAIN_FIELDS,
+            choices={"symmetry": _SYMMETRIES, "model": _models()},
         )
         self.advanced_form = ParameterForm(
-            ExtractionParameters, _ADVANCED_FIELDS, choices={"device": _devices()}
+            ExtractionParameters, _ADVANCED_FIELDS, choices={"device": device_choices()}
         )
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
@@ -134,6 +143,7 @@ class ExtractKernel(Panel):
         self.follow(self.job.progressed, self.run_row.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
+        self.follow(models_changed, self._on_models_changed)
         self.when_closed(self.kernel_size.let_go)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
@@ -240,7 +250,7 @@ class ExtractKernel(Panel):
         self.run_row.show_state(state)
         if not state.busy:
             # torch is loaded now and knows the devices.
-            self.advanced_form.set_choices("device", _devices())
+            self.advanced_form.set_choices("device", device_choices())
         self._refresh()
 
     def _on_succeeded(self, result: KernelResult) -> None:
@@ -290,7 +300,11 @@ class ExtractKernel(Panel):
     def _on_points_edited(self, event: object = None) -> None:
         self._refresh_timer.start()
 
+    def _on_models_changed(self) -> None:
+        self.form.set_choices("model", _models())
+
     def _refresh(self) -> None:
+        self._enable_used_fields()
         image, points = self.image_choice.layer, self.points_choice.layer
         missing = ""
         if image is None:
@@ -301,6 +315,12 @@ class ExtractKernel(Panel):
         for button in (self.copy_button, self.save_button):
             button.setEnabled(self.result is not None)
         self.kernel_size.show_on(image, points)
+
+    def _enable_used_fields(self) -> None:
+        method = self.form.editor("method").value()
+        for name, methods in _USED_BY.items():
+            form = self.form if name in _MAIN_FIELDS else self.advanced_form
+            form.editor(name).setEnabled(method in methods)
 
     # -- files ------------------------------------------------------------------------------
 
@@ -318,15 +338,7 @@ class ExtractKernel(Panel):
             self.run_row.say("Saved " + ", ".join(file.name for file in saved) + ".")
 
 
-def _devices() -> list[tuple[str, str]]:
-    """The devices that exist; before torch is loaded, those that always do."""
-    found = [("auto (a GPU when there is one)", "auto"), ("cpu", "cpu")]
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        found += [
-            (f"cuda:{index}: {torch.cuda.get_device_name(index)}", f"cuda:{index}")
-            for index in range(torch.cuda.device_count())
-        ]
-        if torch.backends.mps.is_available():
-            found.append(("mps", "mps"))
-    return found
+def _models() -> list[tuple[str, str]]:
+    """The bundled model and those that were trained here, the newest first."""
+    trained = [(f"{path.parent.name}/{path.name}", str(path)) for path in known_models()]
+    return [("bundled", "bundled"), *trained]

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_qpi.contrast import robust_limits
 
-__all__ = ["PlaneView", "round_length"]
+__all__ = ["PlaneView", "color_table", "enlarged", "painted", "round_length"]
 
 _LEAST_SIDE = 90
 _MARGIN = 4.0
@@ -48,7 +48,7 @@ class PlaneView(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._colors = _table(colormap)
+        self._colors = color_table(colormap)
         self._symmetric = symmetric
         self._from_zero = from_zero
         self._title = ""
@@ -83,7 +83,7 @@ class PlaneView(QWidget):
         if self._from_zero:
             low = 0.0
         share = np.nan_to_num((values - low) / (high - low))
-        self._image = _painted(self._colors[(255 * share.clip(0, 1)).astype(np.uint8)])
+        self._image = painted(self._colors[(255 * share.clip(0, 1)).astype(np.uint8)])
         axes = [plane[dim] for dim in plane.dims]
         height, width = (float(axis[1] - axis[0]) * len(axis) for axis in axes)
         self._extent = QSizeF(width, height)
@@ -116,7 +116,7 @@ class PlaneView(QWidget):
         size = (self._extent * scale).toSize()
         corner = QPointF((self.width() - size.width()) / 2, (self.height() - size.height()) / 2)
         frame = QRectF(corner, QSizeF(size))
-        painter.drawImage(frame, _enlarged(self._image, size * self.devicePixelRatioF()))
+        painter.drawImage(frame, enlarged(self._image, size * self.devicePixelRatioF()))
         font = painter.font()
         font.setPixelSize(11)
         painter.setFont(font)
@@ -159,20 +159,21 @@ def round_length(longest: float) -> float:
     return digit * power
 
 
-def _table(colormap: str) -> NDArray[np.uint8]:
+def color_table(colormap: str) -> NDArray[np.uint8]:
     """RGB of 256 shades, (256, 3)."""
     colors = ensure_colormap(colormap).map(np.linspace(0, 1, 256))
     return np.asarray(255 * colors[:, :3] + 0.5, np.uint8)
 
 
-def _painted(pixels: NDArray[np.uint8]) -> QImage:
+def painted(pixels: NDArray[np.uint8]) -> QImage:
+    """Image of pixels (rows, columns, 3)."""
     rows, columns, _ = pixels.shape
     packed = np.ascontiguousarray(pixels)
     image = QImage(packed.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888)
     return image.copy()  # the bytes above go
 
 
-def _enlarged(image: QImage, size: QSize) -> QImage:
+def enlarged(image: QImage, size: QSize) -> QImage:
     """Enlarge with sharp pixels that are all equally large, to a fraction of a screen pixel."""
     factor = max(-(-size.width() // image.width()), -(-size.height() // image.height()), 1)
     free = Qt.AspectRatioMode.IgnoreAspectRatio

@@ -37,11 +37,16 @@ MENUS = {
         "Annotate defects (napari-qpi STM)",
     ],
     "napari/layers/filter": ["Quasiparticle interference"],
-    "napari-qpi/qpi": ["Extract kernel (napari-qpi STM)", "Simulate (napari-qpi STM)"],
+    "napari-qpi/qpi": [
+        "Extract kernel (napari-qpi STM)",
+        "Simulate (napari-qpi STM)",
+        "Train (napari-qpi STM)",
+    ],
     "napari/plugins/napari-qpi": [
         "Annotate defects (napari-qpi STM)",
         "Extract kernel (napari-qpi STM)",
         "Simulate (napari-qpi STM)",
+        "Train (napari-qpi STM)",
     ],
 }
 
@@ -59,7 +64,8 @@ def test_the_manifest_asks_for_nothing_at_start(plugin_manager: PluginManager) -
 
 
 @pytest.mark.parametrize(
-    "command", ["napari-qpi.annotate", "napari-qpi.extract", "napari-qpi.simulate"]
+    "command",
+    ["napari-qpi.annotate", "napari-qpi.extract", "napari-qpi.simulate", "napari-qpi.train"],
 )
 def test_a_menu_entry_opens_its_widget_and_hides_it_again(viewer: Viewer, command: str) -> None:
     run = get_app_model().commands.execute_command

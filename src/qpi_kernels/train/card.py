@@ -195,9 +195,15 @@ def _data(record: StageRecord) -> str:
     return (
         f"Simulated kernels of all families of napari-qpi{without}, new ones in every batch of "
         f"{parameters.batch_size}; observations of 64 x 64 pixels{_larger(parameters)} with 1 to "
-        f"{parameters.most_defects} defects, a random mixture of noise and artefacts, and marks "
+        f"{parameters.most_defects} defects, {_noise(parameters)}, and marks "
         f"that are off by {parameters.jitter_px} px. No measured data."
     )
+
+
+def _noise(parameters: TrainingParameters) -> str:
+    if parameters.noise == "mixture":
+        return "a random mixture of noise and artefacts"
+    return f"white noise of {parameters.noise:g} times the signal"
 
 
 def _larger(parameters: TrainingParameters) -> str:

@@ -107,12 +107,14 @@ class TrainingParameters(BaseModel):
     held_out: tuple[str, ...] = Field(
         default=(), description="Families of simulated kernels to leave out."
     )
-    most_defects: int = Field(
-        default=40,
-        ge=1,
-        description="Most defects in an observation.",
-        json_schema_extra={"unit": "defects"},
+    noise: Annotated[float, Field(ge=0)] | Literal["mixture"] = Field(
+        default="mixture",
+        description=(
+            "Noise of simulated observations: standard deviation of white noise alone, in units of "
+            "the signal's; mixture draws noise and artefacts as real scans have them."
+        ),
     )
+    most_defects: int = Field(default=40, ge=1, description="Most defects in an observation.")
     larger_maps: float = Field(
         default=0.0,
         ge=0,

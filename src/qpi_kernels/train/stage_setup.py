@@ -18,6 +18,7 @@ from qpi_kernels.simulate.datasets.batches import Batch, BatchParameters, Simula
 from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.maps.annotation import Annotation
+from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
 from qpi_kernels.train.checkpoints import restore_folder
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit
@@ -53,8 +54,12 @@ def make_accelerator(parameters: TrainingParameters, folder: Path) -> Accelerato
     # training in the same process may want them.
     if AcceleratorState._shared_state and PartialState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
+    device = choose_device(parameters.device)
+    if device.type == "cuda" and device.index is not None:
+        # Accelerate takes the current one.
+        torch.cuda.set_device(device)
     return Accelerator(
-        cpu=choose_device(parameters.device).type == "cpu",
+        cpu=device.type == "cpu",
         mixed_precision=parameters.precision,
         log_with=trackers(),
         project_dir=folder,
@@ -202,7 +207,9 @@ def _library(parameters: TrainingParameters, seed: int) -> KernelLibrary:
 def _samples(parameters: TrainingParameters) -> BatchParameters:
     if parameters.stage == "kernels":
         return BatchParameters(image_shape=None)
+    mixture = parameters.noise == "mixture"
     return BatchParameters(
+        artefacts=None if mixture else Artefacts(noise=float(parameters.noise)),
         larger_share=parameters.larger_maps if parameters.stage == "alignment" else 0.0,
         placement=Placement(count=parameters.most_defects, margin_px=-2.0, strength_spread=0.1),
         annotation=Annotation(jitter_px=parameters.jitter_px, missed=0.02, spurious=0.02),
