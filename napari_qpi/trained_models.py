@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import count
 from pathlib import Path
 
 from psygnal import SignalInstance
@@ -28,8 +30,13 @@ models_changed = SignalInstance()
 _remembered: list[Path] = []
 
 
-def known_models() -> list[Path]:
+def known_models(method: str | None = None) -> list[Path]:
     """Folders of trained models, the newest first.
+
+    Parameters
+    ----------
+    method : str, optional
+        ``two_step`` or ``one_step``: only the models that serve this method.
 
     Returns
     -------
@@ -41,7 +48,7 @@ def known_models() -> list[Path]:
     return [
         model
         for model in dict.fromkeys([*reversed(_remembered), *earlier])
-        if (model / _INDEX).exists()
+        if (model / _INDEX).exists() and (method is None or _method(model) == method)
     ]
 
 
@@ -76,7 +83,9 @@ def training_home() -> Path:
 def next_training_folder() -> Path:
     """First folder of `training_home` after those in use; nothing is made."""
     runs = _runs()
-    return training_home() / f"{_RUN}{_number(runs[-1]) + 1 if runs else 1}"
+    numbers = count(_number(runs[-1]) + 1 if runs else 1)
+    folders = (training_home() / f"{_RUN}{number}" for number in numbers)
+    return next(folder for folder in folders if _is_free(folder))
 
 
 def usual_training_folder() -> Path:
@@ -87,9 +96,34 @@ def usual_training_folder() -> Path:
 
 def _runs() -> list[Path]:
     found = training_home().glob(f"{_RUN}*")
-    return sorted((run for run in found if _number(run) and any(run.iterdir())), key=_number)
+    return sorted((run for run in found if _number(run) and _holds_run(run)), key=_number)
+
+
+def _holds_run(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:  # a file, or a folder that nobody may read
+        return False
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _number(run: Path) -> int:
     digits = run.name.removeprefix(_RUN)
     return int(digits) if digits.isdecimal() else 0
+
+
+def _method(model: Path) -> str | None:
+    """The method that a model folder names; what else it holds is checked when it is loaded."""
+    try:
+        index = json.loads((model / _INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return index.get("method") if isinstance(index, dict) else None

@@ -13,6 +13,7 @@ __all__ = ["FoundRun", "StageHistory", "find_run", "has_run", "latest_stage", "r
 
 _CHECKPOINT = "last.pt"
 _METRICS = "metrics.jsonl"
+_KEPT = "best"
 
 
 @dataclass
@@ -50,11 +51,14 @@ class FoundRun:
         Optimiser steps made.
     best : float
         Smallest validation error; infinite before the first validation.
+    own : str
+        What a script brought and no folder holds, in words; empty for a run that can go on here.
     """
 
     parameters: TrainingParameters
     step: int
     best: float
+    own: str = ""
 
     @property
     def finished(self) -> bool:
@@ -83,6 +87,7 @@ def find_run(folder: Path, stages: Sequence[StageName]) -> FoundRun | None:
     pydantic.ValidationError
         If it is of a version with other parameters.
     """
+    from qpi_kernels.train.card import StageRecord
     from qpi_kernels.train.checkpoints import read_checkpoint
 
     stage = latest_stage(folder, stages)
@@ -90,7 +95,16 @@ def find_run(folder: Path, stages: Sequence[StageName]) -> FoundRun | None:
     if checkpoint is None:
         return None
     parameters = TrainingParameters.model_validate_json(json.dumps(checkpoint.parameters))
-    return FoundRun(parameters, checkpoint.step, checkpoint.best)
+    kept = [StageRecord.read(folder / each / _KEPT) for each in stages]
+    own = [
+        words
+        for words, brought in (
+            ("data", any(record is not None and record.own_data for record in kept)),
+            ("network sizes", any(record is not None and record.own_sizes for record in kept)),
+        )
+        if brought
+    ]
+    return FoundRun(parameters, checkpoint.step, checkpoint.best, " and ".join(own))
 
 
 def read_history(folder: Path, stage: StageName, steps: int) -> StageHistory:

@@ -110,7 +110,7 @@ class ExtractKernel(Panel):
         self.form = ParameterForm(
             ExtractionParameters,
             _MAIN_FIELDS,
-            choices={"symmetry": _SYMMETRIES, "model": _models()},
+            choices={"symmetry": _SYMMETRIES, "model": _models("two_step")},
         )
         self.advanced_form = ParameterForm(
             ExtractionParameters, _ADVANCED_FIELDS, choices={"device": device_choices()}
@@ -143,10 +143,11 @@ class ExtractKernel(Panel):
         self.follow(self.job.progressed, self.run_row.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
-        self.follow(models_changed, self._on_models_changed)
+        self.follow(models_changed, self._offer_models)
         self.when_closed(self.kernel_size.let_go)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
+        self.form.editor("method").changed.connect(self._offer_models)
         self.form.changed.connect(self._refresh)
         self.kernel_size.changed.connect(self._refresh)
         self.run_row.run_button.clicked.connect(self.extract)
@@ -300,8 +301,16 @@ class ExtractKernel(Panel):
     def _on_points_edited(self, event: object = None) -> None:
         self._refresh_timer.start()
 
-    def _on_models_changed(self) -> None:
-        self.form.set_choices("model", _models())
+    def _offer_models(self) -> None:
+        """Offer the models of the chosen method, and let go of one of another method."""
+        method = self.form.editor("method").value()
+        if method not in _USED_BY["model"]:
+            return
+        editor = self.form.editor("model")
+        chosen = editor.value()
+        if chosen in map(str, known_models()) and chosen not in map(str, known_models(method)):
+            editor.set_value("bundled")
+        self.form.set_choices("model", _models(method))
 
     def _refresh(self) -> None:
         self._enable_used_fields()
@@ -338,7 +347,7 @@ class ExtractKernel(Panel):
             self.run_row.say("Saved " + ", ".join(file.name for file in saved) + ".")
 
 
-def _models() -> list[tuple[str, str]]:
-    """The bundled model and those that were trained here, the newest first."""
-    trained = [(f"{path.parent.name}/{path.name}", str(path)) for path in known_models()]
+def _models(method: str) -> list[tuple[str, str]]:
+    """The bundled model of a method and those that were trained here, the newest first."""
+    trained = [(f"{path.parent.name}/{path.name}", str(path)) for path in known_models(method)]
     return [("bundled", "bundled"), *trained]

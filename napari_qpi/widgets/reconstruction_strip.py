@@ -48,11 +48,6 @@ class ReconstructionStrip(QWidget):
         )
         self.update()
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self._pairs = []
-        self.update()
-
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
         """Two rows of squares."""
         return int(2 * self._side(width) + _GAP)

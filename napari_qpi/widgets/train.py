@@ -159,8 +159,8 @@ class Train(Panel):
         run = self.training_run
         if run is not None and not run.done:
             show_info(
-                f"Training stops; a checkpoint is kept in {run.folder}. Open Train and choose this "
-                "folder to go on."
+                f"Training stops; a checkpoint is kept in {run.folder}. Open Train networks and "
+                "choose this folder to go on."
             )
 
     # -- the folder -------------------------------------------------------------------------
@@ -198,6 +198,11 @@ class Train(Panel):
             words = f"{found.parameters.stage}, step {found.step} of {found.parameters.steps}"
             if found.finished and last:
                 self._problem = f"This folder holds a finished run ({words}). Choose a new folder."
+            elif found.own:
+                self._problem = (
+                    f"This folder holds a run ({words}) of a script or a benchmark that brought "
+                    f"its own {found.own}: only that can go on with it. Choose a new folder."
+                )
             else:
                 self._say_found(
                     f"This folder holds a run: {words}. Resume run goes on with its parameters; "
@@ -315,8 +320,8 @@ def _asked_to_stop(parent: Train) -> bool:
     answer = QMessageBox.question(
         parent,
         "Training is under way",
-        "Stop training? A checkpoint is kept; open Train the next time and press Resume run to go "
-        "on.",
+        "Stop training? A checkpoint is kept; open Train networks the next time and press Resume "
+        "run to go on.",
         buttons.Yes | buttons.Cancel,
         buttons.Cancel,
     )

@@ -31,6 +31,7 @@ _ELSEWHERE = ("stage", "held_out")
 _ADVANCED_FIELDS = tuple(
     name for name in TrainingParameters.model_fields if name not in (*_MAIN_FIELDS, *_ELSEWHERE)
 )
+_NEVER_FILLED = {"stage", "preset", "device", "held_out"}
 # So that two slow cores show a kernel within minutes.
 _QUICK: dict[str, Any] = {
     "steps": 600,
@@ -81,6 +82,7 @@ class TrainingEntries(QWidget):
         column.addWidget(group("Training", stage_row, self.form))
         column.addWidget(self.families_fold)
         column.addWidget(collapsed("Advanced", self.advanced_form))
+        self._filled = self._shown()
         self._enter_usual()
         for part in (self.form, self.advanced_form, self.families):
             part.changed.connect(self.changed)
@@ -162,9 +164,19 @@ class TrainingEntries(QWidget):
         self.stages_changed.emit()
 
     def _enter_usual(self) -> None:
-        """Fill in the values that are usual for the preset."""
+        """Fill in the values that are usual for the preset, but for those that were changed."""
+        changed = {
+            name: value for name, value in self._shown().items() if value != self._filled[name]
+        }
         usual = _usual(self.form.editor("preset").value(), self.stages[0])
-        self.enter(usual.model_dump(exclude={"stage", "preset", "device", "held_out"}))
+        self.enter(usual.model_dump(exclude=_NEVER_FILLED))
+        self._filled = self._shown()
+        self.enter(changed)
+
+    def _shown(self) -> dict[str, Any]:
+        """What stands in the rows that `_enter_usual` fills, as it stands there."""
+        rows = self.form.values() | self.advanced_form.values()
+        return {name: value for name, value in rows.items() if name not in _NEVER_FILLED}
 
 
 def _usual(preset: str, stage: StageName) -> TrainingParameters:

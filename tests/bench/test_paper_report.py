@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qpi_kernels.bench.paper import PaperBench, PaperBenchError
+from qpi_kernels.bench.paper import PaperBench
+from qpi_kernels.bench.paper_data import PaperData
+from qpi_kernels.bench.paper_folder import PaperBenchError, claim_folder
 from qpi_kernels.bench.paper_latents import flattened, neighbours, plane
-from qpi_kernels.bench.paper_models import BUNDLED, COMPARISONS, HUB, MODELS, ROWS
+from qpi_kernels.bench.paper_models import BUNDLED, COMPARISONS, HUB, MODELS, ROWS, stages_behind
 from qpi_kernels.bench.paper_parameters import PaperParameters
 from qpi_kernels.bench.paper_plots import PaperPictures, write_plots
 from qpi_kernels.bench.paper_report import PaperComparison, PaperReport, PaperRow
 from qpi_kernels.bench.paper_scores import UNITS, bootstrapped, score_kernels, summary
+from qpi_kernels.bench.paper_training import ModelTraining
 
 
 def test_every_row_and_comparison_has_its_model() -> None:
@@ -37,11 +40,40 @@ def test_methods_are_compared_like_for_like() -> None:
         assert models[one].preset.inputs == models[one].preset.baseline_inputs
 
 
+def test_every_claim_on_the_methods_has_one_with_equal_inputs() -> None:
+    inputs = {
+        model.name: model.preset.inputs
+        if "alignment" in model.stages
+        else model.preset.baseline_inputs
+        for model in MODELS
+    }
+    for one in COMPARISONS:
+        if "two-step" not in one.claim or "one-step" not in one.claim:
+            continue
+        if "method and inputs" in one.claim:
+            beside = [each for each in COMPARISONS if each.noisy == one.noisy]
+            assert ("our_inputs_two_step", "our_inputs_one_step") in {
+                (each.first, each.second) for each in beside
+            }
+        else:
+            assert inputs[one.first] == inputs[one.second], one.claim
+    both = next(one for one in COMPARISONS if "bundled" in one.claim)
+    assert both.claim.startswith("method and inputs")
+
+
+def test_steps_of_all_stages_are_told() -> None:
+    assert stages_behind("two_step") == 2
+    assert stages_behind("one_step") == 1
+    assert stages_behind("noise_trained") == 2
+    assert stages_behind("from_photographs") == 3
+    assert stages_behind("bundled") == 0
+
+
 def test_published_figures() -> None:
     changes = {
         one.claim: one.published[0] / one.published[1] - 1 for one in COMPARISONS if one.published
     }
-    assert changes["two-step against one-step"] == pytest.approx(-0.151, abs=1e-3)
+    assert changes["two-step against one-step, published inputs"] == pytest.approx(-0.151, abs=1e-3)
     assert changes["with against without symmetric loss"] == pytest.approx(-0.055, abs=1e-3)
     assert changes["pre-trained against from scratch"] == pytest.approx(-0.211, abs=1e-3)
 
@@ -130,9 +162,9 @@ def test_pictures(tmp_path) -> None:
 
 
 def test_quick_changes_only_what_was_left_out() -> None:
-    assert PaperParameters().budget["steps"] == 700
-    assert PaperParameters(quick=True).budget["steps"] == 6
-    assert PaperParameters(quick=True, steps=50).budget["steps"] == 50
+    assert PaperParameters().budget["steps_of_each_stage"] == 700
+    assert PaperParameters(quick=True).budget["steps_of_each_stage"] == 6
+    assert PaperParameters(quick=True, steps=50).budget["steps_of_each_stage"] == 50
 
 
 def test_a_folder_of_another_benchmark_is_refused(tmp_path) -> None:
@@ -140,5 +172,28 @@ def test_a_folder_of_another_benchmark_is_refused(tmp_path) -> None:
     PaperBench(tmp_path, PaperParameters(steps=2, device="cpu"))
     with pytest.raises(PaperBenchError, match="choose another folder"):
         PaperBench(tmp_path, PaperParameters(steps=3))
+    with pytest.raises(PaperBenchError, match="other parameters"):
+        PaperBench(tmp_path, PaperParameters(steps=2, precision="bf16"))
     with pytest.raises(PaperBenchError, match="not done"):
         _ = PaperBench(tmp_path, PaperParameters(steps=2)).result
+
+
+def test_other_software_may_go_on_and_is_told(tmp_path) -> None:
+    parameters = PaperParameters(steps=2)
+    assert claim_folder(tmp_path / "work", parameters, "version 1, cpu") == []
+    assert claim_folder(tmp_path / "work", parameters, "version 1, cpu") == []
+    assert claim_folder(tmp_path / "work", parameters, "version 2, cpu") == ["version 1, cpu"]
+    assert claim_folder(tmp_path / "work", parameters, "version 1, cpu") == ["version 2, cpu"]
+
+
+def test_a_damaged_note_is_refused(tmp_path) -> None:
+    (tmp_path / "bench.json").write_text("[" * 100_000)
+    with pytest.raises(PaperBenchError, match="choose another folder"):
+        claim_folder(tmp_path, PaperParameters(), "version 1")
+
+
+def test_precision_reaches_the_trainings_and_the_budget(tmp_path) -> None:
+    parameters = PaperParameters(precision="bf16")
+    assert parameters.budget["precision"] == "bf16"
+    training = ModelTraining(tmp_path, MODELS[0], PaperData(tmp_path, parameters), parameters)
+    assert training.parameters_of("kernels").precision == "bf16"

@@ -58,7 +58,10 @@ def test_a_stopped_benchmark_goes_on_and_reports(run_command, tmp_path):
 
     report = PaperReport.model_validate_json((tmp_path / "report.json").read_text())
     assert len(report.rows) == len(ROWS)
-    assert report.budget["steps"] == 2
+    assert report.budget["steps_of_each_stage"] == 2
+    assert report.budget["precision"] == "no"
+    assert report.earlier == []
+    assert {row.model: row.steps for row in report.rows}["two_step"] == 4
     for row in report.rows:
         assert bool(row.scores) != bool(row.not_run)
         if row.model.startswith("hub"):

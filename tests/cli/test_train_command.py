@@ -15,6 +15,8 @@ import torch
 
 from qpi_kernels.models.folder import read_model
 from qpi_kernels.train.checkpoints import read_checkpoint
+from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.training import Training
 
 QUICK = (
     *("--steps", "6", "--batch-size", "8", "--warmup", "1", "--device", "cpu"),
@@ -30,6 +32,25 @@ def test_a_run_ends_with_its_error(run_command, tmp_path):
     again = run_command("train", "-o", tmp_path / "run", *QUICK)
     assert again.exit_code == 1
     assert "resume it or choose another" in again.stderr
+
+
+def test_a_run_is_resumed_without_its_options(run_command, tmp_path):
+    stopped = Training(
+        tmp_path,
+        TrainingParameters(
+            steps=3, batch_size=8, learning_rate=2e-3, validation_samples=4, device="cpu", seed=5
+        ),
+    )
+    stopped.save()
+    stopped.release()
+    other = run_command("train", "-o", tmp_path, "--resume", "--batch-size", "16")
+    assert other.exit_code == 1
+    assert "another batch_size;" in other.stderr
+    done = run_command("train", "-o", tmp_path, "--resume", "--checkpoint-every", "2")
+    assert done.exit_code == 0, done.output
+    assert "step 3" in done.stdout
+    found = read_checkpoint(tmp_path / "kernels")
+    assert (found.parameters["learning_rate"], found.parameters["seed"]) == (2e-3, 5)
 
 
 def test_alignment_says_what_must_come_first(run_command, tmp_path):

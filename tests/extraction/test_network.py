@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 
 import qpi_kernels as qk
-from qpi_kernels.extraction import ExtractionError
+from qpi_kernels.extraction import ExtractionError, network
+from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models import KernelModel, write_model
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
@@ -85,8 +87,6 @@ def test_no_other_scale_or_offset_fits_better(one_step: str) -> None:
         observation, positions, method="one_step", model=one_step, background="offset"
     )
     defects = qk.Defects(positions)
-    from qpi_kernels.forward import ForwardModel
-
     model = ForwardModel(defects, (64, 64), (64, 64))
     least = np.square(result.residual.values).sum()
     for change in (
@@ -167,3 +167,92 @@ def test_what_can_not_be_done_is_said(two_step: str, tmp_path: Path) -> None:
     kinds = qk.Defects(positions, ["a", "b", *["a"] * (len(positions) - 2)])
     with pytest.raises(ExtractionError, match="one kind of defect"):
         qk.extract(observation, kinds, method="two_step", model=two_step)
+
+
+class KnownKernel(torch.nn.Module):
+    """A network that always finds the same kernel, with the same small doubt."""
+
+    inputs = "estimates"
+
+    def __init__(self, kernel: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.register_buffer("kernel", torch.from_numpy(kernel).float()[None, None])
+
+    def encode(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
+        latent = torch.zeros(len(seen), 2, 8, 8)
+        latent[:, 1] = -12.0
+        return DiagonalGaussianDistribution(latent)
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.kernel.expand(len(latent), -1, -1, -1) + latent.mean()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, kernel: NDArray[np.float64], kind: str) -> None:
+    """Have the known kernel found, as its representation shows it."""
+    representation = KernelRepresentation.model_validate({"kind": kind})
+    shown = representation.encode(torch.from_numpy(kernel)).numpy()
+    model = KernelModel("one_step", representation, {"one_step": KnownKernel(shown)})
+    monkeypatch.setattr(network, "load_model", lambda *_, **__: model)
+
+
+def rings() -> NDArray[np.float64]:
+    rows, columns = np.indices((64, 64)) - 32
+    radius = np.hypot(rows, columns)
+    return np.asarray(np.cos(0.9 * radius) * np.exp(-radius / 6) / (1 + radius) * 3)
+
+
+@pytest.mark.parametrize("background", ["none", "offset", "plane"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("kind", ["asinh", "min_max"])
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_network_that_is_right_gives_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, background: str, sign: int, kind: str, count: int
+) -> None:
+    truth = sign * rings()
+    generator = np.random.default_rng(8)
+    positions = np.full((1, 2), 32.0) if count == 1 else generator.uniform(0, 63, (count, 2))
+    clean = ForwardModel(qk.Defects(positions), (64, 64), (64, 64)).apply(
+        torch.from_numpy(truth)[None]
+    )
+    observation = clean.numpy() + 0.02 * generator.normal(size=(64, 64))
+    use(monkeypatch, truth, kind)
+    result = qk.extract(observation, positions, method="one_step", background=background)
+    # An offset of the kernel can not always be told from the background: its far field is zero.
+    assert np.abs(kernel_of(result) - truth).max() < 0.05 * abs(truth).max()
+    assert result.quality.well_posed
+    assert result.quality.verdict[0].startswith("The network's kernel fits the map")
+
+
+@pytest.mark.parametrize(("noise", "said"), [(0.0, "fits"), (0.02, "fits"), (3.0, "mostly noise")])
+def test_the_verdict_on_a_right_kernel(
+    monkeypatch: pytest.MonkeyPatch, noise: float, said: str
+) -> None:
+    generator = np.random.default_rng(8)
+    positions = generator.uniform(0, 63, (20, 2))
+    model = ForwardModel(qk.Defects(positions), (64, 64), (64, 64))
+    clean = model.apply(torch.from_numpy(rings())[None]).numpy()
+    observation = clean + noise * clean.std() * generator.normal(size=(64, 64))
+    # Not quite the kernel: no network is.
+    use(monkeypatch, rings() + 0.02 * generator.normal(size=(64, 64)), "asinh")
+    result = qk.extract(observation, positions, method="one_step")
+    assert result.quality.well_posed
+    assert said in " ".join(result.quality.verdict)
+
+
+def test_the_verdict_on_wrong_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(8)
+    positions = generator.uniform(0, 63, (20, 2))
+    model = ForwardModel(qk.Defects(positions), (64, 64), (64, 64))
+    clean = model.apply(torch.from_numpy(rings())[None]).numpy()
+    observation = clean + 0.1 * clean.std() * generator.normal(size=(64, 64))
+    use(monkeypatch, -rings(), "asinh")
+    upside_down = qk.extract(observation, positions, method="one_step").quality
+    assert not upside_down.well_posed
+    assert "upside down" in upside_down.verdict[1]
+    use(monkeypatch, np.roll(rings(), 7, axis=0), "asinh")
+    elsewhere = qk.extract(observation, positions, method="one_step").quality
+    assert not elsewhere.well_posed
+    assert "compare with least_squares" in " ".join(elsewhere.verdict)
+    constant = qk.extract(np.full((64, 64), 2.0), positions, method="one_step").quality
+    assert not constant.well_posed
+    assert "nothing" in constant.verdict[0]

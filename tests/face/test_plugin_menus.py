@@ -40,13 +40,13 @@ MENUS = {
     "napari-qpi/qpi": [
         "Extract kernel (napari-qpi STM)",
         "Simulate (napari-qpi STM)",
-        "Train (napari-qpi STM)",
+        "Train networks (napari-qpi STM)",
     ],
     "napari/plugins/napari-qpi": [
         "Annotate defects (napari-qpi STM)",
         "Extract kernel (napari-qpi STM)",
         "Simulate (napari-qpi STM)",
-        "Train (napari-qpi STM)",
+        "Train networks (napari-qpi STM)",
     ],
 }
 

@@ -51,7 +51,7 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_panel(viewer: Viewer) -> Train:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Train")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Train networks")
     assert isinstance(panel, Train)
     return panel
 
@@ -358,12 +358,81 @@ def test_every_field_has_a_row(panel: Train) -> None:
     assert set(rows) | {"stage", "held_out"} == set(TrainingParameters.model_fields)
 
 
-def test_the_paper_preset_takes_the_published_values_of_each_stage(panel: Train) -> None:
-    panel.entries.stage_choice.setCurrentIndex(STAGES["both"])
+def test_the_paper_preset_takes_the_published_values_of_each_stage(viewer: Viewer) -> None:
+    panel = open_panel(viewer)
     panel.set_values(preset="paper")
     assert panel.parameters() == [published("kernels"), published("alignment")]
     panel.set_values(seed=3)
     assert panel.parameters() == [published("kernels", seed=3), published("alignment", seed=3)]
+
+
+def test_a_preset_keeps_what_was_entered(viewer: Viewer) -> None:
+    panel = open_panel(viewer)
+    panel.set_values(noise=0.5, steps=77)
+    panel.set_values(preset="paper")
+    kept = {"noise": 0.5, "steps": 77}
+    assert panel.parameters() == [
+        published(stage).model_copy(update=kept) for stage in ("kernels", "alignment")
+    ]
+    panel.set_values(noise="mixture")
+    panel.set_values(preset="compact")
+    made = panel.parameters()[0]
+    assert (made.noise, made.steps, made.batch_size) == ("mixture", 77, 16)
+
+
+def test_a_run_on_brought_data_can_not_go_on_here(
+    qtbot: QtBot, panel: Train, tmp_path: Path
+) -> None:
+    from qpi_kernels.train.card import StageRecord
+    from qpi_kernels.train.checkpoints import Checkpoint, write_checkpoint
+
+    parameters = TrainingParameters(steps=10)
+    folder = tmp_path / "of a script"
+    write_checkpoint(folder / "kernels", Checkpoint.start(parameters))
+    (folder / "kernels" / "best").mkdir()
+    StageRecord.of(parameters, 1, {}, own_data=True).write(folder / "kernels" / "best")
+    panel.folder_choice.set_value(folder)
+    at_rest(qtbot, panel)
+    assert "brought its own data" in panel.controls.status.text()
+    assert not panel.controls.start_button.isEnabled()
+
+
+def test_files_among_the_trainings_do_no_harm(viewer: Viewer, tmp_path: Path) -> None:
+    home = tmp_path / "training"
+    (home / "run-1" / "kernels").mkdir(parents=True)
+    (home / "run-2").write_text("a file")
+    panel = open_panel(viewer)
+    assert panel.folder_choice.value() == home / "run-1"
+    panel.new_button.click()
+    assert panel.folder_choice.value() == home / "run-3"
+    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    assert isinstance(extract, ExtractKernel)
+
+
+def test_extract_offers_the_models_of_its_method(viewer: Viewer, tmp_path: Path) -> None:
+    models = {}
+    for method, text in (
+        ("two_step", json.dumps({"method": "two_step"})),
+        ("one_step", json.dumps({"method": "one_step"})),
+        ("damaged", "[" * 100_000),
+    ):
+        models[method] = tmp_path / method / "model"
+        models[method].mkdir(parents=True)
+        (models[method] / "model_index.json").write_text(text)
+        remember_model(models[method])
+    for method in ("two_step", "one_step"):
+        assert known_models(method) == [models[method]]
+    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    extract.form.set_values({"method": "two_step"})
+    extract.form.set_values({"model": str(models["two_step"])})
+    assert extract.form.values()["model"] == str(models["two_step"])
+    extract.form.set_values({"method": "least_squares"})
+    assert extract.form.values()["model"] == str(models["two_step"])
+    extract.form.set_values({"method": "one_step"})
+    assert extract.form.values()["model"] == "bundled"
+    extract.form.set_values({"model": "owner/name"})
+    extract.form.set_values({"method": "two_step"})
+    assert extract.form.values()["model"] == "owner/name"
 
 
 def test_families_are_listed_and_held_out(qtbot: QtBot, panel: Train) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,38 @@ def test_a_hub_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelFormatError, match="can not be downloaded"):
         load_model("napari-qpi-tests/no-such-model")
+
+
+def cached(model: Path, cache: Path, blobs: Path) -> Path:
+    """Lay a model out as the hub's client caches `someone/model`: links into `blobs`."""
+    repository = cache / "models--someone--model"
+    snapshot = repository / "snapshots" / ("a" * 40)
+    blobs.mkdir(parents=True)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("a" * 40)
+    for path in [path for path in model.rglob("*") if path.is_file()]:
+        blob = blobs / hashlib.sha256(path.read_bytes()).hexdigest()
+        blob.write_bytes(path.read_bytes())
+        link = snapshot / path.relative_to(model)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    return snapshot
+
+
+@pytest.mark.parametrize("blobs", ["models--someone--model/blobs", "blobs/12"])
+def test_a_model_in_the_hubs_cache(
+    baseline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blobs: str
+) -> None:
+    cache = tmp_path / "cache"
+    snapshot = cached(baseline, cache, cache / blobs)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    expected = load_model(baseline, method="one_step").digest
+    assert load_model("someone/model", method="one_step").digest == expected
+    assert load_model(snapshot, method="one_step").digest == expected
+
+
+def test_a_link_out_of_the_hubs_cache_is_refused(baseline: Path, tmp_path: Path) -> None:
+    snapshot = cached(baseline, tmp_path / "cache", tmp_path / "elsewhere" / "blobs")
+    with pytest.raises(ModelFormatError, match="is a link"):
+        load_model(snapshot, method="one_step")

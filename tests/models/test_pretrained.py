@@ -90,7 +90,9 @@ def test_damaged_weights_are_refused(pictures: Path) -> None:
         load_pretrained(make_kernel_vae(TINY), pictures)
 
 
-@pytest.mark.parametrize("source", ["no/such/folder", "/nowhere", "justaname"])
+@pytest.mark.parametrize(
+    "source", ["no/such/folder", "/nowhere", "justaname", "./none/x", "../none"]
+)
 def test_a_wrong_path_is_refused(source: str) -> None:
     with pytest.raises(PretrainedError, match="no such folder"):
         load_pretrained(make_kernel_vae(TINY), source)

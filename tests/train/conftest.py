@@ -42,6 +42,12 @@ def small_batches(steps: int, seed: int = 0) -> DatasetBatches:
     )
 
 
+@pytest.fixture
+def held_out() -> DatasetBatches:
+    """What the trainings of `make` are validated on."""
+    return small_batches(1, seed=1)
+
+
 Make = Callable[..., Training]
 
 

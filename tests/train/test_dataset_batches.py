@@ -10,10 +10,13 @@ import torch
 import xarray as xr
 
 from qpi_kernels import simulate
+from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
 from qpi_kernels.simulate.datasets.entries import paper_activation
+from qpi_kernels.simulate.datasets.protocol import protocol_labels
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit, folds_of_labels
 from qpi_kernels.train.parameters import TrainingError
+from qpi_kernels.train.symmetric_loss import symmetric_loss
 
 KERNELS, SAMPLES = 5, 4
 
@@ -128,7 +131,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 def test_a_data_set_is_read_with_the_published_activation(dataset: xr.Dataset) -> None:
     made = DatasetBatches.of_dataset(dataset, (0, 2), (1, 3), batch_size=4, steps=1)
-    peak = float(np.abs(dataset.kernel_true[2]).max())
+    peak = float(np.abs(made.kernels[1]).max())
     np.testing.assert_allclose(made.observations[1, 0], dataset.observation_noisy[2, 1])  # type: ignore[index]
     np.testing.assert_array_equal(made.activations[1, 1], paper_activation(dataset, 2, 3))  # type: ignore[index]
     batch = made[0]
@@ -140,6 +143,38 @@ def test_a_data_set_is_read_with_the_published_activation(dataset: xr.Dataset) -
     )
     clean = DatasetBatches.of_dataset(dataset, (0,), (0,), batch_size=1, steps=1, noisy=False)
     np.testing.assert_allclose(clean.observations[0, 0], dataset.observation[0, 0])  # type: ignore[index]
+
+
+def test_kernels_of_data_sets_are_moved_onto_a_pixel(dataset: xr.Dataset) -> None:
+    made = DatasetBatches.of_dataset(dataset, (0, 1, 2), None, batch_size=3, steps=1)
+    labels = protocol_labels(
+        simulate.ProtocolParameters(kernels=3, observations=4, layout="netcdf")
+    )
+    pixel_nm = float(dataset.x[1] - dataset.x[0])
+    inside = slice(4, -4)
+    for number, label, found in zip(labels, labels.values(), made.kernels, strict=True):
+        library = simulate.KernelLibrary([label.family], shape=(64, 64), pixel_nm=pixel_nm, seed=0)
+        (true,) = library.values([library.recipe(number)])
+        scale = np.vdot(true, found) / np.vdot(true, true)
+        away = np.abs(found / scale - true)[inside, inside].max() / np.abs(true).max()
+        before = np.abs(dataset.kernel_true[number - 1].values / scale - true)[inside, inside]
+        assert away < 0.02 < 0.1 < before.max() / np.abs(true).max()
+
+
+def test_kernels_of_data_sets_have_the_symmetry_that_their_labels_tell(
+    dataset: xr.Dataset,
+) -> None:
+    made = DatasetBatches.of_dataset(dataset, (0, 1, 2), None, batch_size=3, steps=1)
+    batch = made[0]
+    shown = KernelRepresentation(kind="min_max").encode(batch["kernel"])
+    for kernel, fold in zip(shown, batch["fold"], strict=True):
+        assert float(symmetric_loss(kernel[None], kernel[None], fold[None])) < 1e-4
+
+
+def test_a_kernel_that_is_on_a_pixel_stays_as_it_is(dataset: xr.Dataset) -> None:
+    odd = dataset.isel(x=slice(0, 63), y=slice(0, 63)).assign_attrs(kernel_centre_px=(31.0, 31.0))
+    made = DatasetBatches.of_dataset(odd, (0, 1), None, batch_size=2, steps=1)
+    np.testing.assert_array_equal(made.kernels, odd.kernel_true[:2].astype(np.float32))
 
 
 def test_labels_of_kernels_decide_the_split(dataset: xr.Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,8 @@ from qpi_kernels.models.folder import read_model
 from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
-from qpi_kernels.train.card import StageRecord, code_version
+from qpi_kernels.train.calibration import std_factor
+from qpi_kernels.train.card import StageRecord, code_version, model_card
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
 from qpi_kernels.train.trained_model import write_trained_model
@@ -62,6 +64,61 @@ def test_two_stages_make_a_model(make, tmp_path):
     assert "Data that its trainer brought" in card
 
 
+def test_the_spread_is_measured_where_there_are_data(make, held_out, tmp_path):
+    training = make(tmp_path, stage="one-step")
+    drive(training)
+    model = read_model(tmp_path / "one_step_model")
+    assert model.std_factor == pytest.approx(std_factor(model, [held_out[0]]), rel=0.02)
+    assert f"{model.std_factor:.3g}" in (tmp_path / "one_step_model" / "README.md").read_text()
+    # The data that the caller brought are not there any more.
+    again = write_trained_model(tmp_path, "one-step")
+    assert read_model(again).std_factor == 1.0
+    assert "Nobody has measured" in (again / "README.md").read_text()
+
+
+def test_the_card_tells_the_data_of_each_stage():
+    kernels = StageRecord.of(TrainingParameters(steps=100, batch_size=8), 50, {})
+    aligned = StageRecord.of(
+        TrainingParameters(stage="alignment", held_out=("elliptic",), larger_maps=0.2, steps=100),
+        100,
+        {},
+    )
+    card = model_card("two_step", [kernels, aligned], 10**6, 1.5)
+    assert "Stage kernels: 400 simulated kernels of all families of napari-qpi, new" in card
+    assert "Stage alignment: 1600 simulated kernels of all families of napari-qpi without" in card
+    assert "20% of the batches: 128 x 128" in card
+    assert "Maps keep their own" in card
+    assert "amplitude of a kernel comes from a fit" in card
+    assert "times 1.5" in card
+    paper = model_card("one_step", [StageRecord.of(published("one-step"), 3, {})], 10**6)
+    assert "Maps and kernels are resampled to 64 x 64 pixels" in paper
+    assert "amplitude and offset of a kernel come from a fit" in paper
+
+
+def test_the_card_does_not_tell_where_the_trainer_keeps_files(tmp_path):
+    parameters = TrainingParameters(data=str(tmp_path / "set"), start_from=str(tmp_path / "vae"))
+    card = model_card("one_step", [StageRecord.of(parameters, 1, {})], 1)
+    assert str(tmp_path) not in card
+    assert "--data set" in card
+    assert "--start-from vae" in card
+
+
+def test_sizes_that_the_command_does_not_make_are_said(make, tmp_path):
+    drive(make(tmp_path, stage="one-step"))
+    assert "these have their own" in (tmp_path / "one_step_model" / "README.md").read_text()
+
+
+def test_a_record_written_by_hand_counts(make, tmp_path):
+    drive(make(tmp_path, stage="one-step"))
+    best = tmp_path / "one-step" / "best"
+    record = StageRecord.read(best).model_dump(mode="json")
+    for name in ("threads", "own_sizes", "kernel_vae"):
+        del record[name]
+    (best / "training.json").write_text(json.dumps(record | {"software": "commit 0123abc"}))
+    card = (write_trained_model(tmp_path, "one-step") / "README.md").read_text()
+    assert "threads not recorded, commit 0123abc" in card
+
+
 def test_the_model_is_of_the_network_that_was_kept(make, tmp_path):
     training = make(tmp_path, stage="one-step", average=0.0, keep="last")
     drive(training)
@@ -99,9 +156,11 @@ def test_sizes_of_ones_own_are_written_and_read(make, tmp_path):
 
 
 def test_a_network_without_a_record_is_told_from_its_checkpoint(make, tmp_path):
-    drive(make(tmp_path, stage="one-step", seed=9))
+    drive(make(tmp_path, stage="one-step", seed=9, validation_samples=4))
     (tmp_path / "one-step" / "best" / "training.json").unlink()
-    assert "--seed 9" in (write_trained_model(tmp_path, "one-step") / "README.md").read_text()
+    card = (write_trained_model(tmp_path, "one-step") / "README.md").read_text()
+    assert "--seed 9" in card
+    assert "software not recorded" in card
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,16 @@ from safetensors.torch import load_file
 
 from qpi_kernels import simulate
 from qpi_kernels.models.networks import make_kernel_vae
-from qpi_kernels.models.presets import PRESETS
+from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.models.pretrained import PretrainedError
+from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
 from qpi_kernels.train.checkpoints import read_checkpoint
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
+from qpi_kernels.train.stage_setup import validation_batches
 from qpi_kernels.train.training import Training
 
+TINY = ModelPreset(name="tiny", channels=(8, 8, 8, 8), layers=1, groups=4, inputs="estimates")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -149,6 +152,94 @@ def test_a_run_older_than_a_parameter_goes_on(make, tmp_path):
     assert make(tmp_path, resume=True).step_number == 0
 
 
+def test_alignment_does_not_go_on_over_another_kernel_vae(make, tmp_path):
+    kernels = make(tmp_path)
+    kernels.step()
+    kernels.stop()
+    alignment = make(tmp_path, stage="alignment", validate_every=1)
+    alignment.step()
+    alignment.save()
+    make(tmp_path, stage="alignment", validate_every=1, resume=True)
+    drive(make(tmp_path, resume=True))
+    with pytest.raises(TrainingError, match="has changed since its alignment began"):
+        make(tmp_path, stage="alignment", validate_every=1, resume=True)
+    with pytest.raises(TrainingError, match="has changed since its alignment began"):
+        alignment.stop()
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_alignment_of_older_code_goes_on(make, tmp_path):
+    drive(make(tmp_path))
+    make(tmp_path, stage="alignment").stop()
+    path = tmp_path / "alignment" / "last.pt"
+    state = torch.load(path, weights_only=True)
+    for name in ("kernel_vae", "scaler"):
+        del state[name]
+    torch.save(state, path)
+    resumed = make(tmp_path, stage="alignment", resume=True)
+    drive(resumed)
+    assert resumed.model_folder.exists()
+    assert read_checkpoint(tmp_path / "alignment").kernel_vae
+
+
+def test_alignment_sees_kernels_as_the_kernel_vae_does(make, tmp_path):
+    other = TINY.model_copy(update={"representation": KernelRepresentation(kind="min_max")})
+    drive(make(tmp_path, preset=other))
+    with pytest.raises(TrainingError, match="the same preset"):
+        make(tmp_path, stage="alignment")
+
+
+def test_another_process_in_the_folder_is_refused(make, tmp_path):
+    (tmp_path / "kernels").mkdir()
+    lock = {"process": 1, "started": 0.0, "computer": "another", "key": "?"}
+    (tmp_path / "kernels" / ".lock.json").write_text(json.dumps(lock))
+    with pytest.raises(TrainingError, match="process 1 on another"):
+        make(tmp_path)
+
+
+def test_the_folder_is_free_when_a_run_is_done_stopped_or_dropped(make, tmp_path):
+    training = make(tmp_path)
+    lock = tmp_path / "kernels" / ".lock.json"
+    assert lock.exists()
+    training.stop()
+    assert not lock.exists()
+    training = make(tmp_path, resume=True)
+    training.release()
+    assert not lock.exists()
+    drive(make(tmp_path, resume=True))
+    assert not lock.exists()
+    make(tmp_path, resume=True)
+    assert not lock.exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only GPUs scale losses")
+def test_the_scale_of_half_precision_resumes(make, tmp_path):
+    training = make(tmp_path, precision="fp16", device="cuda")
+    training.step()
+    training.accelerator.scaler.update(new_scale=256.0)
+    training.save()
+    expected = training.accelerator.scaler.state_dict()
+    resumed = make(tmp_path, precision="fp16", device="cuda", resume=True)
+    assert resumed.accelerator.scaler.state_dict() == expected
+
+
+def test_the_scale_of_half_precision_is_kept(make, tmp_path):
+    training = make(tmp_path)
+    # What accelerate makes on a GPU.
+    training.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    training.save()
+    assert read_checkpoint(tmp_path / "kernels").scaler["scale"] == 256.0
+    make(tmp_path, resume=True).step()
+
+
+@pytest.mark.parametrize("samples", [4, 32, 40, 76, 128])
+def test_as_many_kernels_are_validated_as_are_asked_for(samples):
+    parameters = TrainingParameters(validation_samples=samples)
+    sizes = [len(batch["kernel"]) for batch in validation_batches(parameters)]
+    assert sum(sizes) == samples
+    assert max(sizes) <= 32
+
+
 def test_a_damaged_checkpoint_is_refused_in_words(make, tmp_path):
     (tmp_path / "kernels").mkdir()
     (tmp_path / "kernels" / "last.pt").write_bytes(b"not a checkpoint")
@@ -181,8 +272,15 @@ def test_training_stops_when_it_no_longer_gains(make, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_the_run(make, tmp_path):
     training = make(tmp_path, learning_rate=1e30, warmup=0, steps=20, gradient_clip=0.0)
+    training.save()
     with pytest.raises(TrainingError, match="lower learning rate"):
         drive(training)
+    # The ruined weights do not take the place of the last good ones.
+    before = (tmp_path / "kernels" / "last.pt").read_bytes()
+    for end in (training.save, training.stop):
+        with pytest.raises(TrainingError, match="no longer a number"):
+            end()
+    assert (tmp_path / "kernels" / "last.pt").read_bytes() == before
 
 
 def test_too_few_batches_are_refused(tmp_path):
@@ -227,10 +325,18 @@ def test_tensorboard_has_the_numbers_where_it_is_installed(make, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    drive(make(tmp_path))
+    killed = make(tmp_path, validate_every=1)
+    for _ in range(3):
+        killed.step()
+    killed.accelerator.end_training()
+    # The checkpoint is of step 2: step 3 comes again.
+    drive(make(tmp_path, validate_every=1, resume=True))
     events = EventAccumulator(str(tmp_path / "kernels" / "tensorboard"))
     events.Reload()
-    assert [scalar.step for scalar in events.Scalars("rmse")] == [2, 4]
+    assert [scalar.step for scalar in events.Scalars("rmse")] == [1, 2, 3, 4]
+    assert [scalar.value for scalar in events.Scalars("rmse")] == pytest.approx(
+        [row["rmse"] for row in rows(tmp_path / "kernels")]
+    )
 
 
 def test_tensorboard_is_not_needed(make, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.bench.paper_data import TEST_SETS, KernelSet, PaperData, TestName
+from qpi_kernels.bench.paper_folder import PaperBenchError, claim_folder
 from qpi_kernels.bench.paper_latents import flattened, neighbours
 from qpi_kernels.bench.paper_models import (
     BUNDLED,
@@ -23,6 +23,7 @@ from qpi_kernels.bench.paper_models import (
     PlannedComparison,
     PlannedRow,
     TrainedModel,
+    stages_behind,
 )
 from qpi_kernels.bench.paper_parameters import PaperParameters
 from qpi_kernels.bench.paper_plots import PaperPictures
@@ -39,7 +40,6 @@ from qpi_kernels.bench.paper_scores import (
 )
 from qpi_kernels.bench.paper_training import ModelTraining, read_trained
 from qpi_kernels.devices import choose_device
-from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.loading import load_model, model_folder
 from qpi_kernels.models.pretrained import PretrainedError
@@ -48,7 +48,6 @@ from qpi_kernels.train.card import code_version
 
 __all__ = ["PaperBench", "PaperBenchError"]
 
-_FILE = "bench.json"
 _PICTURED = {
     "two_step": "two-step",
     "one_step": "one-step",
@@ -57,10 +56,6 @@ _PICTURED = {
 }
 _PICTURED_KERNELS = 6
 _TESTED_AT_ONCE = 8
-
-
-class PaperBenchError(ValueError):
-    """A benchmark can not go on in a folder; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +71,15 @@ class _Key:
 class PaperBench:
     """Makes the data, trains all models and tests them, an optimiser step at a time.
 
-    Each training keeps checkpoints in the folder, and a benchmark that was stopped goes on there.
+    Each training keeps checkpoints in the folder, and a benchmark that was stopped goes on there,
+    with another version of the code or on another device as well: the report then says so.
 
     Parameters
     ----------
     folder : path-like
         Where the models go.
     parameters : PaperParameters
-        Sizes, seed and device.
+        Sizes, seed, precision and device.
 
     Raises
     ------
@@ -100,7 +96,8 @@ class PaperBench:
         self._not_run: dict[str, str] = {}
         self._report: PaperReport | None = None
         self._pictures: PaperPictures | None = None
-        self._claim_folder()
+        self._device = choose_device(parameters.device)
+        self._earlier = claim_folder(self.folder, parameters, self._versions())
         self._total = len(self._data) + len(ROWS)
         self._total += sum(len(model.stages) for model in MODELS) * parameters.chosen("steps")
         self._made = 0
@@ -169,7 +166,7 @@ class PaperBench:
 
     def _train_published_size(self) -> Iterator[Event]:
         """Train the models of 84 million weights, where that can be."""
-        if choose_device(self.parameters.device).type == "cpu":
+        if self._device.type == "cpu":
             reason = "the published size, 84 million weights, needs a GPU"
             self._not_run |= {model.name: reason for model in HUB}
             return
@@ -215,8 +212,6 @@ class PaperBench:
     # -- the report -------------------------------------------------------------------------
 
     def _summary(self, pictures: PaperPictures) -> PaperReport:
-        device = choose_device(self.parameters.device)
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         return PaperReport(
             rows=[self._row(row) for row in ROWS],
             comparisons=[self._comparison(one) for one in COMPARISONS],
@@ -227,8 +222,19 @@ class PaperBench:
             quick=self.parameters.quick,
             seed=self.parameters.seed,
             software=f"{code_version()}, PyTorch {torch.__version__}",
-            machine=f"{platform.platform()}, {name}, {torch.get_num_threads()} threads",
+            earlier=self._earlier,
+            machine=(
+                f"{platform.platform()}, {self._device_name()}, {torch.get_num_threads()} threads"
+            ),
         )
+
+    def _device_name(self) -> str:
+        device = self._device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    def _versions(self) -> str:
+        """What could change the numbers from one session to the next."""
+        return f"{code_version()}, PyTorch {torch.__version__}, {self._device_name()}"
 
     def _row(self, row: PlannedRow) -> PaperRow:
         scores = self._scores.get(_Key(row.model, row.tests, row.noisy, row.reconstruct), {})
@@ -240,6 +246,7 @@ class PaperBench:
             model=row.model,
             tests=row.tests,
             noisy=row.noisy,
+            steps=stages_behind(row.model) * self.parameters.chosen("steps"),
             kernels=shape[0],
             samples=shape[0] * shape[1],
             scores=summary(scores, self.parameters.seed),
@@ -276,22 +283,3 @@ class PaperBench:
         model = self._model("our_inputs_two_step")
         codes = flattened(kernel_codes(model, every.kernels), encode(model, every), every.families)
         return PaperPictures(some.kernels, found, codes)
-
-    def _claim_folder(self) -> None:
-        """Note the parameters, or check that they are those noted."""
-        asked = json.loads(self.parameters.model_dump_json(exclude={"device"}))
-        path = self.folder / _FILE
-        if path.exists():
-            try:
-                noted = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                noted = None
-            if noted != asked:
-                raise PaperBenchError(
-                    f"{self.folder} holds a benchmark with other parameters ({path.name}); "
-                    "choose another folder"
-                )
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(asked), encoding="utf-8")

@@ -71,6 +71,9 @@ def neighbours(codes: LatentCodes) -> dict[str, float]:
 def plane(codes: LatentCodes) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Lay all codes out in a plane, for looking at.
 
+    There is no UMAP: its one picture would cost a compiler (numba) to install. What can be said of
+    the codes in numbers, `neighbours` says in their own space, whatever the picture.
+
     Returns
     -------
     tuple

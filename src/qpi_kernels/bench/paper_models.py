@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from qpi_kernels.bench.paper_data import TestName
@@ -12,28 +12,32 @@ from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.train.parameters import StageName
 
 __all__ = [
-    "AS_PUBLISHED",
     "BUNDLED",
     "COMPARISONS",
     "HUB",
     "MODELS",
     "OUR_INPUTS",
+    "PUBLISHED_INPUTS",
     "ROWS",
     "PlannedComparison",
     "PlannedRow",
     "TrainedModel",
+    "stages_behind",
 ]
 
 TrainingData = Literal["protocol", "without families", "with low symmetry", "photographs"]
 
-AS_PUBLISHED = PRESETS["compact"].model_copy(
+PUBLISHED_INPUTS = PRESETS["compact"].model_copy(
     update={
         "inputs": "maps",
         "baseline_inputs": "maps",
         "representation": KernelRepresentation(kind="min_max"),
     }
 )
-"""The published inputs and scaling of kernels, at the compact size."""
+"""The published inputs and scaling of kernels, at the compact size.
+
+Losses are the published ones as well; rates and schedule are not: those suit 125 000 steps.
+"""
 OUR_INPUTS = PRESETS["compact"].model_copy(
     update={"inputs": "estimates", "baseline_inputs": "estimates"}
 )
@@ -86,14 +90,16 @@ class TrainedModel:
 
 
 MODELS = (
-    TrainedModel("two_step", AS_PUBLISHED),
-    TrainedModel("one_step", AS_PUBLISHED, ("one-step",)),
+    TrainedModel("two_step", PUBLISHED_INPUTS),
+    TrainedModel("one_step", PUBLISHED_INPUTS, ("one-step",)),
     TrainedModel("our_inputs_two_step", OUR_INPUTS),
     TrainedModel("our_inputs_one_step", OUR_INPUTS, ("one-step",)),
-    TrainedModel("no_symmetric_loss", AS_PUBLISHED, symmetric=False),
-    TrainedModel("photographs", AS_PUBLISHED, ("kernels",), "photographs", symmetric=False),
-    TrainedModel("from_photographs", AS_PUBLISHED, starts_from="photographs"),
-    TrainedModel("noise_trained", AS_PUBLISHED, ("alignment",), noisy=True, kernels_of="two_step"),
+    TrainedModel("no_symmetric_loss", PUBLISHED_INPUTS, symmetric=False),
+    TrainedModel("photographs", PUBLISHED_INPUTS, ("kernels",), "photographs", symmetric=False),
+    TrainedModel("from_photographs", PUBLISHED_INPUTS, starts_from="photographs"),
+    TrainedModel(
+        "noise_trained", PUBLISHED_INPUTS, ("alignment",), noisy=True, kernels_of="two_step"
+    ),
     TrainedModel("families_held_out", OUR_INPUTS, data="without families"),
     TrainedModel(
         "low_symmetry_as_isotropic", OUR_INPUTS, data="with low symmetry", isotropic_label=True
@@ -114,6 +120,20 @@ HUB = (
     TrainedModel("hub_from_scratch", PRESETS["paper"], published_training=True),
 )
 """The published size, with and without the published pre-training; needs a GPU."""
+
+
+def stages_behind(name: str) -> int:
+    """Number of trainings that a model comes from, those of networks that it takes over included.
+
+    Each has the same number of steps: a two-step model has two stages and twice the steps of a
+    one-step model, as published. 0 for a model that is not trained here.
+    """
+    found = next((model for model in (*MODELS, *HUB) if model.name == name), None)
+    if found is None:
+        return 0
+    shared = 0 if found.kernels_of is None else 1
+    before = 0 if found.starts_from is None else stages_behind(found.starts_from)
+    return len(found.stages) + shared + before
 
 
 @dataclass(frozen=True)
@@ -145,11 +165,13 @@ class PlannedRow:
     published: float | None = None
 
 
+_PUBLISHED = "published inputs and losses, compact size"
+
 ROWS = (
-    PlannedRow("A", "two-step, as published, compact size", "two_step", "ID"),
-    PlannedRow("A", "one-step, as published, compact size", "one_step", "ID"),
-    PlannedRow("A", "two-step, as published, compact size", "two_step", "OOD", published=0.1297),
-    PlannedRow("A", "one-step, as published, compact size", "one_step", "OOD", published=0.1528),
+    PlannedRow("A", f"two-step, {_PUBLISHED}", "two_step", "ID"),
+    PlannedRow("A", f"one-step, {_PUBLISHED}", "one_step", "ID"),
+    PlannedRow("A", f"two-step, {_PUBLISHED}", "two_step", "OOD", published=0.1297),
+    PlannedRow("A", f"one-step, {_PUBLISHED}", "one_step", "OOD", published=0.1528),
     PlannedRow("A", "two-step, our inputs", "our_inputs_two_step", "ID"),
     PlannedRow("A", "one-step, our inputs", "our_inputs_one_step", "ID"),
     PlannedRow("A", "two-step, our inputs", "our_inputs_two_step", "OOD"),
@@ -160,13 +182,19 @@ ROWS = (
     PlannedRow("C", "from scratch, published size", "hub_from_scratch", "OOD", published=0.1643),
     PlannedRow("C", "surrogate: compact, pre-trained on photographs", "from_photographs", "OOD"),
     PlannedRow("C", "surrogate: compact, from scratch", "two_step", "OOD"),
-    PlannedRow("D", "trained on clean maps", "two_step", "OOD", noisy=True),
-    PlannedRow("D", "trained on noisy maps", "noise_trained", "OOD", noisy=True),
-    PlannedRow("D", "our inputs, trained on clean maps", "our_inputs_two_step", "OOD", noisy=True),
-    PlannedRow("E", "bundled two-step model", "bundled", "OOD"),
-    PlannedRow("E", "bundled one-step model", "bundled_one_step", "OOD"),
-    PlannedRow("E", "bundled two-step model", "bundled", "OOD", noisy=True),
-    PlannedRow("E", "bundled one-step model", "bundled_one_step", "OOD", noisy=True),
+    PlannedRow("D", "two-step, trained on clean maps", "two_step", "OOD", noisy=True),
+    PlannedRow("D", "two-step, trained on noisy maps", "noise_trained", "OOD", noisy=True),
+    PlannedRow("D", "one-step, trained on clean maps", "one_step", "OOD", noisy=True),
+    PlannedRow("D", "two-step, our inputs, clean maps", "our_inputs_two_step", "OOD", noisy=True),
+    PlannedRow("D", "one-step, our inputs, clean maps", "our_inputs_one_step", "OOD", noisy=True),
+    *(
+        PlannedRow("E", label, model, "OOD", noisy)
+        for noisy in (False, True)
+        for label, model in (
+            ("bundled two-step model (estimates)", "bundled"),
+            ("bundled one-step model (maps)", "bundled_one_step"),
+        )
+    ),
     *(
         PlannedRow(
             "F", f"{label}{', kernel VAE alone' if alone else ''}", model, tests, False, alone
@@ -197,14 +225,38 @@ class PlannedComparison:
     published: tuple[float, float] | None = None
 
 
-COMPARISONS = (
+# What differs beside the method is said; the first two are of the method with equal inputs.
+_METHODS = (
     PlannedComparison(
-        "two-step against one-step", "two_step", "one_step", published=(0.1297, 0.1528)
+        "two-step against one-step, published inputs",
+        "two_step",
+        "one_step",
+        published=(0.1297, 0.1528),
     ),
     PlannedComparison(
         "two-step against one-step, our inputs", "our_inputs_two_step", "our_inputs_one_step"
     ),
-    PlannedComparison("our inputs against published ones", "our_inputs_two_step", "two_step"),
+    PlannedComparison(
+        "method and inputs: two-step, ours against one-step, published",
+        "our_inputs_two_step",
+        "one_step",
+    ),
+    PlannedComparison(
+        "method and inputs: bundled two-step against bundled one-step",
+        "bundled",
+        "bundled_one_step",
+    ),
+)
+
+COMPARISONS = (
+    *_METHODS,
+    *(replace(one, noisy=True, published=None) for one in _METHODS),
+    PlannedComparison(
+        "our inputs against published ones, two-step", "our_inputs_two_step", "two_step"
+    ),
+    PlannedComparison(
+        "our inputs against published ones, one-step", "our_inputs_one_step", "one_step"
+    ),
     PlannedComparison(
         "with against without symmetric loss",
         "two_step",
@@ -223,7 +275,6 @@ COMPARISONS = (
     PlannedComparison(
         "trained on noisy against on clean maps", "noise_trained", "two_step", noisy=True
     ),
-    PlannedComparison("bundled: two-step against one-step", "bundled", "bundled_one_step"),
     PlannedComparison(
         "1-fold kernels: no loss against labelled isotropic",
         "low_symmetry_without_loss",

@@ -43,6 +43,13 @@ class PaperParameters(BaseModel):
         default=None, ge=1, le=250, description="Test observations of each kernel; 30, quick 3."
     )
     seed: int = Field(default=0, ge=0, description="Seed of data, split, weights and noise.")
+    precision: Literal["no", "bf16"] = Field(
+        default="no",
+        description=(
+            "Mixed precision of the trainings; bf16 is faster on GPUs and on recent CPUs, and "
+            "gives other numbers."
+        ),
+    )
     device: str = Field(default="auto", description="cpu, cuda, or auto: a GPU when there is one.")
 
     def chosen(self, name: Literal["steps", "kernels", "observations", "tests"]) -> int:
@@ -61,15 +68,16 @@ class PaperParameters(BaseModel):
         return self._defaults["crops"]
 
     @property
-    def budget(self) -> dict[str, int]:
-        """All sizes as numbers, for the report."""
+    def budget(self) -> dict[str, int | str]:
+        """All sizes, and the precision, for the report."""
         return {
-            "steps": self.chosen("steps"),
+            "steps_of_each_stage": self.chosen("steps"),
             "batch_size": self.batch_size,
             "kernels": self.chosen("kernels"),
             "training_observations": self.chosen("observations"),
             "test_observations": self.chosen("tests"),
             "photograph_crops": self.crops,
+            "precision": self.precision,
         }
 
     @property

@@ -27,6 +27,9 @@ class PaperRow(BaseModel):
     model: str = Field(description="folder of the model in the work folder")
     tests: str = Field(description="the test set")
     noisy: bool = Field(description="whether the observations have noise")
+    steps: int = Field(
+        default=0, description="optimiser steps of all its stages; 0: not trained by the benchmark"
+    )
     kernels: int = Field(default=0, description="kernels of the test set")
     samples: int = Field(default=0, description="predicted kernels")
     scores: dict[str, Score] = Field(default_factory=dict, description="by name, see units")
@@ -57,8 +60,14 @@ class PaperReport(BaseModel):
     latent: dict[str, float] = Field(description="neighbours in latent space, see units")
     units: dict[str, str] = Field(description="what each score is")
     tests: dict[str, str] = Field(description="what each test set holds")
-    budget: dict[str, int] = Field(description="steps of each training, and sizes of the data")
+    budget: dict[str, int | str] = Field(
+        description="steps of each stage, sizes of the data, precision"
+    )
     quick: bool = Field(description="numbers of a quick run say nothing about the methods")
     seed: int = Field(description="of data, split, weights, noise and resampling")
     software: str = Field(description="version and commit of the code, version of PyTorch")
+    earlier: list[str] = Field(
+        default_factory=list,
+        description="other software or devices that did a part of the work in this folder",
+    )
     machine: str = Field(description="system, device and threads")

@@ -39,7 +39,7 @@ class ModelTraining:
     data : PaperData
         Made already.
     parameters : PaperParameters
-        Steps, batch size, seed, device.
+        Steps, batch size, seed, precision, device.
     """
 
     def __init__(
@@ -77,6 +77,39 @@ class ModelTraining:
         if self._running is not None:
             self._running.save()
 
+    def parameters_of(self, stage: StageName) -> TrainingParameters:
+        """Parameters of one of the model's stages."""
+        steps = self.parameters.chosen("steps")
+        common = {
+            "stage": stage,
+            "steps": steps,
+            "batch_size": self.parameters.batch_size,
+            "seed": self.parameters.seed,
+            "device": self.parameters.device,
+            "precision": self.parameters.precision,
+            "start_from": self._start(),
+            # The last network is kept, as published: no test has a say in the choice.
+            "keep": "last",
+            "validate_every": steps,
+            "checkpoint_every": max(1, steps // _CHECKPOINTS),
+        }
+        if self.model.published_training:
+            return published(
+                stage,
+                kernels=len(self._data.tests("all kernels")) * 4 // 5,
+                observations=self.parameters.chosen("observations"),
+                **common,
+            )
+        of_alignment = {"decoded_weight": 0.0, "log_variance": "published"}
+        return TrainingParameters.model_validate(
+            {
+                **common,
+                "warmup": min(50, max(1, steps // 10)),
+                "symmetric_weight": 0.7 if self.model.symmetric else 0.0,
+                **(of_alignment if self.model.preset.inputs == "maps" else {}),
+            }
+        )
+
     def _sets(self) -> tuple[KernelSet, KernelSet]:
         if self.model.data == "photographs":
             crops = photograph_crops(self.parameters.crops, seed=self.parameters.seed)
@@ -98,7 +131,7 @@ class ModelTraining:
     def _training(
         self, stage: StageName, training_set: KernelSet, validation_set: KernelSet
     ) -> Training:
-        parameters = self._parameters(stage)
+        parameters = self.parameters_of(stage)
         return Training(
             self.folder,
             parameters,
@@ -123,37 +156,6 @@ class ModelTraining:
             batch_size=batch_size,
             steps=steps,
             seed=self.parameters.seed,
-        )
-
-    def _parameters(self, stage: StageName) -> TrainingParameters:
-        steps = self.parameters.chosen("steps")
-        common = {
-            "stage": stage,
-            "steps": steps,
-            "batch_size": self.parameters.batch_size,
-            "seed": self.parameters.seed,
-            "device": self.parameters.device,
-            "start_from": self._start(),
-            # The last network is kept, as published: no test has a say in the choice.
-            "keep": "last",
-            "validate_every": steps,
-            "checkpoint_every": max(1, steps // _CHECKPOINTS),
-        }
-        if self.model.published_training:
-            return published(
-                stage,
-                kernels=len(self._data.tests("all kernels")) * 4 // 5,
-                observations=self.parameters.chosen("observations"),
-                **common,
-            )
-        of_alignment = {"decoded_weight": 0.0, "log_variance": "published"}
-        return TrainingParameters.model_validate(
-            {
-                **common,
-                "warmup": min(50, max(1, steps // 10)),
-                "symmetric_weight": 0.7 if self.model.symmetric else 0.0,
-                **(of_alignment if self.model.preset.inputs == "maps" else {}),
-            }
         )
 
     def _start(self) -> str:

@@ -137,13 +137,15 @@ def _print_paper(report: PaperReport) -> None:
     budget = ", ".join(f"{name} {value}" for name, value in report.budget.items())
     console.print(f"seed {report.seed}, {budget}", markup=False)
     console.print(f"{report.software}; {report.machine}", markup=False)
+    for other in report.earlier:
+        console.print(f"A part of this was made before with {other}", markup=False)
     if report.quick:
         console.print("A quick run shows that everything works, and nothing about the methods.")
 
 
 def _score_table(report: PaperReport) -> Table:
     table = Table(title="RMSE x 2 of min-max kernels, and other scores (means)")
-    for name in ("", "model", "tests", "rmse", "95 %", "max", "published", "as predicted"):
+    for name in ("", "model", "steps", "tests", "rmse", "95 %", "max", "published", "as predicted"):
         table.add_column(name)
     for name in ("nrmse", "core_excluded", "fourier"):
         table.add_column(name)
@@ -164,9 +166,12 @@ def _score_table(report: PaperReport) -> Table:
                 "" if raw is None else f"{raw.mean:.4f}",
                 *(f"{row.scores[name].mean:.3f}" for name in ("nrmse", "core_excluded", "fourier")),
             ]
-        table.add_row(row.table, escape(row.label), tests, *shown)
+        steps = str(row.steps) if row.steps else "-"
+        table.add_row(row.table, escape(row.label), steps, tests, *shown)
+    notes = ["steps: of all stages together; - for models that were trained before"]
     reasons = {row.not_run: row.table for row in report.rows if row.not_run}
-    table.caption = "\n".join(f"{letter} not run: {escape(why)}" for why, letter in reasons.items())
+    notes += [f"{letter} not run: {escape(why)}" for why, letter in reasons.items()]
+    table.caption = "\n".join(notes)
     table.caption_justify = "left"
     return table
 

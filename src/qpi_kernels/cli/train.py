@@ -26,7 +26,14 @@ def train(
         ),
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
+        bool,
+        typer.Option(
+            "--resume",
+            help=(
+                "Go on from the last checkpoint, if there is one, with its choices for all "
+                "options that are left out."
+            ),
+        ),
     ] = False,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes that simulate data beside the training.")
@@ -41,7 +48,7 @@ def train(
     """
 
     def work(job: Job) -> Outcome:
-        return run_training(job, with_preset(parameters), resume=resume, workers=workers)
+        return run_training(job, parameters, resume=resume, workers=workers)
 
     (outcome,) = run_batch([output], work, debug=debug)
     if outcome.failed:
@@ -60,13 +67,17 @@ def run_training(
 ) -> Outcome:
     """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
+    from qpi_kernels.train.checkpoints import resumed_parameters
     from qpi_kernels.train.training import Training
 
+    begun = resumed_parameters(job.path, parameters) if resume else None
+    parameters = begun or with_preset(parameters)
     training = Training(job.path, parameters, resume=resume, workers=workers)
     try:
         drive(training, job.on_event, job.cancel)
     except Cancelled:
         training.save()
+        training.release()
         raise CancelledResumably(
             f"step {training.step_number} is saved; the same command with --resume goes on"
         ) from None

@@ -63,7 +63,8 @@ class _KernelFrame(ModelGrid):
     @property
     def scale(self) -> float:
         window = max(self._problem.parameters.kernel_shape)
-        return max(1.0, window / min(self._grid))
+        # An odd window with a pixel more than the grid is not worth resampling for.
+        return 1.0 if window <= min(self._grid) + 1 else window / min(self._grid)
 
     def seen(self, images: torch.Tensor) -> torch.Tensor:
         rows, columns = (round(side * self.scale) for side in self._grid)
@@ -95,7 +96,7 @@ class _KernelFrame(ModelGrid):
         if self.scale == 1:
             return (
                 f"The network makes kernels of {self._grid[0]} x {self._grid[1]} pixels as the map "
-                f"has them; shown are the middle {rows} x {columns}."
+                f"has them; shown are {rows} x {columns} of them about the centre."
             )
         return (
             f"The kernel window of {rows} x {columns} pixels was resampled to the network's "

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from qpi_kernels.extraction.model_grid import model_grid
-from qpi_kernels.extraction.network_verdict import network_words
+from qpi_kernels.extraction.network_verdict import NetworkJudge
 from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
@@ -22,6 +22,7 @@ __all__ = ["NetworkExtraction"]
 
 _PLANES_AT_ONCE = 4
 _LEAST_INDEPENDENCE = 0.05
+_LEAST_LEFT = 1e-3
 
 
 class NetworkExtraction:
@@ -29,7 +30,8 @@ class NetworkExtraction:
 
     The network gives the shape. Scale, and for the ``min_max`` representation offset, come from a
     least-squares fit to the observation with the background fitted along. ``std`` is the spread of
-    kernels decoded from samples of the latent's distribution, each fitted likewise.
+    kernels decoded from samples of the latent's distribution, each fitted likewise, times the ratio
+    of error to spread that the model had on held-out kernels.
 
     Source: arXiv 2506.05325, which samples where this takes the mean.
 
@@ -69,9 +71,8 @@ class NetworkExtraction:
             "grid": list(self._model.grid),
             "scale_px": self._grid.scale,
         }
-        self._outcome = Outcome(
-            problem, judge=network_words(self._grid.words()), provenance={"model": used}
-        )
+        self._judge = NetworkJudge(self._grid.words())
+        self._outcome = Outcome(problem, judge=self._judge, provenance={"model": used})
         self._start = 0
         self._result: KernelResult | None = None
 
@@ -96,19 +97,20 @@ class NetworkExtraction:
         left = problem.background.remove(planes.values)
         blanked = torch.where(problem.mask_tensor, left, torch.nan).float()
         latent = self._model.latent(self._grid.seen(blanked))
-        kernels, freedom = self._fitted(self._model.kernel(latent.mean)[:, 0], left)
+        kernels = self._fitted(self._model.kernel(latent.mean)[:, 0], left)
         drawn = [
-            self._fitted(self._model.kernel(latent.mean + latent.std * noise)[:, 0], left)[0]
+            self._fitted(self._model.kernel(latent.mean + latent.std * noise)[:, 0], left)
             for noise in self._noise(latent.mean.shape[1:])
         ]
-        std = (torch.stack(drawn) - kernels).square().mean(dim=0).sqrt()
+        std = (torch.stack(drawn) - kernels).square().mean(dim=0).sqrt() * self._model.std_factor
+        freedom = 1.0 if self._model.representation.kind == "asinh" else 2.0
         self._outcome.add(
             self._start,
             planes,
             kernels[:, None],
             std=std[:, None],
             ridge=np.zeros(len(kernels)),
-            freedom=np.full(len(kernels), float(freedom)),
+            freedom=np.full(len(kernels), freedom),
             solution_size=kernels[0].numel(),
         )
         self._start = stop
@@ -122,21 +124,29 @@ class NetworkExtraction:
         noise = torch.randn(self._problem.parameters.samples, *shape, generator=generator)
         return noise.to(self._problem.device)
 
-    def _fitted(self, shapes: torch.Tensor, left: torch.Tensor) -> tuple[torch.Tensor, int]:
+    def _fitted(self, shapes: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
         """Kernels (plane, h, w) on the window, scaled to fit what the background leaves."""
         kernels = self._grid.kernels(shapes.to(left))
         kernels = self._symmetrisation.apply(kernels.flatten(1)).view(kernels.shape)
         parts = [kernels]
         if self._model.representation.kind == "min_max":
-            parts.append(torch.ones_like(kernels))
-        shown = torch.stack(
-            [self._problem.background.remove(self._problem.model.apply(p[:, None])) for p in parts],
-            dim=-1,
-        ).flatten(1, 2)
-        size = shown.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        # What can hardly be told from the other or from the background is left at its smallest.
-        inverse = torch.linalg.pinv((shown / size).double().cpu(), rtol=_LEAST_INDEPENDENCE)
-        wanted = left.flatten(1)[..., None].double().cpu()
-        amounts = (inverse @ wanted).to(left) / size.mT
-        made = torch.stack(parts, dim=-1) @ amounts[:, None]
-        return made[..., 0], len(parts)
+            # Its large constant would make shape and offset nearly parallel.
+            kernels = kernels - kernels.flatten(1).median(dim=1).values[:, None, None]
+            parts = [kernels, torch.ones_like(kernels)]
+        amounts = self._amounts(parts, left)
+        self._judge.negative |= bool((amounts[:, 0] < 0).any())
+        return torch.einsum("pyxk,pk->pyx", torch.stack(parts, dim=-1), amounts)
+
+    def _amounts(self, parts: list[torch.Tensor], left: torch.Tensor) -> torch.Tensor:
+        """Least-squares amount of each part in each plane, (plane, part)."""
+        plain = torch.stack([self._problem.model.apply(part[:, None]) for part in parts], dim=1)
+        shown = self._problem.background.remove(plain).flatten(2)
+        size = shown.norm(dim=-1)
+        # What the background takes is rounding noise when it is gone, and has no amount.
+        size = torch.where(size > _LEAST_LEFT * plain.flatten(2).norm(dim=-1), size, torch.inf)
+        shown = shown / size[..., None]
+        gram = (shown @ shown.mT).cpu().double()
+        inverse = torch.linalg.pinv(gram, rtol=_LEAST_INDEPENDENCE**2, hermitian=True)
+        wanted = (shown @ left.flatten(1)[..., None]).cpu().double()
+        amounts: torch.Tensor = (inverse @ wanted)[..., 0].to(left) / size
+        return amounts

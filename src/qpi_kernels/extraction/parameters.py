@@ -85,7 +85,7 @@ class ExtractionParameters(BaseModel):
     dtype: Literal["auto", "float32", "float64"] = Field(
         default="auto", description="Precision; auto takes the observation's own."
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the random probes of the evidence.")
+    seed: int = Field(default=0, ge=0, description="Seed of random probes and samples.")
 
     @field_validator("symmetry")
     @classmethod

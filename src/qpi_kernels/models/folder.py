@@ -2,11 +2,14 @@
 
 Layout, after diffusers' pipelines::
 
-    model_index.json            method, representation, and the SHA-256 of every weight file
+    model_index.json            method, representation, and the SHA-256 of every network's files
     README.md                   the model card
     kernel_vae/                 config.json, diffusion_pytorch_model.safetensors (two_step)
     observation_encoder/        the same (two_step)
     one_step/                   the same (one_step)
+
+Pictures (.png) and texts (.md, .txt) may lie beside the index, and hidden files anywhere; none of
+them is ever opened.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from diffusers import AutoencoderKL
@@ -25,28 +28,54 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from qpi_kernels.models.folder_files import (
+    ModelFormatError,
+    check_configuration,
+    check_files,
+    file_digest,
+    read_json,
+)
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
 from qpi_kernels.models.presets import InputKind
 from qpi_kernels.models.representation import KernelRepresentation
 
-__all__ = ["INDEX_FILE", "KernelModel", "Method", "ModelFormatError", "read_model", "write_model"]
+__all__ = [
+    "INDEX_FILE",
+    "MODEL_FILES",
+    "KernelModel",
+    "Method",
+    "ModelFormatError",
+    "read_model",
+    "write_model",
+]
 
 Method = Literal["two_step", "one_step"]
 
 INDEX_FILE = "model_index.json"
-_CLASS_NAME = "QpiKernelModel"
+_CARD_FILE = "README.md"
+_CONFIG = "config.json"
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _NETWORKS: dict[Method, dict[str, Any]] = {
     "two_step": {"kernel_vae": AutoencoderKL, "observation_encoder": ObservationEncoder},
     "one_step": {"one_step": OneStepNetwork},
 }
-_KNOWN_ENDINGS = {".json", ".safetensors", ".md", ".txt", ".png"}
-_MOST_CONFIG_BYTES = 1_000_000
 _MOST_PARAMETERS = 2_000_000_000
 
 
-class ModelFormatError(ValueError):
-    """A folder is no model that can be trusted; the message says what is wrong with it."""
+def _network_files(method: Method) -> set[str]:
+    return {f"{name}/{file}" for name in _NETWORKS[method] for file in (_CONFIG, _WEIGHTS)}
+
+
+def _layout(method: Method) -> set[str]:
+    """Files that a model folder of a method holds."""
+    return {INDEX_FILE, _CARD_FILE, *_network_files(method)}
+
+
+MODEL_FILES = tuple(sorted({file for method in _NETWORKS for file in _layout(method)}))
+"""Files that model folders can hold, relative to the folder."""
+
+_Side = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Index(BaseModel):
@@ -58,9 +87,16 @@ class _Index(BaseModel):
     version: Literal[1] = 1
     method: Method
     representation: KernelRepresentation
-    grid: tuple[int, int] = (64, 64)
+    grid: tuple[_Side, _Side] = (64, 64)
+    std_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sha256: dict[str, str]
-    metrics: dict[str, float] = {}
+    metrics: dict[str, _Finite] = {}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides which kernels the model gives."""
+        deciding = self.model_dump(mode="json", exclude={"metrics"})
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +114,13 @@ class KernelModel:
     grid : tuple of int
         Size of the maps and kernels they take and give.
     digest : str
-        SHA-256 over all weight files: the model's identity in a result's provenance. Empty for a
-        model that was not read from a folder.
+        SHA-256 over networks, representation, grid and `std_factor`: the model's identity in a
+        result's provenance. Empty for a model that was not read from a folder.
     metrics : dict of str to float
         Errors on held-out kernels, as its trainer measured them.
+    std_factor : float
+        How much larger errors are than the spread of kernels decoded from samples of the latent,
+        on held-out kernels; 1 where nobody has measured it. See `qpi_kernels.train.calibration`.
     """
 
     method: Method
@@ -90,6 +129,7 @@ class KernelModel:
     grid: tuple[int, int] = (64, 64)
     digest: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    std_factor: float = 1.0
 
     @property
     def inputs(self) -> InputKind:
@@ -109,11 +149,16 @@ class KernelModel:
 
     def kernel(self, latent: torch.Tensor) -> torch.Tensor:
         """Kernels (B, 1, 64, 64) of latents, up to scale (and offset with ``min_max``)."""
-        if self.method == "two_step":
-            values = self.networks["kernel_vae"].decode(latent).sample
-        else:
-            values = self.networks["one_step"].decode(latent)
-        return self.representation.decode(values)
+        return self.representation.decode(self.represented_kernel(latent))
+
+    def represented_kernel(self, latent: torch.Tensor) -> torch.Tensor:
+        """Kernels (B, 1, 64, 64) of latents, in the network's representation."""
+        values: torch.Tensor = (
+            self.networks["kernel_vae"].decode(latent).sample
+            if self.method == "two_step"
+            else self.networks["one_step"].decode(latent)
+        )
+        return values
 
 
 def write_model(folder: str | Path, model: KernelModel, card: str, *, half: bool = True) -> Path:
@@ -148,23 +193,26 @@ def write_model(folder: str | Path, model: KernelModel, card: str, *, half: bool
     shutil.rmtree(fresh, ignore_errors=True)
     digests = {}
     for name, network in model.networks.items():
-        network.save_config(fresh / name)
+        (fresh / name).mkdir(parents=True)
+        (fresh / name / _CONFIG).write_text(_configuration(network), encoding="utf-8")
         weights = {
             key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
             for key, value in network.state_dict().items()
         }
         save_file(weights, fresh / name / _WEIGHTS, metadata={"format": "pt"})
-        digests[f"{name}/{_WEIGHTS}"] = _digest(fresh / name / _WEIGHTS)
+        for file in (_CONFIG, _WEIGHTS):
+            digests[f"{name}/{file}"] = file_digest(fresh / name / file)
     index = _Index(
         method=model.method,
         representation=model.representation,
         grid=model.grid,
+        std_factor=model.std_factor,
         sha256=digests,
         metrics=model.metrics,
     )
     text = index.model_dump_json(by_alias=True, indent=2) + "\n"
     (fresh / INDEX_FILE).write_text(text, encoding="utf-8")
-    (fresh / "README.md").write_text(card, encoding="utf-8")
+    (fresh / _CARD_FILE).write_text(card, encoding="utf-8")
     if folder.exists():
         folder.rmdir()
     fresh.rename(folder)
@@ -175,7 +223,8 @@ def read_model(folder: str | Path, device: str | torch.device = "cpu") -> Kernel
     """Read a model folder.
 
     No code of the folder is ever run: the classes are fixed here, weights are safetensors, and
-    files that could hold code (pickles, Python) make the folder unacceptable as a whole.
+    any file that the layout does not have (a pickle, Python) makes the folder unacceptable as a
+    whole. Links are followed only from the Hugging Face hub's cache into its own store.
 
     Parameters
     ----------
@@ -191,26 +240,40 @@ def read_model(folder: str | Path, device: str | torch.device = "cpu") -> Kernel
         the shapes that its configuration declares.
     """
     folder = Path(folder)
+    check_files(folder, MODEL_FILES)
     index = _read_index(folder)
-    _check_files(folder, index)
+    check_files(folder, _layout(index.method))
+    _check_digests(folder, index)
     networks = {
         name: _read_network(folder / name, made).to(device).eval().requires_grad_(False)
         for name, made in _NETWORKS[index.method].items()
     }
-    total = hashlib.sha256("".join(sorted(index.sha256.values())).encode()).hexdigest()
     return KernelModel(
-        index.method, index.representation, networks, index.grid, total, dict(index.metrics)
+        index.method,
+        index.representation,
+        networks,
+        index.grid,
+        index.digest,
+        dict(index.metrics),
+        index.std_factor,
     )
+
+
+def _configuration(network: Any) -> str:
+    """Text of a network's configuration, without the path that it was loaded from."""
+    config = json.loads(network.to_json_string())
+    config.pop("_name_or_path", None)
+    return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
 
 def _read_index(folder: Path) -> _Index:
     try:
-        index = _Index.model_validate(_read_json(folder / INDEX_FILE))
+        index = _Index.model_validate(read_json(folder / INDEX_FILE))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise ModelFormatError(f"{folder}: {INDEX_FILE}, {where}: {problem['msg']}") from error
-    wanted = {f"{name}/{_WEIGHTS}" for name in _NETWORKS[index.method]}
+    wanted = _network_files(index.method)
     if set(index.sha256) != wanted:
         raise ModelFormatError(
             f"{folder}: {INDEX_FILE} must list exactly {', '.join(sorted(wanted))}"
@@ -218,46 +281,18 @@ def _read_index(folder: Path) -> _Index:
     return index
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MOST_CONFIG_BYTES:
-            raise ModelFormatError(f"{path} is too large for a configuration")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFormatError(f"{path.parent} is no model folder: no {path.name}") from error
-    except ValueError as error:
-        if isinstance(error, ModelFormatError):
-            raise
-        raise ModelFormatError(f"{path} is not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ModelFormatError(f"{path} is not a JSON object")
-    return found
-
-
-def _check_files(folder: Path, index: _Index) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise ModelFormatError(f"{path} is a link; a model folder holds its own files")
-        if path.is_file() and path.suffix.lower() not in _KNOWN_ENDINGS:
-            raise ModelFormatError(
-                f"{path} does not belong into a model folder; only safetensors and JSON are read, "
-                "for pickles and scripts can run code. Remove it if you trust the rest"
-            )
+def _check_digests(folder: Path, index: _Index) -> None:
     for name, digest in index.sha256.items():
         path = folder / name
         if not path.is_file():
             raise ModelFormatError(f"{path} is missing")
-        if _digest(path) != digest:
+        if file_digest(path) != digest:
             raise ModelFormatError(f"{path} is not the file that was saved: its SHA-256 differs")
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_network(folder: Path, made: Any) -> Any:
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / _CONFIG)
+    check_configuration(config, folder / _CONFIG)
     if config.get("_class_name") != made.__name__:
         raise ModelFormatError(
             f"{folder}: config.json is of a {config.get('_class_name')}, not a {made.__name__}"

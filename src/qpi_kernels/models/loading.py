@@ -9,7 +9,14 @@ from pathlib import Path
 import torch
 
 from qpi_kernels.devices import choose_device
-from qpi_kernels.models.folder import INDEX_FILE, KernelModel, Method, ModelFormatError, read_model
+from qpi_kernels.models.folder import (
+    INDEX_FILE,
+    MODEL_FILES,
+    KernelModel,
+    Method,
+    ModelFormatError,
+    read_model,
+)
 
 __all__ = ["BUNDLED", "load_model", "model_folder"]
 
@@ -83,7 +90,7 @@ def _downloaded(name: str) -> Path:
         found: str = snapshot_download(
             repository,
             revision=revision,
-            allow_patterns=["*.json", "*.safetensors", "*.md"],
+            allow_patterns=list(MODEL_FILES),
             local_files_only=local_files_only,
         )
         if not (Path(found) / INDEX_FILE).is_file():

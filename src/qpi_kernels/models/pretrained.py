@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ __all__ = ["PretrainedError", "load_pretrained"]
 _FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 _PREFIX = "network."
 _TIMEOUT_S = 10.0
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 class PretrainedError(ValueError):
@@ -97,7 +100,8 @@ def _local_folder(source: str | Path) -> Path:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or len(folder.parts) != 2 or folder.parts[0] in (".", ".."):
+    # The text as given: a Path forgets that "./owner/name" began with a dot.
+    if not _HUB_ID.fullmatch(os.fspath(source)):
         raise PretrainedError(f"{source}: no such folder, and no hub id like 'owner/name'")
     try:
         return _from_hub(str(source), local_files_only=True)

@@ -27,7 +27,9 @@ class KernelRepresentation(BaseModel):
     )
     softness: float = Field(
         default=0.05,
-        gt=0,
+        ge=1e-4,
+        le=10,
+        allow_inf_nan=False,
         description="Amplitude s, relative to the peak, below which asinh is linear.",
     )
 

@@ -13,8 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.models.presets import PRESETS, ModelPreset
-from qpi_kernels.train.parameters import TrainingParameters
-from qpi_kernels.train.stage_setup import starting_weights
+from qpi_kernels.simulate.datasets.batches import BatchParameters
+from qpi_kernels.train.parameters import TrainingParameters, starting_weights
 
 __all__ = ["StageRecord", "code_version", "model_card"]
 
@@ -30,10 +30,15 @@ class StageRecord(BaseModel):
     step: int = Field(description="optimiser steps made")
     metrics: dict[str, float] = Field(description="errors on held-out kernels")
     software: str = Field(description="version and commit of the code, and PyTorch's version")
-    threads: int = Field(description="threads of the computation, which change the last bits")
+    threads: int | None = Field(
+        default=None, description="threads of the computation, which change the last bits"
+    )
     own_data: bool = Field(default=False, description="whether the caller brought the data")
     own_sizes: ModelPreset | None = Field(
         default=None, description="the sizes of the networks, where they are not the preset's"
+    )
+    kernel_vae: str = Field(
+        default="", description="which kernel VAE an encoder was aligned with, if it is known"
     )
 
     @classmethod
@@ -45,6 +50,7 @@ class StageRecord(BaseModel):
         *,
         own_data: bool = False,
         own_sizes: ModelPreset | None = None,
+        kernel_vae: str = "",
     ) -> StageRecord:
         """Record a stage, with the code and the threads that are running."""
         return cls(
@@ -55,6 +61,7 @@ class StageRecord(BaseModel):
             threads=torch.get_num_threads(),
             own_data=own_data,
             own_sizes=own_sizes,
+            kernel_vae=kernel_vae,
         )
 
     @classmethod
@@ -77,7 +84,7 @@ class StageRecord(BaseModel):
 
     @property
     def command(self) -> str:
-        """The command that trains this stage anew."""
+        """The command that trains this stage anew; of a full path it has the name alone."""
         parameters = self.parameters
         # The published values that fill the gaps of ``paper`` depend on the data: all are told.
         usual = TrainingParameters() if parameters.preset == "compact" else None
@@ -88,6 +95,8 @@ class StageRecord(BaseModel):
             if usual is not None and value == getattr(usual, name):
                 continue
             option = "--" + name.replace("_", "-")
+            if name in ("data", "start_from"):
+                value = _without_place(value)
             if isinstance(value, bool):
                 words += [option] if value else []
             else:
@@ -106,7 +115,9 @@ def code_version() -> str:
     return f"napari-qpi {found}" + (f", commit {commit}" if commit else "")
 
 
-def model_card(method: str, stages: list[StageRecord], parameters: int) -> str:
+def model_card(
+    method: str, stages: list[StageRecord], parameters: int, std_factor: float | None = None
+) -> str:
     """Model card of a trained model, Markdown.
 
     Parameters
@@ -117,6 +128,8 @@ def model_card(method: str, stages: list[StageRecord], parameters: int) -> str:
         In the order in which they were trained.
     parameters : int
         Number of the weights.
+    std_factor : float, optional
+        See `qpi_kernels.train.calibration.std_factor`; None where it was not measured.
 
     Returns
     -------
@@ -129,11 +142,8 @@ def model_card(method: str, stages: list[StageRecord], parameters: int) -> str:
         for stage in stages
         for name, value in stage.metrics.items()
     )
-    runs = "\n\n".join(
-        f"Stage {stage.parameters.stage}, step {stage.step} of {stage.parameters.steps}, "
-        f"{stage.threads} threads, {stage.software}:\n\n```\n{stage.command}\n```"
-        for stage in stages
-    )
+    data = "\n\n".join(f"Stage {stage.parameters.stage}: {_data(stage)}" for stage in stages)
+    runs = "\n\n".join(_run(stage) for stage in stages)
     return f"""---
 library_name: diffusers
 license: bsd-3-clause
@@ -149,11 +159,12 @@ model="FOLDER")` of napari-qpi.
 
 ## Training data
 
-{_data(last)}
+{data}
 
 ## How it was made
 
-The same commands with the same software and number of threads on a CPU give the same weights.
+On a processor of the same type, the same commands with the same software and number of threads
+give the same weights; other processors and GPUs round in another way.
 
 {runs}
 
@@ -167,18 +178,72 @@ In the network's representation of kernels; `rmse` of its amplitude, `correlatio
 |---|---|---|
 {errors}
 
+## Standard deviation
+
+{_spread(std_factor)}
+
 ## Limits
 
-- Maps and kernels are resampled to 64 x 64 pixels; finer detail is lost.
+- {_sizes(last)}
 - One kind of defect; strengths of the defects should be alike.
 - It knows the kernels that it was trained on. What it gives for other physics looks just as sure:
   compare the residual, and the least-squares estimate, before you believe it.
-- The amplitude and the offset of a kernel come from a fit to the map, not from the network.
+- The {_fitted(last)} from a fit to the map, not from the network.
 
 ## Licence
 
 BSD-3-Clause{_start(stages)}.
 """
+
+
+def _run(record: StageRecord) -> str:
+    count = record.threads
+    threads = "threads not recorded" if count is None else f"{count} thread{'s' * (count > 1)}"
+    sizes = ""
+    if record.own_sizes is not None:
+        sizes = (
+            " (which makes networks of the preset's sizes; these have their own, see config.json)"
+        )
+    return (
+        f"Stage {record.parameters.stage}, step {record.step} of {record.parameters.steps}, "
+        f"{threads}, {record.software}{sizes}:\n\n```\n{record.command}\n```"
+    )
+
+
+def _spread(std_factor: float | None) -> str:
+    if std_factor is None:
+        return (
+            "The standard deviation is the spread of kernels decoded from samples of the latent. "
+            "Nobody has measured whether errors are as large."
+        )
+    return (
+        "The standard deviation is the spread of kernels decoded from samples of the latent, times "
+        f"{std_factor:.3g}: on held-out kernels the root mean square error is so many times the "
+        "spread. It is right on average over them; for other kernels and maps it may not be."
+    )
+
+
+def _sizes(record: StageRecord) -> str:
+    sizes = record.sizes
+    one_step = record.parameters.stage == "one-step"
+    if (sizes.baseline_inputs if one_step else sizes.inputs) == "maps":
+        return "Maps and kernels are resampled to 64 x 64 pixels; finer detail is lost."
+    return (
+        "Kernels have 64 x 64 pixels. Maps keep their own; only where the window of the kernel is "
+        "larger, both are resampled and finer detail is lost."
+    )
+
+
+def _fitted(record: StageRecord) -> str:
+    if record.sizes.representation.kind == "min_max":
+        return "amplitude and offset of a kernel come"
+    return "amplitude of a kernel comes"
+
+
+def _without_place(source: str) -> str:
+    """A path of the trainer's machine as its last name alone; a hub id as it is."""
+    path = Path(source)
+    return path.name if path.is_absolute() or source.startswith("~") else source
 
 
 def _data(record: StageRecord) -> str:
@@ -191,12 +256,18 @@ def _data(record: StageRecord) -> str:
             f"The data set `{Path(parameters.data).name}`, {kind} observations, four fifths of its "
             "kernels."
         )
+    kernels, seen = parameters.batch_size * record.step, ""
+    if parameters.stage != "kernels":
+        kernels //= BatchParameters().observations
+        seen = (
+            f", each in {BatchParameters().observations} observations of 64 x 64 pixels"
+            f"{_larger(parameters)} with 1 to {parameters.most_defects} defects, "
+            f"{_noise(parameters)}, and marks that are off by {parameters.jitter_px} px"
+        )
     without = f" without {', '.join(parameters.held_out)}" if parameters.held_out else ""
     return (
-        f"Simulated kernels of all families of napari-qpi{without}, new ones in every batch of "
-        f"{parameters.batch_size}; observations of 64 x 64 pixels{_larger(parameters)} with 1 to "
-        f"{parameters.most_defects} defects, {_noise(parameters)}, and marks "
-        f"that are off by {parameters.jitter_px} px. No measured data."
+        f"{kernels} simulated kernels of all families of napari-qpi{without}, new ones in every "
+        f"batch{seen}. No measured data."
     )
 
 
@@ -212,9 +283,8 @@ def _larger(parameters: TrainingParameters) -> str:
 
 
 def _start(stages: list[StageRecord]) -> str:
-    started = sorted(
-        {starting_weights(stage.parameters, stage.sizes) or "" for stage in stages} - {""}
-    )
+    sources = {starting_weights(stage.parameters, stage.sizes) for stage in stages} - {None}
+    started = sorted(_without_place(str(source)) for source in sources)
     return f"; it started from {', '.join(started)}, whose licence also counts" if started else ""
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "read_checkpoint",
     "replace_folder",
     "restore_folder",
+    "resumed_parameters",
     "write_checkpoint",
 ]
 
@@ -38,6 +39,9 @@ class Checkpoint:
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     average: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+    # See `kernel_vae_identity`; empty in other stages, and where older code wrote it.
+    kernel_vae: str = ""
 
     @classmethod
     def start(cls, parameters: TrainingParameters) -> Checkpoint:
@@ -100,6 +104,33 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise TrainingError(f"{path} is not a usable checkpoint ({error}); remove it") from error
+
+
+def resumed_parameters(folder: Path, given: TrainingParameters) -> TrainingParameters | None:
+    """Fill what was left out with the choices of the run that is resumed.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the folders of all stages.
+    given : TrainingParameters
+        Fields that were set count; `Checkpoint.check` refuses those that do not fit the run.
+
+    Returns
+    -------
+    TrainingParameters or None
+        None if the stage has no checkpoint.
+
+    Raises
+    ------
+    TrainingError
+        If the checkpoint is damaged.
+    """
+    found = read_checkpoint(folder / given.stage)
+    if found is None:
+        return None
+    asked = given.model_dump(exclude_unset=True)
+    return TrainingParameters.model_validate({**found.parameters, **asked})
 
 
 def replace_folder(fresh: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Dataset
 
+from qpi_kernels.interpolation import kaiser_sinc_weights
 from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.simulate.datasets.entries import paper_activation
 from qpi_kernels.simulate.maps.streams import stream
@@ -149,6 +150,10 @@ class DatasetBatches(Dataset[Batch]):
     ) -> DatasetBatches:
         """Read the chosen kernels and observations of a data set.
 
+        Kernels are moved to have their scatterer on pixel ``(h//2, w//2)`` as everywhere else; in
+        data sets it lies at ``kernel_centre_px``, between four pixels in the public one. Their
+        edges are repeated outward for that.
+
         Parameters
         ----------
         dataset : xarray.Dataset
@@ -170,7 +175,7 @@ class DatasetBatches(Dataset[Batch]):
             marked = [paper_activation(chosen, k, samples[s]).astype(bool) for k, s in places]
             activations = np.stack(marked).reshape(observations.shape)
         return cls(
-            chosen["kernel_true"].values,
+            _centred(chosen["kernel_true"].values, dataset.attrs["kernel_centre_px"]),
             observations,
             activations,
             folds_of_labels(chosen["fold"].values),
@@ -252,6 +257,25 @@ def folds_of_labels(labels: ArrayLike) -> NDArray[np.int64]:
     """
     given = np.asarray(labels, np.int64)
     return np.select([given == 1, given == 0], [0, 1], given)
+
+
+def _centred(kernels: NDArray[np.generic], centre_px: Sequence[float]) -> NDArray[np.float64]:
+    """Kernels (K, h, w) with what was at `centre_px` on pixel ``(h//2, w//2)``."""
+    moved = np.asarray(kernels, np.float64)
+    for axis, centre in zip((1, 2), centre_px, strict=True):
+        side = moved.shape[axis]
+        offset = centre - side // 2
+        if offset == 0:
+            continue
+        if abs(offset) > 0.5:
+            raise ValueError(f"the kernels' centre {tuple(centre_px)} is not the window's")
+        (weights,) = kaiser_sinc_weights(np.array([offset]))
+        reach = len(weights) // 2
+        widths = [(reach, reach) if number == axis else (0, 0) for number in range(3)]
+        wide = np.pad(moved, widths, mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(wide, len(weights), axis=axis)
+        moved = windows @ weights
+    return moved
 
 
 def _parted(

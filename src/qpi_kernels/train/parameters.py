@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["StageName", "TrainingError", "TrainingParameters"]
+if TYPE_CHECKING:
+    from qpi_kernels.models.presets import ModelPreset
+
+__all__ = ["StageName", "TrainingError", "TrainingParameters", "starting_weights"]
 
 StageName = Literal["kernels", "alignment", "one-step"]
 
@@ -102,7 +105,8 @@ class TrainingParameters(BaseModel):
         description="The network to keep: of the smallest validation error, or the last.",
     )
     precision: Literal["no", "fp16", "bf16"] = Field(
-        default="no", description="Mixed precision; no on a CPU."
+        default="no",
+        description="Mixed precision; on a CPU no, or bf16 where its processor knows it.",
     )
     held_out: tuple[str, ...] = Field(
         default=(), description="Families of simulated kernels to leave out."
@@ -139,3 +143,9 @@ class TrainingParameters(BaseModel):
     )
     seed: int = Field(default=0, ge=0, description="Seed of weights, data and noise.")
     device: str = Field(default="auto", description="cpu, cuda, or auto: a GPU when there is one.")
+
+
+def starting_weights(parameters: TrainingParameters, preset: ModelPreset) -> str | None:
+    """Where a training's first weights come from, None for random ones."""
+    source = parameters.start_from or preset.pretrained
+    return None if source == "scratch" else source

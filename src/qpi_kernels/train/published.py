@@ -32,7 +32,9 @@ def published(
     Adam in batches of 8 at a rate that falls to 0.97 of itself every few epochs; no warm-up, no
     averaged weights, no choice of the best; MSE + 0.7 symmetric + 1e-6 divergence for kernels, mean
     and log-variance of the latent for alignment. (The stage 1 rate falls every 20 epochs in the
-    cleaned scripts and every 10 in the original ones.)
+    cleaned scripts and every 10 in the original ones.) One deviation: a network that sees maps gets
+    them with mean 0 and standard deviation 1 and missing pixels at 0, see `observation_channels`;
+    the published scripts stretch each map to 0 ... 1. Kernels are stretched as published.
 
     Parameters
     ----------

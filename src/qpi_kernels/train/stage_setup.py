@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from diffusers import AutoencoderKL
+from torch.utils.data import DataLoader, Dataset
 
 from qpi_kernels.devices import choose_device
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
@@ -20,17 +21,17 @@ from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
-from qpi_kernels.train.checkpoints import restore_folder
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit
+from qpi_kernels.train.kernel_vae import read_kernel_vae
 from qpi_kernels.train.metrics_log import trackers
-from qpi_kernels.train.parameters import TrainingError, TrainingParameters
+from qpi_kernels.train.parameters import TrainingError, TrainingParameters, starting_weights
 from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 
 __all__ = [
     "Batches",
     "make_accelerator",
     "make_stage",
-    "starting_weights",
+    "start_stream",
     "training_batches",
     "validation_batches",
 ]
@@ -83,7 +84,7 @@ def make_stage(
     Raises
     ------
     TrainingError
-        If the kernel VAE is missing that alignment needs.
+        If the kernel VAE that alignment needs is missing or sees kernels in another way.
     PretrainedError
         If the weights to start from can not be had or do not fit.
     """
@@ -108,15 +109,9 @@ def _untrained(
         raise TrainingError(
             f"the preset {preset.name} sees whole maps of one size: leave larger_maps at 0"
         )
-    frozen = _kernel_vae(folder)
+    frozen = read_kernel_vae(folder, preset.representation)
     encoder = ObservationEncoder.of_preset(preset)
     return AlignmentStage(encoder, frozen, preset.representation, parameters), encoder
-
-
-def starting_weights(parameters: TrainingParameters, preset: ModelPreset) -> str | None:
-    """Where a training's first weights come from, None for random ones."""
-    source = parameters.start_from or preset.pretrained
-    return None if source == "scratch" else source
 
 
 def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -> Batches:
@@ -146,6 +141,32 @@ def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -
     )
 
 
+def start_stream(
+    batches: Batches, parameters: TrainingParameters, step: int, workers: int
+) -> Iterator[Batch]:
+    """Give batches from a step on, made by so many processes beside this one.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than the steps to make.
+    """
+    steps = parameters.steps
+    if len(batches) < steps:
+        raise TrainingError(
+            f"there are {len(batches)} batches for {steps} steps; give more batches or ask for "
+            "fewer steps"
+        )
+    loader: DataLoader[Batch] = DataLoader(
+        cast("Dataset[Batch]", batches),
+        batch_size=None,
+        sampler=range(step, steps),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    return iter(loader)
+
+
 def validation_batches(parameters: TrainingParameters) -> list[Batch]:
     """Kernels that training never sees; validation compares the same ones each time.
 
@@ -156,12 +177,13 @@ def validation_batches(parameters: TrainingParameters) -> list[Batch]:
     if parameters.data is not None:
         made = _held_out_batches(parameters)
     else:
-        size = min(parameters.validation_samples, _MOST_AT_ONCE)
+        samples = parameters.validation_samples
+        size = max(size for size in range(1, _MOST_AT_ONCE + 1) if samples % size == 0)
         made = SimulatedBatches(
             _library(parameters, _VALIDATION_SEED),
             _samples(parameters).model_copy(update={"variants": 1, "observations": 1}),
             batch_size=size,
-            steps=parameters.validation_samples // size,
+            steps=samples // size,
             seed=_VALIDATION_SEED,
         )
     return [made[step] for step in range(len(made))]
@@ -188,15 +210,6 @@ def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
         seed=_VALIDATION_SEED,
         noisy=not parameters.clean,
     )
-
-
-def _kernel_vae(folder: Path) -> AutoencoderKL:
-    """The kernel VAE that the first stage kept."""
-    trained = folder / "kernels" / "best"
-    restore_folder(trained)
-    if not (trained / "config.json").exists():
-        raise TrainingError(f"{trained} is missing: train the stage 'kernels' into {folder} first")
-    return AutoencoderKL.from_pretrained(trained, use_safetensors=True).eval()
 
 
 def _library(parameters: TrainingParameters, seed: int) -> KernelLibrary:

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import torch
 from diffusers.training_utils import EMAModel
-from torch.utils.data import DataLoader, Dataset
 
 from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.progress import Event
@@ -25,12 +24,16 @@ from qpi_kernels.train.checkpoints import (
     restore_folder,
     write_checkpoint,
 )
+from qpi_kernels.train.folder_lock import FolderLock
+from qpi_kernels.train.kernel_vae import check_kernel_vae, kernel_vae_identity
+from qpi_kernels.train.learning_rate import learning_rate
 from qpi_kernels.train.metrics_log import MetricsLog
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stage_setup import (
     Batches,
     make_accelerator,
     make_stage,
+    start_stream,
     training_batches,
     validation_batches,
 )
@@ -75,8 +78,8 @@ class Training:
     Raises
     ------
     TrainingError
-        If the folder holds another run, an earlier stage is missing, or there are fewer batches
-        than steps.
+        If the folder holds another run, another process trains in it, an earlier stage is missing
+        or has changed, or there are fewer batches than steps.
     PretrainedError
         If the weights to start from can not be had or do not fit.
     """
@@ -95,6 +98,7 @@ class Training:
         self.parameters = parameters
         self.folder = Path(folder) / parameters.stage
         self.preset = preset or PRESETS[parameters.preset]
+        self._stopped = self._ruined = False
         found = _found(self.folder, parameters, resume)
         self.accelerator = make_accelerator(parameters, self.folder)
         stage, network = make_stage(
@@ -103,6 +107,11 @@ class Training:
         self.network: Any = network
         self.stage = cast(Stage, stage)
         self._checkpoint = found or Checkpoint.start(parameters)
+        vae = ""
+        if parameters.stage == "alignment":
+            vae = kernel_vae_identity(Path(folder), self.preset.representation)
+            check_kernel_vae(self._checkpoint.kernel_vae, vae, Path(folder))
+            self._checkpoint.kernel_vae = vae
         self.optimizer = torch.optim.AdamW(
             self._trained(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay
         )
@@ -112,16 +121,24 @@ class Training:
         if self.average is not None:
             self.average.to(self.accelerator.device)
         self._module, self.optimizer = self.accelerator.prepare(stage, self.optimizer)
+        if self._checkpoint.scaler and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(self._checkpoint.scaler)
         self.batches = (
             training_batches(parameters, self.accelerator) if batches is None else batches
         )
-        self._stream = self._start_stream(workers)
+        self._stream = start_stream(self.batches, parameters, self.step_number, workers)
         held_out = validation_batches(parameters) if validation is None else validation
         self._validation = [held_out[number] for number in range(len(held_out))]
-        self._own: dict[str, Any] = {"own_data": batches is not None, "own_sizes": preset}
+        self._record: dict[str, Any] = {
+            "own_data": batches is not None,
+            "own_sizes": preset,
+            "kernel_vae": vae,
+        }
+        self._lock = FolderLock(self.folder)
+        if self.accelerator.is_main_process and not self.done:
+            self._lock.take()
         self._log = MetricsLog(self.folder, self.accelerator, self.step_number)
         self._started = time.monotonic() - self._checkpoint.seconds
-        self._stopped = False
         self.last_validation: Validation | None = None
 
     # -- the stepper ------------------------------------------------------------------------
@@ -155,12 +172,18 @@ class Training:
 
     def stop(self) -> None:
         """Stop after this step; keep the best network so far, or this one if there is none yet."""
+        self._refuse_ruined()
         unjudged = self.parameters.keep == "last" or not (self.folder / "best").exists()
         if unjudged and not self.done:
             self._judge({})
         self._stopped = True
         self._write_model()
         self.save()
+        self.release()
+
+    def release(self) -> None:
+        """Let other processes train in the folder; a run that is done or dropped does so itself."""
+        self._lock.release()
 
     def step(self) -> Event:
         """Make one optimiser step; now and then validate and write a checkpoint.
@@ -172,7 +195,7 @@ class Training:
         """
         number = self._checkpoint.step
         batch = self._moved(next(self._stream))
-        rate = self._rate(number)
+        rate = learning_rate(self.parameters, number)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         losses = self._module(batch, self._noise(batch, number))
@@ -186,10 +209,8 @@ class Training:
         self._checkpoint.step = number + 1
         values = self._averaged(losses)
         if not math.isfinite(values["loss"]):
-            raise TrainingError(
-                f"the loss is no longer a number at step {number + 1}: train again at a lower "
-                "learning rate, or without mixed precision"
-            )
+            self._ruined = True
+            self._refuse_ruined()
         values["learning_rate"] = rate
         values |= self._look_around(number + 1, values)
         return Event(
@@ -197,12 +218,26 @@ class Training:
         )
 
     def save(self) -> None:
-        """Write a checkpoint of this step."""
+        """Write a checkpoint of this step.
+
+        Raises
+        ------
+        TrainingError
+            If the loss has become infinite or not a number; the last checkpoint stays.
+        """
+        self._refuse_ruined()
         if self.accelerator.is_main_process:
             self._collect()
             write_checkpoint(self.folder, self._checkpoint)
 
     # -- parts ------------------------------------------------------------------------------
+
+    def _refuse_ruined(self) -> None:
+        if self._ruined:
+            raise TrainingError(
+                f"the loss is no longer a number at step {self.step_number}: train again at a "
+                "lower learning rate, or without mixed precision"
+            )
 
     def _averaged(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
         """Losses of the global batch: the mean over all processes."""
@@ -221,6 +256,8 @@ class Training:
             self._write_model()
         if step % self.parameters.checkpoint_every == 0 or self.done:
             self.save()
+        if self.done:
+            self.release()
         return values
 
     def _judge(self, losses: dict[str, float]) -> dict[str, float]:
@@ -272,34 +309,6 @@ class Training:
         first = self.accelerator.process_index * share
         return noise[first : first + share].to(self.accelerator.device)
 
-    def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to a fiftieth, or a fall every so many steps."""
-        parameters = self.parameters
-        if step < parameters.warmup:
-            return parameters.learning_rate * (step + 1) / parameters.warmup
-        if parameters.schedule == "steps":
-            falls: int = step // parameters.decay_every
-            return float(parameters.learning_rate * parameters.decay**falls)
-        span = max(parameters.steps - parameters.warmup, 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * (step - parameters.warmup) / span))
-        return parameters.learning_rate * (0.02 + 0.98 * cosine)
-
-    def _start_stream(self, workers: int) -> Iterator[Batch]:
-        steps = self.parameters.steps
-        if len(self.batches) < steps:
-            raise TrainingError(
-                f"there are {len(self.batches)} batches for {steps} steps; give more batches or "
-                "ask for fewer steps"
-            )
-        loader: DataLoader[Batch] = DataLoader(
-            cast("Dataset[Batch]", self.batches),
-            batch_size=None,
-            sampler=range(self.step_number, steps),
-            num_workers=workers,
-            persistent_workers=workers > 0,
-        )
-        return iter(loader)
-
     # -- what is kept -----------------------------------------------------------------------
 
     def _collect(self) -> None:
@@ -308,6 +317,8 @@ class Training:
         state.weights = self.network.state_dict()
         state.average = {} if self.average is None else self.average.state_dict()
         state.optimizer = self.optimizer.state_dict()
+        scaler = self.accelerator.scaler
+        state.scaler = {} if scaler is None else scaler.state_dict()
 
     def _restore(self, found: Checkpoint) -> None:
         self.network.load_state_dict(found.weights)
@@ -321,14 +332,19 @@ class Training:
         shutil.rmtree(fresh, ignore_errors=True)
         with self._averaged_weights():
             self.network.save_pretrained(fresh)
-        record = StageRecord.of(self.parameters, self.step_number, values, **self._own)
+        record = StageRecord.of(self.parameters, self.step_number, values, **self._record)
         record.write(fresh)
         replace_folder(fresh, self.folder / name)
 
     def _write_model(self) -> None:
         """Write the complete model, where this stage completes one."""
         if self.parameters.stage in MODEL_FOLDERS and self.accelerator.is_main_process:
-            write_trained_model(self.folder.parent, self.parameters.stage)
+            write_trained_model(
+                self.folder.parent,
+                self.parameters.stage,
+                validation=self._validation,
+                device=self.accelerator.device,
+            )
 
 
 def _found(folder: Path, parameters: TrainingParameters, resume: bool) -> Checkpoint | None:
