@@ -242,6 +242,8 @@ class TrainingRun:
 
     def _end(self) -> None:
         self._steps_made = self.step_number
+        if self._training is not None:
+            self._training.release()
         # Its memory is free again once the worker has let go of it.
         self._training = None
         if self._in_use:

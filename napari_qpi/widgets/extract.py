@@ -43,6 +43,10 @@ __all__ = ["ExtractKernel"]
 
 _MAIN_FIELDS = ("kernel_shape", "method", "model", "symmetry", "background")
 _ADVANCED_FIELDS = ("ridge", "device", "dtype", "tolerance", "max_iterations", "samples", "seed")
+# Of marked defects: blind finds its own, from Python and the command line.
+_METHODS = [
+    (name.replace("_", " "), name) for name in ("least_squares", "average", "two_step", "one_step")
+]
 _USED_BY = {
     "model": ("two_step", "one_step"),
     "samples": ("two_step", "one_step"),
@@ -110,7 +114,7 @@ class ExtractKernel(Panel):
         self.form = ParameterForm(
             ExtractionParameters,
             _MAIN_FIELDS,
-            choices={"symmetry": _SYMMETRIES, "model": _models("two_step")},
+            choices={"method": _METHODS, "symmetry": _SYMMETRIES, "model": _models("two_step")},
         )
         self.advanced_form = ParameterForm(
             ExtractionParameters, _ADVANCED_FIELDS, choices={"device": device_choices()}

@@ -63,6 +63,19 @@ def test_parameters_reach_the_estimator(run_command, write_map, table, tmp_path)
     assert parameters["symmetry"] == "C2"
 
 
+def test_blind_needs_no_defects_and_takes_none(run_command, write_map, table, tmp_path):
+    words = ("extract", write_map("map.gsf"), "--kernel-size", "15", "--method", "blind")
+    refused = run_command(*words, "--defects", table, "-o", tmp_path / "kernel.nc")
+    assert refused.exit_code == 1
+    assert "blind finds the defects" in refused.output
+    done = run_command(*words, "-o", tmp_path / "kernel.nc")
+    assert done.exit_code == 0, done.output
+    found = KernelResult.load(tmp_path / "kernel.nc").defects.positions
+    true = Defects.from_csv(table).positions
+    nearest = np.linalg.norm(true[:, None] - found, axis=-1).min(axis=1)
+    assert (nearest < 1.0).all()
+
+
 def test_detection_can_come_first(run_command, write_map, tmp_path):
     done = run_command(
         *("extract", write_map(), "--detect", "--snap", "--polarity", "bright"),

@@ -102,6 +102,9 @@ def extract(
         counted = None if mask is None else read_mask(mask)
         if defects is not None and detect:
             raise CommandError("give --defects or --detect, not both")
+        blind = extraction.method == "blind"
+        if blind and (defects is not None or detect or snap):
+            raise CommandError("blind finds the defects: leave out --defects, --detect and --snap")
         if report is not None:
             write_anew(report, overwrite)
     except (CommandError, OSError) as error:
@@ -118,9 +121,10 @@ def extract(
         target = write_anew(targets[job.path], overwrite)
         observation = choose_planes(choose_channel(open_scan(job.path), channel), bias)
         job.on_event(Event("defects"))
+        positions: Defects | None = None
         if detect:
             positions = find_defects(observation, counted, detection, snap)
-        else:
+        elif not blind:
             positions = Defects.from_csv(_table_of(job.path, defects))
             if snap:
                 positions = snap_positions(clearest_plane(observation), positions, mask=counted)

@@ -21,7 +21,7 @@ Extraction = Stepper[KernelResult]
 
 def start_extraction(
     observation: ArrayLike | xr.DataArray,
-    defects: Defects | ArrayLike,
+    defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
     parameters: ExtractionParameters | None = None,
@@ -47,8 +47,20 @@ def start_extraction(
         )
         raise ExtractionError(reasons) from error
     problem = Problem.check(observation, defects, mask, chosen)
+    if chosen.refine is not None and chosen.method != "least_squares":
+        raise ExtractionError(
+            f"{chosen.method} does not refine positions; use least_squares, or refine=None"
+        )
     if chosen.method == "least_squares":
-        return LeastSquares(problem)
+        if chosen.refine is None:
+            return LeastSquares(problem)
+        from qpi_kernels.extraction.refinement import Refinement, RefinementParameters
+
+        return Refinement(problem, LeastSquares, RefinementParameters(refine=chosen.refine))
+    if chosen.method == "blind":
+        from qpi_kernels.extraction.blind import BlindExtraction
+
+        return BlindExtraction(problem)
     if chosen.method == "average":
         return DefectAverage(problem)
     # Here, because diffusers takes a while to import.
@@ -59,7 +71,7 @@ def start_extraction(
 
 def extract(
     observation: ArrayLike | xr.DataArray,
-    defects: Defects | ArrayLike,
+    defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
     parameters: ExtractionParameters | None = None,
@@ -74,9 +86,9 @@ def extract(
     observation : array or xarray.DataArray
         ``(y, x)`` or ``(bias, y, x)``, in any unit; row 0 is the top. NaN pixels do not count.
         A DataArray's coordinates (nm, V) reach the result.
-    defects : Defects or array, (N, 2)
+    defects : Defects or array, (N, 2), optional
         Positions (row, col) in pixels, 0 at the centre of the first pixel, sub-pixel and possibly
-        outside the image. Each kind gets a kernel of its own.
+        outside the image. Each kind gets a kernel of its own. Only ``blind`` does without.
     mask : array of bool, (y, x), optional
         True where a pixel counts; leave out steps, streaks and other defects.
     parameters : ExtractionParameters, optional
@@ -87,8 +99,9 @@ def extract(
         Stops the extraction from another thread.
     **changes
         Single fields of `ExtractionParameters`, which see for units and defaults:
-        ``kernel_shape``, ``method``, ``model``, ``samples``, ``symmetry``, ``background``,
-        ``ridge``, ``tolerance``, ``max_iterations``, ``device``, ``dtype``, ``seed``.
+        ``kernel_shape``, ``method``, ``refine``, ``model``, ``samples``, ``symmetry``,
+        ``background``, ``ridge``, ``tolerance``, ``max_iterations``, ``device``, ``dtype``,
+        ``seed``.
 
     Returns
     -------

@@ -28,12 +28,19 @@ class ExtractionParameters(BaseModel):
         description="Height and width of the kernel window; its centre is at (h//2, w//2).",
         json_schema_extra={"unit": "px"},
     )
-    method: Literal["least_squares", "average", "two_step", "one_step"] = Field(
+    method: Literal["least_squares", "average", "two_step", "one_step", "blind"] = Field(
         default="least_squares",
         description=(
             "least_squares separates overlapping defects; average cuts out and averages; two_step "
             "asks networks trained on simulated kernels (arXiv 2506.05325), one_step is their "
-            "baseline."
+            "baseline; blind finds the defects itself, of one kind, where nobody can mark them."
+        ),
+    )
+    refine: Literal["positions", "positions+strengths"] | None = Field(
+        default=None,
+        description=(
+            "Move marked defects (by up to 4 px), and change their strengths, so that the map is "
+            "explained best; for least_squares."
         ),
     )
     model: str = Field(

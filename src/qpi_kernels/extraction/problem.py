@@ -62,15 +62,17 @@ class Problem:
     def check(
         cls,
         observation: ArrayLike | xr.DataArray,
-        defects: Defects | ArrayLike,
+        defects: Defects | ArrayLike | None,
         mask: ArrayLike | xr.DataArray | None,
         parameters: ExtractionParameters,
     ) -> Problem:
         """Validate the input of `qpi_kernels.extract`; errors as documented there."""
         labelled = _labelled(observation)
-        table = defects if isinstance(defects, Defects) else Defects(defects)
-        if not len(table):
-            raise ExtractionError("there are no defects; mark at least one")
+        table = _table(defects)
+        if not len(table) and parameters.method != "blind":
+            raise ExtractionError(
+                "there are no defects; mark at least one, or use method='blind', which finds them"
+            )
         shape = labelled.shape[-2:]
         counted = _finite_pixels(labelled)
         if mask is not None:
@@ -187,6 +189,12 @@ class Problem:
             return torch.from_numpy(array).to(self.device, self.dtype).view(-1, 1, 1)
 
         return Planes(torch.from_numpy(values).to(self.device), tensor(centre), tensor(scale))
+
+
+def _table(defects: Defects | ArrayLike | None) -> Defects:
+    if isinstance(defects, Defects):
+        return defects
+    return Defects(np.zeros((0, 2)) if defects is None else defects)
 
 
 def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:

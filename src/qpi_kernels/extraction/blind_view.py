@@ -1,0 +1,122 @@
+"""The residual of a map while points are taken out of it and put back."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from qpi_kernels.extraction.blind_map import BlindMap
+
+__all__ = ["SamplerView"]
+
+_LEAST_REACH = 0.15
+_ROOM = 8
+
+
+class SamplerView:
+    """The residual during a sweep, with room around it so that nothing has to be clipped.
+
+    Parameters
+    ----------
+    seen : BlindMap
+        The maps.
+    kernels : tensor, (plane, h, w)
+        The kernels.
+    activation : tensor
+        Spectrum of the points at the start.
+    fractions : array, (shift, 2)
+        Sub-pixel shifts at which a point may be.
+    reach : int
+        How far around a site `near` may be asked for, in px.
+
+    Attributes
+    ----------
+    norm : array, (sites)
+        Sum of squares that a defect of strength 1 shows.
+    usable : array of bool, (sites)
+        Whether the image shows enough of a defect there.
+    """
+
+    def __init__(
+        self,
+        seen: BlindMap,
+        kernels: torch.Tensor,
+        activation: torch.Tensor,
+        fractions: NDArray[np.float64],
+        reach: int,
+    ) -> None:
+        self._seen, self._kernels, self._reach = seen, kernels, reach
+        self._shape = seen.kernel_shape
+        self._templates = _templates(kernels, fractions)
+        self._flat = np.ascontiguousarray(self._templates.reshape(len(fractions), -1).T)
+        self._left = seen.residual(activation, kernels)
+        self._residual = self._padded(self._left.numpy())
+        self._mask = self._padded(seen.mask.numpy()[None].astype(np.float32))
+        self.norm = seen.reach(kernels).numpy().astype(float)
+        self.usable = self.norm > _LEAST_REACH * self.norm.max(initial=0.0)
+        energy = np.square(self._flat).sum(axis=0, dtype=float)
+        whole = float(kernels.square().sum())
+        self._energies = energy / whole if whole > 0 else np.ones(len(energy))
+        around = [(reach, reach)] * 2
+        self._near_norm, self._near_usable = np.pad(self.norm, around), np.pad(self.usable, around)
+
+    def correlation(self) -> NDArray[np.float64]:
+        """Residual at the start against the kernel at each whole site."""
+        spectrum = self._seen.kernel_spectrum(self._kernels)
+        return self._seen.correlate(self._left, spectrum).numpy().astype(float)
+
+    def near(
+        self, site: tuple[int, int], reach: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Look at the sites around one.
+
+        Returns
+        -------
+        correlation, norm : array, (sites, shifts)
+            Of the present residual with the kernel, and of the kernel itself.
+        usable : array of bool, (sites, 1)
+            See the attribute.
+        """
+        # A kernel at a site starts at the same index, plus the reach, of the padded residual.
+        top, left = (at + self._reach - reach for at in site)
+        side = 2 * reach + 1
+        planes, (height, width) = len(self._residual), self._shape
+        plane, line, pixel = self._residual.strides
+        windows = as_strided(
+            self._residual[:, top:, left:],
+            (side, side, planes, height, width),
+            (line, pixel, plane, line, pixel),
+        )
+        correlation = windows.reshape(side * side, -1) @ self._flat
+        box = slice(top, top + side), slice(left, left + side)
+        norm = self._near_norm[box].reshape(-1, 1) * self._energies
+        return correlation.astype(float), norm, self._near_usable[box].reshape(-1, 1)
+
+    def add(self, row: int, col: int, shift: int, strength: float) -> None:
+        """Add a kernel at a site to the residual."""
+        height, width = self._shape
+        top, left = row + self._reach, col + self._reach
+        box = np.s_[:, top : top + height, left : left + width]
+        self._residual[box] += np.float32(strength) * self._templates[shift] * self._mask[box]
+
+    def _padded(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        sides = [(size - 1 + self._reach,) * 2 for size in self._shape]
+        return np.pad(images, [(0, 0), *sides])
+
+
+def _templates(kernels: torch.Tensor, fractions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Kernels moved by fractions of a pixel, (shift, plane, h, w)."""
+    if not fractions.any():
+        return kernels.numpy()[None].copy()
+    # Room, so that what a shift moves over one edge does not come back at the other.
+    shape = tuple(size + _ROOM for size in kernels.shape[-2:])
+    spectrum = np.fft.rfft2(kernels.numpy(), s=shape)
+    waves = [
+        np.exp(-2j * np.pi * np.outer(fractions[:, axis], frequencies))
+        for axis, frequencies in enumerate((np.fft.fftfreq(shape[0]), np.fft.rfftfreq(shape[1])))
+    ]
+    moved = spectrum * (waves[0][:, None, :, None] * waves[1][:, None, None, :])
+    images = np.fft.irfft2(moved, s=shape)[..., : kernels.shape[-2], : kernels.shape[-1]]
+    return np.ascontiguousarray(images, np.float32)

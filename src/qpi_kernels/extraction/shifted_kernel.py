@@ -1,0 +1,122 @@
+"""One defect's share of an image, and how it changes as the defect moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qpi_kernels.interpolation import kaiser_sinc_weights
+
+__all__ = ["ShiftedKernel", "shift_matrix", "slope_matrix"]
+
+_HALF_WIDTH = 32
+_DIFFERENCE_PX = 1e-3
+
+
+def shift_matrix(size: int, shift: float, margin: int) -> NDArray[np.float64]:
+    """Matrix that moves a signal to higher indices by a fraction of a sample.
+
+    Parameters
+    ----------
+    size : int
+        Samples of the signal; it is zero outside.
+    shift : float
+        In samples.
+    margin : int
+        Samples of the result before and after those of the signal.
+
+    Returns
+    -------
+    array, (size + 2 margin, size)
+        Weights of `kaiser_sinc_weights`, as the activation map of `ForwardModel` has them.
+    """
+    nearest = round(shift)
+    weights = kaiser_sinc_weights(np.array([shift - nearest]), _HALF_WIDTH)[0]
+    return _spread(weights, size, nearest, margin)
+
+
+def _spread(
+    weights: NDArray[np.float64], size: int, nearest: int, margin: int
+) -> NDArray[np.float64]:
+    """Matrix with the weights along its diagonals, centred on ``nearest`` below the main one."""
+    padded = np.zeros(2 * (size + margin + _HALF_WIDTH + abs(nearest)) + 1)
+    middle = len(padded) // 2
+    padded[middle - _HALF_WIDTH : middle + _HALF_WIDTH + 1] = weights[::-1]
+    # Row u, column v holds the weight of tap u - margin - v - nearest.
+    first = middle + margin + nearest
+    rows = np.lib.stride_tricks.sliding_window_view(padded, size)
+    return rows[first - (size + 2 * margin) + 1 : first + 1][::-1]
+
+
+def slope_matrix(size: int, shift: float, margin: int) -> NDArray[np.float64]:
+    """Derivative of `shift_matrix` with respect to the shift, with the same arguments."""
+    nearest = round(shift)
+    offsets = shift - nearest + _DIFFERENCE_PX * np.array([1.0, -1.0])
+    ahead, behind = kaiser_sinc_weights(offsets, _HALF_WIDTH)
+    return _spread((ahead - behind) / (2 * _DIFFERENCE_PX), size, nearest, margin)
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftedKernel:
+    """Kernels of all planes around one defect, on a fixed window of the image.
+
+    Parameters
+    ----------
+    kernels : array, (plane, h, w)
+        Kernels of the defect's kind, centre at ``(h//2, w//2)``.
+    anchor : tuple of int
+        Pixel (row, col) near the defect about which the window lies.
+    image_shape : tuple of int
+        (rows, columns).
+    margin : int
+        How much larger than the kernel the window is on each side, in px: more than the defect
+        will move.
+    """
+
+    kernels: NDArray[np.float64]
+    anchor: tuple[int, int]
+    image_shape: tuple[int, int]
+    margin: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Where the window lies in the image; empty slices when it lies outside."""
+        rows, cols = (
+            slice(max(start, 0), max(min(start + length, limit), max(start, 0)))
+            for start, length, limit in self._extents()
+        )
+        return rows, cols
+
+    def _extents(self) -> list[tuple[int, int, int]]:
+        """First image pixel, length, and the image's size, along rows and columns."""
+        return [
+            (anchor - size // 2 - self.margin, size + 2 * self.margin, limit)
+            for anchor, size, limit in zip(
+                self.anchor, self.kernels.shape[-2:], self.image_shape, strict=True
+            )
+        ]
+
+    def _matrices(
+        self, position: NDArray[np.float64], derivative: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        make = slope_matrix if derivative else shift_matrix
+        found = []
+        for axis, (start, _, _) in enumerate(self._extents()):
+            size = self.kernels.shape[axis + 1]
+            matrix = make(size, float(position[axis]) - self.anchor[axis], self.margin)
+            seen = self.window[axis]
+            found.append(matrix[seen.start - start : seen.stop - start])
+        return found[0], found[1]
+
+    def at(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Image of unit strength when the defect is at ``position``, (plane, rows, columns)."""
+        rows, cols = self._matrices(position, derivative=False)
+        return np.asarray(rows @ self.kernels @ cols.T)
+
+    def slopes(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative of `at` with respect to row and column, (2, plane, rows, columns)."""
+        rows, cols = self._matrices(position, derivative=False)
+        row_slope, col_slope = self._matrices(position, derivative=True)
+        return np.stack([row_slope @ self.kernels @ cols.T, rows @ self.kernels @ col_slope.T])

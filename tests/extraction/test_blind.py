@@ -1,0 +1,287 @@
+"""Blind extraction: kernel and defects from the map alone, and each of its parts."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.special import hankel1
+
+from qpi_kernels import Defects, extract
+from qpi_kernels.bench.blind_problems import BLIND_CASES, blind_problem, shift_corrected
+from qpi_kernels.extraction import ExtractionError, ExtractionParameters
+from qpi_kernels.extraction.activation_fista import sparse_activation
+from qpi_kernels.extraction.blind import BlindExtraction
+from qpi_kernels.extraction.blind_centre import centre_offset, shifted
+from qpi_kernels.extraction.blind_map import BlindMap
+from qpi_kernels.extraction.blind_sampler import Points, PointSampler
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.forward import ForwardModel
+from qpi_kernels.progress import Cancelled, CancelToken, drive
+
+
+def rings(size=21, wave=0.9, fold=4, contrast=0.4, decay=6.0):
+    """Friedel rings with an n-fold contrast, from the closed form."""
+    rows, cols = np.indices((size, size)) - size // 2
+    radius = np.hypot(rows, cols) + 0.6
+    waves = (hankel1(0, wave * radius / 2) ** 2).real * np.exp(-radius / decay)
+    kernel = waves * (1 + contrast * np.cos(fold * np.arctan2(rows, cols)))
+    return kernel / np.abs(kernel).max()
+
+
+def scattered(count=10, size=72, seed=0, apart=4.0, **columns):
+    """Defects anywhere in the image, none closer to another than a few pixels."""
+    random, points = np.random.default_rng(seed), []
+    while len(points) < count:
+        point = random.uniform(0, size - 1, 2)
+        if all(np.hypot(*(point - other)) > apart for other in points):
+            points.append(point)
+    return Defects(points, **columns)
+
+
+def observe(kernel, defects, size=72, noise=0.03, seed=0):
+    clean = ForwardModel(defects, (size, size), kernel.shape).apply(torch.from_numpy(kernel)[None])
+    return clean.numpy() + noise * np.random.default_rng(seed).standard_normal((size, size))
+
+
+def problem_of(observation, mask=None, **parameters):
+    dims = ("bias", "y", "x")[3 - np.ndim(observation) :]
+    image = xr.DataArray(observation, dims=dims)
+    chosen = ExtractionParameters(method="blind", **({"kernel_shape": (21, 21)} | parameters))
+    return Problem.check(image, None, mask, chosen)
+
+
+def blind(observation, mask=None, on_event=None, cancel=None, **parameters):
+    stepper = BlindExtraction(problem_of(observation, mask, **parameters))
+    return drive(stepper, on_event, cancel)
+
+
+def distances(found, true):
+    """From each true defect to the nearest found one, in px."""
+    return np.linalg.norm(found.positions[:, None] - true.positions, axis=-1).min(axis=0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_finds_kernel_positions_and_strengths(sign):
+    kernel = sign * rings()
+    random = np.random.default_rng(3)
+    defects = scattered(strength=random.normal(1, 0.2, 10))
+    image = 4.0 + observe(kernel, defects)
+    result = blind(image)
+    known = extract(image, defects, kernel_shape=(21, 21)).kernel.values
+    score, shift = shift_corrected(kernel, result.kernel.values)
+    assert score > np.corrcoef(known.ravel(), kernel.ravel())[0, 1] - 0.003
+    assert shift == (0.0, 0.0)
+    assert len(result.defects) == 10
+    assert distances(result.defects, defects).max() < 0.2
+    nearest = np.linalg.norm(result.defects.positions[:, None] - defects.positions, axis=-1).argmin(
+        axis=0
+    )
+    ratio = result.defects.strength[nearest] / defects.strength
+    assert ratio.std() / ratio.mean() < 0.05
+    assert result.quality.reduced_chi2[0] == pytest.approx(1, abs=0.1)
+
+
+def test_overlapping_defects_under_noise_are_as_good_as_known():
+    kernel = rings()
+    defects = scattered(60, size=96, seed=1, apart=0.0)
+    image = observe(kernel, defects, size=96, noise=0.15)
+    known = extract(image, defects, kernel_shape=(21, 21)).kernel.values
+    found = blind(image).kernel.values
+    score = shift_corrected(kernel, found)[0]
+    assert score > np.corrcoef(known.ravel(), kernel.ravel())[0, 1] - 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "whole_pixels", "lost", "least"),
+    [
+        ("sparse", True, 0.003, 0.97),
+        ("sparse", False, 0.003, 0.97),
+        ("dense", True, 0.015, 0.97),
+        ("published", True, 0.04, 0.90),
+        ("published", False, 0.05, 0.90),
+    ],
+)
+def test_reaches_its_aim(name, whole_pixels, lost, least):
+    problem = blind_problem(BLIND_CASES[name], seed=2, whole_pixels=whole_pixels)
+    shape = problem.kernel.shape
+    known = extract(problem.observation, problem.defects, kernel_shape=shape).kernel.values
+    oracle = np.corrcoef(known.ravel(), problem.kernel.ravel())[0, 1]
+    found = blind(problem.observation, kernel_shape=shape).kernel.values
+    score = shift_corrected(problem.kernel, found)[0]
+    assert score > max(least, oracle - lost)
+
+
+def test_masked_pixels_change_nothing():
+    kernel, defects = rings(), scattered(seed=2)
+    image = observe(kernel, defects)
+    mask = np.ones(image.shape, bool)
+    mask[20:30, 40:60] = mask[50] = False
+    random = np.random.default_rng(0)
+    spoiled = np.where(mask, image, 30 * random.standard_normal(image.shape))
+    first, second = blind(image, mask), blind(spoiled, mask)
+    np.testing.assert_array_equal(first.kernel, second.kernel)
+    missing = blind(np.where(mask, image, np.nan))
+    np.testing.assert_array_equal(first.kernel, missing.kernel)
+    assert shift_corrected(kernel, first.kernel.values)[0] > 0.97
+
+
+def test_biases_share_their_defects():
+    defects = scattered(seed=4)
+    kernels = [rings(wave=wave) for wave in (0.8, 1.0, 1.2)]
+    scales = (1.0, 1e-3, 50.0)
+    cube = np.stack(
+        [
+            scale * observe(kernel, defects, noise=0.2, seed=index)
+            for index, (kernel, scale) in enumerate(zip(kernels, scales, strict=True))
+        ]
+    )
+    result = blind(cube)
+    assert result.kernel.dims == ("bias", "y", "x")
+    assert distances(result.defects, defects).max() < 0.4
+    known = extract(cube, defects, kernel_shape=(21, 21)).kernel.values
+    for kernel, found, best in zip(kernels, result.kernel.values, known, strict=True):
+        aim = np.corrcoef(kernel.ravel(), best.ravel())[0, 1]
+        assert shift_corrected(kernel, found)[0] > aim - 0.03
+
+
+@pytest.mark.parametrize("background", ["offset", "rows"])
+def test_a_background_does_no_harm(background):
+    kernel, defects = rings(), scattered(seed=5)
+    random = np.random.default_rng(1)
+    added = {"offset": 1e3, "rows": 2 * random.standard_normal((72, 1))}[background]
+    result = blind(observe(kernel, defects) + added, background=background)
+    assert len(result.defects) == 10
+    assert shift_corrected(kernel, result.kernel.values)[0] > 0.97
+
+
+@pytest.mark.parametrize("kernel_shape", [(20, 24), (21, 16)])
+def test_even_and_oblong_windows_keep_the_centre(kernel_shape):
+    kernel, defects = rings(), scattered(seed=6)
+    result = blind(observe(kernel, defects), kernel_shape=kernel_shape)
+    assert np.median(distances(result.defects, defects)) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.random.default_rng(0).standard_normal((64, 64)), "no repeating pattern"),
+        (np.full((64, 64), 3.0), "no repeating pattern"),
+        (np.random.default_rng(0).standard_normal((20, 64)), "larger than the image"),
+    ],
+)
+def test_maps_without_a_pattern_are_refused_in_words(image, message):
+    with pytest.raises(ExtractionError, match=message):
+        blind(image)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    image = observe(rings(), scattered())
+    first, second = blind(image, seed=3), blind(image, seed=3)
+    np.testing.assert_array_equal(first.kernel, second.kernel)
+    assert first.defects == second.defects
+
+
+def test_progress_never_runs_backwards_and_ends_full():
+    events = []
+    blind(observe(rings(), scattered()), on_event=events.append)
+    steps = [event.step for event in events]
+    assert steps == sorted(steps)
+    assert all(event.fraction is not None for event in events)
+    assert events[-1].fraction == 1.0
+    assert any(9 <= event.values.get("defects", 0) <= 12 for event in events)
+
+
+@pytest.mark.parametrize("allowed", [1, 40])
+def test_cancelling_stops_at_once(allowed):
+    token, seen = CancelToken(), []
+
+    def count(event):
+        seen.append(event)
+        if len(seen) == allowed:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        blind(observe(rings(), scattered()), on_event=count, cancel=token)
+    assert len(seen) == allowed
+
+
+def test_an_unfinished_extraction_has_no_result():
+    stepper = BlindExtraction(problem_of(observe(rings(), scattered())))
+    assert not stepper.done
+    with pytest.raises(RuntimeError, match="not finished"):
+        _ = stepper.result
+
+
+def test_the_map_predicts_what_the_forward_model_does():
+    random = np.random.default_rng(0)
+    kernel, shape = random.standard_normal((6, 5)), (17, 19)
+    seen = BlindMap(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
+    sites = random.uniform(4, 16, (7, 2))
+    strengths = random.normal(1, 0.2, 7)
+    kernels = torch.from_numpy(kernel)[None].float()
+    whole = np.rint(sites)
+    spectrum = seen.point_spectrum(whole, strengths)
+    predicted = seen.predict(spectrum, seen.kernel_spectrum(kernels))
+    defects = Defects(whole - [5, 4] + [3, 2], strength=strengths)
+    expected = ForwardModel(defects, shape, (6, 5)).apply(kernels.double())
+    np.testing.assert_allclose(predicted[0], expected, atol=1e-4)
+    # The plain sum of waves and the map on the grid are the same where both can be used.
+    waves = seen.point_spectrum(np.vstack([whole, [[3.5, 3.5]]]), np.append(strengths, 0.0))
+    np.testing.assert_allclose(waves, spectrum, atol=1e-4)
+
+
+def test_correlate_is_the_transpose_of_predict():
+    generator = torch.Generator().manual_seed(0)
+    image = np.random.default_rng(0).standard_normal((2, 17, 19))
+    seen = BlindMap(problem_of(image, kernel_shape=(6, 5)))
+    planes = len(seen.values)
+    kernels = seen.kernel_spectrum(torch.randn(planes, 6, 5, generator=generator))
+    activation = torch.randn(*seen.sites, generator=generator)
+    images = torch.randn(planes, 17, 19, generator=generator)
+    left = (seen.predict(seen.map_spectrum(activation), kernels) * images).sum()
+    right = (activation * seen.correlate(images, kernels)).sum()
+    assert float(left) == pytest.approx(float(right), rel=1e-4)
+
+
+def test_sparse_activation_fulfils_the_optimality_conditions():
+    kernel = rings(9)
+    seen = BlindMap(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
+    kernels = torch.from_numpy(kernel)[None].float()
+    level = 0.2
+    found = sparse_activation(seen, kernels, torch.zeros(seen.sites), level, 3000)
+    left = seen.residual(seen.map_spectrum(found), kernels)
+    slope = seen.correlate(left, seen.kernel_spectrum(kernels)) - level
+    assert float(slope.max()) < 0.02
+    assert float(slope[found > 1e-3].abs().max()) < 0.02
+    assert 0 < int((found > 1e-3).sum()) < found.numel() / 4
+
+
+@pytest.mark.parametrize("fold", [2, 3, 4, 6])
+@pytest.mark.parametrize("shift", [(0, 0), (2, -1)])
+def test_the_centre_of_a_symmetric_kernel_is_found(fold, shift):
+    kernel = shifted(rings(31, fold=fold, decay=3.0)[None], *shift)
+    np.testing.assert_allclose(centre_offset(kernel), shift, atol=0.1)
+
+
+def test_a_centre_between_pixels_is_found():
+    kernel = ForwardModel(Defects([(15.4, 14.7)]), (31, 31), (31, 31)).apply(
+        torch.from_numpy(rings(31, decay=3.0))[None]
+    )
+    np.testing.assert_allclose(centre_offset(kernel.numpy()[None]), (0.4, -0.3), atol=0.1)
+
+
+def test_the_sampler_splits_and_joins_points_until_they_fit():
+    kernel, defects = rings(), scattered(8, seed=7)
+    seen = BlindMap(problem_of(observe(kernel, defects)))
+    scale = float(np.std(observe(kernel, defects)))
+    kernels = torch.from_numpy(kernel / scale)[None].float()
+    sampler = PointSampler(seen, seed=0)
+    wrong = scattered(30, seed=8).positions + 10
+    sampler.place(Points(wrong, np.full(30, 0.5)), pitch=4, group_reach=2)
+    sampler.noise_variance = (0.03 / scale) ** 2
+    for _ in range(20):
+        sampler.sweep(kernels)
+    found = Defects(sampler.points.sites - 10)
+    assert len(found) == 8
+    assert distances(found, defects).max() < 0.3
