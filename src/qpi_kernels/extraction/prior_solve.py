@@ -1,0 +1,171 @@
+"""`PriorSolve`: the posterior of kernels under one Gaussian prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
+from qpi_kernels.extraction.lanczos import Lanczos
+from qpi_kernels.extraction.prior_factors import PriorFactor
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
+
+__all__ = ["Posterior", "PriorSolve"]
+
+_PROBES = 4
+_PROBE_ITERATIONS = 60
+_PROBE_TOLERANCE = 0.01
+_CHECK_EVERY = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What a prior and a plane of the observation say together.
+
+    Parameters
+    ----------
+    kernels : tensor, (kind, h, w)
+        Posterior mean, in the plane's scaled units.
+    cost : float
+        ``-2 log`` of the evidence, up to a constant that is the same for all priors.
+    ridge, noise_variance : float
+        Noise variance over the prior's, and the noise variance, both of the largest evidence.
+    determined : float
+        Effective number of kernel numbers that the data fix.
+    condition : float
+        Condition number of what was solved.
+    iterations : int
+        Solver iterations.
+    converged : bool
+        Whether the solver reached its tolerance.
+    """
+
+    kernels: torch.Tensor
+    cost: float
+    ridge: float
+    noise_variance: float
+    determined: float
+    condition: float
+    iterations: int
+    converged: bool
+
+
+class PriorSolve:
+    r"""Solves for kernels :math:`A = L x` with independent unit numbers x, by Lanczos.
+
+    The normal operator is :math:`L^T H^T R H L`; the ridge, which is the noise variance over the
+    prior's overall variance, is chosen by the evidence from the Krylov space, see `Evidence`.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    factor : PriorFactor
+        L, the same for every kind of defect.
+    """
+
+    def __init__(self, problem: Problem, factor: PriorFactor) -> None:
+        self._problem = problem
+        self._factor = factor
+        self._kinds = len(problem.model.kinds)
+        self._symmetrisation = Symmetrisation(problem)
+        self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
+        self._spectrum: OperatorSpectrum | None = None
+
+    def probe(self) -> Iterator[int]:
+        """Learn the operator's spectrum, which the evidence needs; an iteration per item."""
+        generator = torch.Generator().manual_seed(self._problem.parameters.seed)
+        size = (_PROBES, self._kinds * self._factor.size)
+        signs = torch.randint(0, 2, size, generator=generator) * 2 - 1
+        probes = Lanczos(self._normal, signs.to(self._problem.device, self._problem.dtype))
+        before = np.nan
+        while probes.iterations < min(_PROBE_ITERATIONS, size[1]):
+            probes.step()
+            yield probes.iterations
+            if probes.iterations % _CHECK_EVERY:
+                continue
+            self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+            weak = np.array([1e-3 * self._spectrum.mean or 1.0])
+            now = float(self._spectrum.log_determinant(weak)[0])
+            if abs(now - before) <= _PROBE_TOLERANCE * now:
+                break
+            before = now
+        self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+
+    def solve(self, left: torch.Tensor) -> Iterator[int]:
+        """Find `posterior` of a plane (rows, columns) without background; an iteration per item."""
+        problem = self._problem
+        assert self._spectrum is not None
+        lanczos = Lanczos(self._normal, self._adjoint(problem.model.adjoint(left[None])))
+        energy = (left.double() if left.device.type != "mps" else left).square().sum()
+        samples = int(problem.mask.sum()) - problem.background.parameters
+        evidence = Evidence(np.array([float(energy)]), samples, self._spectrum)
+        most = min(problem.parameters.max_iterations, self._kinds * self._factor.size)
+        ridge, converged = np.array([np.nan]), False
+        while lanczos.iterations < most and not converged:
+            lanczos.step()
+            yield lanczos.iterations
+            if lanczos.iterations % _CHECK_EVERY == 0:
+                data = lanczos.tridiagonal()
+                before, ridge = ridge, evidence.best_ridge(data)
+                residual = float(data.residual(data.coordinates(ridge))[0])
+                settled = bool(np.abs(ridge - before)[0] <= 0.02 * ridge[0])
+                converged = settled and residual <= problem.parameters.tolerance
+        data = lanczos.tridiagonal()
+        ridge = evidence.best_ridge(data)
+        values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
+        self.posterior = Posterior(
+            self._apply(lanczos.combine(data.coordinates(ridge)))[0],
+            float(evidence.cost(ridge[:, None], data)[0, 0]),
+            float(ridge[0]),
+            float(evidence.noise_variance(ridge, data)[0]),
+            float(self._spectrum.determined(ridge)[0]),
+            float((values.max() + ridge[0]) / (values.min(initial=values.max()) + ridge[0])),
+            lanczos.iterations,
+            converged,
+        )
+
+    def draw(self, posterior: Posterior, count: int, seed: int) -> Iterator[int]:
+        """Find `drawn`, deviations (count, kind, h, w) from the mean that the posterior allows.
+
+        Each solves the problem of a map of noise and a prior of noise (Papandreou and Yuille
+        2010), so that the covariance is the posterior's.
+        """
+        problem, model = self._problem, self._problem.model
+        generator = torch.Generator().manual_seed(seed)
+
+        def noise(*size: int) -> torch.Tensor:
+            drawn = torch.randn(count, *size, generator=generator)
+            return drawn.to(problem.device, problem.dtype)
+
+        seen = problem.background.remove(noise(*problem.image_shape))
+        right = self._adjoint(model.adjoint(seen))
+        right = right + posterior.ridge**0.5 * noise(right.shape[1])
+        lanczos = Lanczos(self._normal, right)
+        for _ in range(posterior.iterations):
+            lanczos.step()
+            yield lanczos.iterations
+        data = lanczos.tridiagonal()
+        deviations = lanczos.combine(data.coordinates(np.full(count, posterior.ridge)))
+        self.drawn = self._apply(deviations) * posterior.noise_variance**0.5
+
+    def _normal(self, numbers: torch.Tensor) -> torch.Tensor:
+        problem = self._problem
+        left = problem.background.remove_rows(problem.model.apply(self._apply(numbers)))
+        image = self._adjoint(problem.model.adjoint(left))
+        return image - (numbers @ self._smooth.T) @ self._smooth
+
+    def _apply(self, numbers: torch.Tensor) -> torch.Tensor:
+        """From unit numbers (v, kind * size) to kernels (v, kind, h, w)."""
+        made = self._factor.apply(numbers.reshape(-1, self._factor.size))
+        symmetric = self._symmetrisation.apply(made.flatten(1))
+        return symmetric.view(len(numbers), self._kinds, *made.shape[1:])
+
+    def _adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
+        flat = self._symmetrisation.adjoint(kernels.flatten(0, 1).flatten(1))
+        numbers = self._factor.adjoint(flat.view(-1, *kernels.shape[-2:]))
+        return numbers.reshape(len(kernels), -1)
