@@ -42,7 +42,16 @@ from qpi_kernels.result import KernelResult
 __all__ = ["ExtractKernel"]
 
 _MAIN_FIELDS = ("kernel_shape", "method", "model", "symmetry", "background")
-_ADVANCED_FIELDS = ("ridge", "device", "dtype", "tolerance", "max_iterations", "samples", "seed")
+_ADVANCED_FIELDS = (
+    "refine",
+    "ridge",
+    "device",
+    "dtype",
+    "tolerance",
+    "max_iterations",
+    "samples",
+    "seed",
+)
 # Of marked defects: blind finds its own, from Python and the command line.
 _METHODS = [
     (name.replace("_", " "), name) for name in ("least_squares", "average", "two_step", "one_step")
@@ -50,6 +59,7 @@ _METHODS = [
 _USED_BY = {
     "model": ("two_step", "one_step"),
     "samples": ("two_step", "one_step"),
+    "refine": ("least_squares",),
     "ridge": ("least_squares",),
     "tolerance": ("least_squares",),
     "max_iterations": ("least_squares",),
@@ -57,6 +67,11 @@ _USED_BY = {
 _SYMMETRIES = [
     ("none", None),
     *((name, name) for name in ("C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v")),
+]
+_REFINEMENTS = [
+    ("no", None),
+    ("positions", "positions"),
+    ("positions and strengths", "positions+strengths"),
 ]
 _REFRESH_MS = 80
 _KERNEL_FILES = (
@@ -117,7 +132,9 @@ class ExtractKernel(Panel):
             choices={"method": _METHODS, "symmetry": _SYMMETRIES, "model": _models("two_step")},
         )
         self.advanced_form = ParameterForm(
-            ExtractionParameters, _ADVANCED_FIELDS, choices={"device": device_choices()}
+            ExtractionParameters,
+            _ADVANCED_FIELDS,
+            choices={"device": device_choices(), "refine": _REFINEMENTS},
         )
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
@@ -191,7 +208,10 @@ class ExtractKernel(Panel):
         pydantic.ValidationError
             If an entry is out of range.
         """
-        return ExtractionParameters.model_validate(self.form.values() | self.advanced_form.values())
+        values = self.form.values() | self.advanced_form.values()
+        if values["method"] not in _USED_BY["refine"]:
+            values["refine"] = None
+        return ExtractionParameters.model_validate(values)
 
     def script(self, array_path: str | None = None) -> str:
         """The Python script of the last extraction; see `python_script`."""
