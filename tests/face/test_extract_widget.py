@@ -291,6 +291,23 @@ def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
     assert panel.parameters() == ExtractionParameters(kernel_shape=(9, 9))
 
 
+def test_networks_and_refinement_run_from_the_dock(
+    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel
+) -> None:
+    panel.advanced_form.set_values({"refine": "positions"})
+    panel.form.set_values({"method": "two_step"})
+    assert panel.form.editor("model").isEnabled()
+    assert not panel.advanced_form.editor("refine").isEnabled()
+    extract(qtbot, panel)
+    assert panel.result is not None
+    assert panel.result.provenance["model"]["source"] == "bundled"
+    assert panel.result.provenance["parameters"]["refine"] is None
+    panel.form.set_values({"method": "least_squares"})
+    assert not panel.form.editor("model").isEnabled()
+    extract(qtbot, panel)
+    assert panel.result.provenance["refinement"]["rounds"] >= 1
+
+
 def test_opening_imports_no_torch() -> None:
     program = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
