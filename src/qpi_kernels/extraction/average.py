@@ -8,10 +8,10 @@ import torch
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
-from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 
 __all__ = ["DefectAverage"]
 
@@ -48,10 +48,7 @@ class DefectAverage:
             dtype=problem.dtype,
             device=problem.device,
         ).adjoint(mask)
-        self._matrix = None
-        if problem.parameters.symmetry is not None:
-            symmetry = Symmetry.parse(problem.parameters.symmetry)
-            self._matrix = symmetrisation_matrix(symmetry, problem.parameters.kernel_shape)
+        self._symmetrisation = Symmetrisation(problem)
 
     @property
     def done(self) -> bool:
@@ -78,8 +75,10 @@ class DefectAverage:
         count = torch.where(known, self._weight**2 / divisor, 1.0)
         spread = (second - kernel**2).clamp(min=0.0)
         std = (spread / (count - 1).clamp(min=0.5)).sqrt()
-        if self._matrix is not None:
-            kernel, std = (self._symmetrise(array) for array in (kernel, std))
+        kernel, std = (
+            self._symmetrisation.apply(array.flatten(-2)).view(array.shape)
+            for array in (kernel, std)
+        )
         size = kernel[0].numel()
         self._outcome.add(
             start,
@@ -97,7 +96,3 @@ class DefectAverage:
 
     def _weight_divisor(self) -> torch.Tensor:
         return torch.where(self._weight.abs() > 1e-3, self._weight, 1.0)
-
-    def _symmetrise(self, kernels: torch.Tensor) -> torch.Tensor:
-        flat = kernels.reshape(-1, kernels.shape[-2] * kernels.shape[-1]).double().cpu().numpy()
-        return torch.from_numpy((self._matrix @ flat.T).T).to(kernels).view(kernels.shape)
