@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class BayesExtraction:
         problem = self._problem
         shape = problem.parameters.kernel_shape
         white = PriorSolve(problem, WhiteFactor(shape))
-        smooth = PriorSolve(problem, self._smooth_factor())
+        smooth = PriorSolve(problem, self._smooth_factor)
         for solve in (white, smooth):
             for _ in solve.probe():
                 yield "Probing how well the defects determine the kernel"
@@ -131,6 +132,7 @@ class BayesExtraction:
     def _like(self) -> torch.Tensor:
         return torch.zeros((), dtype=self._problem.dtype, device=self._problem.device)
 
+    @cached_property
     def _smooth_factor(self) -> SmoothFactor:
         library, shape = self._library, self._problem.parameters.kernel_shape
         _, scale = library.basis_on(shape)
@@ -143,6 +145,15 @@ class BayesExtraction:
             like=self._like(),
         )
 
+    @cached_property
+    def _whole_factor(self) -> ComponentFactor:
+        """All of the library at once."""
+        library, size = self._library, self._problem.parameters.kernel_shape
+        basis, _ = library.basis_on(size)
+        every = library.kernels(np.arange(len(library.coordinates)))
+        spread = np.sqrt(np.square(every).mean(axis=0))
+        return ComponentFactor(torch.from_numpy(spread[:, None, None] * basis).to(self._like()))
+
     def _local_factors(self, kernels: torch.Tensor) -> list[PriorFactor]:
         """Priors around the simulated kernels that resemble those found, from strict to loose."""
         library = self._library
@@ -152,14 +163,12 @@ class BayesExtraction:
             np.concatenate([library.nearest(self._on_library(one, scale), _ALIKE) for one in found])
         )
         local = library.kernels(alike) / np.sqrt(len(alike))
-        spread = np.sqrt(np.square(library.kernels(np.arange(len(library.coordinates)))).mean(0))
         flat = torch.from_numpy(basis).to(self._like()).flatten(1)
         size = self._problem.parameters.kernel_shape
         near = ComponentFactor((torch.from_numpy(local).to(flat) @ flat).view(-1, *size))
-        whole = ComponentFactor((torch.from_numpy(spread).to(flat)[:, None] * flat).view(-1, *size))
-        smooth = self._smooth_factor()
+        smooth = self._smooth_factor
         return [
-            SumFactor([(1.0, near), (_LIBRARY_SHARE * share, whole), (share, smooth)])
+            SumFactor([(1.0, near), (_LIBRARY_SHARE * share, self._whole_factor), (share, smooth)])
             for share in _RESIDUALS
         ]
 
