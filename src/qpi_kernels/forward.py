@@ -86,6 +86,14 @@ class ForwardModel:
             phases.append(np.exp(1j * q * (self.kernel_shape[axis] - 1)))
         return torch.from_numpy(phases[0][:, None] * phases[1][None, :])
 
+    @property
+    def activation(self) -> torch.Tensor:
+        """Activation maps (kind, rows, columns) of the image and as far around it as kernels reach.
+
+        float64, on the CPU.
+        """
+        return self._activation
+
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Predict images from kernels.
 

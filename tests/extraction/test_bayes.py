@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionParameters, extract
 from qpi_kernels.extraction.bayes import BayesExtraction
+from qpi_kernels.extraction.library_factors import IGNORANT
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def library() -> LibraryPrior:
-    fit = LibraryFit(KernelLibrary(FAMILIES, shape=SHAPE, seed=3), count=768, components=80)
+    fit = LibraryFit(KernelLibrary(FAMILIES, shape=SHAPE, seed=3), count=768, components=300)
     while not fit.done:
         fit.step()
     return fit.result
@@ -40,7 +41,7 @@ def observed(kernel: Array, defects: Defects, snr: float, size: int = 64) -> Arr
 
 
 def bayes(observation: Array, defects: Defects, library: LibraryPrior) -> KernelResult:
-    parameters = ExtractionParameters(kernel_shape=SHAPE)
+    parameters = ExtractionParameters(kernel_shape=SHAPE, method="bayes")
     return drive(BayesExtraction(Problem.check(observation, defects, None, parameters), library))
 
 
@@ -52,7 +53,7 @@ def test_known_families_at_low_signal(library: LibraryPrior) -> None:
         truth = truth / np.abs(truth).max()
         positions = np.random.default_rng(number).uniform(0, 63, (15, 2))
         observation = observed(truth, Defects(positions), snr=1.0)
-        plain = extract(observation, positions, kernel_shape=SHAPE)
+        plain = extract(observation, positions, kernel_shape=SHAPE, method="least_squares")
         found = bayes(observation, Defects(positions), library)
         error = found.kernel.values - truth
         covered.append(np.mean(np.abs(error) < 1.96 * found.std.values))
@@ -61,16 +62,17 @@ def test_known_families_at_low_signal(library: LibraryPrior) -> None:
             / affine_invariant_nrmse(truth, plain.kernel.values)
         )
     assert np.median(ratios) < 0.6
-    assert 0.8 < np.mean(covered) <= 1.0
+    assert 0.9 < np.mean(covered) < 0.99
 
 
 def test_a_kernel_that_no_prior_knows_is_left_to_least_squares(library: LibraryPrior) -> None:
     strange = np.random.default_rng(5).normal(size=SHAPE)
     positions = np.random.default_rng(6).uniform(0, 127, (30, 2))
     observation = observed(strange, Defects(positions), snr=30.0, size=128)
-    plain = extract(observation, positions, kernel_shape=SHAPE)
+    plain = extract(observation, positions, kernel_shape=SHAPE, method="least_squares")
     found = bayes(observation, Defects(positions), library)
-    assert found.provenance["priors"] == ["least squares"]
+    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert any("least squares" in words for words in found.quality.verdict)
     np.testing.assert_allclose(
         affine_invariant_nrmse(strange, found.kernel.values),
         affine_invariant_nrmse(strange, plain.kernel.values),

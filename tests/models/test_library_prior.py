@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qpi_kernels.models import ModelFormatError
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 from qpi_kernels.simulate.library import KernelLibrary
 from qpi_kernels.train.library_fit import LibraryFit
 
@@ -25,27 +25,38 @@ def prior() -> LibraryPrior:
     return fit.result
 
 
-def test_kernels_come_back(prior: LibraryPrior) -> None:
+def test_components_hold_the_kernels_they_are_made_of(prior: LibraryPrior) -> None:
     library = KernelLibrary(FAMILIES, shape=(32, 32), seed=3)
-    for number, true in enumerate(library.values(library.variants(0, 4))):
-        coordinates = prior.kernels(np.array([number]))[0]
-        found = np.tensordot(coordinates, prior.basis, 1)
-        assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.99
-        assert np.linalg.norm(found) == pytest.approx(1.0, abs=0.05)
+    flat = prior.basis.reshape(len(prior.basis), -1)
+    for true in library.values(library.variants(0, 4)):
+        found = (flat @ true.ravel()) @ flat
+        assert np.corrcoef(found, true.ravel())[0, 1] > 0.98
+    assert np.square(prior.spread).sum() == pytest.approx(1.0, abs=0.03)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(len(flat)), atol=1e-5)
 
 
-def test_the_nearest_is_itself_whatever_its_sign_and_size(prior: LibraryPrior) -> None:
-    kernel = np.tensordot(prior.kernels(np.array([17]))[0], prior.basis, 1)
-    near = prior.nearest(-40 * kernel, 3)
-    assert 17 in near
-    assert len(near) == 3
-
-
-def test_it_is_read_as_it_was_written(prior: LibraryPrior, tmp_path: Path) -> None:
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    fit = LibraryFit(KernelLibrary(FAMILIES, shape=(32, 32), seed=3), count=256, components=150)
+    while not fit.done:
+        fit.step()
+    prior = fit.result
     again = LibraryPrior.load(prior.save(tmp_path / "library.safetensors"))
-    np.testing.assert_array_equal(again.coordinates, prior.coordinates)
-    np.testing.assert_allclose(again.basis, prior.basis, atol=1e-3)
+    np.testing.assert_array_equal(again.spread, prior.spread)
+    np.testing.assert_allclose(again.basis[:128], prior.basis[:128], atol=1e-3)
+    np.testing.assert_allclose(again.basis[128:], prior.basis[128:], atol=5e-3)
     assert again.description["families"] == FAMILIES
+
+
+def test_the_bundled_one_knows_kernels_it_was_not_made_of() -> None:
+    prior = bundled_library()
+    basis = prior.basis.reshape(len(prior.basis), -1)
+    unseen = KernelLibrary(seed=4)
+    lost = []
+    for number in range(16):
+        true = unseen.kernel(number).values.ravel()
+        left = true - (basis @ true) @ basis
+        lost.append(np.linalg.norm(left) / np.linalg.norm(true))
+    assert np.median(lost) < 0.02
 
 
 def test_other_files_are_refused(prior: LibraryPrior, tmp_path: Path) -> None:
@@ -56,15 +67,18 @@ def test_other_files_are_refused(prior: LibraryPrior, tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(ModelFormatError, match="no usable library"):
         LibraryPrior.load(path)
-    damaged = replace(prior, step=prior.step[:-1]).save(tmp_path / "damaged.safetensors")
+    damaged = replace(prior, spread=prior.spread[:-1]).save(tmp_path / "damaged.safetensors")
     with pytest.raises(ModelFormatError, match="do not fit together"):
         LibraryPrior.load(damaged)
 
 
-def test_another_window_keeps_the_centre(prior: LibraryPrior) -> None:
-    cropped, scale = prior.basis_on((20, 25))
+def test_another_window_keeps_the_centre_and_the_size(prior: LibraryPrior) -> None:
+    whole, scale = prior.components_on((32, 32))
+    cropped, scale = prior.components_on((20, 25))
     assert scale == 1.0
-    np.testing.assert_array_equal(cropped[:, 10, 12], prior.basis[:, 16, 16])
-    stretched, scale = prior.basis_on((64, 48))
+    np.testing.assert_array_equal(cropped[:, 10, 12], whole[:, 16, 16])
+    stretched, scale = prior.components_on((64, 64))
     assert scale == 2.0
-    np.testing.assert_allclose(stretched[:3, 32, 24], prior.basis[:3, 16, 16], atol=0.02)
+    np.testing.assert_allclose(2 * stretched[:3, 32, 32], whole[:3, 16, 16], atol=0.02)
+    size = np.linalg.norm(stretched[:3], axis=(1, 2))
+    np.testing.assert_allclose(size, np.linalg.norm(whole[:3], axis=(1, 2)), rtol=0.05)

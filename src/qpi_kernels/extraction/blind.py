@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.bayes import BayesExtraction
 from qpi_kernels.extraction.blind_centre import centre_offset
 from qpi_kernels.extraction.blind_map import BlindMap
 from qpi_kernels.extraction.blind_run import BlindRun
@@ -40,7 +41,7 @@ class BlindExtraction:
     activation under a falling threshold, least squares for the kernel. Each activation is then
     turned into points, which are drawn from their posterior in turn with the kernel and the noise
     level (`PointSampler`); the guesses that explain the map best go on. Last, the points get
-    sub-pixel positions, and the kernel is that of `LeastSquares` with them.
+    sub-pixel positions, and the kernel is that of `BayesExtraction` with them.
 
     Positions and kernel are found up to a common shift, which is fixed by the kernel's own
     centre (`centre_offset`), and strengths up to a factor: the typical one is 1. All defects are
@@ -133,7 +134,8 @@ class BlindExtraction:
         return Defects(positions, strength=points.strengths[strong])
 
     def _solve(self, defects: Defects) -> Iterator[Event]:
-        final = LeastSquares(replace(self._problem, defects=defects))
+        estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
+        final = estimator(replace(self._problem, defects=defects))
         before = self._steps
         while not final.done:
             event = final.step()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -13,6 +13,9 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.problem import Problem
 
 __all__ = ["Extraction", "ExtractionError", "extract", "start_extraction"]
 
@@ -34,7 +37,6 @@ def start_extraction(
     """
     # Here, because they import torch and forms are made of the parameters long before a run.
     from qpi_kernels.extraction.average import DefectAverage
-    from qpi_kernels.extraction.least_squares import LeastSquares
     from qpi_kernels.extraction.problem import Problem
 
     base = (parameters or ExtractionParameters()).model_dump()
@@ -47,16 +49,18 @@ def start_extraction(
         )
         raise ExtractionError(reasons) from error
     problem = Problem.check(observation, defects, mask, chosen)
-    if chosen.refine is not None and chosen.method != "least_squares":
-        raise ExtractionError(
-            f"{chosen.method} does not refine positions; use least_squares, or refine=None"
-        )
-    if chosen.method == "least_squares":
-        if chosen.refine is None:
-            return LeastSquares(problem)
+    estimator = _linear_estimator(chosen)
+    if chosen.refine is not None:
+        if estimator is None:
+            raise ExtractionError(
+                f"{chosen.method} does not refine positions; use bayes or least_squares, or "
+                "refine=None"
+            )
         from qpi_kernels.extraction.refinement import Refinement, RefinementParameters
 
-        return Refinement(problem, LeastSquares, RefinementParameters(refine=chosen.refine))
+        return Refinement(problem, estimator, RefinementParameters(refine=chosen.refine))
+    if estimator is not None:
+        return estimator(problem)
     if chosen.method == "blind":
         from qpi_kernels.extraction.blind import BlindExtraction
 
@@ -67,6 +71,23 @@ def start_extraction(
     from qpi_kernels.extraction.network import NetworkExtraction
 
     return NetworkExtraction(problem)
+
+
+def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extraction] | None:
+    """The estimator of methods that are linear in the map once positions are known."""
+    if chosen.method == "least_squares" or (chosen.method == "bayes" and chosen.prior == "none"):
+        from qpi_kernels.extraction.least_squares import LeastSquares
+
+        return LeastSquares
+    if chosen.method == "bayes":
+        if chosen.ridge != "auto":
+            raise ExtractionError(
+                "bayes finds its strengths itself; leave ridge at 'auto', or use least_squares"
+            )
+        from qpi_kernels.extraction.bayes import BayesExtraction
+
+        return BayesExtraction
+    return None
 
 
 def extract(
@@ -99,7 +120,7 @@ def extract(
         Stops the extraction from another thread.
     **changes
         Single fields of `ExtractionParameters`, which see for units and defaults:
-        ``kernel_shape``, ``method``, ``refine``, ``model``, ``samples``, ``symmetry``,
+        ``kernel_shape``, ``method``, ``prior``, ``refine``, ``model``, ``samples``, ``symmetry``,
         ``background``, ``ridge``, ``tolerance``, ``max_iterations``, ``device``, ``dtype``,
         ``seed``.
 

@@ -28,19 +28,27 @@ class ExtractionParameters(BaseModel):
         description="Height and width of the kernel window; its centre is at (h//2, w//2).",
         json_schema_extra={"unit": "px"},
     )
-    method: Literal["least_squares", "average", "two_step", "one_step", "blind"] = Field(
-        default="least_squares",
+    method: Literal["bayes", "least_squares", "average", "two_step", "one_step", "blind"] = Field(
+        default="bayes",
         description=(
+            "bayes weighs the map against what simulated kernels look like, by the evidence; "
             "least_squares separates overlapping defects; average cuts out and averages; two_step "
             "asks networks trained on simulated kernels (arXiv 2506.05325), one_step is their "
             "baseline; blind finds the defects itself, of one kind, where nobody can mark them."
+        ),
+    )
+    prior: Literal["library", "smooth", "none"] = Field(
+        default="library",
+        description=(
+            "What bayes knows beforehand: library, simulated kernels of many materials; smooth, "
+            "waves that fade with distance; none, nothing, which is least_squares."
         ),
     )
     refine: Literal["positions", "positions+strengths"] | None = Field(
         default=None,
         description=(
             "Move marked defects (by up to 4 px), and change their strengths, so that the map is "
-            "explained best; for least_squares."
+            "explained best; for bayes and least_squares."
         ),
     )
     model: str = Field(
@@ -74,8 +82,8 @@ class ExtractionParameters(BaseModel):
     ridge: float | Literal["auto"] = Field(
         default="auto",
         description=(
-            "Strength of the pull towards zero, as a number of extra defects that show nothing; "
-            "auto takes the strength with the largest marginal likelihood, 0 switches it off."
+            "Strength of the pull of least_squares towards zero, as a number of extra defects that "
+            "show nothing; auto takes the strength with the largest marginal likelihood, 0 none."
         ),
         json_schema_extra={"unit": "defects"},
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from qpi_kernels.extraction.conjugate_gradients import ConjugateGradients
 from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.extraction.lanczos import Lanczos
 from qpi_kernels.extraction.prior_factors import PriorFactor
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
+from qpi_kernels.extraction.window_normal import Normal
 
 __all__ = ["Posterior", "PriorSolve"]
 
@@ -20,6 +23,9 @@ _PROBES = 4
 _PROBE_ITERATIONS = 60
 _PROBE_TOLERANCE = 0.01
 _CHECK_EVERY = 4
+_DRAWS = 8
+_DRAW_TOLERANCE = 0.03
+_DRAW_CHECK_EVERY = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +65,8 @@ class PriorSolve:
 
     The normal operator is :math:`L^T H^T R H L`; the ridge, which is the noise variance over the
     prior's overall variance, is chosen by the evidence from the Krylov space, see `Evidence`.
+    What belongs to no single map, its determinant and the spread of the posterior, is worked out
+    once for all planes and with a normal operator that may be approximate.
 
     Parameters
     ----------
@@ -66,11 +74,14 @@ class PriorSolve:
         The checked input.
     factor : PriorFactor
         L, the same for every kind of defect.
+    quick : Normal
+        From `quick_normal`.
     """
 
-    def __init__(self, problem: Problem, factor: PriorFactor) -> None:
+    def __init__(self, problem: Problem, factor: PriorFactor, quick: Normal) -> None:
         self._problem = problem
         self._factor = factor
+        self._quick = quick
         self._kinds = len(problem.model.kinds)
         self._symmetrisation = Symmetrisation(problem)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
@@ -81,7 +92,7 @@ class PriorSolve:
         generator = torch.Generator().manual_seed(self._problem.parameters.seed)
         size = (_PROBES, self._kinds * self._factor.size)
         signs = torch.randint(0, 2, size, generator=generator) * 2 - 1
-        probes = Lanczos(self._normal, signs.to(self._problem.device, self._problem.dtype))
+        probes = Lanczos(self._quick_normal, signs.to(self._problem.device, self._problem.dtype))
         before = np.nan
         while probes.iterations < min(_PROBE_ITERATIONS, size[1]):
             probes.step()
@@ -129,29 +140,50 @@ class PriorSolve:
             converged,
         )
 
-    def draw(self, posterior: Posterior, count: int, seed: int) -> Iterator[int]:
-        """Find `drawn`, deviations (count, kind, h, w) from the mean that the posterior allows.
+    def draw(self, posterior: Posterior) -> Iterator[int]:
+        """Find `std` (kind, h, w) of the kernels of a posterior; an iteration per item.
 
-        Each solves the problem of a map of noise and a prior of noise (Papandreou and Yuille
-        2010), so that the covariance is the posterior's.
+        A draw is a kernel from the prior less what the estimator makes of a map of it, with noise:
+        its covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010).
         """
-        problem, model = self._problem, self._problem.model
-        generator = torch.Generator().manual_seed(seed)
+        drawn, noise = self._drawn_prior, self._drawn_noise
+        scale = posterior.ridge**-0.5
+        shifted = ConjugateGradients(
+            lambda numbers: self._quick_normal(numbers) + posterior.ridge * numbers,
+            noise + scale * self._quick_normal(drawn),
+        )
+        most = min(self._problem.parameters.max_iterations, self._kinds * self._factor.size)
+        before = float("inf")
+        while shifted.iterations < most:
+            shifted.step()
+            yield shifted.iterations
+            if shifted.iterations % _DRAW_CHECK_EVERY == 0:
+                deviations = self._apply(scale * drawn - shifted.solution)
+                now = float(deviations.square().mean()) ** 0.5
+                # From above: what is not solved yet still varies as the prior does.
+                if now >= (1 - _DRAW_TOLERANCE) * before:
+                    break
+                before = now
+        deviations = self._apply(scale * drawn - shifted.solution)
+        self.std = _smoothed(deviations.square().mean(dim=0) * posterior.noise_variance).sqrt()
 
-        def noise(*size: int) -> torch.Tensor:
-            drawn = torch.randn(count, *size, generator=generator)
-            return drawn.to(problem.device, problem.dtype)
+    @cached_property
+    def _drawn_prior(self) -> torch.Tensor:
+        return self._unit(1, self._kinds * self._factor.size)
 
-        seen = problem.background.remove(noise(*problem.image_shape))
-        right = self._adjoint(model.adjoint(seen))
-        right = right + posterior.ridge**0.5 * noise(right.shape[1])
-        lanczos = Lanczos(self._normal, right)
-        for _ in range(posterior.iterations):
-            lanczos.step()
-            yield lanczos.iterations
-        data = lanczos.tridiagonal()
-        deviations = lanczos.combine(data.coordinates(np.full(count, posterior.ridge)))
-        self.drawn = self._apply(deviations) * posterior.noise_variance**0.5
+    @cached_property
+    def _drawn_noise(self) -> torch.Tensor:
+        """Noise in the map, as it reaches the unit numbers."""
+        quick = self._quick
+        return self._adjoint(quick.noise(self._unit(2, quick.noise_layers, *quick.noise_shape)))
+
+    def _unit(self, stream: int, *size: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(2 * self._problem.parameters.seed + stream)
+        drawn = torch.randn(_DRAWS, *size, generator=generator)
+        return drawn.to(self._problem.device, self._problem.dtype)
+
+    def _quick_normal(self, numbers: torch.Tensor) -> torch.Tensor:
+        return self._adjoint(self._quick.apply(self._apply(numbers)))
 
     def _normal(self, numbers: torch.Tensor) -> torch.Tensor:
         problem = self._problem
@@ -168,4 +200,11 @@ class PriorSolve:
     def _adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         flat = self._symmetrisation.adjoint(kernels.flatten(0, 1).flatten(1))
         numbers = self._factor.adjoint(flat.view(-1, *kernels.shape[-2:]))
-        return numbers.reshape(len(kernels), -1)
+        return numbers.reshape(len(kernels), self._kinds * self._factor.size)
+
+
+def _smoothed(variances: torch.Tensor) -> torch.Tensor:
+    """Variances (kind, h, w) from few draws, averaged over neighbouring pixels."""
+    width = 5
+    padded = torch.nn.functional.pad(variances[:, None], (width // 2,) * 4, mode="replicate")
+    return torch.nn.functional.avg_pool2d(padded, width, stride=1)[:, 0]

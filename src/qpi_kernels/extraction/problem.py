@@ -126,6 +126,8 @@ class Problem:
         choice = self.parameters.dtype
         if choice == "auto":
             single = self.observation.dtype.itemsize <= 4 and self.observation.dtype.kind == "f"
+            # The evidence of strong priors is a small difference of large numbers.
+            single &= self.parameters.method not in ("bayes", "blind")
             choice = "float32" if single or self.device.type == "mps" else "float64"
         return torch.float32 if choice == "float32" else torch.float64
 

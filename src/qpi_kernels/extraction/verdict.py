@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
 
-__all__ = ["Judge", "plain_words"]
+__all__ = ["Judge", "close_pairs", "plain_words", "relative_error", "unseen_share"]
 
 
 class Judge(Protocol):
@@ -69,7 +69,7 @@ def plain_words(
     counted = int(problem.mask.sum())
     fill = len(problem.model.kinds) * height * width / counted
     share = float(np.median(determined))
-    separates = problem.parameters.method == "least_squares"
+    separates = problem.parameters.method != "average"
     problems: list[str] = []
     if fill >= 1:
         problems.append(
@@ -86,13 +86,13 @@ def plain_words(
             f"Only {share:.0%} of the kernel is fixed by the data, the rest is pulled towards "
             "zero: mark more defects, use a smaller window, or impose a symmetry that is known."
         )
-    unseen = _unseen_share(problem)
+    unseen = unseen_share(problem)
     if unseen > 0.01:
         problems.append(
             f"{unseen:.0%} of the kernel window is not shown by any defect: they are too near the "
             "edge or the mask. Use a smaller window."
         )
-    relative = _relative_error(kernel, std)
+    relative = relative_error(kernel, std)
     if relative > 0.5:
         size = f"is {relative:.0%} of the kernel's rms"
         if relative > 1:
@@ -113,7 +113,7 @@ def plain_words(
         )
     well_posed = not problems
     words = [_summary(problem, relative, fill, well_posed), *problems]
-    crowded = _close_pairs(problem)
+    crowded = close_pairs(problem)
     if separates and crowded:
         words.append(
             f"Pairs of defects within one pixel of each other: {crowded}, more than chance would "
@@ -149,7 +149,7 @@ def plain_words(
     return well_posed, words
 
 
-def _relative_error(kernel: NDArray[np.floating], std: NDArray[np.floating]) -> float:
+def relative_error(kernel: NDArray[np.floating], std: NDArray[np.floating]) -> float:
     """Expected rms error over the kernel's rms; NaN when there is no signal."""
     size = float(np.sqrt(np.mean(np.square(kernel, dtype=np.float64))))
     error = float(np.sqrt(np.mean(np.square(std, dtype=np.float64))))
@@ -169,7 +169,7 @@ def _summary(problem: Problem, relative: float, fill: float, well_posed: bool) -
     return f"{posed}: {defects}, window {fill:.1%} of the image, {error}."
 
 
-def _unseen_share(problem: Problem) -> float:
+def unseen_share(problem: Problem) -> float:
     """Share of kernel pixels that no defect of their kind shows on a counted pixel."""
     kinds = problem.model.kinds
     strongest = [np.square(problem.defects.of_kind(kind).strength).max() for kind in kinds]
@@ -177,7 +177,7 @@ def _unseen_share(problem: Problem) -> float:
     return float((problem.coverage < least).float().mean())
 
 
-def _close_pairs(problem: Problem) -> int:
+def close_pairs(problem: Problem) -> int:
     """Pairs of defects of one kind less than a pixel apart, 0 if random positions have as many."""
     from scipy.spatial import cKDTree
 

@@ -1,9 +1,10 @@
-"""`LibraryPrior`: thousands of simulated kernels, small enough to come with the package."""
+"""`LibraryPrior`: what thousands of simulated kernels have in common, as a Gaussian."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,26 @@ from qpi_kernels.models.folder import ModelFormatError
 __all__ = ["LibraryPrior", "bundled_library"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
-_STEPS = 127.0
-_FORMAT = "qpi-library-prior-1"
+_FORMAT = "qpi-library-prior-2"
+# Strong components are kept in half precision; the weak ones, which are many, in bytes.
+_STRONG = 128
+_MOST_NUMBERS = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class LibraryPrior:
-    """Simulated kernels by their principal components, and what they have in common.
+    """A Gaussian with the covariance of simulated kernels, by its principal components.
+
+    The kernels it is made of have a Euclidean norm of 1, so no kernel counts for more than
+    another, and the mean square norm of what the prior draws is 1 too. Its mean is zero: a kernel
+    and its negative are equally likely, as they are for attractive and repulsive defects.
 
     Parameters
     ----------
     basis : array, (m, h, w)
-        Orthonormal components; a kernel's centre is at ``(h//2, w//2)``.
-    coordinates : array of int8, (n, m)
-        Each kernel in that basis, with a Euclidean norm of 1 before rounding, in units of `step`.
-    step : array, (m,)
-        Size of a unit of each coordinate.
+        Orthonormal components, the strongest first; a kernel's centre is at ``(h//2, w//2)``.
+    spread : array, (m,)
+        Standard deviation of a kernel along each.
     profile : array, (p,)
         Standard deviation of the kernels at a distance of 0, 1, 2 ... pixels from the defect.
     spectrum : array, (q,)
@@ -44,8 +49,7 @@ class LibraryPrior:
     """
 
     basis: NDArray[np.float32]
-    coordinates: NDArray[np.int8]
-    step: NDArray[np.float32]
+    spread: NDArray[np.float32]
     profile: NDArray[np.float32]
     spectrum: NDArray[np.float32]
     description: dict[str, Any]
@@ -56,50 +60,48 @@ class LibraryPrior:
         rows, columns = self.basis.shape[1:]
         return rows, columns
 
-    def kernels(self, which: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Kernels by their numbers, (len(which), m), as coordinates."""
-        return np.asarray(self.coordinates[which] * self.step, np.float32)
+    def components_on(self, window: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
+        """Components times their spread on another window, and the scale of its pixels.
 
-    def nearest(self, kernel: NDArray[np.floating], count: int) -> NDArray[np.intp]:
-        """Numbers of the kernels that resemble one most, whatever their sign and size.
+        A window that is smaller shows the middle; a larger one shows them stretched, by the scale
+        that is the second answer. Of a very large one the weakest components are left out.
 
         Parameters
         ----------
-        kernel : array, (h, w)
-            On the library's own grid.
-        count : int
-            How many.
-        """
-        wanted = self.basis.reshape(len(self.basis), -1) @ kernel.ravel().astype(np.float32)
-        alike = np.abs(self.coordinates @ (self.step * wanted))
-        return np.argpartition(alike, -count)[-count:]
+        window : tuple of int
+            Height and width.
 
-    def basis_on(self, window: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
-        """The components on another window, (m, rows, columns), and the pixels' scale.
-
-        A window that is smaller shows the middle; a larger one shows them stretched, by the scale
-        that is the second answer.
+        Returns
+        -------
+        array, (components, rows, columns)
+        float
+            Pixels of the window per pixel of the library.
         """
+        count = max(_STRONG, _MOST_NUMBERS // (window[0] * window[1]))
+        scaled = self.basis[:count] * self.spread[:count, None, None]
         scale = max(1.0, max(have / size for have, size in zip(window, self.shape, strict=True)))
         if scale == 1.0:
             rows, columns = (
                 slice(size // 2 - want // 2, size // 2 - want // 2 + want)
                 for size, want in zip(self.shape, window, strict=True)
             )
-            return self.basis[:, rows, columns], 1.0
+            return np.ascontiguousarray(scaled[:, rows, columns]), 1.0
         matrices = [
             resampling_matrix(size, want, 1 / scale).astype(np.float32)
             for size, want in zip(self.shape, window, strict=True)
         ]
-        return np.asarray(matrices[0] @ self.basis @ matrices[1].T), scale
+        return np.asarray(matrices[0] @ scaled @ matrices[1].T / scale), scale
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file."""
         path = Path(path)
+        weak = self.basis[_STRONG:]
+        step = np.abs(weak).max(axis=(1, 2), initial=1e-30) / 127
         tensors: dict[str, NDArray[Any]] = {
-            "basis": self.basis.astype(np.float16),
-            "coordinates": self.coordinates,
-            "step": self.step,
+            "strong": self.basis[:_STRONG].astype(np.float16),
+            "weak": np.round(weak / step[:, None, None]).astype(np.int8),
+            "weak_step": step.astype(np.float32),
+            "spread": self.spread,
             "profile": self.profile,
             "spectrum": self.spectrum,
         }
@@ -125,10 +127,10 @@ class LibraryPrior:
                 if told.get("format") != _FORMAT:
                     raise ModelFormatError(f"{path} is no library of kernels")
                 parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weak = parts["weak"] * parts["weak_step"][:, None, None]
             found = cls(
-                parts["basis"].astype(np.float32),
-                parts["coordinates"],
-                parts["step"],
+                np.concatenate([parts["strong"], weak]).astype(np.float32),
+                parts["spread"],
                 parts["profile"],
                 parts["spectrum"],
                 json.loads(told["description"]),
@@ -141,19 +143,18 @@ class LibraryPrior:
         return found
 
     def _check(self, path: str | Path) -> None:
-        components = len(self.basis)
         fits = (
             self.basis.ndim == 3
-            and self.coordinates.shape[1:] == (components,)
-            and self.coordinates.dtype == np.int8
-            and self.step.shape == (components,)
+            and self.spread.shape == self.basis.shape[:1]
             and self.profile.ndim == self.spectrum.ndim == 1
+            and bool(len(self.profile) and len(self.spectrum))
         )
-        numbers = (self.basis, self.step, self.profile, self.spectrum)
+        numbers = (self.basis, self.spread, self.profile, self.spectrum)
         if not fits or not all(np.isfinite(part).all() for part in numbers):
             raise ModelFormatError(f"{path} is damaged: its parts do not fit together")
 
 
+@cache
 def bundled_library() -> LibraryPrior:
     """The library of all simulated families that comes with the package."""
     return LibraryPrior.load(_BUNDLED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from qpi_kernels.models.library_prior import LibraryPrior
@@ -31,7 +32,7 @@ class LibraryFit:
         Principal components that are kept.
     """
 
-    def __init__(self, library: KernelLibrary, count: int = 16_384, components: int = 160) -> None:
+    def __init__(self, library: KernelLibrary, count: int = 16_384, components: int = 800) -> None:
         self._library = library
         self._components = components
         self._batches = -(-count // _KERNELS_PER_STEP)
@@ -64,22 +65,24 @@ class LibraryFit:
         made: list[NDArray[np.float32]] = []
         for host in range(number * hosts, (number + 1) * hosts):
             recipes = self._library.variants(host, _VARIANTS)
-            made += [kernel / np.abs(kernel).max() for kernel in self._library.values(recipes)]
+            made += [kernel / np.linalg.norm(kernel) for kernel in self._library.values(recipes)]
         return np.stack(made)
 
     def _compressed(self, kernels: NDArray[np.float32]) -> LibraryPrior:
         flat = kernels.reshape(len(kernels), -1)
-        # float64: a sum of squares over thousands of kernels.
-        power = flat.T.astype(np.float64) @ flat.astype(np.float64)
-        _, vectors = np.linalg.eigh(power)
-        basis = vectors[:, ::-1][:, : self._components].T.astype(np.float32)
-        coordinates = flat / np.linalg.norm(flat, axis=1, keepdims=True) @ basis.T
-        step = np.abs(coordinates).max(axis=0) / 127
+        # Blocks in float64: a sum of squares over thousands of kernels.
+        power = np.zeros((flat.shape[1],) * 2)
+        for start in range(0, len(flat), 1024):
+            block = flat[start : start + 1024].astype(np.float64)
+            power += block.T @ block
+        size, count = len(power), min(self._components, *flat.shape)
+        values, vectors = scipy.linalg.eigh(
+            power / len(flat), subset_by_index=[size - count, size - 1], overwrite_a=True
+        )
         profile, spectrum = _common(kernels)
         return LibraryPrior(
-            basis.reshape(-1, *self._library.shape),
-            np.round(coordinates / step).astype(np.int8),
-            step.astype(np.float32),
+            vectors[:, ::-1].T.reshape(-1, *self._library.shape).astype(np.float32),
+            np.sqrt(np.maximum(values[::-1], 0.0)).astype(np.float32),
             profile,
             spectrum,
             self._description(len(kernels)),

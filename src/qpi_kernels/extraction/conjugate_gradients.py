@@ -1,0 +1,46 @@
+"""Conjugate gradients for many right-hand sides, as a stepper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["ConjugateGradients"]
+
+
+class ConjugateGradients:
+    """Solves ``G x = b`` for a symmetric positive ``G``, each right-hand side by itself.
+
+    Hestenes and Stiefel 1952. Unlike `Lanczos` it keeps no basis, so it serves many right-hand
+    sides at once where no spectrum is wanted.
+
+    Parameters
+    ----------
+    operator : callable
+        ``G`` acting on ``(vector, n)``.
+    right : tensor, (vector, n)
+        The right-hand sides.
+    """
+
+    def __init__(
+        self, operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor
+    ) -> None:
+        self._operator = operator
+        self.solution = torch.zeros_like(right)
+        self._residual = right.clone()
+        self._direction = right.clone()
+        self._square = right.square().sum(dim=1)
+        self._tiny = torch.finfo(right.dtype).tiny
+        self.iterations = 0
+
+    def step(self) -> None:
+        """One iteration: apply the operator once to a vector per right-hand side."""
+        image = self._operator(self._direction)
+        length = self._square / (self._direction * image).sum(dim=1).clamp(min=self._tiny)
+        self.solution += length[:, None] * self._direction
+        self._residual -= length[:, None] * image
+        before, self._square = self._square, self._residual.square().sum(dim=1)
+        self._direction *= (self._square / before.clamp(min=self._tiny))[:, None]
+        self._direction += self._residual
+        self.iterations += 1

@@ -1,0 +1,55 @@
+"""The priors that an extraction compares, from strict to none."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from qpi_kernels.extraction.prior_factors import (
+    ComponentFactor,
+    PriorFactor,
+    SmoothFactor,
+    SumFactor,
+    WhiteFactor,
+)
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.models.library_prior import LibraryPrior
+
+__all__ = ["IGNORANT", "prior_factors"]
+
+IGNORANT = "every pixel on its own"
+# Amplitude of what simulated kernels do not have, over that of what they have.
+_STRICT, _LOOSE = 0.05, 0.5
+# Its envelope and spectrum fade no further than to this share of their means.
+_FAINTEST = 0.1
+
+
+def prior_factors(problem: Problem, library: LibraryPrior) -> dict[str, PriorFactor]:
+    """Square roots of the priors to compare, by names in plain words.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its ``prior`` says which.
+    library : LibraryPrior
+        Simulated kernels: all of them, or only their envelope and spectrum.
+    """
+    shape = problem.parameters.kernel_shape
+    like = torch.zeros((), dtype=problem.dtype, device=problem.device)
+    components, scale = library.components_on(shape)
+    smooth = SmoothFactor(
+        shape,
+        np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
+        np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
+        period=scale * library.shape[0],
+        scale=scale,
+        like=like,
+    )
+    priors: dict[str, PriorFactor] = {IGNORANT: WhiteFactor(shape)}
+    if problem.parameters.prior == "smooth":
+        return priors | {"smooth waves": smooth}
+    known = ComponentFactor(torch.from_numpy(components).to(like))
+    return priors | {
+        "simulated kernels": SumFactor([(1.0, known), (_STRICT, smooth)]),
+        "simulated kernels and smooth waves": SumFactor([(1.0, known), (_LOOSE, smooth)]),
+    }
