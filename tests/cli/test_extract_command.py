@@ -236,7 +236,8 @@ def test_ctrl_c_stops_cleanly(tmp_path):
     np.savez(tmp_path / "big.npz", data=image, bias=np.linspace(0, 1, 60))
     Defects(np.random.default_rng(1).uniform(0, 255, (40, 2))).to_csv(tmp_path / "d.csv")
     words = ["extract", "big.npz", "--defects", "d.csv", "-o", "kernel.nc", "--tolerance", "1e-14"]
-    words += ["--method", "least_squares", "--ridge", "0", "--max-iterations", "5000", "--kernel-size", "180"]
+    words += ["--method", "least_squares"]
+    words += ["--ridge", "0", "--max-iterations", "5000", "--kernel-size", "180"]
     running = subprocess.Popen(
         [*PROGRAM, *words], env=environment(), cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli import bench, demo, detect, extract, info, simulate, train
+from qpi_kernels.cli import bench, demo, detect, extract, info, library, simulate, train
 
 __all__ = ["app"]
 
@@ -26,6 +26,7 @@ app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
+app.command("library")(library.library)
 app.add_typer(bench.app, name="bench")
 app.command("demo")(demo.demo)
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from qpi_kernels.extraction.bayes_verdict import BayesJudge
-from qpi_kernels.extraction.library_factors import prior_factors
+from qpi_kernels.extraction.library_factors import IGNORANT, prior_factors
 from qpi_kernels.extraction.outcome import Outcome
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.phases import Phases
 from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.window_normal import quick_normal
+from qpi_kernels.models.folder import ModelFormatError
 from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 
 __all__ = ["BayesExtraction"]
+
+# The kernel of one kind is not believed to be weaker than another by more than this.
+_SMALLEST = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +56,17 @@ class BayesExtraction:
     problem : Problem
         The checked input; its parameters tell the priors.
     library : LibraryPrior, optional
-        Simulated kernels; the bundled ones when left out.
+        Simulated kernels instead of those that the parameters name.
+
+    Raises
+    ------
+    ExtractionError
+        If the library cannot be read.
     """
 
     def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
         self._problem = problem
-        self._library = library or bundled_library()
+        self._library = library or _named_library(problem.parameters.library)
         self._chosen: list[dict[str, object]] = []
         self._judge = BayesJudge()
         self._outcome = Outcome(problem, judge=self._judge, provenance=self._provenance())
@@ -88,11 +101,15 @@ class BayesExtraction:
             {"probe": count, "solve": count * planes, "draw": planes},
         )
         quick = quick_normal(problem)
-        solves = {name: PriorSolve(problem, each, quick) for name, each in factors.items()}
-        for solve in solves.values():
+        solves: dict[str, PriorSolve] = {}
+        sizes = None
+        for name, factor in factors.items():
+            solves[name] = PriorSolve(problem, factor, quick, sizes)
             phases.begin("probe")
-            for _ in solve.probe():
+            for _ in solves[name].probe():
                 yield phases.step("Probing how well the defects determine the kernel")
+            if name == IGNORANT and len(problem.model.kinds) > 1:
+                sizes = self._sizes(solves[name])
         for index in range(planes):
             left = problem.background.remove(problem.planes(index, index + 1).values)[0]
             candidates = []
@@ -108,6 +125,17 @@ class BayesExtraction:
             self._add(index, candidates, best)
         self._result = self._outcome.result()
         yield phases.end("Done")
+
+    def _sizes(self, ignorant: PriorSolve) -> torch.Tensor:
+        """Relative sizes of the kernels of each kind, (kind,), from what least squares finds."""
+        squares = []
+        for index in range(self._problem.plane_count):
+            planes = self._problem.planes(index, index + 1)
+            deque(ignorant.solve(self._problem.background.remove(planes.values)[0]), maxlen=0)
+            squares.append(ignorant.posterior.kernels.square().sum(dim=(-2, -1)))
+        size = torch.stack(squares).mean(dim=0).sqrt()
+        largest = size.max()
+        return (size / largest).clamp(min=_SMALLEST) if largest > 0 else torch.ones_like(size)
 
     def _of(self, index: int) -> str:
         count = self._problem.plane_count
@@ -130,6 +158,15 @@ class BayesExtraction:
             iterations=found.iterations,
             converged=found.converged,
         )
+
+
+def _named_library(name: str) -> LibraryPrior:
+    if name == "bundled":
+        return bundled_library()
+    try:
+        return LibraryPrior.load(Path(name).expanduser())
+    except ModelFormatError as error:
+        raise ExtractionError(f"{error}; make one with `napari-qpi library`") from error
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

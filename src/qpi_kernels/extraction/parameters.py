@@ -44,6 +44,13 @@ class ExtractionParameters(BaseModel):
             "waves that fade with distance; none, nothing, which is least_squares."
         ),
     )
+    library: str = Field(
+        default="bundled",
+        description=(
+            "Simulated kernels of bayes: bundled, or a file that `napari-qpi library` wrote for "
+            "the families in question."
+        ),
+    )
     refine: Literal["positions", "positions+strengths"] | None = Field(
         default=None,
         description=(

@@ -42,8 +42,10 @@ class Phases:
         later = sum(max(count, 0) * self._expected[name] for name, count in self._left.items())
         here = self._expected[self._name] if self._name is not None else 0
         total = self._steps + max(here - self._in_phase, 0) + later + 1
-        self._fraction = max(self._fraction, self._steps / total)
-        return Event(message, self._steps, max(self._steps, int(self._steps / self._fraction)))
+        if self._fraction * total > self._steps:
+            total = max(self._steps, int(self._steps / self._fraction))
+        self._fraction = self._steps / total
+        return Event(message, self._steps, total)
 
     def end(self, message: str) -> Event:
         """Everything is done."""

@@ -73,16 +73,25 @@ class PriorSolve:
     problem : Problem
         The checked input.
     factor : PriorFactor
-        L, the same for every kind of defect.
+        L, the same for every kind of defect but for its size.
     quick : Normal
         From `quick_normal`.
+    sizes : tensor, (kind,), optional
+        Relative size of the kernels of each kind; all alike when left out.
     """
 
-    def __init__(self, problem: Problem, factor: PriorFactor, quick: Normal) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        factor: PriorFactor,
+        quick: Normal,
+        sizes: torch.Tensor | None = None,
+    ) -> None:
         self._problem = problem
         self._factor = factor
         self._quick = quick
         self._kinds = len(problem.model.kinds)
+        self._sizes = None if sizes is None else sizes.view(-1, 1, 1)
         self._symmetrisation = Symmetrisation(problem)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
         self._spectrum: OperatorSpectrum | None = None
@@ -195,10 +204,12 @@ class PriorSolve:
         """From unit numbers (v, kind * size) to kernels (v, kind, h, w)."""
         made = self._factor.apply(numbers.reshape(-1, self._factor.size))
         symmetric = self._symmetrisation.apply(made.flatten(1))
-        return symmetric.view(len(numbers), self._kinds, *made.shape[1:])
+        kernels = symmetric.view(len(numbers), self._kinds, *made.shape[1:])
+        return kernels if self._sizes is None else kernels * self._sizes
 
     def _adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        flat = self._symmetrisation.adjoint(kernels.flatten(0, 1).flatten(1))
+        sized = kernels if self._sizes is None else kernels * self._sizes
+        flat = self._symmetrisation.adjoint(sized.flatten(0, 1).flatten(1))
         numbers = self._factor.adjoint(flat.view(-1, *kernels.shape[-2:]))
         return numbers.reshape(len(kernels), self._kinds * self._factor.size)
 

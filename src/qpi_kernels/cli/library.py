@@ -1,0 +1,67 @@
+"""``napari-qpi library``: the Gaussian prior of chosen families of simulated kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qpi_kernels.cli.batch import Outcome, run_batch, write_anew
+from qpi_kernels.cli.common_options import Debug, Overwrite
+from qpi_kernels.cli.scan_files import CommandError
+
+if TYPE_CHECKING:
+    from qpi_kernels.cli.batch import Job
+
+__all__ = ["library"]
+
+# Of the library that comes with the package.
+_SEED, _KERNELS, _COMPONENTS = 20260, 16_384, 800
+
+
+def library(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Library to write, .safetensors.")
+    ],
+    families: Annotated[
+        list[str] | None,
+        typer.Option("--family", help="A family to simulate; repeat it; all when left out."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="A family to leave out; repeat it.")
+    ] = None,
+    kernels: Annotated[int, typer.Option(min=64, help="How many kernels to simulate.")] = _KERNELS,
+    components: Annotated[
+        int, typer.Option(min=1, max=4096, help="Principal components to keep.")
+    ] = _COMPONENTS,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the kernels.")] = _SEED,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate kernels and keep what they have in common, for extract --library.
+
+    A minute or two. As it stands this makes the library that comes with the package.
+    """
+
+    def work(job: Job) -> Outcome:
+        if job.path.suffix.lower() != ".safetensors":
+            raise CommandError("a library is a safetensors file; end the name in .safetensors")
+        target = write_anew(job.path, overwrite)
+
+        from qpi_kernels.progress import drive
+        from qpi_kernels.simulate.library import KernelLibrary
+        from qpi_kernels.train.library_fit import LibraryFit
+
+        try:
+            source = KernelLibrary(families or None, seed=seed).without(*(without or ()))
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        prior = drive(LibraryFit(source, kernels, components), job.on_event, job.cancel)
+        prior.save(target)
+        count = prior.description["kernels"]
+        return Outcome(job.path, f"{count} kernels of {len(source.families)} families -> {target}")
+
+    (outcome,) = run_batch([output], work, debug=debug)
+    if outcome.failed:
+        raise typer.Exit(1)
