@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -22,7 +22,7 @@ _PAIRS = 4
 
 
 def training_rows(repeats: int = 7) -> list[SpeedRow]:
-    """Measure the trainer's step, its simulated batch included, of each stage.
+    """Measure the trainer's step of each stage, on given and on freshly simulated batches.
 
     Parameters
     ----------
@@ -34,26 +34,31 @@ def training_rows(repeats: int = 7) -> list[SpeedRow]:
     list of SpeedRow
         A step of the compact model against the same model, loss and optimiser on random tensors.
     """
-    return [_row(stage, repeats) for stage in ("kernels", "alignment", "one-step")]
+    stages: tuple[StageName, ...] = ("kernels", "alignment", "one-step")
+    return [_row(stage, repeats, simulated) for stage in stages for simulated in (False, True)]
 
 
-def _row(stage: StageName, repeats: int) -> SpeedRow:
+def _row(stage: StageName, repeats: int, simulated: bool) -> SpeedRow:
+    random = _random_batch()
     with tempfile.TemporaryDirectory() as folder:
         if stage == "alignment":
             # It stands on a kernel VAE; what that has learnt does not change the time.
             _training(folder, "kernels").stop()
-        trainer = _training(folder, stage)
-        bare = _BareLoop(trainer)
+        trainer = _training(folder, stage, None if simulated else random)
+        bare = _BareLoop(trainer, random)
         ours, theirs = alternate(trainer.step, bare.step, _PAIRS * repeats)
+    data = "simulating the batch too" if simulated else "on a given batch"
     return SpeedRow(
-        claim=f"a step of the trainer / forward, backward and optimiser alone, stage {stage}",
+        claim=(
+            f"a step of the trainer, {data} / forward, backward and optimiser alone, stage {stage}"
+        ),
         measured=ours / theirs,
         limit=_LIMIT,
         detail=f"{1e3 * ours:.0f} ms / {1e3 * theirs:.0f} ms, {_BATCH_SIZE} samples",
     )
 
 
-def _training(folder: str, stage: StageName) -> Training:
+def _training(folder: str, stage: StageName, batch: Batch | None = None) -> Training:
     parameters = TrainingParameters.model_validate(
         {
             "stage": stage,
@@ -64,25 +69,29 @@ def _training(folder: str, stage: StageName) -> Training:
             "checkpoint_every": 1000,
         }
     )
-    return Training(folder, parameters)
+    given = None if batch is None else [batch] * parameters.steps
+    return Training(folder, parameters, batches=given)
+
+
+def _random_batch() -> Batch:
+    image = torch.randn(3, _BATCH_SIZE, 1, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+    return Batch(
+        kernel=image[0],
+        observation=image[1],
+        activation=(image[2] > 2).float(),
+        fold=torch.tensor([1, 2, 3, 4, 6, 2, 3, 4]),
+    )
 
 
 class _BareLoop:
     """The same model and loss as a training has, on one batch of random tensors."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Training, batch: Batch) -> None:
         self._stage: Any = training.stage
         weights = [weight for weight in training.network.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(weights, lr=training.parameters.learning_rate)
-        generator = torch.Generator().manual_seed(0)
-        image = torch.randn(3, _BATCH_SIZE, 1, _SIDE, _SIDE, generator=generator)
-        self._batch = Batch(
-            kernel=image[0],
-            observation=image[1],
-            activation=(image[2] > 2).float(),
-            fold=cast(Any, training.batches)[0]["fold"],
-        )
-        self._noise = torch.randn(self._stage.latent_shape(self._batch), generator=generator)
+        self._batch = batch
+        self._noise = torch.randn(self._stage.latent_shape(batch))
 
     def step(self) -> None:
         self._optimizer.zero_grad()
