@@ -9,6 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from qpi_kernels.bench.accuracy_parameters import AccuracyParameters
+from qpi_kernels.bench.accuracy_report import AccuracyReport
+from qpi_kernels.bench.accuracy_scores import METHODS, UNITS, CellScores
 from qpi_kernels.bench.paper_parameters import PaperParameters
 from qpi_kernels.bench.paper_report import PaperReport
 from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console, write_anew
@@ -188,4 +191,138 @@ def _comparison_table(report: PaperReport) -> Table:
             interval = f"{one.low:+.1%} to {one.high:+.1%}"
             shown = [f"{one.change:+.1%}", interval, f"{one.better_on} of {one.kernels}"]
         table.add_row(escape(one.claim), one.tests, *shown, published)
+    return table
+
+
+@app.command()
+@with_parameters(parameters=AccuracyParameters)
+def accuracy(
+    *,
+    kernels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=(
+                "Look for these kernels instead of simulated ones: .npz with one array (N, h, w), "
+                "or .npy; centres at (h//2, w//2)."
+            ),
+        ),
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help=(
+                "Where the numbers are kept; a benchmark that was stopped there goes on. Left "
+                "out, bench-accuracy or bench-accuracy-quick here."
+            ),
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all numbers, anew after each cell."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw errors and coverage (PNG).")
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    parameters: AccuracyParameters,
+) -> None:
+    """Compare all methods on maps whose kernel is known, also on your own kernels.
+
+    Hours for everything; the options restrict it. Ctrl-C keeps what is done, and the same command
+    goes on.
+    """
+    try:
+        target = None if report is None else write_anew(report, overwrite)
+        if plots is not None:
+            from qpi_kernels.bench.paper_plots import check_plots
+
+            check_plots()
+    except (OSError, ImportError) as error:
+        raise stop_with(str(error)) from error
+    folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
+
+    def measure(job: Job) -> Outcome:
+        made = run_accuracy(job, parameters, kernels, target)
+        _print_accuracy(made)
+        if plots is not None:
+            from qpi_kernels.bench.accuracy_plots import write_accuracy_plots
+
+            write_accuracy_plots(made, plots)
+        return Outcome(job.path, f"numbers are kept in {job.path}")
+
+    (outcome,) = run_batch([folder], measure, debug=debug)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def run_accuracy(
+    job: Job, parameters: AccuracyParameters, kernels: Path | None, target: Path | None
+) -> AccuracyReport:
+    """Do the benchmark in the folder ``job.path``."""
+    from qpi_kernels.bench.accuracy import AccuracyBench
+    from qpi_kernels.progress import Cancelled, CancelledResumably, drive
+
+    bench = AccuracyBench(job.path, parameters, kernels=kernels, report_path=target)
+    try:
+        return drive(bench, job.on_event, job.cancel)
+    except Cancelled:
+        raise CancelledResumably(
+            f"what is done is kept in {job.path}; the same command goes on"
+        ) from None
+
+
+def _print_accuracy(report: AccuracyReport) -> None:
+    console = table_console()
+    for kind in dict.fromkeys(one.cell.kind for one in report.cells):
+        console.print(_accuracy_table([one for one in report.cells if one.cell.kind == kind]))
+    table = Table("target", "measured", "limits", "", "cells", "worst cell")
+    for one in report.targets:
+        limits = [
+            *([] if one.lowest is None else [f">= {one.lowest:g}"]),
+            *([] if one.highest is None else [f"<= {one.highest:g}"]),
+        ]
+        verdict = "[green]reached[/green]" if one.reached else "[red]missed[/red]"
+        shown = (f"{one.measured:.3f}", ", ".join(limits), verdict if limits else "")
+        table.add_row(escape(one.claim), *shown, str(one.cells), escape(one.worst))
+    console.print(table)
+    for name in ("nrmse", "ratio", "limit", "coverage"):
+        console.print(f"{name}: {UNITS[name]}", markup=False)
+    numbers = report.settings.numbers
+    console.print(f"maps per cell: {len(numbers)}, seeds from {numbers[0]} on", markup=False)
+    console.print(f"{report.software}; {report.machine}", markup=False)
+    for other in report.earlier:
+        console.print(f"A part of this was made before with {other}", markup=False)
+    if report.settings.quick:
+        console.print("A quick run shows that everything works, and nothing about the methods.")
+
+
+def _accuracy_table(cells: list[CellScores]) -> Table:
+    table = Table(title=f"Kernels: {cells[0].cell.kind} (medians; of bayes also 10-90 % of maps)")
+    for name in ("map/kernel", "defects", "SNR", "marks", "limit", "tuned ridge"):
+        table.add_column(name)
+    methods = [method for method in METHODS if method != "tuned_ridge"]
+    for method in methods:
+        table.add_column(f"{method} ratio" if method == "bayes" else method)
+    for name in ("bayes coverage", "bayes s"):
+        table.add_column(name)
+    for one in cells:
+        cell, bayes = one.cell, one.ratios["bayes"]
+        ratios = {method: f"{one.ratios[method].median:.2f}" for method in methods}
+        ratios["bayes"] += f" ({bayes.low:.2f}-{bayes.high:.2f})"
+        table.add_row(
+            f"{cell.image_px}/{cell.kernel_px}",
+            str(cell.defects),
+            f"{cell.snr:g}",
+            cell.annotation,
+            "inf" if one.limit is None else f"{one.limit:.3f}",
+            f"{one.scores['tuned_ridge']['nrmse'].median:.3f}",
+            *ratios.values(),
+            f"{one.values('bayes', 'coverage').mean():.1%}",
+            f"{one.scores['bayes']['seconds'].median:.2f}",
+        )
+    table.caption = "limit, tuned ridge: nrmse; the other methods: nrmse over tuned ridge's (ratio)"
+    table.caption_justify = "left"
     return table
