@@ -27,6 +27,8 @@ __all__ = ["BayesExtraction"]
 
 # The kernel of one kind is not believed to be weaker than another by more than this.
 _SMALLEST = 0.03
+# A prior that loses so much log-evidence at one bias is not tried at the next.
+_HOPELESS = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ class BayesExtraction:
         for index in range(planes):
             left = problem.background.remove(problem.planes(index, index + 1).values)[0]
             candidates = []
-            for name, solve in solves.items():
+            for name, solve in list(solves.items()):
                 phases.begin("solve")
                 for _ in solve.solve(left):
                     yield phases.step(f"Solving for the kernel{self._of(index)}, prior: {name}")
@@ -123,6 +125,7 @@ class BayesExtraction:
             for _ in best.solve.draw(best.posterior):
                 yield phases.step(f"Estimating its standard deviation{self._of(index)}")
             self._add(index, candidates, best)
+            _drop_hopeless(solves, candidates, best)
         self._result = self._outcome.result()
         yield phases.end("Done")
 
@@ -158,6 +161,16 @@ class BayesExtraction:
             iterations=found.iterations,
             converged=found.converged,
         )
+
+
+def _drop_hopeless(
+    solves: dict[str, PriorSolve], candidates: list[_Candidate], best: _Candidate
+) -> None:
+    """Let go of priors that the biases to come will not prefer either; least squares stays."""
+    for each in candidates:
+        hopeless = each.posterior.cost - best.posterior.cost > 2 * _HOPELESS
+        if hopeless and each.name != IGNORANT:
+            del solves[each.name]
 
 
 def _named_library(name: str) -> LibraryPrior:

@@ -95,6 +95,7 @@ class PriorSolve:
         self._symmetrisation = Symmetrisation(problem)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
         self._spectrum: OperatorSpectrum | None = None
+        self._spread: dict[int, torch.Tensor] = {}
 
     def probe(self) -> Iterator[int]:
         """Learn the operator's spectrum, which the evidence needs; an iteration per item."""
@@ -153,12 +154,19 @@ class PriorSolve:
         """Find `std` (kind, h, w) of the kernels of a posterior; an iteration per item.
 
         A draw is a kernel from the prior less what the estimator makes of a map of it, with noise:
-        its covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010).
+        its covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010). Posteriors
+        whose ridges differ by less than a fifth share their draws.
         """
+        step = round(2 * np.log2(posterior.ridge))
+        if step not in self._spread:
+            yield from self._draw(step, 2.0 ** (step / 2))
+        self.std = self._spread[step] * posterior.noise_variance**0.5
+
+    def _draw(self, step: int, ridge: float) -> Iterator[int]:
         drawn, noise = self._drawn_prior, self._drawn_noise
-        scale = posterior.ridge**-0.5
+        scale = ridge**-0.5
         shifted = ConjugateGradients(
-            lambda numbers: self._quick_normal(numbers) + posterior.ridge * numbers,
+            lambda numbers: self._quick_normal(numbers) + ridge * numbers,
             noise + scale * self._quick_normal(drawn),
         )
         most = min(self._problem.parameters.max_iterations, self._kinds * self._factor.size)
@@ -174,7 +182,7 @@ class PriorSolve:
                     break
                 before = now
         deviations = self._apply(scale * drawn - shifted.solution)
-        self.std = _smoothed(deviations.square().mean(dim=0) * posterior.noise_variance).sqrt()
+        self._spread[step] = _smoothed(deviations.square().mean(dim=0)).sqrt()
 
     @cached_property
     def _drawn_prior(self) -> torch.Tensor:
