@@ -81,7 +81,7 @@ def friedel() -> None:
     panel.image_choice.layer = image
     panel.points_choice.layer = points
     panel.mask_choice.layer = labels
-    panel.form.set_values({"kernel_shape": (97, 97), "background": "rows", "symmetry": "C6v"})
+    panel.form.set_values({"kernel_shape": (97, 97), "background": "rows"})
     viewer.reset_view()
     screenshot(viewer, "friedel-before.png")
     extract_and_wait(panel)
