@@ -24,6 +24,8 @@ from qpi_kernels.extraction import Extraction, ExtractionParameters
 
 __all__ = ["ExtractionInput", "ScanSource", "planes_within"]
 
+_NO_DEFECTS = Defects(np.zeros((0, 2)))
+
 
 @dataclass(frozen=True)
 class ScanSource:
@@ -66,7 +68,7 @@ class ExtractionInput:
     planes : slice or None
         Which planes of the layer these are; None for a map.
     defects : Defects
-        In pixels of the observation.
+        In pixels of the observation; none where the method finds them.
     mask : array of bool, (y, x), or None
         True where a pixel counts.
     parameters : ExtractionParameters
@@ -87,7 +89,7 @@ class ExtractionInput:
     def copy_from(
         cls,
         image: Image,
-        points: Points,
+        points: Points | None,
         parameters: ExtractionParameters,
         *,
         excluded: Layer | None = None,
@@ -97,8 +99,10 @@ class ExtractionInput:
 
         Parameters
         ----------
-        image, points : napari layers
-            Observation and defects.
+        image : napari.layers.Image
+            Observation.
+        points : napari.layers.Points or None
+            Defects; None where the method finds them.
         parameters : ExtractionParameters
             The choices.
         excluded : napari.layers.Layer, optional
@@ -122,7 +126,7 @@ class ExtractionInput:
             image=_detached(image, observation.data),
             observation=observation,
             planes=planes,
-            defects=defects_from_points(points, image),
+            defects=_NO_DEFECTS if points is None else defects_from_points(points, image),
             mask=None if excluded is None else mask_from_layer(excluded, image),
             parameters=parameters,
             source=ScanSource.of(image),

@@ -31,10 +31,23 @@ if TYPE_CHECKING:
 
     from qpi_kernels.result import KernelResult
 
-__all__ = ["KERNEL_GAP", "SIGNED_COLORMAP", "result_layers", "show_result"]
+__all__ = [
+    "CAPTIONS",
+    "KERNEL_GAP",
+    "SIGNED_COLORMAP",
+    "first_kernel_column",
+    "hide_kernels",
+    "kernel_gap",
+    "kernel_layers",
+    "kernel_step",
+    "placed_result",
+    "result_layers",
+    "show_result",
+]
 
 SIGNED_COLORMAP = "coolwarm"
 KERNEL_GAP = 0.05
+CAPTIONS = "captions"
 
 
 def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
@@ -56,7 +69,7 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
         layer carries the result in its metadata.
     """
     if image is not None:
-        result = _with_geometry(result, layer_geometry(image, ndim=2), image.name)
+        result = placed_result(result, layer_geometry(image, ndim=2), image.name)
     plane = _plane_of(result)
     name = str(result.provenance.get("layer_name", "")).strip()
     prefix = f"{name} " if name else ""
@@ -69,23 +82,7 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
         layers.append(
             _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
         )
-    kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
-    width = result.reconstruction.sizes["x"]
-    gap = max(2, round(KERNEL_GAP * width))
-    beside = moved_columns(plane, width + gap)
-    for kind in kinds:
-        label = "" if kind is None else f" {kind}"
-        for role, array in (("std", result.std), ("kernel", result.kernel)):
-            part = array if kind is None else array.sel(kind=kind)
-            provenance = {"role": role, "kind": kind, "result": result}
-            look = (
-                {"colormap": SIGNED_COLORMAP}
-                if role == "kernel"
-                else {"colormap": "magma", "visible": False}
-            )
-            layers.append(_image(part, beside, f"{prefix}{role}{label}", provenance, look))
-        beside = moved_columns(beside, result.kernel.sizes["x"] + gap)
-    return layers
+    return layers + kernel_layers(result, prefix, ("std", "kernel"), 0)
 
 
 def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> KernelResult:
@@ -110,17 +107,80 @@ def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> Kern
     """
     layers = result_layers(result, image)
     shown: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
-    for layer in viewer.layers:
-        earlier = result_of(layer)
-        kernel = layer.metadata.get(METADATA_KEY, {}).get("role") == "kernel"
-        if earlier is not None and kernel and _plane_of(earlier) == _plane_of(shown):
-            layer.visible = False
+    hide_kernels(viewer, _plane_of(shown))
     add_layers(viewer, layers)
     return shown
 
 
-def _with_geometry(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
-    # In the provenance, so that a saved result opens again in its place.
+def hide_kernels(viewer: ViewerModel, plane: Geometry) -> None:
+    """Hide the kernels that lie beside images of a geometry, and their captions."""
+    for layer in viewer.layers:
+        known = layer.metadata.get(METADATA_KEY, {})
+        result = result_of(layer)
+        place = known.get("beside") if result is None else _plane_of(result)
+        if known.get("role") in ("kernel", CAPTIONS) and place == plane:
+            layer.visible = False
+
+
+def kernel_layers(
+    result: KernelResult, prefix: str, roles: tuple[str, ...], first: int
+) -> list[LayerData]:
+    """Show the kernels of all kinds beside their image.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What an extraction gave; placed with `placed_result`.
+    prefix : str
+        What the layers' names begin with.
+    roles : tuple of str
+        ``"kernel"``, ``"std"`` or both, from bottom to top.
+    first : int
+        Columns between the first place for a kernel and the one to use, in pixels.
+
+    Returns
+    -------
+    list of tuple
+        Layer data, the kinds from left to right.
+    """
+    plane = _plane_of(result)
+    kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
+    layers = []
+    for number, kind in enumerate(kinds):
+        beside = moved_columns(
+            plane, first_kernel_column(result) + first + number * kernel_step(result)
+        )
+        label = "" if kind is None else f" {kind}"
+        for role in roles:
+            array = getattr(result, role)
+            part = array if kind is None else array.sel(kind=kind)
+            look = (
+                {"colormap": SIGNED_COLORMAP}
+                if role == "kernel"
+                else {"colormap": "magma", "visible": False}
+            )
+            known = {"role": role, "kind": kind, "result": result}
+            layers.append(_image(part, beside, f"{prefix}{role}{label}", known, look))
+    return layers
+
+
+def kernel_gap(result: KernelResult) -> int:
+    """Columns between the image and a kernel, and between kernels, in pixels."""
+    return max(2, round(KERNEL_GAP * result.reconstruction.sizes["x"]))
+
+
+def first_kernel_column(result: KernelResult) -> int:
+    """Column of the image's pixels where the first kernel begins."""
+    return int(result.reconstruction.sizes["x"]) + kernel_gap(result)
+
+
+def kernel_step(result: KernelResult) -> int:
+    """Columns from the beginning of a kernel to that of the next, in pixels."""
+    return int(result.kernel.sizes["x"]) + kernel_gap(result)
+
+
+def placed_result(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
+    """Note in the provenance where the image lies, so that a saved result opens in its place."""
     return replace(
         result, provenance={**result.provenance, GEOMETRY_KEY: plane, "layer_name": name}
     )

@@ -88,6 +88,8 @@ def _observation(task: ExtractionInput, array_path: str | None) -> str:
 
 def _defects(task: ExtractionInput) -> str:
     defects = task.defects
+    if not len(defects):
+        return ""
     rows = "\n".join(f"        [{row!r}, {col!r}]," for row, col in defects.positions.tolist())
     more = ""
     if len(defects.kinds) > 1:
@@ -121,7 +123,9 @@ def _call(task: ExtractionInput) -> str:
     arguments = [f"    {name}={value!r}," for name, value in task.parameters.model_dump().items()]
     if task.mask is not None:
         arguments.insert(0, "    mask=mask,")
-    return "\n".join(["result = qk.extract(", "    observation,", "    defects,", *arguments, ")"])
+    if len(task.defects):
+        arguments.insert(0, "    defects,")
+    return "\n".join(["result = qk.extract(", "    observation,", *arguments, ")"])
 
 
 def _check(expected: dict[str, Any] | None) -> str:

@@ -10,14 +10,17 @@ import numpy as np
 from napari.layers import Image, Points
 from numpy.typing import NDArray
 
+from napari_qpi.defect_proposals import PROPOSALS
 from napari_qpi.geometry import pixel_to_pixel
 from napari_qpi.layers import KIND_COLORS, METADATA_KEY, defects_from_points, points_from_defects
+from napari_qpi.result_layers import CAPTIONS
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.table import DEFAULT_KIND
 
 __all__ = ["DefectPoints", "KindError", "Snapshot", "is_defect_layer"]
 
 _KINDS = "kind_colors"
+_OTHER_ROLES = ("spectra", CAPTIONS, PROPOSALS)
 
 
 class KindError(ValueError):
@@ -25,9 +28,9 @@ class KindError(ValueError):
 
 
 def is_defect_layer(layer: Any) -> bool:
-    """Whether a layer's points may be defects: any points but the places of spectra."""
+    """Whether a layer's points may be defects: any points but those of other roles."""
     role = layer.metadata.get(METADATA_KEY, {}).get("role")
-    return isinstance(layer, Points) and role != "spectra"
+    return isinstance(layer, Points) and role not in _OTHER_ROLES
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,34 @@ class DefectPoints:
         self.current_kind = current
         self.complete()
         self._colour()
+
+    def add(self, defects: Defects, image: Image) -> None:
+        """Append defects, in pixels of an image; the points that are there stay as they are."""
+        if not len(defects):
+            return
+        current = self.current_kind
+        positions = pixel_to_pixel(defects.positions, image, self.layer)
+        leading = np.zeros((len(positions), self.layer.ndim - 2))
+        new = {"kind": list(map(str, defects.kind)), "strength": defects.strength.tolist()}
+        unknown = [None] * len(positions)
+        self._set_points(
+            np.vstack([self.layer.data, np.hstack([leading, positions])]),
+            {
+                name: np.array(
+                    [*column, *new.get(name, unknown)], object if name == "kind" else None
+                )
+                for name, column in self.layer.features.items()
+            },
+        )
+        self.current_kind = current
+        self.complete()
+        self._colour()
+
+    def remove(self, indices: Iterable[int]) -> None:
+        """Remove some points."""
+        keep = np.ones(len(self.layer.data), bool)
+        keep[list(indices)] = False
+        self._keep(keep)
 
     def move(self, defects: Defects, image: Image) -> None:
         """Move the points to the positions of as many defects, in pixels of an image."""

@@ -2,82 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import napari
-import numpy as np
 from napari.layers import Image, Points
 from napari.utils.notifications import show_error
 from pydantic import ValidationError
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QFormLayout,
-    QLabel,
-    QPushButton,
-)
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
 
+from napari_qpi.comparison_layers import show_side_by_side
 from napari_qpi.extraction_input import ExtractionInput
 from napari_qpi.jobs import Job, JobState
-from napari_qpi.layers import LayerConversionError, observation_from_layer
+from napari_qpi.layers import (
+    LayerConversionError,
+    add_layers,
+    observation_from_layer,
+    points_from_defects,
+)
+from napari_qpi.method_comparison import COMPARED, MethodComparison, MethodRun
 from napari_qpi.result_layers import show_result
-from napari_qpi.script import python_script
-from napari_qpi.trained_models import known_models, models_changed
+from napari_qpi.trained_models import models_changed
 from napari_qpi.widgets.bias_range import BiasRange
+from napari_qpi.widgets.comparison_table import ComparisonTable
 from napari_qpi.widgets.defect_points import is_defect_layer
-from napari_qpi.widgets.device_choices import device_choices
 from napari_qpi.widgets.editors import PairEditor
+from napari_qpi.widgets.extraction_form import ExtractionForm
+from napari_qpi.widgets.keep_row import KeepRow
 from napari_qpi.widgets.kernel_size import KernelSize
 from napari_qpi.widgets.layer_choice import NO_MAP, LayerChoice, can_exclude, is_map
 from napari_qpi.widgets.panel import Panel, collapsed, group
-from napari_qpi.widgets.parameter_form import ParameterForm, explain
+from napari_qpi.widgets.parameter_form import explain
+from napari_qpi.widgets.proposal_row import ProposalRow
 from napari_qpi.widgets.quality_card import QualityCard
 from napari_qpi.widgets.run_row import RunRow
 from qpi_kernels.defects import DefectFormatError
 from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.progress import Stepper
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExtractKernel"]
 
-_MAIN_FIELDS = ("kernel_shape", "method", "model", "symmetry", "background")
-_ADVANCED_FIELDS = (
-    "refine",
-    "ridge",
-    "device",
-    "dtype",
-    "tolerance",
-    "max_iterations",
-    "samples",
-    "seed",
-)
-# Of marked defects: blind finds its own, from Python and the command line.
-_METHODS = [
-    (name.replace("_", " "), name) for name in ("least_squares", "average", "two_step", "one_step")
-]
-_USED_BY = {
-    "model": ("two_step", "one_step"),
-    "samples": ("two_step", "one_step"),
-    "refine": ("least_squares",),
-    "ridge": ("least_squares",),
-    "tolerance": ("least_squares",),
-    "max_iterations": ("least_squares",),
-}
-_SYMMETRIES = [
-    ("none", None),
-    *((name, name) for name in ("C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v")),
-]
-_REFINEMENTS = [
-    ("no", None),
-    ("positions", "positions"),
-    ("positions and strengths", "positions+strengths"),
-]
 _REFRESH_MS = 80
-_KERNEL_FILES = (
-    "All of the result, lossless (*.nc);;Kernel for Gwyddion (*.gwy);;"
-    "Kernel as TIFF (*.tif);;Kernel for NumPy (*.npz)"
-)
+_FINDS_DEFECTS = "blind"
 
 
 class ExtractKernel(Panel):
@@ -94,7 +65,7 @@ class ExtractKernel(Panel):
         self.job = Job()
         self.task: ExtractionInput | None = None
         self.result: KernelResult | None = None
-        self._running: ExtractionInput | None = None
+        self._then: Callable[[Any], None] | None = None
         self._started = 0.0
         self._followed_points: Points | None = None
         self._refresh_timer = QTimer(self)
@@ -122,37 +93,36 @@ class ExtractKernel(Panel):
         self.layer_rows = QFormLayout()
         self.layer_rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.layer_rows.addRow("Image", self.image_choice)
-        self.layer_rows.addRow("Defects", self.points_choice)
+        self.points_label = QLabel("Defects")
+        self.layer_rows.addRow(self.points_label, self.points_choice)
         self.layer_rows.addRow("Leave out", self.mask_choice)
         self.layer_rows.addRow(self.bias_label, self.bias_range)
 
-        self.form = ParameterForm(
-            ExtractionParameters,
-            _MAIN_FIELDS,
-            choices={"method": _METHODS, "symmetry": _SYMMETRIES, "model": _models("two_step")},
-        )
-        self.advanced_form = ParameterForm(
-            ExtractionParameters,
-            _ADVANCED_FIELDS,
-            choices={"device": device_choices(), "refine": _REFINEMENTS},
-        )
+        self.extraction_form = ExtractionForm()
+        self.form, self.advanced_form = self.extraction_form.main, self.extraction_form.advanced
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
         self.kernel_size = KernelSize(self.viewer, size_editor)
         self.run_row = RunRow("Extract")
         self.card = QualityCard()
-        self.copy_button = QPushButton("Copy as Python")
-        self.copy_button.setToolTip(
-            "<qt>Put a script on the clipboard that gives the same kernel without napari.</qt>"
+        self.compare_button = QPushButton("Compare methods")
+        self.compare_button.setToolTip(
+            "<qt>Run average, least squares, two step and bayes on the same image and defects, and "
+            "show their kernels next to each other, on the colour scale of bayes. Positions are "
+            "not refined.</qt>"
         )
-        self.save_button = QPushButton("Save kernel…")
+        self.table = ComparisonTable()
+        self.proposals = ProposalRow(self.viewer)
+        self.keep = KeepRow()
 
         self.column.addLayout(self.layer_rows)
         self.column.addWidget(group("Kernel", self.form, self.kernel_size))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
         self.column.addWidget(self.run_row)
         self.column.addWidget(self.card)
-        self.column.addWidget(group("Keep", (self.copy_button, self.save_button)))
+        self.column.addWidget(group("Check the defects", self.proposals))
+        self.column.addWidget(group("Compare", self.compare_button, self.table))
+        self.column.addWidget(group("Keep", self.keep))
         self.column.addStretch()
 
     def _connect(self) -> None:
@@ -164,41 +134,40 @@ class ExtractKernel(Panel):
         self.follow(self.job.progressed, self.run_row.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
-        self.follow(models_changed, self._offer_models)
+        self.follow(models_changed, self.extraction_form.offer_models)
         self.when_closed(self.kernel_size.let_go)
+        self.when_closed(self.proposals.let_go)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
-        self.form.editor("method").changed.connect(self._offer_models)
-        self.form.changed.connect(self._refresh)
+        self.extraction_form.changed.connect(self._refresh)
         self.kernel_size.changed.connect(self._refresh)
         self.run_row.run_button.clicked.connect(self.extract)
         self.run_row.cancel_button.clicked.connect(self.job.cancel)
-        self.copy_button.clicked.connect(self.copy_as_python)
-        self.save_button.clicked.connect(self._ask_save)
+        self.compare_button.clicked.connect(self.compare)
+        self.proposals.propose_button.clicked.connect(self.propose)
+        for row in (self.proposals, self.keep):
+            row.said.connect(self.run_row.say)
 
     # -- what a person or a script may call -------------------------------------------------
 
     def extract(self) -> None:
         """Copy the input and start the extraction."""
-        image, points = self.image_choice.layer, self.points_choice.layer
-        if image is None or points is None or self.job.state.busy:
-            return
-        try:
-            task = ExtractionInput.copy_from(
-                image,
-                points,
-                self.parameters(),
-                excluded=self.mask_choice.layer,
-                bias_range=self.bias_range.value(),
-            )
-        except ValidationError as error:
-            self.run_row.say(explain(error))
-        except (LayerConversionError, DefectFormatError) as error:
-            self.run_row.say(str(error))
-        else:
-            self._running = task
-            self._started = monotonic()
-            self.job.start(task.start)
+        for task in self._tasks(lambda form: [form.parameters()]):
+            points = None if self._finds_defects else self.points_choice.layer
+            self._start(task.start, partial(self._show_result, task, points))
+
+    def compare(self) -> None:
+        """Start several methods on the same input, one after the other."""
+        tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
+        if tasks:
+            image = tasks[0].image
+            self._start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
+
+    def propose(self) -> None:
+        """Start looking for defects that the last extraction suggests, and for doubtful marks."""
+        search = self.proposals.search()
+        if search is not None and not self.job.state.busy:
+            self._start(search, self.proposals.show_proposals)
 
     def parameters(self) -> ExtractionParameters:
         """What is entered.
@@ -208,61 +177,7 @@ class ExtractKernel(Panel):
         pydantic.ValidationError
             If an entry is out of range.
         """
-        values = self.form.values() | self.advanced_form.values()
-        if values["method"] not in _USED_BY["refine"]:
-            values["refine"] = None
-        return ExtractionParameters.model_validate(values)
-
-    def script(self, array_path: str | None = None) -> str:
-        """The Python script of the last extraction; see `python_script`."""
-        if self.task is None or self.result is None:
-            return ""
-        return python_script(self.task, array_path=array_path, expected=self.result.provenance)
-
-    def copy_as_python(self) -> None:
-        """Put the script on the clipboard; data that came from no scan file are saved first."""
-        if self.task is None:
-            return
-        array_path = None
-        if self.task.source is None:
-            array_path, _ = QFileDialog.getSaveFileName(
-                self, "This image came from no scan file; save its data", "observation.npy"
-            )
-            if array_path:
-                np.save(array_path, np.asarray(self.task.observation))
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(self.script(array_path or None))
-        self.run_row.say("The script is on the clipboard.")
-
-    def save_kernel(self, path: str | Path) -> list[Path]:
-        """Save the last result.
-
-        Parameters
-        ----------
-        path : path-like
-            ``.nc`` keeps everything; ``.gwy``, ``.tif`` and ``.npz`` hold the kernel, one file per
-            kind.
-
-        Returns
-        -------
-        list of Path
-            The files written.
-        """
-        path = Path(path)
-        if self.result is None:
-            return []
-        if path.suffix.lower() == ".nc":
-            return [self.result.save(path)]
-        from qpi_kernels.io.exporters import export_array
-
-        kernel = self.result.kernel
-        if "kind" not in kernel.dims:
-            return [Path(export_array(kernel, path))]
-        return [
-            Path(export_array(kernel.sel(kind=kind), path.with_stem(f"{path.stem}_{kind}")))
-            for kind in kernel["kind"].values.tolist()
-        ]
+        return self.extraction_form.parameters()
 
     def remove_from_viewer(self) -> None:
         """Take the window away when the panel is closed."""
@@ -271,27 +186,85 @@ class ExtractKernel(Panel):
 
     # -- the job ----------------------------------------------------------------------------
 
+    @property
+    def _finds_defects(self) -> bool:
+        return self.extraction_form.method == _FINDS_DEFECTS
+
+    def _tasks(
+        self, choose: Callable[[ExtractionForm], Sequence[ExtractionParameters]]
+    ) -> list[ExtractionInput]:
+        """Copies of the input for every choice of parameters; says what is wrong with it."""
+        image, points = self.image_choice.layer, self.points_choice.layer
+        if image is None or self.job.state.busy:
+            return []
+        try:
+            chosen = choose(self.extraction_form)
+            if all(parameters.method == _FINDS_DEFECTS for parameters in chosen):
+                points = None
+            elif points is None:
+                return []
+            task = ExtractionInput.copy_from(
+                image,
+                points,
+                chosen[0],
+                excluded=self.mask_choice.layer,
+                bias_range=self.bias_range.value(),
+            )
+        except ValidationError as error:
+            self.run_row.say(explain(error))
+        except (LayerConversionError, DefectFormatError) as error:
+            self.run_row.say(str(error))
+        else:
+            return [replace(task, parameters=parameters) for parameters in chosen]
+        return []
+
+    def _start(self, make_stepper: Callable[[], Stepper[Any]], then: Callable[[Any], None]) -> None:
+        self._then = then
+        self._started = monotonic()
+        self.job.start(make_stepper)
+
     def _on_state(self, state: JobState) -> None:
         self.run_row.show_state(state)
+        self.proposals.show_busy(state.busy)
         if not state.busy:
-            # torch is loaded now and knows the devices.
-            self.advanced_form.set_choices("device", device_choices())
+            self.extraction_form.offer_devices()
         self._refresh()
 
-    def _on_succeeded(self, result: KernelResult) -> None:
-        task = self._running
-        if task is None:
-            return
+    def _on_succeeded(self, outcome: Any) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then(outcome)
+            self._refresh()
+
+    def _show_result(
+        self, task: ExtractionInput, points: Points | None, result: KernelResult
+    ) -> None:
         name = task.image.name
         placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
+        said = f"Kernel of {name} in {monotonic() - self._started:.1f} s."
+        if points is None:
+            found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
+            (points,) = add_layers(self.viewer, [found])
+            said += f" {len(result.defects)} defects found."
         # The kernels lie beside the image, out of sight until the view is fitted.
         self.viewer.reset_view()
         self.card.show_result(placed)
-        self.run_row.say(f"Kernel of {name} in {monotonic() - self._started:.1f} s.")
-        self._refresh()
+        self.keep.show_result(task, placed)
+        self.proposals.show_result(task, placed, points)
+        self.run_row.say(said)
+
+    def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
+        results = {run.title: run.result for run in runs if run.result is not None}
+        show_side_by_side(self.viewer, results, image)
+        self.viewer.reset_view()
+        self.table.show_runs(runs)
+        failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
+        done = f"{len(results)} methods in {monotonic() - self._started:.1f} s."
+        self.run_row.say(" ".join([done, *failed]))
 
     def _on_failed(self, error: Exception) -> None:
+        self._then = None
         self.run_row.say(f"Failed: {error}")
         if not isinstance(error, ValueError):
             show_error(f"Extraction failed: {error}")
@@ -325,53 +298,17 @@ class ExtractKernel(Panel):
     def _on_points_edited(self, event: object = None) -> None:
         self._refresh_timer.start()
 
-    def _offer_models(self) -> None:
-        """Offer the models of the chosen method, and let go of one of another method."""
-        method = self.form.editor("method").value()
-        if method not in _USED_BY["model"]:
-            return
-        editor = self.form.editor("model")
-        chosen = editor.value()
-        if chosen in map(str, known_models()) and chosen not in map(str, known_models(method)):
-            editor.set_value("bundled")
-        self.form.set_choices("model", _models(method))
-
     def _refresh(self) -> None:
-        self._enable_used_fields()
         image, points = self.image_choice.layer, self.points_choice.layer
+        marked = points is not None and len(points.data) > 0
+        for widget in (self.points_label, self.points_choice):
+            widget.setVisible(not self._finds_defects)
         missing = ""
         if image is None:
             missing = "Open a map or a bias stack first."
-        elif points is None or not len(points.data):
+        elif not marked and not self._finds_defects:
             missing = "Mark the defects first."
         self.run_row.show_ready(self.job.state, missing)
-        for button in (self.copy_button, self.save_button):
-            button.setEnabled(self.result is not None)
+        ready = image is not None and marked and not self.job.state.busy
+        self.compare_button.setEnabled(ready)
         self.kernel_size.show_on(image, points)
-
-    def _enable_used_fields(self) -> None:
-        method = self.form.editor("method").value()
-        for name, methods in _USED_BY.items():
-            form = self.form if name in _MAIN_FIELDS else self.advanced_form
-            form.editor(name).setEnabled(method in methods)
-
-    # -- files ------------------------------------------------------------------------------
-
-    def _ask_save(self) -> None:
-        path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", _KERNEL_FILES)
-        if not path:
-            return
-        if not Path(path).suffix:
-            path += chosen.rpartition("*")[2].rstrip(")")
-        try:
-            saved = self.save_kernel(path)
-        except (OSError, ValueError) as error:
-            self.run_row.say(f"Not saved: {error}")
-        else:
-            self.run_row.say("Saved " + ", ".join(file.name for file in saved) + ".")
-
-
-def _models(method: str) -> list[tuple[str, str]]:
-    """The bundled model of a method and those that were trained here, the newest first."""
-    trained = [(f"{path.parent.name}/{path.name}", str(path)) for path in known_models(method)]
-    return [("bundled", "bundled"), *trained]

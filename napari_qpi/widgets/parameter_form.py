@@ -59,6 +59,7 @@ class ParameterForm(QWidget, Generic[Model]):
         super().__init__()
         schemas = model.model_json_schema()["properties"]
         self._editors: dict[str, Editor] = {}
+        self._labels: dict[str, QLabel] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -73,6 +74,7 @@ class ParameterForm(QWidget, Generic[Model]):
             layout.addRow(label, editor)
             editor.changed.connect(self.changed)
             self._editors[name] = editor
+            self._labels[name] = label
 
     def values(self) -> dict[str, Any]:
         """What is entered, not yet validated."""
@@ -81,6 +83,11 @@ class ParameterForm(QWidget, Generic[Model]):
     def editor(self, name: str) -> Editor:
         """The editor of one field."""
         return self._editors[name]
+
+    def show_row(self, name: str, shown: bool) -> None:
+        """Show or hide one row with its label; its value stays."""
+        for widget in (self._labels[name], self._editors[name]):
+            widget.setVisible(shown)
 
     def set_choices(self, name: str, choices: Choices) -> None:
         """Offer other values for a field that was given choices."""

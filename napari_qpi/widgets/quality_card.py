@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import isnan
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
 from qpi_kernels.result import KernelResult, Quality
 
-__all__ = ["QualityCard", "quality_rows"]
+__all__ = ["QualityCard", "number_range", "percent_range", "quality_rows"]
 
 _BULLET = "•"
 
@@ -59,11 +60,11 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
         Name, value and meaning. Numbers with one entry per bias become a range.
     """
     rows = [
-        ("Noise", f"{_range(quality.noise_sigma)} {units}".strip(), "per pixel"),
-        ("Residual χ²", _range(quality.reduced_chi2), "1: only noise is left"),
-        ("Explained", _percent(quality.r_squared), "of the variance"),
+        ("Noise", f"{number_range(quality.noise_sigma)} {units}".strip(), "per pixel"),
+        ("Residual χ²", number_range(quality.reduced_chi2), "1: only noise is left"),
+        ("Explained", percent_range(quality.r_squared), "of the variance"),
         ("Window", f"{quality.fill:.1%}", "unknowns per pixel"),
-        ("Fixed by data", _percent(quality.determined), "the ridge fixes the rest"),
+        ("Fixed by data", percent_range(quality.determined), "the prior or ridge fixes the rest"),
         ("Condition", f"{quality.condition:.3g}", "1: no noise amplified"),
         (
             "Solver",
@@ -94,10 +95,15 @@ def _scores_by_kind(quality: Quality) -> dict[str, str]:
     return {kind: " ".join(parts) for kind, parts in scores.items()}
 
 
-def _range(values: Sequence[float], style: str = ".3g") -> str:
+def number_range(values: Sequence[float], style: str = ".3g") -> str:
+    """Lowest and highest of some numbers; one number where they read alike."""
+    values = [value for value in values if not isnan(value)]
+    if not values:
+        return "not known"
     low, high = (format(limit, style) for limit in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
 
-def _percent(values: Sequence[float]) -> str:
-    return _range(values, ".1%")
+def percent_range(values: Sequence[float]) -> str:
+    """Lowest and highest of some shares, in percent."""
+    return number_range(values, ".1%")

@@ -291,21 +291,67 @@ def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
     assert panel.parameters() == ExtractionParameters(kernel_shape=(9, 9))
 
 
+def shown_rows(panel: ExtractKernel) -> set[str]:
+    forms = (panel.form, panel.advanced_form)
+    return {name for form in forms for name in form.values() if not form.editor(name).isHidden()}
+
+
+def test_every_method_shows_the_rows_it_uses(panel: ExtractKernel) -> None:
+    always = {"kernel_shape", "method", "symmetry", "background", "device", "dtype", "seed"}
+    solvers = always | {"tolerance", "max_iterations"}
+    networks = always | {"model", "samples"}
+    assert panel.parameters().method == "bayes"
+    for method, rows in {
+        "bayes": solvers | {"prior", "library", "refine"},
+        "least_squares": solvers | {"ridge", "refine"},
+        "average": always,
+        "two_step": networks,
+        "one_step": networks,
+        "blind": solvers,
+    }.items():
+        panel.form.set_values({"method": method})
+        assert shown_rows(panel) == rows, method
+
+
+def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
+    panel.form.set_values({"prior": "smooth"})
+    panel.advanced_form.set_values({"refine": "positions"})
+    assert panel.parameters().prior == "smooth"
+    assert panel.parameters().refine == "positions"
+    panel.form.set_values({"method": "least_squares"})
+    panel.advanced_form.set_values({"ridge": 2.5})
+    assert panel.parameters().ridge == 2.5
+    assert panel.parameters().prior == "library"
+    panel.form.set_values({"method": "bayes"})
+    assert panel.parameters().ridge == "auto"
+    panel.form.set_values({"method": "average"})
+    assert panel.parameters().refine is None
+
+
+@pytest.mark.parametrize("prior", ["library", "smooth", "none"])
+def test_the_prior_is_used(qtbot: QtBot, panel: ExtractKernel, prior: str) -> None:
+    panel.form.set_values({"prior": prior})
+    extract(qtbot, panel)
+    expected = qk.extract(observed(), DEFECTS, kernel_shape=(9, 9), prior=prior)
+    assert panel.result is not None
+    assert panel.result.provenance["parameters"]["prior"] == prior
+    np.testing.assert_allclose(panel.result.kernel, expected.kernel, rtol=1e-4, atol=1e-5)
+
+
 def test_networks_and_refinement_run_from_the_dock(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel
 ) -> None:
     panel.advanced_form.set_values({"refine": "positions"})
     panel.form.set_values({"method": "two_step"})
-    assert panel.form.editor("model").isEnabled()
-    assert not panel.advanced_form.editor("refine").isEnabled()
     extract(qtbot, panel)
     assert panel.result is not None
     assert panel.result.provenance["model"]["source"] == "bundled"
     assert panel.result.provenance["parameters"]["refine"] is None
-    panel.form.set_values({"method": "least_squares"})
-    assert not panel.form.editor("model").isEnabled()
-    extract(qtbot, panel)
-    assert panel.result.provenance["refinement"]["rounds"] >= 1
+    for method in ("bayes", "least_squares"):
+        panel.form.set_values({"method": method})
+        extract(qtbot, panel)
+        assert panel.result.provenance["parameters"]["method"] == method
+        assert panel.result.provenance["refinement"]["rounds"] >= 1
 
 
 def test_opening_imports_no_torch() -> None:
@@ -442,7 +488,7 @@ def test_the_script_repeats_a_kernel_from_a_file(
     panel.mask_choice.layer = labels
     panel.bias_range.high.setValue(0.1)
     extract(qtbot, panel)
-    panel.copy_button.click()
+    panel.keep.copy_button.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     again, said = run_script(clipboard.text(), tmp_path)
@@ -463,7 +509,7 @@ def test_the_script_of_an_array_loads_the_saved_array(
     extract(qtbot, panel)
     path = str(tmp_path / "observation.npy")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (path, ""))
-    panel.copy_button.click()
+    panel.keep.copy_button.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     script = clipboard.text()
@@ -479,10 +525,10 @@ def test_the_script_of_an_array_loads_the_saved_array(
 def test_the_kernel_is_saved(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path) -> None:
     extract(qtbot, panel)
     assert panel.result is not None
-    (whole,) = panel.save_kernel(tmp_path / "kernel.nc")
+    (whole,) = panel.keep.save_kernel(tmp_path / "kernel.nc")
     np.testing.assert_array_equal(qk.KernelResult.load(whole).kernel, panel.result.kernel)
     for suffix in (".tif", ".gwy", ".npz"):
-        (saved,) = panel.save_kernel(tmp_path / f"kernel{suffix}")
+        (saved,) = panel.keep.save_kernel(tmp_path / f"kernel{suffix}")
         (array,) = qk.open_scan(saved).data_vars.values()
         np.testing.assert_allclose(np.squeeze(array), panel.result.kernel, rtol=1e-6, atol=1e-12)
 
