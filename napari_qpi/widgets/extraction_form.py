@@ -49,8 +49,8 @@ _SOLVERS = ("bayes", "least_squares", "blind")
 _DEFAULTS = {name: field.default for name, field in ExtractionParameters.model_fields.items()}
 # Rows that are not here serve every method.
 _USED_BY = {
-    "prior": ("bayes",),
-    "library": ("bayes",),
+    "prior": ("bayes", "blind"),
+    "library": ("bayes", "blind"),
     "model": _NETWORKS,
     "samples": _NETWORKS,
     "refine": ("bayes", "least_squares"),

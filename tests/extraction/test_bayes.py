@@ -13,7 +13,10 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract
 from qpi_kernels.extraction.bayes import BayesExtraction
 from qpi_kernels.extraction.library_factors import IGNORANT
+from qpi_kernels.extraction.prior_factors import ComponentFactor
+from qpi_kernels.extraction.prior_solve import PriorSolve
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.window_normal import MapNormal
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models.library_prior import LibraryPrior
@@ -137,3 +140,78 @@ def test_refused(tmp_path: Path) -> None:
         extract(image, positions, kernel_shape=(9, 9), ridge=0.1)
     with pytest.raises(ExtractionError, match="napari-qpi library"):
         extract(image, positions, kernel_shape=(9, 9), library=str(tmp_path / "none.safetensors"))
+
+
+@pytest.mark.parametrize("background", ["none", "offset", "rows"])
+@pytest.mark.parametrize("symmetry", [None, "C4"])
+def test_every_background_and_symmetry(
+    library: LibraryPrior, background: str, symmetry: str | None
+) -> None:
+    kernel = KernelLibrary(["warped_four_fold"], shape=SHAPE, seed=80).kernel(0).values
+    positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
+    observation = observed(kernel / np.abs(kernel).max(), positions, snr=3.0)
+    parameters = ExtractionParameters(
+        kernel_shape=SHAPE, method="bayes", background=background, symmetry=symmetry
+    )
+    found = drive(BayesExtraction(Problem.check(observation, positions, None, parameters), library))
+    assert np.corrcoef(found.kernel.values.ravel(), kernel.ravel())[0, 1] > 0.95
+    assert found.quality.determined[0] <= 1
+
+
+def test_a_map_that_shows_nothing_is_called_so(library: LibraryPrior) -> None:
+    found = bayes(np.full((64, 64), 3.0), Defects(np.array([[20.0, 20.0], [40.0, 30.0]])), library)
+    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert "next to nothing" in " ".join(found.quality.verdict)
+    assert not found.quality.well_posed
+
+
+def test_noise_that_is_not_white_is_not_trusted(library: LibraryPrior) -> None:
+    kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=81).kernel(0).values
+    positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
+    rng = np.random.default_rng(0)
+    lines = np.cumsum(rng.normal(size=(64, 64)), axis=1)
+    observation = observed(kernel / np.abs(kernel).max(), positions, snr=50.0) + 0.1 * lines
+    found = bayes(observation, positions, library)
+    assert not found.quality.well_posed
+    assert found.quality.verdict[0].startswith("Uncertain")
+
+
+def test_the_same_input_gives_the_same_bits(library: LibraryPrior) -> None:
+    kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=82).kernel(0).values
+    positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
+    observation = observed(kernel, positions, snr=3.0)
+    first, second = (bayes(observation, positions, library) for _ in range(2))
+    np.testing.assert_array_equal(first.kernel, second.kernel)
+    np.testing.assert_array_equal(first.std, second.std)
+    tiny = bayes(-1e-12 * observation, positions, library)
+    np.testing.assert_allclose(tiny.kernel, -1e-12 * first.kernel, rtol=1e-6, atol=1e-18)
+
+
+def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
+    """At a signal so strong that the ridge is far below the mean eigenvalue."""
+    rng = np.random.default_rng(7)
+    shape, side = (10, 10), 40
+    defects = Defects(rng.uniform(0, side - 1, (12, 2)))
+    components = torch.from_numpy(rng.normal(size=(100, *shape)))
+    components *= torch.logspace(0, -3, 100, dtype=torch.float64)[:, None, None]
+    factor = ComponentFactor(components)
+    kernel = factor.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
+    observation = observed(kernel, defects, snr=1e4, size=side)
+    parameters = ExtractionParameters(kernel_shape=shape, method="bayes", background="none")
+    problem = Problem.check(observation, defects, None, parameters)
+    solve = PriorSolve(problem, factor, MapNormal(problem))
+    for work in (solve.probe(), solve.solve(problem.planes(0, 1).values[0])):
+        for _ in work:
+            pass
+    found = solve.posterior
+    for _ in solve.draw(found):
+        pass
+    columns = problem.model.apply(components[:, None]).flatten(1)
+    normal = (columns @ columns.T).numpy()
+    values = np.linalg.eigvalsh(normal)
+    determined = (values / (values + found.ridge)).sum()
+    assert found.determined == pytest.approx(determined, rel=0.1)
+    covariance = np.linalg.inv(normal + found.ridge * np.eye(100)) * found.noise_variance
+    flat = components.flatten(1).numpy()
+    exact = np.sqrt(np.einsum("mp,mn,np->p", flat, covariance, flat)).mean()
+    assert float(solve.std.mean()) == pytest.approx(exact, rel=0.2)

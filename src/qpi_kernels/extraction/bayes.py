@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes_verdict import BayesJudge
-from qpi_kernels.extraction.library_factors import IGNORANT, prior_factors
+from qpi_kernels.extraction.library_factors import IGNORANT, named_library, prior_factors
 from qpi_kernels.extraction.outcome import Outcome
-from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.phases import Phases
 from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.window_normal import quick_normal
-from qpi_kernels.models.folder import ModelFormatError
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.models.library_prior import LibraryPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 
 __all__ = ["BayesExtraction"]
 
-# The kernel of one kind is not believed to be weaker than another by more than this.
+# In the prior, the kernel of one kind is not weaker than another by more than this.
 _SMALLEST = 0.03
 # A prior that loses so much log-evidence at one bias is not tried at the next.
 _HOPELESS = 50.0
+# What a prior must gain over none, as -2 log-evidence.
+_BETTER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class BayesExtraction:
 
     def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
         self._problem = problem
-        self._library = library or _named_library(problem.parameters.library)
+        self._library = library or named_library(problem.parameters.library)
         self._chosen: list[dict[str, object]] = []
         self._judge = BayesJudge()
         self._outcome = Outcome(problem, judge=self._judge, provenance=self._provenance())
@@ -104,23 +102,29 @@ class BayesExtraction:
         )
         quick = quick_normal(problem)
         solves: dict[str, PriorSolve] = {}
+        ignorant: list[Posterior] = []
         sizes = None
         for name, factor in factors.items():
             solves[name] = PriorSolve(problem, factor, quick, sizes)
             phases.begin("probe")
             for _ in solves[name].probe():
                 yield phases.step("Probing how well the defects determine the kernel")
-            if name == IGNORANT and len(problem.model.kinds) > 1:
-                sizes = self._sizes(solves[name])
-        for index in range(planes):
-            left = problem.background.remove(problem.planes(index, index + 1).values)[0]
-            candidates = []
-            for name, solve in list(solves.items()):
+            if name != IGNORANT:
+                continue
+            for index in range(planes):
                 phases.begin("solve")
-                for _ in solve.solve(left):
+                for _ in solves[name].solve(self._left(index)):
+                    yield phases.step(f"Solving for the kernel{self._of(index)}, no prior")
+                ignorant.append(solves[name].posterior)
+            sizes = _sizes(ignorant)
+        for index in range(planes):
+            candidates = [_Candidate(IGNORANT, solves[IGNORANT], ignorant[index])]
+            for name in [name for name in solves if name != IGNORANT]:
+                phases.begin("solve")
+                for _ in solves[name].solve(self._left(index)):
                     yield phases.step(f"Solving for the kernel{self._of(index)}, prior: {name}")
-                candidates.append(_Candidate(name, solve, solve.posterior))
-            best = min(candidates, key=lambda each: each.posterior.cost)
+                candidates.append(_Candidate(name, solves[name], solves[name].posterior))
+            best = min(candidates, key=_cost)
             phases.begin("draw")
             for _ in best.solve.draw(best.posterior):
                 yield phases.step(f"Estimating its standard deviation{self._of(index)}")
@@ -129,16 +133,9 @@ class BayesExtraction:
         self._result = self._outcome.result()
         yield phases.end("Done")
 
-    def _sizes(self, ignorant: PriorSolve) -> torch.Tensor:
-        """Relative sizes of the kernels of each kind, (kind,), from what least squares finds."""
-        squares = []
-        for index in range(self._problem.plane_count):
-            planes = self._problem.planes(index, index + 1)
-            deque(ignorant.solve(self._problem.background.remove(planes.values)[0]), maxlen=0)
-            squares.append(ignorant.posterior.kernels.square().sum(dim=(-2, -1)))
-        size = torch.stack(squares).mean(dim=0).sqrt()
-        largest = size.max()
-        return (size / largest).clamp(min=_SMALLEST) if largest > 0 else torch.ones_like(size)
+    def _left(self, index: int) -> torch.Tensor:
+        planes = self._problem.planes(index, index + 1)
+        return self._problem.background.remove(planes.values)[0]
 
     def _of(self, index: int) -> str:
         count = self._problem.plane_count
@@ -148,7 +145,7 @@ class BayesExtraction:
         found = best.posterior
         lost = {each.name: (each.posterior.cost - found.cost) / 2 for each in candidates}
         self._chosen.append({"prior": best.name, "log_evidence_lost": _rounded(lost)})
-        self._judge.take(best.name, found.determined)
+        self._judge.take(best.name, found.determined, best.solve.free)
         self._outcome.add(
             index,
             self._problem.planes(index, index + 1),
@@ -156,11 +153,26 @@ class BayesExtraction:
             std=best.solve.std[None],
             ridge=np.array([found.ridge]),
             freedom=np.array([found.determined]),
-            solution_size=found.kernels.numel(),
+            solution_size=best.solve.free,
             condition=found.condition,
             iterations=found.iterations,
             converged=found.converged,
         )
+
+
+def _sizes(ignorant: list[Posterior]) -> torch.Tensor | None:
+    """Relative sizes of the kernels of each kind, (kind,), from what least squares finds."""
+    squares = torch.stack([found.kernels.square().sum(dim=(-2, -1)) for found in ignorant])
+    size = squares.mean(dim=0).sqrt()
+    largest = size.max()
+    if len(size) == 1 or not largest > 0:
+        return None
+    return (size / largest).clamp(min=_SMALLEST)
+
+
+def _cost(candidate: _Candidate) -> float:
+    """What decides; a prior that is no better than none is not taken."""
+    return candidate.posterior.cost - (_BETTER if candidate.name == IGNORANT else 0.0)
 
 
 def _drop_hopeless(
@@ -171,15 +183,6 @@ def _drop_hopeless(
         hopeless = each.posterior.cost - best.posterior.cost > 2 * _HOPELESS
         if hopeless and each.name != IGNORANT:
             del solves[each.name]
-
-
-def _named_library(name: str) -> LibraryPrior:
-    if name == "bundled":
-        return bundled_library()
-    try:
-        return LibraryPrior.load(Path(name).expanduser())
-    except ModelFormatError as error:
-        raise ExtractionError(f"{error}; make one with `napari-qpi library`") from error
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -11,6 +11,9 @@ from qpi_kernels.extraction.verdict import close_pairs, relative_error, unseen_s
 
 __all__ = ["BayesJudge"]
 
+_MOST_ERROR = 0.5
+_MOST_MISFIT = 1.3
+
 
 class BayesJudge:
     """Judges posterior kernels; called like `qpi_kernels.extraction.verdict.plain_words`."""
@@ -18,11 +21,13 @@ class BayesJudge:
     def __init__(self) -> None:
         self._priors: list[str] = []
         self._fixed: list[float] = []
+        self._free = 1
 
-    def take(self, prior: str, fixed: float) -> None:
-        """Note the prior of a plane and how many numbers of the kernel its data fix."""
+    def take(self, prior: str, fixed: float, free: int) -> None:
+        """Note the prior of a plane, and how many of the kernel's free numbers its data fix."""
         self._priors.append(prior)
         self._fixed.append(fixed)
+        self._free = free
 
     def __call__(
         self,
@@ -36,72 +41,92 @@ class BayesJudge:
         converged: bool,
     ) -> tuple[bool, list[str]]:
         """Whether the answer can be trusted, and why."""
-        error = relative_error(kernel, std)
-        trusted = error <= 0.5
-        words = [self._head(problem, error, trusted), self._sources(kernel)]
-        words += self._doubts(problem, error, reduced_chi2, r_squared)
+        kinds = problem.model.kinds
+        errors = {
+            kind: relative_error(kernel[:, index], std[:, index])
+            for index, kind in enumerate(kinds)
+        }
+        finite = [value for value in reduced_chi2 if np.isfinite(value)]
+        misfit = float(np.median(finite)) if finite else float("nan")
+        white = not misfit > _MOST_MISFIT
+        trusted = white and all(error <= _MOST_ERROR for error in errors.values())
+        words = [self._head(problem, errors, white), self._sources()]
+        words += self._weak_kinds(errors)
+        words += _doubts(problem, misfit, float(np.median(r_squared)))
         if not converged:
             words.append("The solver stopped before reaching its tolerance: raise max_iterations.")
         return trusted, words
 
-    def _head(self, problem: Problem, error: float, trusted: bool) -> str:
+    def _head(self, problem: Problem, errors: dict[str, float], white: bool) -> str:
         count = len(problem.defects)
         defects = f"{count} defect{'s' if count != 1 else ''}"
-        if not error <= 1:
+        error = max(errors.values(), key=lambda value: value if value == value else np.inf)
+        if not error <= 1 and len(errors) == 1:
             return f"Not determined: {defects}, no signal above the expected error."
-        head = "Determined" if trusted else "Poorly determined"
-        return f"{head}: {defects}, expected error {error:.1%} of the kernel's rms."
+        expected = f"expected error {error:.1%} of the kernel's rms"
+        if len(errors) > 1:
+            expected = f"expected error of the worst kind {error:.1%} of its kernel's rms"
+        if not white:
+            return f"Uncertain: {defects}, {expected} if what is left of the map were white noise."
+        head = "Determined" if error <= _MOST_ERROR else "Poorly determined"
+        return f"{head}: {defects}, {expected}."
 
-    def _sources(self, kernel: NDArray[np.floating]) -> str:
+    def _sources(self) -> str:
         """Which part came from the data and which from the prior."""
-        unknown = kernel[0].size
-        fixed = f"The map fixes about {np.median(self._fixed):.0f} of {unknown} numbers"
+        fixed = float(np.median(self._fixed))
+        if fixed < 1:
+            return "The map says next to nothing about the kernel."
+        words = f"The map fixes about {fixed:.0f} of {self._free} numbers"
         alone = sum(prior == IGNORANT for prior in self._priors)
         if alone == len(self._priors):
             return (
-                f"{fixed}; no prior explains it better than pixels on their own, so the answer is "
+                f"{words}; no prior explains it better than pixels on their own, so the answer is "
                 "that of least squares."
             )
         known = max({prior for prior in self._priors if prior != IGNORANT}, key=self._priors.count)
         some = f" At {alone} biases no prior helps and least squares stands." if alone else ""
         return (
-            f"{fixed}; where it says nothing, the kernel follows the prior ({known}), and the "
+            f"{words}; where it says nothing, the kernel follows the prior ({known}), and the "
             f"standard deviation says how loosely.{some}"
         )
 
-    def _doubts(
-        self,
-        problem: Problem,
-        error: float,
-        reduced_chi2: list[float],
-        r_squared: list[float],
-    ) -> list[str]:
-        words = []
-        if error > 0.5:
-            words.append(
-                "Much of what is seen may be noise or the prior's guess: mark more defects, mask "
-                "what is not described by them, or impose a symmetry that is known."
-            )
-        unseen = unseen_share(problem)
-        if unseen > 0.01:
-            words.append(
-                f"{unseen:.0%} of the kernel window is not shown by any defect; what stands there "
-                "is the prior's continuation of the rest."
-            )
-        finite = [value for value in reduced_chi2 if np.isfinite(value)]
-        misfit = float(np.median(finite)) if finite else float("nan")
-        if misfit > 1.3:
-            explained = float(np.median(r_squared))
-            words.append(
-                f"The defects explain {explained:.0%} of the map, and what is left is not only "
-                f"pixel noise (chi-squared {misfit:.2g}): unmarked defects, misplaced positions, "
-                "steps, line noise or a kernel larger than its window. Look at the residual layer."
-            )
-        crowded = close_pairs(problem)
-        if crowded:
-            words.append(
-                f"Pairs of defects within one pixel of each other: {crowded}, more than chance "
-                "would have. They look like duplicates, which count twice and make the kernel "
-                "weaker."
-            )
-        return words
+    def _weak_kinds(self, errors: dict[str, float]) -> list[str]:
+        weak = [kind for kind, error in errors.items() if not error <= _MOST_ERROR]
+        if not weak:
+            return []
+        of = f" of {', '.join(weak)}" if len(errors) > 1 else ""
+        return [
+            f"Much of the kernel{of} may be noise or the prior's guess: mark more defects, mask "
+            "what is not described by them, or impose a symmetry that is known."
+        ]
+
+
+def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:
+    words = []
+    unseen = unseen_share(problem)
+    if unseen > 0.01:
+        words.append(
+            f"{unseen:.0%} of the kernel window is not shown by any defect; what stands there is "
+            "not measured."
+        )
+    symmetry = problem.parameters.symmetry
+    if symmetry is not None and misfit > 1.1:
+        words.append(
+            f"The residual holds more than pixel noise (chi-squared {misfit:.2g}), and the "
+            f"imposed symmetry {symmetry} may be why: extract without it and compare. The "
+            "standard deviation does not know of a wrong symmetry."
+        )
+    elif misfit > _MOST_MISFIT:
+        words.append(
+            f"The defects explain {explained:.0%} of the map, and what is left is not only pixel "
+            f"noise (chi-squared {misfit:.2g}): unmarked defects, misplaced positions, steps, "
+            "line noise or a kernel larger than its window. The standard deviation knows of none "
+            "of these and is too small. Look at the residual layer."
+        )
+    crowded = close_pairs(problem)
+    if crowded:
+        words.append(
+            f"Pairs of defects within one pixel of each other: {crowded}, more than chance would "
+            "have. They look like duplicates, which count twice and make the kernel weaker."
+        )
+    return words

@@ -153,5 +153,5 @@ class BlindExtraction:
 
 _NOTHING_FOUND = (
     "no repeating pattern was found: choose another kernel_shape, mask steps and streaks, or mark "
-    "the defects and use least_squares"
+    "the defects and use bayes"
 )

@@ -49,6 +49,8 @@ def start_extraction(
         )
         raise ExtractionError(reasons) from error
     problem = Problem.check(observation, defects, mask, chosen)
+    if chosen.method in ("bayes", "blind") and chosen.prior != "none":
+        _check_prior(chosen)
     estimator = _linear_estimator(chosen)
     if chosen.refine is not None:
         if estimator is None:
@@ -56,9 +58,15 @@ def start_extraction(
                 f"{chosen.method} does not refine positions; use bayes or least_squares, or "
                 "refine=None"
             )
+        from qpi_kernels.extraction.least_squares import LeastSquares
         from qpi_kernels.extraction.refinement import Refinement, RefinementParameters
 
-        return Refinement(problem, estimator, RefinementParameters(refine=chosen.refine))
+        return Refinement(
+            problem,
+            estimator,
+            RefinementParameters(refine=chosen.refine),
+            quick_estimator=LeastSquares,
+        )
     if estimator is not None:
         return estimator(problem)
     if chosen.method == "blind":
@@ -73,6 +81,18 @@ def start_extraction(
     return NetworkExtraction(problem)
 
 
+def _check_prior(chosen: ExtractionParameters) -> None:
+    """Find out before a long search what would stop it in the end."""
+    from qpi_kernels.extraction.library_factors import named_library
+
+    if chosen.ridge != "auto":
+        raise ExtractionError(
+            f"{chosen.method} finds its strengths itself; leave ridge at 'auto', or take "
+            "least_squares or prior='none'"
+        )
+    named_library(chosen.library)
+
+
 def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extraction] | None:
     """The estimator of methods that are linear in the map once positions are known."""
     if chosen.method == "least_squares" or (chosen.method == "bayes" and chosen.prior == "none"):
@@ -80,10 +100,6 @@ def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extra
 
         return LeastSquares
     if chosen.method == "bayes":
-        if chosen.ridge != "auto":
-            raise ExtractionError(
-                "bayes finds its strengths itself; leave ridge at 'auto', or use least_squares"
-            )
         from qpi_kernels.extraction.bayes import BayesExtraction
 
         return BayesExtraction

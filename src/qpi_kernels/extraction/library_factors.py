@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.prior_factors import (
     ComponentFactor,
     PriorFactor,
@@ -13,9 +16,10 @@ from qpi_kernels.extraction.prior_factors import (
     WhiteFactor,
 )
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 
-__all__ = ["IGNORANT", "prior_factors"]
+__all__ = ["IGNORANT", "named_library", "prior_factors"]
 
 IGNORANT = "every pixel on its own"
 # Amplitude of what simulated kernels do not have, over that of what they have.
@@ -41,7 +45,7 @@ def prior_factors(problem: Problem, library: LibraryPrior) -> dict[str, PriorFac
         shape,
         np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
         np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
-        period=scale * library.shape[0],
+        period=scale * library.shape[1],
         scale=scale,
         like=like,
     )
@@ -53,3 +57,25 @@ def prior_factors(problem: Problem, library: LibraryPrior) -> dict[str, PriorFac
         "simulated kernels": SumFactor([(1.0, known), (_STRICT, smooth)]),
         "simulated kernels and smooth waves": SumFactor([(1.0, known), (_LOOSE, smooth)]),
     }
+
+
+def named_library(name: str) -> LibraryPrior:
+    """Read a library by the name that parameters have for it.
+
+    Raises
+    ------
+    ExtractionError
+        If there is no such library.
+    """
+    if name == "bundled":
+        return bundled_library()
+    try:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ModelFormatError(f"there is no file {name!r}")
+        return LibraryPrior.load(path)
+    except (ModelFormatError, RuntimeError) as error:
+        raise ExtractionError(
+            f"no library of kernels: {error}; make one with `napari-qpi library`, or take "
+            "library='bundled'"
+        ) from error

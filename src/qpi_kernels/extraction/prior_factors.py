@@ -101,6 +101,8 @@ class SmoothFactor:
         return self._filtered(kernels * self._envelope).flatten(1)
 
     def _filtered(self, images: torch.Tensor) -> torch.Tensor:
+        if not len(images):
+            return images
         spectrum = torch.fft.rfft2(images) * self._filter
         filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=self._shape)
         return filtered

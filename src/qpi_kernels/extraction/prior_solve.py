@@ -21,10 +21,11 @@ __all__ = ["Posterior", "PriorSolve"]
 
 _PROBES = 4
 _PROBE_ITERATIONS = 60
+_MOST_PROBES = 200
 _PROBE_TOLERANCE = 0.01
 _CHECK_EVERY = 4
 _DRAWS = 8
-_DRAW_TOLERANCE = 0.03
+_DRAW_TOLERANCE = 0.01
 _DRAW_CHECK_EVERY = 10
 
 
@@ -93,6 +94,7 @@ class PriorSolve:
         self._kinds = len(problem.model.kinds)
         self._sizes = None if sizes is None else sizes.view(-1, 1, 1)
         self._symmetrisation = Symmetrisation(problem)
+        self.free = min(self._symmetrisation.rank, self._kinds * factor.size)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
         self._spectrum: OperatorSpectrum | None = None
         self._spread: dict[int, torch.Tensor] = {}
@@ -102,19 +104,29 @@ class PriorSolve:
         generator = torch.Generator().manual_seed(self._problem.parameters.seed)
         size = (_PROBES, self._kinds * self._factor.size)
         signs = torch.randint(0, 2, size, generator=generator) * 2 - 1
-        probes = Lanczos(self._quick_normal, signs.to(self._problem.device, self._problem.dtype))
+        signs = signs.to(self._problem.device, self._problem.dtype)
+        self._probes = Lanczos(self._quick_normal, signs)
+        yield from self._probe_until_settled(None)
+
+    def _probe_until_settled(self, ridge: float | None) -> Iterator[int]:
+        """Probe on until the determinant at a ridge stands still; so do those of larger ridges."""
+        probes = self._probes
+        most = min(
+            _PROBE_ITERATIONS if ridge is None else _MOST_PROBES, self._kinds * self._factor.size
+        )
         before = np.nan
-        while probes.iterations < min(_PROBE_ITERATIONS, size[1]):
+        while True:
+            if probes.iterations and probes.iterations % _CHECK_EVERY == 0:
+                self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+                at = ridge if ridge is not None else 1e-3 * self._spectrum.mean or 1.0
+                now = float(self._spectrum.log_determinant(np.array([at]))[0])
+                if abs(now - before) <= _PROBE_TOLERANCE * now:
+                    break
+                before = now
+            if probes.iterations >= most:
+                break
             probes.step()
             yield probes.iterations
-            if probes.iterations % _CHECK_EVERY:
-                continue
-            self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
-            weak = np.array([1e-3 * self._spectrum.mean or 1.0])
-            now = float(self._spectrum.log_determinant(weak)[0])
-            if abs(now - before) <= _PROBE_TOLERANCE * now:
-                break
-            before = now
         self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
 
     def solve(self, left: torch.Tensor) -> Iterator[int]:
@@ -137,6 +149,8 @@ class PriorSolve:
                 settled = bool(np.abs(ridge - before)[0] <= 0.02 * ridge[0])
                 converged = settled and residual <= problem.parameters.tolerance
         data = lanczos.tridiagonal()
+        yield from self._probe_until_settled(float(evidence.best_ridge(data)[0]))
+        evidence = Evidence(np.array([float(energy)]), samples, self._spectrum)
         ridge = evidence.best_ridge(data)
         values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
         self.posterior = Posterior(
@@ -144,7 +158,7 @@ class PriorSolve:
             float(evidence.cost(ridge[:, None], data)[0, 0]),
             float(ridge[0]),
             float(evidence.noise_variance(ridge, data)[0]),
-            float(self._spectrum.determined(ridge)[0]),
+            min(float(self._spectrum.determined(ridge)[0]), float(self.free)),
             float((values.max() + ridge[0]) / (values.min(initial=values.max()) + ridge[0])),
             lanczos.iterations,
             converged,
@@ -169,7 +183,8 @@ class PriorSolve:
             lambda numbers: self._quick_normal(numbers) + ridge * numbers,
             noise + scale * self._quick_normal(drawn),
         )
-        most = min(self._problem.parameters.max_iterations, self._kinds * self._factor.size)
+        # Rounding delays convergence beyond the number of unknowns.
+        most = min(self._problem.parameters.max_iterations, 4 * self._kinds * self._factor.size)
         before = float("inf")
         while shifted.iterations < most:
             shifted.step()

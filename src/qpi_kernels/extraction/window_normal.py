@@ -13,6 +13,9 @@ __all__ = ["MapNormal", "Normal", "WindowNormal", "quick_normal"]
 
 # How much larger the map's transforms must be for the approximation to be worth it.
 _WORTH = 2.0
+# When the approximation is not taken: it loses much of its spectrum, as for ordered defects, or is
+# far from the exact one, as behind a mask of stripes.
+_MOST_LOST, _FAR = 0.02, 0.2
 
 
 class Normal(Protocol):
@@ -38,11 +41,23 @@ class Normal(Protocol):
 
 
 def quick_normal(problem: Problem) -> Normal:
-    """Choose the exact operator, unless transforms of the kernel's size cost far less."""
+    """Choose the exact operator, unless transforms of the kernel's size cost far less and do."""
     rows, columns = problem.model.fft_shape
     height, width = problem.parameters.kernel_shape
-    large = rows * columns > _WORTH * (2 * height) * (2 * width)
-    return WindowNormal(problem) if large else MapNormal(problem)
+    exact = MapNormal(problem)
+    if rows * columns <= _WORTH * (2 * height) * (2 * width):
+        return exact
+    near = WindowNormal(problem)
+    return near if near.lost < _MOST_LOST and _difference(near, exact, problem) < _FAR else exact
+
+
+def _difference(near: Normal, exact: Normal, problem: Problem) -> float:
+    """How far one operator is from another on random kernels, relative to it."""
+    generator = torch.Generator().manual_seed(problem.parameters.seed)
+    size = (2, len(problem.model.kinds), *problem.parameters.kernel_shape)
+    kernels = torch.randn(size, generator=generator).to(problem.device, problem.dtype)
+    image = exact.apply(kernels)
+    return float((near.apply(kernels) - image).norm() / image.norm().clamp(min=1e-300))
 
 
 class MapNormal:
@@ -91,6 +106,7 @@ class WindowNormal:
         # A spectrum that is cut to a window of lags may dip below zero.
         spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
         values, vectors = torch.linalg.eigh((spectrum + spectrum.mH) / 2)
+        self.lost = float(-values.clamp(max=0.0).sum() / values.abs().sum().clamp(min=1e-300))
         root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
         precision = torch.complex64 if problem.dtype == torch.float32 else torch.complex128
         self._root = (root @ vectors.mH).permute(2, 3, 0, 1).to(problem.device, precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -133,7 +134,7 @@ class LibraryPrior:
                 parts["spread"],
                 parts["profile"],
                 parts["spectrum"],
-                json.loads(told["description"]),
+                json.loads(told["description"]) | {"sha256": _sha256(path)},
             )
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             if isinstance(error, ModelFormatError):
@@ -150,8 +151,16 @@ class LibraryPrior:
             and bool(len(self.profile) and len(self.spectrum))
         )
         numbers = (self.basis, self.spread, self.profile, self.spectrum)
-        if not fits or not all(np.isfinite(part).all() for part in numbers):
+        spreads = (self.spread, self.profile, self.spectrum)
+        sound = all(np.isfinite(part).all() for part in numbers) and all(
+            (part >= 0).all() and part.any() for part in spreads
+        )
+        if not fits or not sound:
             raise ModelFormatError(f"{path} is damaged: its parts do not fit together")
+
+
+def _sha256(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @cache

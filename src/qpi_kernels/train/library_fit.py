@@ -93,6 +93,10 @@ class LibraryFit:
             "families": list(self._library.families),
             "seed": self._library.seed,
             "kernels": count,
+            "components": self._components,
+            "variants": _VARIANTS,
+            "shape": list(self._library.shape),
+            "pixel_nm": self._library.pixel_nm,
             "software": code_version(),
         }
 
