@@ -36,7 +36,7 @@ def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels)
         tmp_path / "report.json"
     ).read_text()
 
-    again = run_command(*words, "--plots", tmp_path / "plots")
+    again = run_command(*words)
     assert again.exit_code == 0, again.output
     kept = AccuracyReport.model_validate_json((tmp_path / "work" / "accuracy.json").read_text())
     assert kept.cells == report.cells
