@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
@@ -28,13 +29,13 @@ class Tridiagonal:
     def __init__(
         self, diagonal: NDArray[np.float64], beyond: NDArray[np.float64], norm: NDArray[np.float64]
     ) -> None:
-        size = diagonal.shape[1]
-        matrix = np.zeros((len(diagonal), size, size))
-        index = np.arange(size)
-        matrix[:, index, index] = diagonal
-        matrix[:, index[1:], index[:-1]] = beyond[:, :-1]
-        matrix[:, index[:-1], index[1:]] = beyond[:, :-1]
-        values, vectors = np.linalg.eigh(matrix)
+        # For one tridiagonal matrix after the other: threads would cost more than they save.
+        solved = [
+            scipy.linalg.eigh_tridiagonal(main, off)
+            for main, off in zip(diagonal, beyond[:, :-1], strict=True)
+        ]
+        values = np.stack([value for value, _ in solved])
+        vectors = np.stack([vector for _, vector in solved])
         self.norm = norm
         self.values: NDArray[np.float64] = np.maximum(values, 0.0)
         self.weights: NDArray[np.float64] = vectors[:, 0, :] ** 2
