@@ -88,14 +88,7 @@ def paper(
 
     An hour or two on two cores; Ctrl-C keeps what is done, and the same command goes on.
     """
-    try:
-        target = None if report is None else write_anew(report, overwrite)
-        if plots is not None:
-            from qpi_kernels.bench.paper_plots import check_plots
-
-            check_plots()
-    except (OSError, ImportError) as error:
-        raise stop_with(str(error)) from error
+    target = _checked_target(report, plots, overwrite)
     folder = work or Path("bench-paper-quick" if parameters.quick else "bench-paper")
 
     def measure(job: Job) -> Outcome:
@@ -108,6 +101,19 @@ def paper(
     (outcome,) = run_batch([folder], measure, debug=debug)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) -> Path | None:
+    """Where the report may go; stops before hours of work if it or pictures cannot be made."""
+    try:
+        target = None if report is None else write_anew(report, overwrite)
+        if plots is not None:
+            from qpi_kernels.bench.paper_plots import check_plots
+
+            check_plots()
+    except (OSError, ImportError) as error:
+        raise stop_with(str(error)) from error
+    return target
 
 
 def run_paper(job: Job, parameters: PaperParameters, plots: Path | None) -> PaperReport:
@@ -234,14 +240,7 @@ def accuracy(
     Hours for everything; the options restrict it. Ctrl-C keeps what is done, and the same command
     goes on.
     """
-    try:
-        target = None if report is None else write_anew(report, overwrite)
-        if plots is not None:
-            from qpi_kernels.bench.paper_plots import check_plots
-
-            check_plots()
-    except (OSError, ImportError) as error:
-        raise stop_with(str(error)) from error
+    target = _checked_target(report, plots, overwrite)
     folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
 
     def measure(job: Job) -> Outcome:
