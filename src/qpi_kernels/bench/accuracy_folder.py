@@ -82,14 +82,14 @@ class AccuracyFolder:
         if seed == TEST_SEED:
             raise AccuracyBenchError("the bundled prior is made of the test kernels")
         library = KernelLibrary(seed=seed).without(*held_out_families())
+        fit = LibraryFit(library, kernels)
         asked = {
             "families": list(library.families),
             "seed": seed,
-            "kernels": -(-kernels // 64) * 64,
+            "kernels": fit.count,
         }
         kept = self._kept_prior(asked)
         if kept is None:
-            fit = LibraryFit(library, kernels)
             while not fit.done:
                 yield fit.step()
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,7 @@ class AccuracyParameters(BaseModel):
     library_kernels: int | None = Field(
         default=None,
         ge=64,
-        description="Kernels that the prior without four families is made of; 16384, quick 2048.",
+        description="Kernels that the prior without four families is made of; 49152, quick 3072.",
     )
 
     @field_validator("geometry")
@@ -102,7 +102,7 @@ class AccuracyParameters(BaseModel):
     @property
     def prior_kernels(self) -> int:
         """Kernels of the prior without the families that are held out."""
-        return self.library_kernels or (2_048 if self.quick else 16_384)
+        return self.library_kernels or (3_072 if self.quick else 49_152)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

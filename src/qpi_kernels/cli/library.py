@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["library"]
 
 # Of the library that comes with the package.
-_SEED, _KERNELS, _COMPONENTS = 20260, 16_384, 800
+_SEED, _KERNELS, _COMPONENTS = 20260, 65_536, 1024
 
 
 def library(
@@ -41,7 +41,7 @@ def library(
 ) -> None:
     """Simulate kernels and keep what they have in common, for extract --library.
 
-    A minute or two. As it stands this makes the library that comes with the package.
+    A few minutes. As it stands this makes the library that comes with the package.
     """
 
     def work(job: Job) -> Outcome:

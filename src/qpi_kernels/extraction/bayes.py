@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes_verdict import BayesJudge
-from qpi_kernels.extraction.library_factors import IGNORANT, named_library, prior_factors
+from qpi_kernels.extraction.bias_rotation import BiasRotation, RotationChoice
+from qpi_kernels.extraction.library_factors import named_library
+from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.phases import Phases
-from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.window_normal import quick_normal
+from qpi_kernels.extraction.rivals import Chosen, Rivals
 from qpi_kernels.models.library_prior import LibraryPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 
 __all__ = ["BayesExtraction"]
 
-# In the prior, the kernel of one kind is not weaker than another by more than this.
-_SMALLEST = 0.03
-# A prior that loses so much log-evidence at one bias is not tried at the next.
-_HOPELESS = 50.0
-# What a prior must gain over none, as -2 log-evidence.
-_BETTER = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A prior, and what it makes of a plane."""
-
-    name: str
-    solve: PriorSolve
-    posterior: Posterior
+_STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40}
+# How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
+_MOST_ROUNDS, _SETTLED = 3, 0.15
 
 
 class BayesExtraction:
@@ -67,9 +55,13 @@ class BayesExtraction:
     def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
         self._problem = problem
         self._library = library or named_library(problem.parameters.library)
-        self._chosen: list[dict[str, object]] = []
+        self._told: list[dict[str, object]] = []
+        self._phases = Phases(_STEPS, {})
         self._judge = BayesJudge()
         self._outcome = Outcome(problem, judge=self._judge, provenance=self._provenance())
+        self._rotation: BiasRotation | None = None
+        self._combined: torch.Tensor | None = None
+        self._latest: Chosen
         self._result: KernelResult | None = None
         self._work = self._all_planes()
 
@@ -90,100 +82,109 @@ class BayesExtraction:
         return next(self._work)
 
     def _provenance(self) -> dict[str, object]:
-        return {"priors": self._chosen, "library": self._library.description}
+        return {"priors": self._told, "library": self._library.description}
 
     def _all_planes(self) -> Iterator[Event]:
         problem = self._problem
-        factors = prior_factors(problem, self._library)
-        count, planes = len(factors), problem.plane_count
-        phases = Phases(
-            {"probe": 40, "solve": 60, "draw": 80},
-            {"probe": count, "solve": count * planes, "draw": planes},
-        )
-        quick = quick_normal(problem)
-        solves: dict[str, PriorSolve] = {}
-        ignorant: list[Posterior] = []
-        sizes = None
-        for name, factor in factors.items():
-            solves[name] = PriorSolve(problem, factor, quick, sizes)
-            phases.begin("probe")
-            for _ in solves[name].probe():
-                yield phases.step("Probing how well the defects determine the kernel")
-            if name != IGNORANT:
-                continue
-            for index in range(planes):
-                phases.begin("solve")
-                for _ in solves[name].solve(self._left(index)):
-                    yield phases.step(f"Solving for the kernel{self._of(index)}, no prior")
-                ignorant.append(solves[name].posterior)
-            sizes = _sizes(ignorant)
-        for index in range(planes):
-            candidates = [_Candidate(IGNORANT, solves[IGNORANT], ignorant[index])]
-            for name in [name for name in solves if name != IGNORANT]:
-                phases.begin("solve")
-                for _ in solves[name].solve(self._left(index)):
-                    yield phases.step(f"Solving for the kernel{self._of(index)}, prior: {name}")
-                candidates.append(_Candidate(name, solves[name], solves[name].posterior))
-            best = min(candidates, key=_cost)
-            phases.begin("draw")
-            for _ in best.solve.draw(best.posterior):
-                yield phases.step(f"Estimating its standard deviation{self._of(index)}")
-            self._add(index, candidates, best)
-            _drop_hopeless(solves, candidates, best)
+        planes = range(problem.plane_count)
+        if RotationChoice.worthwhile(problem):
+            yield from self._rotate(planes)
+        self._phases.plan(_planned(len(planes)))
+        rivals = self._rivals(None)
+        yield from rivals.prepare(planes)
+        found: list[Chosen] = []
+        for index in planes:
+            yield from rivals.solve(index)
+            yield from self._learn_noise(index, rivals.chosen)
+            found.append(self._latest)
+        self._add(found)
         self._result = self._outcome.result()
-        yield phases.end("Done")
+        yield self._phases.end("Done")
+
+    def _rotate(self, planes: range) -> Iterator[Event]:
+        """Combine biases, if that explains the stack better than each on its own."""
+        left = torch.stack([self._left(index) for index in planes])
+        choice = RotationChoice(self._problem, self._library, self._phases)
+        yield from choice.run(left)
+        self._rotation = choice.chosen
+        if self._rotation is not None:
+            self._combined = self._rotation.combine(left)
+
+    def _rivals(self, noise: NoiseSpectrum | None) -> Rivals:
+        return Rivals(self._problem, self._library, self._left, self._phases, noise)
+
+    def _learn_noise(self, index: int, chosen: Chosen) -> Iterator[Event]:
+        """Where the rest of a plane is not white, solve again with the spectrum that it has."""
+        noise: NoiseSpectrum | None = None
+        for _ in range(_MOST_ROUNDS):
+            found = self._noise_left(index, chosen)
+            if not found.coloured or (noise is not None and found.difference(noise) < _SETTLED):
+                break
+            noise = found
+            self._phases.plan(_planned(1))
+            rivals = self._rivals(noise)
+            yield from rivals.prepare([index])
+            yield from rivals.solve(index)
+            chosen = rivals.chosen
+        self._latest = chosen
+
+    def _noise_left(self, index: int, chosen: Chosen) -> NoiseSpectrum:
+        """The spectrum of what the kernels leave of a plane.
+
+        Less what they wrongly explain, so of what kernels as likely as these would leave: the
+        step of expectation maximisation (Dempster, Laird and Rubin 1977) for the noise.
+        """
+        problem = self._problem
+        shown = problem.background.remove(problem.model.apply(chosen.posterior.kernels))
+        doubt = problem.background.remove(problem.model.apply(chosen.deviations))
+        power = torch.fft.fft2(self._left(index) - shown).abs().square()
+        power += torch.fft.fft2(doubt).abs().square().mean(dim=0)
+        return NoiseSpectrum(power.double().cpu().numpy(), problem.parameters.kernel_shape)
 
     def _left(self, index: int) -> torch.Tensor:
+        """A plane, or a combination of planes, without background."""
+        if self._combined is not None:
+            return self._combined[index]
         planes = self._problem.planes(index, index + 1)
         return self._problem.background.remove(planes.values)[0]
 
-    def _of(self, index: int) -> str:
-        count = self._problem.plane_count
-        return f" of bias {index + 1} of {count}" if count > 1 else ""
-
-    def _add(self, index: int, candidates: list[_Candidate], best: _Candidate) -> None:
-        found = best.posterior
-        lost = {each.name: (each.posterior.cost - found.cost) / 2 for each in candidates}
-        self._chosen.append({"prior": best.name, "log_evidence_lost": _rounded(lost)})
-        self._judge.take(best.name, found.determined, best.solve.free)
-        self._outcome.add(
-            index,
-            self._problem.planes(index, index + 1),
-            found.kernels[None],
-            std=best.solve.std[None],
-            ridge=np.array([found.ridge]),
-            freedom=np.array([found.determined]),
-            solution_size=best.solve.free,
-            condition=found.condition,
-            iterations=found.iterations,
-            converged=found.converged,
-        )
-
-
-def _sizes(ignorant: list[Posterior]) -> torch.Tensor | None:
-    """Relative sizes of the kernels of each kind, (kind,), from what least squares finds."""
-    squares = torch.stack([found.kernels.square().sum(dim=(-2, -1)) for found in ignorant])
-    size = squares.mean(dim=0).sqrt()
-    largest = size.max()
-    if len(size) == 1 or not largest > 0:
-        return None
-    return (size / largest).clamp(min=_SMALLEST)
+    def _add(self, found: list[Chosen]) -> None:
+        kernels = torch.stack([one.posterior.kernels for one in found])
+        variances = torch.stack([one.std.square() for one in found])
+        ridge = np.array([one.posterior.ridge for one in found])
+        freedom = np.array([one.posterior.determined for one in found])
+        if self._rotation is not None:
+            kernels = self._rotation.part(kernels)
+            variances = self._rotation.part_variance(variances)
+            ridge, freedom = map(self._rotation.part_mean, (ridge, freedom))
+            self._outcome.note("biases", self._rotation.name)
+        for index, one in enumerate(found):
+            chosen = one.posterior
+            self._told.append(_told(one))
+            self._judge.take(one, freedom[index])
+            self._outcome.add(
+                index,
+                self._problem.planes(index, index + 1),
+                kernels[index, None],
+                std=variances[index, None].sqrt(),
+                ridge=ridge[index, None],
+                freedom=freedom[index, None],
+                solution_size=one.free,
+                condition=chosen.condition,
+                iterations=chosen.iterations,
+                converged=chosen.converged,
+            )
 
 
-def _cost(candidate: _Candidate) -> float:
-    """What decides; a prior that is no better than none is not taken."""
-    return candidate.posterior.cost - (_BETTER if candidate.name == IGNORANT else 0.0)
+def _told(one: Chosen) -> dict[str, object]:
+    lost = {name: round(value, 1) for name, value in one.lost.items()}
+    told: dict[str, object] = {"prior": one.prior, "log_evidence_lost": lost}
+    if one.sizes is not None:
+        told["kind_sizes"] = [round(float(size), 4) for size in one.sizes]
+    if one.noise is not None:
+        told["noise"] = {"strongest_over_faintest": float(f"{one.noise.range:.3g}")}
+    return told
 
 
-def _drop_hopeless(
-    solves: dict[str, PriorSolve], candidates: list[_Candidate], best: _Candidate
-) -> None:
-    """Let go of priors that the biases to come will not prefer either; least squares stays."""
-    for each in candidates:
-        hopeless = each.posterior.cost - best.posterior.cost > 2 * _HOPELESS
-        if hopeless and each.name != IGNORANT:
-            del solves[each.name]
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in values.items()}
+def _planned(planes: int) -> dict[str, int]:
+    return {"probe": 3, "solve": 3 * planes, "draw": planes, "screen": 1}

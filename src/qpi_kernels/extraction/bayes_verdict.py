@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.library_factors import IGNORANT
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.rivals import Chosen
 from qpi_kernels.extraction.verdict import close_pairs, relative_error, unseen_share
 
 __all__ = ["BayesJudge"]
@@ -23,11 +24,11 @@ class BayesJudge:
         self._fixed: list[float] = []
         self._free = 1
 
-    def take(self, prior: str, fixed: float, free: int) -> None:
+    def take(self, chosen: Chosen, fixed: float) -> None:
         """Note the prior of a plane, and how many of the kernel's free numbers its data fix."""
-        self._priors.append(prior)
+        self._priors.append(chosen.prior)
         self._fixed.append(fixed)
-        self._free = free
+        self._free = chosen.free
 
     def __call__(
         self,

@@ -9,7 +9,24 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.lanczos import Tridiagonal
 
-__all__ = ["Evidence", "OperatorSpectrum"]
+__all__ = ["Evidence", "OperatorSpectrum", "Quadrature"]
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Right-hand sides by the operator's eigenvectors: of them all, unlike `Tridiagonal`.
+
+    Parameters
+    ----------
+    values, weights : array, (plane, n)
+        Eigenvalues, and the share of each right-hand side's square along each eigenvector.
+    norm : array, (plane,)
+        Length of each right-hand side.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    norm: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -88,7 +105,9 @@ class Evidence:
         self._samples = max(samples, 1)
         self._spectrum = spectrum
 
-    def misfit(self, ridge: NDArray[np.float64], data: Tridiagonal) -> NDArray[np.float64]:
+    def misfit(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
         """``S``, (plane, candidate) from ridges of that shape."""
         explained = data.weights[:, None, :] / np.maximum(
             data.values[:, None, :] + ridge[..., None], np.finfo(float).tiny
@@ -96,12 +115,14 @@ class Evidence:
         left = self._energy[:, None] - data.norm[:, None] ** 2 * explained.sum(axis=-1)
         return np.asarray(np.maximum(left, 1e-13 * self._energy[:, None] + 1e-300))
 
-    def cost(self, ridge: NDArray[np.float64], data: Tridiagonal) -> NDArray[np.float64]:
+    def cost(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
         """``-2 log p`` up to a constant, (plane, candidate)."""
         fit = self._samples * np.log(self.misfit(ridge, data))
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
 
-    def best_ridge(self, data: Tridiagonal) -> NDArray[np.float64]:
+    def best_ridge(self, data: Tridiagonal | Quadrature) -> NDArray[np.float64]:
         """The ridge of the largest evidence, (plane,)."""
         # Only zeros: the defects send nothing that the background does not take away.
         top = self._spectrum.values.max(initial=0.0) or 1.0
@@ -113,7 +134,9 @@ class Evidence:
             ratio = ratio**0.1
         return np.asarray(grid[np.arange(len(grid)), self.cost(grid, data).argmin(axis=1)])
 
-    def noise_variance(self, ridge: NDArray[np.float64], data: Tridiagonal) -> NDArray[np.float64]:
+    def noise_variance(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
         """Noise variance at given ridges, (plane,); without a ridge the unbiased estimate."""
         misfit = self.misfit(ridge[:, None], data)[:, 0]
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))

@@ -63,6 +63,10 @@ class Outcome:
         self._iterations = 0
         self._converged = True
 
+    def note(self, name: str, value: Any) -> None:
+        """Add to the provenance, JSON-compatible."""
+        self._additions[name] = value
+
     def add(
         self,
         start: int,

@@ -29,6 +29,10 @@ class Phases:
         self._steps = self._in_phase = 0
         self._fraction = 0.0
 
+    def plan(self, planned: dict[str, int]) -> None:
+        """Expect more phases of some names."""
+        self._left.update(planned)
+
     def begin(self, name: str) -> None:
         """Start a phase; the one before it is over."""
         self._finish()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,12 +12,13 @@ import torch
 from qpi_kernels.extraction.conjugate_gradients import ConjugateGradients
 from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.extraction.lanczos import Lanczos
+from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.prior_factors import PriorFactor
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
-from qpi_kernels.extraction.window_normal import Normal
+from qpi_kernels.extraction.window_normal import MapNormal, Normal
 
-__all__ = ["Posterior", "PriorSolve"]
+__all__ = ["Posterior", "PriorSolve", "kind_sizes"]
 
 _PROBES = 4
 _PROBE_ITERATIONS = 60
@@ -27,6 +28,8 @@ _CHECK_EVERY = 4
 _DRAWS = 8
 _DRAW_TOLERANCE = 0.01
 _DRAW_CHECK_EVERY = 10
+# In the prior, the kernel of one kind is not weaker than another by more than this.
+_SMALLEST = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +90,11 @@ class PriorSolve:
         factor: PriorFactor,
         quick: Normal,
         sizes: torch.Tensor | None = None,
+        noise: NoiseSpectrum | None = None,
     ) -> None:
         self._problem = problem
+        self._noise = noise
+        self._exact = MapNormal(problem, noise)
         self._factor = factor
         self._quick = quick
         self._kinds = len(problem.model.kinds)
@@ -97,7 +103,7 @@ class PriorSolve:
         self.free = min(self._symmetrisation.rank, self._kinds * factor.size)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
         self._spectrum: OperatorSpectrum | None = None
-        self._spread: dict[int, torch.Tensor] = {}
+        self._deviations: dict[int, torch.Tensor] = {}
 
     def probe(self) -> Iterator[int]:
         """Learn the operator's spectrum, which the evidence needs; an iteration per item."""
@@ -133,8 +139,9 @@ class PriorSolve:
         """Find `posterior` of a plane (rows, columns) without background; an iteration per item."""
         problem = self._problem
         assert self._spectrum is not None
-        lanczos = Lanczos(self._normal, self._adjoint(problem.model.adjoint(left[None])))
-        energy = (left.double() if left.device.type != "mps" else left).square().sum()
+        whitened = self._exact.whiten(left)
+        lanczos = Lanczos(self._normal, self._adjoint(self._exact.adjoint(whitened[None])))
+        energy = (whitened.double() if left.device.type != "mps" else whitened).square().sum()
         samples = int(problem.mask.sum()) - problem.background.parameters
         evidence = Evidence(np.array([float(energy)]), samples, self._spectrum)
         most = min(problem.parameters.max_iterations, self._kinds * self._factor.size)
@@ -171,10 +178,11 @@ class PriorSolve:
         its covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010). Posteriors
         whose ridges differ by less than a fifth share their draws.
         """
-        step = round(2 * np.log2(posterior.ridge))
-        if step not in self._spread:
-            yield from self._draw(step, 2.0 ** (step / 2))
-        self.std = self._spread[step] * posterior.noise_variance**0.5
+        step = round(4 * np.log2(posterior.ridge))
+        if step not in self._deviations:
+            yield from self._draw(step, posterior.ridge)
+        self.deviations = self._deviations[step] * posterior.noise_variance**0.5
+        self.std = _smoothed(self.deviations.square().mean(dim=0)).sqrt()
 
     def _draw(self, step: int, ridge: float) -> Iterator[int]:
         drawn, noise = self._drawn_prior, self._drawn_noise
@@ -196,8 +204,7 @@ class PriorSolve:
                 if now >= (1 - _DRAW_TOLERANCE) * before:
                     break
                 before = now
-        deviations = self._apply(scale * drawn - shifted.solution)
-        self._spread[step] = _smoothed(deviations.square().mean(dim=0)).sqrt()
+        self._deviations[step] = self._apply(scale * drawn - shifted.solution)
 
     @cached_property
     def _drawn_prior(self) -> torch.Tensor:
@@ -218,6 +225,8 @@ class PriorSolve:
         return self._adjoint(self._quick.apply(self._apply(numbers)))
 
     def _normal(self, numbers: torch.Tensor) -> torch.Tensor:
+        if self._noise is not None:
+            return self._adjoint(self._exact.apply(self._apply(numbers)))
         problem = self._problem
         left = problem.background.remove_rows(problem.model.apply(self._apply(numbers)))
         image = self._adjoint(problem.model.adjoint(left))
@@ -235,6 +244,19 @@ class PriorSolve:
         flat = self._symmetrisation.adjoint(sized.flatten(0, 1).flatten(1))
         numbers = self._factor.adjoint(flat.view(-1, *kernels.shape[-2:]))
         return numbers.reshape(len(kernels), self._kinds * self._factor.size)
+
+
+def kind_sizes(ignorant: Sequence[Posterior]) -> torch.Tensor | None:
+    """Relative sizes of the kernels of each kind, (kind,), from what least squares finds.
+
+    None where all are alike: there is one kind, or nothing to be seen.
+    """
+    squares = torch.stack([found.kernels.square().sum(dim=(-2, -1)) for found in ignorant])
+    size = squares.mean(dim=0).sqrt()
+    largest = size.max()
+    if len(size) == 1 or not largest > 0:
+        return None
+    return (size / largest).clamp(min=_SMALLEST)
 
 
 def _smoothed(variances: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import Protocol
 import scipy.fft
 import torch
 
+from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.problem import Problem
 
 __all__ = ["MapNormal", "Normal", "WindowNormal", "quick_normal"]
@@ -40,14 +41,14 @@ class Normal(Protocol):
         ...
 
 
-def quick_normal(problem: Problem) -> Normal:
+def quick_normal(problem: Problem, noise: NoiseSpectrum | None = None) -> Normal:
     """Choose the exact operator, unless transforms of the kernel's size cost far less and do."""
     rows, columns = problem.model.fft_shape
     height, width = problem.parameters.kernel_shape
-    exact = MapNormal(problem)
+    exact = MapNormal(problem, noise)
     if rows * columns <= _WORTH * (2 * height) * (2 * width):
         return exact
-    near = WindowNormal(problem)
+    near = WindowNormal(problem, noise)
     return near if near.lost < _MOST_LOST and _difference(near, exact, problem) < _FAR else exact
 
 
@@ -67,22 +68,36 @@ class MapNormal:
     ----------
     problem : Problem
         The checked input.
+    noise : NoiseSpectrum, optional
+        White noise when left out.
     """
 
     noise_layers = 1
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, noise: NoiseSpectrum | None = None) -> None:
         self._problem = problem
+        self._noise = noise
         self.noise_shape = problem.image_shape
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """See `Normal`."""
-        model = self._problem.model
-        return model.adjoint(self._problem.background.remove(model.apply(kernels)))
+        return self.adjoint(self.forward(kernels))
 
     def noise(self, white: torch.Tensor) -> torch.Tensor:
         """See `Normal`."""
-        return self._problem.model.adjoint(self._problem.background.remove(white[:, 0]))
+        return self.adjoint(white[:, 0])
+
+    def forward(self, kernels: torch.Tensor) -> torch.Tensor:
+        """From kernels (v, kind, h, w) to whitened maps (v, rows, columns)."""
+        return self.whiten(self._problem.background.remove(self._problem.model.apply(kernels)))
+
+    def adjoint(self, images: torch.Tensor) -> torch.Tensor:
+        """The transpose of `forward`."""
+        return self._problem.model.adjoint(self._problem.background.remove(self.whiten(images)))
+
+    def whiten(self, images: torch.Tensor) -> torch.Tensor:
+        """From maps without background to maps with white noise."""
+        return images if self._noise is None else self._noise.whiten(images)
 
 
 class WindowNormal:
@@ -97,12 +112,14 @@ class WindowNormal:
     ----------
     problem : Problem
         The checked input.
+    noise : NoiseSpectrum, optional
+        White noise when left out.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, noise: NoiseSpectrum | None = None) -> None:
         self._shape = problem.parameters.kernel_shape
         self._size = [scipy.fft.next_fast_len(2 * side - 1, real=True) for side in self._shape]
-        lags = self._lags(problem)
+        lags = self._lags(problem, noise)
         # A spectrum that is cut to a window of lags may dip below zero.
         spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
         values, vectors = torch.linalg.eigh((spectrum + spectrum.mH) / 2)
@@ -110,11 +127,12 @@ class WindowNormal:
         root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
         precision = torch.complex64 if problem.dtype == torch.float32 else torch.complex128
         self._root = (root @ vectors.mH).permute(2, 3, 0, 1).to(problem.device, precision)
-        total = lags[:, :, 0, 0].diagonal().view(-1, 1, 1).to(problem.coverage)
+        total = problem.model.activation.square().sum(dim=(-2, -1)).view(-1, 1, 1)
+        total = total.to(problem.coverage)
         self.noise_layers = len(lags)
         self._weight = (problem.coverage / total.clamp(min=1e-300)).sqrt()
 
-    def _lags(self, problem: Problem) -> torch.Tensor:
+    def _lags(self, problem: Problem, noise: NoiseSpectrum | None) -> torch.Tensor:
         """Correlation of the activation maps, (kind, kind, lag rows, lag columns), lag 0 first."""
         activation = problem.model.activation.double().cpu()
         extent = [
@@ -123,6 +141,8 @@ class WindowNormal:
         ]
         spectrum = torch.fft.rfft2(activation, s=extent)
         product = spectrum[:, None].conj() * spectrum[None, :]
+        if noise is not None:
+            product = product * noise.inverse_on((extent[0], extent[1]))
         whole = torch.fft.irfft2(product, s=extent)
         rows, columns = (
             torch.cat([torch.arange(side), torch.arange(1 - side, 0)]) for side in self._shape

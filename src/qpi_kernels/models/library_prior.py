@@ -1,30 +1,43 @@
-"""`LibraryPrior`: what thousands of simulated kernels have in common, as a Gaussian."""
+"""`LibraryPrior`: what thousands of simulated kernels have in common, as Gaussians."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from qpi_kernels.interpolation import resampling_matrix
-from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.models.folder import ModelFormatError
 
-__all__ = ["LibraryPrior", "bundled_library"]
+__all__ = ["FamilyPrior", "LibraryPrior", "bundled_library"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
-_FORMAT = "qpi-library-prior-2"
-# Strong components are kept in half precision; the weak ones, which are many, in bytes.
-_STRONG = 128
+_FEWEST = 128
 _MOST_NUMBERS = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyPrior:
+    """The Gaussian of one family's kernels, in components of the library of all.
+
+    Parameters
+    ----------
+    mixing : array, (r, m)
+        Orthonormal rows: the family's components, the strongest first, by those of the library.
+    spread : array, (r,)
+        Standard deviation of a kernel along each.
+    profile, spectrum : array
+        As those of `LibraryPrior`.
+    """
+
+    mixing: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    profile: NDArray[np.float32]
+    spectrum: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +60,8 @@ class LibraryPrior:
         Mean power of the kernels over that profile at 0, 1, 2 ... periods per window.
     description : dict
         Families, seed, number and software, JSON-compatible.
+    families : mapping of str to FamilyPrior
+        What kernels of each family have in common.
     """
 
     basis: NDArray[np.float32]
@@ -54,6 +69,7 @@ class LibraryPrior:
     profile: NDArray[np.float32]
     spectrum: NDArray[np.float32]
     description: dict[str, Any]
+    families: Mapping[str, FamilyPrior] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,11 +77,24 @@ class LibraryPrior:
         rows, columns = self.basis.shape[1:]
         return rows, columns
 
+    def family(self, name: str) -> LibraryPrior:
+        """The same for the kernels of one of its `families`."""
+        one = self.families[name]
+        flat = one.mixing @ self.basis.reshape(len(self.basis), -1)
+        basis = flat.reshape(-1, *self.shape)
+        told = {**self.description, "families": [name]}
+        return LibraryPrior(basis, one.spread, one.profile, one.spectrum, told)
+
+    def scale_on(self, window: tuple[int, int]) -> float:
+        """Pixels of a window per pixel of the library: more than 1 where the window is larger."""
+        return max(1.0, max(have / size for have, size in zip(window, self.shape, strict=True)))
+
     def components_on(self, window: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
         """Components times their spread on another window, and the scale of its pixels.
 
         A window that is smaller shows the middle; a larger one shows them stretched, by the scale
-        that is the second answer. Of a very large one the weakest components are left out.
+        that is the second answer, see `scale_on`. Of a very large one the weakest components are
+        left out.
 
         Parameters
         ----------
@@ -78,9 +107,9 @@ class LibraryPrior:
         float
             Pixels of the window per pixel of the library.
         """
-        count = max(_STRONG, _MOST_NUMBERS // (window[0] * window[1]))
+        count = max(_FEWEST, _MOST_NUMBERS // (window[0] * window[1]))
         scaled = self.basis[:count] * self.spread[:count, None, None]
-        scale = max(1.0, max(have / size for have, size in zip(window, self.shape, strict=True)))
+        scale = self.scale_on(window)
         if scale == 1.0:
             rows, columns = (
                 slice(size // 2 - want // 2, size // 2 - want // 2 + want)
@@ -95,23 +124,9 @@ class LibraryPrior:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file."""
-        path = Path(path)
-        weak = self.basis[_STRONG:]
-        step = np.abs(weak).max(axis=(1, 2), initial=1e-30) / 127
-        tensors: dict[str, NDArray[Any]] = {
-            "strong": self.basis[:_STRONG].astype(np.float16),
-            "weak": np.round(weak / step[:, None, None]).astype(np.int8),
-            "weak_step": step.astype(np.float32),
-            "spread": self.spread,
-            "profile": self.profile,
-            "spectrum": self.spectrum,
-        }
-        told = {"format": _FORMAT, "description": json.dumps(self.description)}
-        with replacing(path) as partial:
-            # safetensors writes the memory as it lies, whatever the strides say.
-            whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-            save_file(whole, partial, metadata=told)
-        return path
+        from qpi_kernels.models.library_file import write_library
+
+        return write_library(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> LibraryPrior:
@@ -122,45 +137,9 @@ class LibraryPrior:
         ModelFormatError
             If it is another file, or its parts do not fit together.
         """
-        try:
-            with safe_open(path, framework="np") as file:
-                told = file.metadata() or {}
-                if told.get("format") != _FORMAT:
-                    raise ModelFormatError(f"{path} is no library of kernels")
-                parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            weak = parts["weak"] * parts["weak_step"][:, None, None]
-            found = cls(
-                np.concatenate([parts["strong"], weak]).astype(np.float32),
-                parts["spread"],
-                parts["profile"],
-                parts["spectrum"],
-                json.loads(told["description"]) | {"sha256": _sha256(path)},
-            )
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            if isinstance(error, ModelFormatError):
-                raise
-            raise ModelFormatError(f"{path} is no usable library of kernels ({error})") from error
-        found._check(path)
-        return found
+        from qpi_kernels.models.library_file import read_library
 
-    def _check(self, path: str | Path) -> None:
-        fits = (
-            self.basis.ndim == 3
-            and self.spread.shape == self.basis.shape[:1]
-            and self.profile.ndim == self.spectrum.ndim == 1
-            and bool(len(self.profile) and len(self.spectrum))
-        )
-        numbers = (self.basis, self.spread, self.profile, self.spectrum)
-        spreads = (self.spread, self.profile, self.spectrum)
-        sound = all(np.isfinite(part).all() for part in numbers) and all(
-            (part >= 0).all() and part.any() for part in spreads
-        )
-        if not fits or not sound:
-            raise ModelFormatError(f"{path} is damaged: its parts do not fit together")
-
-
-def _sha256(path: str | Path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return read_library(Path(path))
 
 
 @cache

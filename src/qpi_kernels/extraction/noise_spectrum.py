@@ -1,0 +1,80 @@
+"""`NoiseSpectrum`: the power spectrum of what a model leaves of a map, and whitening by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["NoiseSpectrum"]
+
+# Power is averaged over neighbouring wave vectors: this many standard deviations per period of the
+# kernel's window, and at least so many periods of the map.
+_WIDTH, _NARROWEST = 0.5, 2.0
+# Power below this share of its geometric mean is not believed.
+_FAINTEST = 0.05
+# How many times what chance makes of white noise a gain in -2 log-likelihood must be.
+_SURE = 2.0
+
+
+class NoiseSpectrum:
+    r"""Stationary noise of a map, periodic in it: its covariance is diagonal in Fourier space.
+
+    The power is that of Whittle's likelihood, :math:`-2 \log p = \sum_q \log S_q + |r_q|^2 / S_q`,
+    averaged over neighbouring wave vectors and normalised to a geometric mean of 1. So
+    `whiten` does not change volumes, and the evidence of a whitened map compares with that of the
+    map itself.
+
+    Parameters
+    ----------
+    power : array, (rows, columns)
+        Mean squared amplitude at each wave vector of `numpy.fft.fft2`.
+    window : tuple of int
+        Size of the kernels: what they cannot resolve in a spectrum is noise's own fluctuation.
+    """
+
+    def __init__(self, power: NDArray[np.float64], window: tuple[int, int]) -> None:
+        widths = [
+            max(_NARROWEST, _WIDTH * size / side)
+            for size, side in zip(power.shape, window, strict=True)
+        ]
+        smooth = scipy.ndimage.gaussian_filter(power, widths, mode="wrap")
+        mean = np.exp(np.log(np.maximum(smooth, 1e-300)).mean())
+        # Two conjugate wave vectors are one number of two parts.
+        averaged = 4 * np.pi * widths[0] * widths[1]
+        self.gain = float(power.size * (np.log(smooth.mean()) - np.log(mean)))
+        self.chance = float(power.size / averaged)
+        self.power: NDArray[np.float64] = np.maximum(smooth / mean, _FAINTEST)
+        self.power /= np.exp(np.log(self.power).mean())
+
+    @property
+    def coloured(self) -> bool:
+        """Whether it is further from white noise than chance would have it."""
+        return self.gain > _SURE * self.chance
+
+    @property
+    def range(self) -> float:
+        """Strongest power over the faintest."""
+        return float(self.power.max() / self.power.min())
+
+    def difference(self, other: NoiseSpectrum) -> float:
+        """Root mean square difference of the logarithms of two spectra's power."""
+        return float(np.sqrt(np.square(np.log(self.power / other.power)).mean()))
+
+    def whiten(self, images: torch.Tensor) -> torch.Tensor:
+        """Divide by the square root of the power; symmetric, (..., rows, columns)."""
+        shape = images.shape[-2:]
+        root = torch.from_numpy(self.power[:, : shape[1] // 2 + 1] ** -0.5).to(images)
+        whitened: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * root, s=shape)
+        return whitened
+
+    def inverse_on(self, extent: tuple[int, int]) -> torch.Tensor:
+        """Inverse power at the wave vectors of `torch.fft.rfft2` of a larger map."""
+        lags = np.fft.fftshift(np.fft.ifft2(1 / self.power).real)
+        larger = np.zeros(extent)
+        rows, columns = lags.shape
+        top, left = extent[0] // 2 - rows // 2, extent[1] // 2 - columns // 2
+        larger[top : top + rows, left : left + columns] = lags
+        inverse = np.fft.rfft2(np.fft.ifftshift(larger)).real
+        return torch.from_numpy(np.maximum(inverse, 1e-3 / self.power.max()))
