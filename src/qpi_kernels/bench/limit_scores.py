@@ -116,8 +116,9 @@ class LimitScores:
     chi2, coverage : float
         Reduced chi-squared of bayes, and the share of its pixels within 1.96 standard deviations
         of the truth.
-    doubted : float
-        Share of the seeds in which bayes does not call its answer determined.
+    doubted, warned : float
+        Share of the seeds in which bayes does not call its answer determined, and in which its
+        verdict says that more than noise is left.
     head : str
         First sentence of its verdict, for the first seed.
     """
@@ -127,6 +128,7 @@ class LimitScores:
     chi2: float
     coverage: float
     doubted: float
+    warned: float
     head: str
 
 
@@ -175,6 +177,7 @@ def limit_scores(
         chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
         coverage=float(np.median(within)),
         doubted=float(np.mean([not result.quality.well_posed for result in results])),
+        warned=float(np.mean([_warns(result) for result in results])),
         head=results[0].quality.verdict[0],
     )
 
@@ -187,3 +190,7 @@ def first_kind(kernel: xr.DataArray) -> np.ndarray:
 def _errors(maps: list[LimitMap], results: list[KernelResult]) -> Iterator[float]:
     for one, result in zip(maps, results, strict=True):
         yield float(affine_invariant_nrmse(one.kernel, first_kind(result.kernel)))
+
+
+def _warns(result: KernelResult) -> bool:
+    return any("chi-squared" in words for words in result.quality.verdict)
