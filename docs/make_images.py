@@ -1,8 +1,9 @@
 """Make the pictures of README and docs with the program as it is.
 
-Usage: ``python docs/make_images.py [readme] [friedel] [simulate]`` in an environment with
+Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [limits]`` in an environment with
 napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
-``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names.
+``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names;
+``limits`` needs matplotlib, and prints the tables of docs/limits.md in a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -114,6 +115,14 @@ def simulate() -> None:
     viewer.close()
 
 
+def limits() -> None:
+    """Where the method does not apply: the picture and the tables."""
+    import limits_page
+
+    limits_page.picture(IMAGES / "limits.png")
+    limits_page.tables(range(7))
+
+
 def left_out(shape: tuple[int, int]) -> np.ndarray:
     """Tip streaks, the frame's left edge, and what two islands and an adatom send around."""
     excluded = np.zeros(shape, np.uint8)
@@ -131,7 +140,10 @@ def marks(image: napari.layers.Image) -> napari.layers.Layer:
     return napari.layers.Layer.create(*points_from_defects(dark, image))
 
 
+PAGES = {"readme": readme, "friedel": friedel, "simulate": simulate, "limits": limits}
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or ["readme", "friedel", "simulate"]:
-        {"readme": readme, "friedel": friedel, "simulate": simulate}[name]()
+    for name in sys.argv[1:] or PAGES:
+        PAGES[name]()

@@ -199,6 +199,18 @@ def test_noise_that_is_not_white_is_not_trusted(library: LibraryPrior) -> None:
     assert found.quality.verdict[0].startswith("Uncertain")
 
 
+def test_a_little_more_than_noise_is_remarked_on(library: LibraryPrior) -> None:
+    truth = KernelLibrary(FAMILIES, shape=SHAPE, seed=5).kernel(0).values
+    positions = np.random.default_rng(1).uniform(0, 95, (20, 2))
+    observation = observed(truth, Defects(positions), snr=1.0, size=96)
+    off = positions + 0.5 * np.random.default_rng(2).normal(size=positions.shape)
+    right, wrong = (bayes(observation, Defects(marks), library) for marks in (positions, off))
+    assert not any("chi-squared" in words for words in right.quality.verdict)
+    assert 1.08 < wrong.quality.reduced_chi2[0] < 1.3
+    assert any("A little more than pixel noise" in words for words in wrong.quality.verdict)
+    assert wrong.quality.well_posed
+
+
 def test_the_same_input_gives_the_same_bits(library: LibraryPrior) -> None:
     kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=82).kernel(0).values
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))

@@ -14,6 +14,7 @@ from qpi_kernels.extraction.blind import BlindExtraction
 from qpi_kernels.extraction.blind_centre import centre_offset, shifted
 from qpi_kernels.extraction.blind_map import BlindMap
 from qpi_kernels.extraction.blind_sampler import Points, PointSampler
+from qpi_kernels.extraction.blind_verdict import faint_defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import Cancelled, CancelToken, drive
@@ -112,6 +113,27 @@ def test_reaches_its_aim(name, whole_pixels, lost, least):
     found = blind(problem.observation, kernel_shape=shape).kernel.values
     score = shift_corrected(problem.kernel, found)[0]
     assert score > max(least, oracle - lost)
+
+
+def test_many_faint_defects_are_remarked_on():
+    kernel, defects = rings(31, decay=8.0), scattered(10, size=128, apart=20.0)
+    image = observe(kernel, defects, size=128)
+    cut, whole = (blind(image, kernel_shape=(side, side)) for side in (11, 31))
+    assert len(cut.defects) > 2 * len(whole.defects)
+    assert "fainter than half" in cut.quality.verdict[1]
+    assert not any("fainter" in words for words in whole.quality.verdict)
+
+
+def test_defects_of_the_other_sign_are_remarked_on():
+    kernel, defects = rings(), scattered(16, size=96, strength=np.tile([1.0, -1.0], 8))
+    result = blind(observe(kernel, defects, size=96))
+    assert "the other sign" in result.quality.verdict[1]
+
+
+def test_a_few_faint_defects_are_not_remarked_on():
+    assert faint_defects(np.array([1.0, 1.0, 1.0, 1.0, 0.3])) == 0
+    assert faint_defects(np.array([1.0, 1.0, 1.0, 0.2, 0.3])) == 2
+    assert faint_defects(np.ones(3)) == 0
 
 
 def test_masked_pixels_change_nothing():

@@ -14,6 +14,9 @@ __all__ = ["BayesJudge"]
 
 _MOST_ERROR = 0.5
 _MOST_MISFIT = 1.3
+_LEAST_EXCESS = 0.03
+_CHANCE = 8.0
+"""Chi-squared of sound maps of N pixels scatters by 2 / sqrt(N): four times that is no chance."""
 
 
 class BayesJudge:
@@ -123,6 +126,13 @@ def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:
             f"noise (chi-squared {misfit:.2g}): unmarked defects, misplaced positions, steps, "
             "line noise or a kernel larger than its window. The standard deviation knows of none "
             "of these and is too small. Look at the residual layer."
+        )
+    elif misfit > 1.0 + max(_CHANCE / np.sqrt(problem.mask.sum()), _LEAST_EXCESS):
+        words.append(
+            f"A little more than pixel noise is left of the map (chi-squared {misfit:.3g}): "
+            "misplaced positions, a second kind, waves that scatter from defect to defect or a "
+            "kernel larger than its window. Noise may hide most of it; the standard deviation "
+            "knows of none of these and may be too small."
         )
     crowded = close_pairs(problem)
     if crowded:

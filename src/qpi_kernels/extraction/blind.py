@@ -14,6 +14,7 @@ from qpi_kernels.extraction.blind_centre import centre_offset
 from qpi_kernels.extraction.blind_map import BlindMap
 from qpi_kernels.extraction.blind_run import BlindRun
 from qpi_kernels.extraction.blind_starts import energetic_patches
+from qpi_kernels.extraction.blind_verdict import with_remark
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
@@ -140,7 +141,7 @@ class BlindExtraction:
         while not final.done:
             event = final.step()
             if final.done:
-                self._result = final.result
+                self._result = with_remark(final.result)
             yield replace(event, step=before + event.step, total=before + event.total)
 
     def _event(self, message: str, run: BlindRun | None = None) -> Event:

@@ -1,0 +1,130 @@
+"""The picture and the tables of docs/limits.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import AsinhNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from qpi_kernels.bench.limit_maps import LimitMap
+from qpi_kernels.bench.limit_scores import (
+    LIMIT_CASES,
+    LimitCase,
+    LimitScores,
+    first_kind,
+    limit_scores,
+)
+from qpi_kernels.metrics import affine_invariant_nrmse
+
+Image = NDArray[np.float64]
+
+SEED = 0
+SHOWN = (
+    ("step edge", "its waves, nothing masked", "masked as far as its waves are seen, 8 nm"),
+    ("multiple scattering", "200 strong defects", "20 strong defects"),
+    ("unlabelled kinds", "10 + 10 unlike, one label", "10 + 10 unlike, two labels"),
+    ("bent positions", "marks off by 1 px", "the same, refined"),
+)
+REMEDIES = ("8 nm masked", "20 defects", "two labels", "refined")
+
+
+def picture(path: Path) -> None:
+    """One row for each limit: map, truth, answer, what it leaves, and the answer with a remedy."""
+    figure = Figure(figsize=(9.4, 8.0), dpi=100)
+    panels = figure.subplots(
+        len(SHOWN),
+        5,
+        gridspec_kw={"left": 0.03, "right": 0.99, "top": 0.97, "bottom": 0.01, "wspace": 0.06},
+    )
+    for row, (group, wrong, right), remedy in zip(panels, SHOWN, REMEDIES, strict=True):
+        draw_row(row, group, case(group, wrong), case(group, right), remedy)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    full = PIL.Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    full.quantize(256, dither=PIL.Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def case(group: str, name: str) -> LimitCase:
+    """A case by its name."""
+    return next(one for one in LIMIT_CASES[group] if one.name == name)
+
+
+def draw_row(row: Image, group: str, wrong: LimitCase, right: LimitCase, remedy: str) -> None:
+    """Five panels."""
+    bad, good = (one.build(SEED) for one in (wrong, right))
+    found, mended = wrong.run(bad, "bayes"), right.run(good, "bayes")
+    scale = AsinhNorm(bad.observation.std() / 2, *centred(bad.observation))
+    show(row[0], bad.observation, "gray", scale, "map")
+    row[0].set_ylabel(group, size=9)
+    rows, cols = bad.marked.positions.T
+    row[0].plot(cols, rows, "o", color="tab:orange", fillstyle="none", markersize=3, mew=0.6)
+    row[0].set_xlim(-0.5, bad.observation.shape[1] - 0.5)
+    row[0].set_ylim(bad.observation.shape[0] - 0.5, -0.5)
+    # One colour scale for truth and answers, linear for the waves.
+    colours = AsinhNorm(np.percentile(np.abs(bad.kernel), 80), *centred(bad.kernel))
+    show(row[1], bad.kernel, "RdBu_r", colours, "one defect, truth")
+    show(row[2], first_kind(found.kernel), "RdBu_r", colours, f"bayes, {error(bad, found.kernel)}")
+    show(row[3], found.residual.values, "gray", scale, "its residual")
+    title = f"{remedy}, {error(good, mended.kernel)}"
+    show(row[4], first_kind(mended.kernel), "RdBu_r", colours, title)
+
+
+def error(found: LimitMap, kernel: xr.DataArray) -> str:
+    """The error as a share, in words."""
+    share = affine_invariant_nrmse(found.kernel, first_kind(kernel))
+    return f"error {float(share):.2f}"
+
+
+def centred(values: Image) -> tuple[float, float]:
+    """Limits of a scale about zero."""
+    most = float(np.abs(values).max())
+    return -most, most
+
+
+def show(axes: Axes, values: Image, colours: str, norm: AsinhNorm, title: str) -> None:
+    """An image without ticks."""
+    axes.imshow(values, cmap=colours, norm=norm, interpolation="none")
+    axes.set_title(title, size=8, pad=3)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def tables(seeds: range) -> None:
+    """Print the tables: all methods at a signal to noise of 10, then bayes at others."""
+    methods = ("average", "least_squares", "two_step", "bayes")
+    print(f"| | left out | {' | '.join(methods)} | χ² | coverage | doubts | warns |")
+    print("|---" * 10 + "|")
+    for group, cases in LIMIT_CASES.items():
+        print(f"| **{group}** | | | | | | | | | |")
+        for one in cases:
+            found = limit_scores(one, seeds)
+            errors = [
+                f"{found.nrmse[name]:.2f}" if name in found.nrmse else "-" for name in methods
+            ]
+            row = [one.name, f"{found.left_out:.2f}", *errors, f"{found.chi2:.2f}"]
+            row += [f"{found.coverage:.0%}", *warnings(found, seeds)]
+            print("| " + " | ".join(row) + " |", flush=True)
+    print("| bayes: error, coverage, warns | SNR 1 | SNR 10 | SNR 100 |")
+    print("|---|---|---|---|")
+    for cases in LIMIT_CASES.values():
+        for one in cases:
+            row = [one.name]
+            for snr in (1.0, 10.0, 100.0):
+                found = limit_scores(one, seeds, snr=snr, methods=("bayes",))
+                _, warned = warnings(found, seeds)
+                row.append(f"{found.nrmse['bayes']:.2f}, {found.coverage:.0%}, {warned}")
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+def warnings(found: LimitScores, seeds: range) -> tuple[str, str]:
+    """In how many of the maps bayes doubts its answer, and in how many it warns."""
+    doubts, warns = (round(share * len(seeds)) for share in (found.doubted, found.warned))
+    return f"{doubts}/{len(seeds)}", f"{warns}/{len(seeds)}"
