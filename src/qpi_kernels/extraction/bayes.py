@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes_verdict import BayesJudge
+from qpi_kernels.extraction.learned_priors import LEARNED, LearnedPriors
 from qpi_kernels.extraction.library_factors import IGNORANT, named_library, prior_factors
 from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.phases import Phases
 from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.window_normal import quick_normal
+from qpi_kernels.extraction.window_normal import Normal, quick_normal
 from qpi_kernels.models.library_prior import LibraryPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
@@ -49,7 +50,8 @@ class BayesExtraction:
     with ``H`` the `ForwardModel` and ``R`` what removes the background. Noise, :math:`\tau`, and
     which prior it is follow from the evidence :math:`p(y)`. One candidate is always the ridge of
     least squares, which knows nothing: where a map contradicts all other priors, the answer is
-    that of `LeastSquares`.
+    that of `LeastSquares`. With ``prior="learned"`` the others are made for each plane, see
+    `LearnedPriors`.
 
     Parameters
     ----------
@@ -61,12 +63,14 @@ class BayesExtraction:
     Raises
     ------
     ExtractionError
-        If the library cannot be read.
+        If the library cannot be read, or the network that ``prior="learned"`` needs.
     """
 
     def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
         self._problem = problem
         self._library = library or named_library(problem.parameters.library)
+        learned = problem.parameters.prior == "learned"
+        self._learned = LearnedPriors(problem, self._library) if learned else None
         self._chosen: list[dict[str, object]] = []
         self._judge = BayesJudge()
         self._outcome = Outcome(problem, judge=self._judge, provenance=self._provenance())
@@ -90,16 +94,14 @@ class BayesExtraction:
         return next(self._work)
 
     def _provenance(self) -> dict[str, object]:
-        return {"priors": self._chosen, "library": self._library.description}
+        told: dict[str, object] = {"priors": self._chosen, "library": self._library.description}
+        return told if self._learned is None else told | {"model": self._learned.provenance}
 
     def _all_planes(self) -> Iterator[Event]:
         problem = self._problem
         factors = prior_factors(problem, self._library)
-        count, planes = len(factors), problem.plane_count
-        phases = Phases(
-            {"probe": 40, "solve": 60, "draw": 80},
-            {"probe": count, "solve": count * planes, "draw": planes},
-        )
+        planes = problem.plane_count
+        phases = self._phases(len(factors))
         quick = quick_normal(problem)
         solves: dict[str, PriorSolve] = {}
         ignorant: list[Posterior] = []
@@ -117,7 +119,14 @@ class BayesExtraction:
                     yield phases.step(f"Solving for the kernel{self._of(index)}, no prior")
                 ignorant.append(solves[name].posterior)
             sizes = _sizes(ignorant)
+        if self._learned is not None:
+            phases.begin("encode")
+            for _ in self._learned.prepare():
+                yield phases.step("Showing simulated kernels to the network")
         for index in range(planes):
+            if self._learned is not None:
+                solves = {IGNORANT: solves[IGNORANT]}
+                solves |= yield from self._learned_solves(index, ignorant[index], quick, phases)
             candidates = [_Candidate(IGNORANT, solves[IGNORANT], ignorant[index])]
             for name in [name for name in solves if name != IGNORANT]:
                 phases.begin("solve")
@@ -132,6 +141,36 @@ class BayesExtraction:
             _drop_hopeless(solves, candidates, best)
         self._result = self._outcome.result()
         yield phases.end("Done")
+
+    def _phases(self, factors: int) -> Phases:
+        planes, learned = self._problem.plane_count, self._learned is not None
+        each = planes * len(LEARNED) if learned else 0
+        return Phases(
+            {"probe": 40, "solve": 60, "draw": 80, "encode": 32, "decode": 60},
+            {
+                "probe": factors + each,
+                "solve": factors * planes + each,
+                "draw": planes,
+                "encode": int(learned),
+                "decode": planes if learned else 0,
+            },
+        )
+
+    def _learned_solves(
+        self, index: int, ignorant: Posterior, quick: Normal, phases: Phases
+    ) -> Generator[Event, None, dict[str, PriorSolve]]:
+        """Make the learned priors of a plane and learn the spectra of their operators."""
+        assert self._learned is not None
+        phases.begin("decode")
+        for _ in self._learned.fit(self._left(index), ignorant.kernels, quick):
+            yield phases.step(f"Looking for the network's kernel{self._of(index)}")
+        solves = {}
+        for name, prior in self._learned.found.items():
+            solves[name] = PriorSolve(self._problem, prior.factor, quick, mean=prior.mean)
+            phases.begin("probe")
+            for _ in solves[name].probe():
+                yield phases.step("Probing how well the defects determine the kernel")
+        return solves
 
     def _left(self, index: int) -> torch.Tensor:
         planes = self._problem.planes(index, index + 1)

@@ -19,7 +19,7 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import ModelFormatError
 from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 
-__all__ = ["IGNORANT", "named_library", "prior_factors"]
+__all__ = ["IGNORANT", "named_library", "prior_factors", "smooth_waves"]
 
 IGNORANT = "every pixel on its own"
 # Amplitude of what simulated kernels do not have, over that of what they have.
@@ -34,29 +34,38 @@ def prior_factors(problem: Problem, library: LibraryPrior) -> dict[str, PriorFac
     Parameters
     ----------
     problem : Problem
-        Its ``prior`` says which.
+        Its ``prior`` says which; of ``learned``, only the one that knows nothing is the same for
+        all planes, for the others see `LearnedPriors`.
     library : LibraryPrior
         Simulated kernels: all of them, or only their envelope and spectrum.
     """
+    shape, prior = problem.parameters.kernel_shape, problem.parameters.prior
+    priors: dict[str, PriorFactor] = {IGNORANT: WhiteFactor(shape)}
+    if prior == "learned":
+        return priors
+    smooth = smooth_waves(problem, library)
+    if prior == "smooth":
+        return priors | {"smooth waves": smooth}
+    components, _ = library.components_on(shape)
+    known = ComponentFactor(torch.from_numpy(components).to(problem.device, problem.dtype))
+    return priors | {
+        "simulated kernels": SumFactor([(1.0, known), (_STRICT, smooth)]),
+        "simulated kernels and smooth waves": SumFactor([(1.0, known), (_LOOSE, smooth)]),
+    }
+
+
+def smooth_waves(problem: Problem, library: LibraryPrior) -> SmoothFactor:
+    """Square root of a prior that knows a library's envelope and spectrum only."""
     shape = problem.parameters.kernel_shape
-    like = torch.zeros((), dtype=problem.dtype, device=problem.device)
-    components, scale = library.components_on(shape)
-    smooth = SmoothFactor(
+    scale = max(1.0, max(have / size for have, size in zip(shape, library.shape, strict=True)))
+    return SmoothFactor(
         shape,
         np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
         np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
         period=scale * library.shape[1],
         scale=scale,
-        like=like,
+        like=torch.zeros((), dtype=problem.dtype, device=problem.device),
     )
-    priors: dict[str, PriorFactor] = {IGNORANT: WhiteFactor(shape)}
-    if problem.parameters.prior == "smooth":
-        return priors | {"smooth waves": smooth}
-    known = ComponentFactor(torch.from_numpy(components).to(like))
-    return priors | {
-        "simulated kernels": SumFactor([(1.0, known), (_STRICT, smooth)]),
-        "simulated kernels and smooth waves": SumFactor([(1.0, known), (_LOOSE, smooth)]),
-    }
 
 
 def named_library(name: str) -> LibraryPrior:

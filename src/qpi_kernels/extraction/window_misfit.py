@@ -1,0 +1,85 @@
+"""How badly kernels explain a plane, at the cost of the kernel's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.window_normal import MapNormal, Normal
+
+__all__ = ["FittedShapes", "WindowMisfit"]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedShapes:
+    """Shapes with the amounts that explain a plane best.
+
+    Parameters
+    ----------
+    amounts : tensor, (kind,)
+        Of either sign.
+    misfit : float
+        Sum of squares that is left.
+    gradient : tensor, (kind, h, w)
+        Of the misfit with respect to the shapes.
+    """
+
+    amounts: torch.Tensor
+    misfit: float
+    gradient: torch.Tensor
+
+
+class WindowMisfit:
+    r"""Sum of squares :math:`|R(y - H A)|^2` that kernels A leave of a plane.
+
+    With an approximate normal operator G it is expanded about kernels :math:`A_0` at which value
+    and gradient are exact,
+
+    .. math:: S(A) = S_0 - 2 (A - A_0)^T H^T R (y - H A_0) + (A - A_0)^T G (A - A_0) .
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    quick : Normal
+        G, from `quick_normal`.
+    left : tensor, (rows, columns)
+        The plane without background.
+    """
+
+    def __init__(self, problem: Problem, quick: Normal, left: torch.Tensor) -> None:
+        self._problem = problem
+        self._quick = quick
+        self._left = left
+        self._floor = 1e-9 * float(left.square().sum())
+        self.exact = isinstance(quick, MapNormal)
+
+    def expand(self, kernels: torch.Tensor) -> None:
+        """Make value and gradient exact at kernels (kind, h, w)."""
+        problem = self._problem
+        shown = problem.model.apply(kernels[None])
+        left = self._left - problem.background.remove(shown)[0]
+        image = self._quick.apply(kernels[None])[0]
+        slope = problem.model.adjoint(left[None])[0]
+        self._right = slope + image
+        self._constant = float(left.square().sum() + (kernels * (2 * slope + image)).sum())
+
+    def fit(self, shapes: torch.Tensor) -> FittedShapes:
+        """Fit the amounts of shapes (kind, h, w), by variable projection (Golub and Pereyra 1973).
+
+        Amounts that are not determined are zero.
+        """
+        kinds = range(len(shapes))
+        alone = torch.zeros((len(shapes), *shapes.shape), dtype=shapes.dtype, device=shapes.device)
+        alone[kinds, kinds] = shapes
+        images = self._quick.apply(alone)
+        gram = torch.einsum("ijyx,jyx->ij", images, shapes)
+        right = (self._right * shapes).sum(dim=(-2, -1))
+        inverse = torch.linalg.pinv(gram.cpu().double(), hermitian=True).to(gram)
+        amounts = inverse @ right
+        slope = torch.einsum("i,ijyx->jyx", amounts, images) - self._right
+        misfit = self._constant - float(amounts @ right)
+        gradient = 2 * amounts[:, None, None] * slope
+        return FittedShapes(amounts, max(misfit, self._floor), gradient)
