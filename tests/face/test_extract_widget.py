@@ -311,6 +311,10 @@ def test_every_method_shows_the_rows_it_uses(panel: ExtractKernel) -> None:
     }.items():
         panel.form.set_values({"method": method})
         assert shown_rows(panel) == rows, method
+    panel.form.set_values({"method": "bayes", "prior": "learned"})
+    assert shown_rows(panel) == solvers | {"prior", "library", "refine", "model"}
+    panel.form.set_values({"method": "average"})
+    assert shown_rows(panel) == always
 
 
 def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
@@ -328,7 +332,7 @@ def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
     assert panel.parameters().refine is None
 
 
-@pytest.mark.parametrize("prior", ["library", "smooth", "none"])
+@pytest.mark.parametrize("prior", ["library", "learned", "smooth", "none"])
 def test_the_prior_is_used(qtbot: QtBot, panel: ExtractKernel, prior: str) -> None:
     panel.form.set_values({"prior": prior})
     extract(qtbot, panel)

@@ -146,7 +146,7 @@ class BayesExtraction:
         planes, learned = self._problem.plane_count, self._learned is not None
         each = planes * len(LEARNED) if learned else 0
         return Phases(
-            {"probe": 40, "solve": 60, "draw": 80, "encode": 32, "decode": 60},
+            {"probe": 40, "solve": 60, "draw": 80, "encode": 64, "decode": 60},
             {
                 "probe": factors + each,
                 "solve": factors * planes + each,

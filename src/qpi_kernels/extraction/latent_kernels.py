@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -11,7 +12,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from qpi_kernels.extraction.model_grid import ModelGrid, model_grid
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.latent_prior import LatentPrior
 from qpi_kernels.simulate.library import KernelLibrary
@@ -19,7 +19,7 @@ from qpi_kernels.simulate.library import KernelLibrary
 __all__ = ["LatentKernels"]
 
 # More would make a step longer than the wait for a cancel should be.
-_KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 16, 8
+_KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 8, 8
 _SIMULATED = 512
 _SEED = 905
 # Encoders may put a noisy kernel far outside of all others.
@@ -27,7 +27,7 @@ _FARTHEST = 4.0
 
 
 class LatentKernels:
-    """Shapes of unit numbers u: decoded, brought onto the window and symmetrised.
+    """Shapes of unit numbers u: decoded and brought onto the window.
 
     Parameters
     ----------
@@ -47,7 +47,6 @@ class LatentKernels:
         self._problem = problem
         self._model = model
         self._library = KernelLibrary(families, shape=model.grid, seed=_SEED)
-        self._symmetrisation = Symmetrisation(problem)
         self.grid: ModelGrid = model_grid(problem, model)
 
     @property
@@ -58,6 +57,7 @@ class LatentKernels:
     @torch.no_grad()
     def prepare(self) -> Iterator[int]:
         """Learn where simulated kernels lie in the latent space, once for each model."""
+        _load_forward_derivatives()
         key = (self._model.digest, self._library.families)
         if key not in self._known:
             latents = []
@@ -75,8 +75,7 @@ class LatentKernels:
     def shapes(self, numbers: torch.Tensor) -> torch.Tensor:
         """Shapes (v, h, w) of unit numbers (v, size)."""
         latents = self._prior.latents(numbers).float().view(-1, *self._latent_shape)
-        made = self.grid.kernels(self._model.kernel(latents)[:, 0].to(numbers))
-        return self._symmetrisation.apply(made.flatten(1)).view(made.shape)
+        return self.grid.kernels(self._model.kernel(latents)[:, 0].to(numbers))
 
     def tangents(self, numbers: torch.Tensor) -> Iterator[torch.Tensor]:
         """Derivatives (some, h, w) of one shape by its unit numbers (size,), a few per item."""
@@ -113,3 +112,11 @@ class LatentKernels:
     def _numbers(self, latents: torch.Tensor) -> torch.Tensor:
         found = self._prior.numbers(latents.flatten(1).to(self._prior.mean))
         return found.clamp(-_FARTHEST, _FARTHEST)
+
+
+def _load_forward_derivatives() -> None:
+    """Let torch compile what its first forward derivative needs, which it warns of."""
+    one = torch.ones(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.func.jvp(torch.sin, (one,), (one,))

@@ -81,7 +81,7 @@ class PriorSolve:
         Relative size of the kernels of each kind; all alike when left out.
     mean : tensor, (kind, h, w), optional
         The prior's mean m, in the plane's scaled units; zero when left out. A prior with a mean
-        has a size of its own: it may be found too narrow, but not too wide.
+        has a width of its own, of which the evidence may make more, but not less.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.extraction.window_normal import MapNormal, Normal
 
 __all__ = ["FittedShapes", "WindowMisfit"]
@@ -39,6 +40,8 @@ class WindowMisfit:
 
     .. math:: S(A) = S_0 - 2 (A - A_0)^T H^T R (y - H A_0) + (A - A_0)^T G (A - A_0) .
 
+    The symmetry that the parameters impose is imposed on all kernels.
+
     Parameters
     ----------
     problem : Problem
@@ -52,13 +55,14 @@ class WindowMisfit:
     def __init__(self, problem: Problem, quick: Normal, left: torch.Tensor) -> None:
         self._problem = problem
         self._quick = quick
+        self._symmetrisation = Symmetrisation(problem)
         self._left = left
         self._floor = 1e-9 * float(left.square().sum())
         self.exact = isinstance(quick, MapNormal)
 
     def expand(self, kernels: torch.Tensor) -> None:
         """Make value and gradient exact at kernels (kind, h, w)."""
-        problem = self._problem
+        problem, kernels = self._problem, self._symmetric(kernels)
         shown = problem.model.apply(kernels[None])
         left = self._left - problem.background.remove(shown)[0]
         image = self._quick.apply(kernels[None])[0]
@@ -71,7 +75,7 @@ class WindowMisfit:
 
         Amounts that are not determined are zero.
         """
-        kinds = range(len(shapes))
+        kinds, shapes = range(len(shapes)), self._symmetric(shapes)
         alone = torch.zeros((len(shapes), *shapes.shape), dtype=shapes.dtype, device=shapes.device)
         alone[kinds, kinds] = shapes
         images = self._quick.apply(alone)
@@ -81,5 +85,8 @@ class WindowMisfit:
         amounts = inverse @ right
         slope = torch.einsum("i,ijyx->jyx", amounts, images) - self._right
         misfit = self._constant - float(amounts @ right)
-        gradient = 2 * amounts[:, None, None] * slope
-        return FittedShapes(amounts, max(misfit, self._floor), gradient)
+        gradient = self._symmetrisation.adjoint((2 * amounts[:, None, None] * slope).flatten(1))
+        return FittedShapes(amounts, max(misfit, self._floor), gradient.view(shapes.shape))
+
+    def _symmetric(self, kernels: torch.Tensor) -> torch.Tensor:
+        return self._symmetrisation.apply(kernels.flatten(1)).view(kernels.shape)
