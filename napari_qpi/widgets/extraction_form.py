@@ -32,6 +32,7 @@ _METHODS = [
 ]
 _PRIORS = [
     ("simulated kernels (library)", "library"),
+    ("what a network can make (learned)", "learned"),
     ("waves that fade (smooth)", "smooth"),
     ("nothing (none)", "none"),
 ]
@@ -90,14 +91,19 @@ class ExtractionForm(QObject):
             _ADVANCED_FIELDS,
             choices={"device": device_choices(), "refine": _REFINEMENTS},
         )
-        self.main.editor("method").changed.connect(self._on_method)
+        for name in ("method", "prior"):
+            self.main.editor(name).changed.connect(self._show_used)
         self.main.changed.connect(self.changed)
-        self._on_method()
+        self._show_used()
 
     @property
     def method(self) -> str:
         """The chosen method."""
         return str(self.main.editor("method").value())
+
+    @property
+    def _prior(self) -> str:
+        return str(self.main.editor("prior").value())
 
     def parameters(self) -> ExtractionParameters:
         """What is entered; rows that the method does not use count as untouched.
@@ -129,17 +135,17 @@ class ExtractionForm(QObject):
         self, method: str, changes: Mapping[str, Any] | None = None
     ) -> ExtractionParameters:
         values = self.main.values() | self.advanced.values() | {"method": method}
-        for name, methods in _USED_BY.items():
+        for name in _USED_BY:
             # What is hidden now may have been entered for another method.
-            if method not in methods or self.method not in methods:
+            if not all(_uses(one, self._prior, name) for one in (method, self.method)):
                 values[name] = _DEFAULTS[name]
         return ExtractionParameters.model_validate(values | dict(changes or {}))
 
     def offer_models(self) -> None:
         """Offer the models of the chosen method, and let go of one of another method."""
-        method = self.method
-        if method not in _NETWORKS:
+        if not _uses(self.method, self._prior, "model"):
             return
+        method = self.method if self.method in _NETWORKS else "two_step"
         editor = self.main.editor("model")
         chosen = editor.value()
         if chosen in map(str, known_models()) and chosen not in map(str, known_models(method)):
@@ -150,11 +156,17 @@ class ExtractionForm(QObject):
         """Offer the devices again: torch knows them once it is loaded."""
         self.advanced.set_choices("device", device_choices())
 
-    def _on_method(self) -> None:
-        for name, methods in _USED_BY.items():
+    def _show_used(self) -> None:
+        for name in _USED_BY:
             form = self.main if name in _MAIN_FIELDS else self.advanced
-            form.show_row(name, self.method in methods)
+            form.show_row(name, _uses(self.method, self._prior, name))
         self.offer_models()
+
+
+def _uses(method: str, prior: str, name: str) -> bool:
+    """Whether a method, with that prior where it has one, looks at a row."""
+    learned = name == "model" and prior == "learned" and method in _USED_BY["prior"]
+    return learned or method in _USED_BY[name]
 
 
 def _models(method: str) -> list[tuple[str, str]]:

@@ -311,6 +311,10 @@ def test_every_method_shows_the_rows_it_uses(panel: ExtractKernel) -> None:
     }.items():
         panel.form.set_values({"method": method})
         assert shown_rows(panel) == rows, method
+    panel.form.set_values({"method": "bayes", "prior": "learned"})
+    assert shown_rows(panel) == solvers | {"prior", "library", "refine", "model"}
+    panel.form.set_values({"method": "average"})
+    assert shown_rows(panel) == always
 
 
 def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
@@ -328,14 +332,16 @@ def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
     assert panel.parameters().refine is None
 
 
-@pytest.mark.parametrize("prior", ["library", "smooth", "none"])
+@pytest.mark.parametrize("prior", ["library", "learned", "smooth", "none"])
 def test_the_prior_is_used(qtbot: QtBot, panel: ExtractKernel, prior: str) -> None:
     panel.form.set_values({"prior": prior})
     extract(qtbot, panel)
     expected = qk.extract(observed(), DEFECTS, kernel_shape=(9, 9), prior=prior)
     assert panel.result is not None
     assert panel.result.provenance["parameters"]["prior"] == prior
-    np.testing.assert_allclose(panel.result.kernel, expected.kernel, rtol=1e-4, atol=1e-5)
+    # The search for latents stops near, not at, the best: where depends on rounding.
+    near = 0.3 * float(expected.std.mean()) if prior == "learned" else 1e-5
+    np.testing.assert_allclose(panel.result.kernel, expected.kernel, rtol=1e-4, atol=near)
 
 
 def test_networks_and_refinement_run_from_the_dock(

@@ -27,6 +27,11 @@ from qpi_kernels.progress import drive
 __all__ = ["measure"]
 
 _WITHIN_95 = 1.959964
+_PRIORS: dict[MethodName, str] = {
+    "bayes": "library",
+    "bayes_learned": "learned",
+    "bayes_smooth": "smooth",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,8 @@ def measure(method: MethodName, problem: AccuracyProblem, library: LibraryPrior)
     problem : AccuracyProblem
         The map and the truth.
     library : LibraryPrior
-        The simulated kernels that bayes knows.
+        The simulated kernels that bayes knows. The network of ``bayes_learned`` and ``two_step``
+        was trained on all families, held out here or not.
 
     Returns
     -------
@@ -91,9 +97,9 @@ def _estimate(method: MethodName, problem: AccuracyProblem, library: LibraryPrio
 
 
 def _stepper(method: MethodName, problem: AccuracyProblem, library: LibraryPrior) -> Extraction:
-    if method == "bayes" or method == "bayes_smooth":
-        prior = "library" if method == "bayes" else "smooth"
-        parameters = ExtractionParameters.model_validate({"method": "bayes", "prior": prior})
+    if method in _PRIORS:
+        chosen = {"method": "bayes", "prior": _PRIORS[method]}
+        parameters = ExtractionParameters.model_validate(chosen)
         return BayesExtraction(_checked(problem, parameters), library)
     return start_extraction(
         problem.observation, problem.marked, method=method, kernel_shape=problem.kernel.shape

@@ -14,8 +14,14 @@ from qpi_kernels.bench.paper_plots import check_plots
 
 __all__ = ["write_accuracy_plots"]
 
-_COLOURS = dict(zip(METHODS, ("C7", "C0", "k", "C2", "C3", "C1"), strict=True))
-_WITH_INTERVALS: tuple[MethodName, ...] = ("least_squares", "bayes_smooth", "bayes", "two_step")
+_COLOURS = dict(zip(METHODS, ("C7", "C0", "k", "C2", "C4", "C3", "C1"), strict=True))
+_WITH_INTERVALS: tuple[MethodName, ...] = (
+    "least_squares",
+    "bayes_smooth",
+    "bayes_learned",
+    "bayes",
+    "two_step",
+)
 
 
 def write_accuracy_plots(report: AccuracyReport, folder: str | Path) -> list[Path]:

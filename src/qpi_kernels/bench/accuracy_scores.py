@@ -20,7 +20,15 @@ __all__ = [
     "Spread",
 ]
 
-MethodName = Literal["average", "least_squares", "tuned_ridge", "bayes_smooth", "bayes", "two_step"]
+MethodName = Literal[
+    "average",
+    "least_squares",
+    "tuned_ridge",
+    "bayes_smooth",
+    "bayes_learned",
+    "bayes",
+    "two_step",
+]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
 """In the order of the tables."""
 

@@ -9,6 +9,7 @@ import torch
 
 from qpi_kernels.extraction.bayes_verdict import BayesJudge
 from qpi_kernels.extraction.bias_rotation import BiasRotation, RotationChoice
+from qpi_kernels.extraction.learned_priors import LearnedPriors
 from qpi_kernels.extraction.library_factors import named_library
 from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.outcome import Outcome
@@ -21,7 +22,7 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["BayesExtraction"]
 
-_STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40}
+_STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40, "encode": 64, "decode": 60}
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
 _MOST_ROUNDS, _SETTLED = 3, 0.15
 
@@ -49,12 +50,14 @@ class BayesExtraction:
     Raises
     ------
     ExtractionError
-        If the library cannot be read.
+        If the library cannot be read, or the network that ``prior="learned"`` needs.
     """
 
     def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
         self._problem = problem
         self._library = library or named_library(problem.parameters.library)
+        learned = problem.parameters.prior == "learned"
+        self._learned = LearnedPriors(problem, self._library) if learned else None
         self._told: list[dict[str, object]] = []
         self._phases = Phases(_STEPS, {})
         self._judge = BayesJudge()
@@ -82,12 +85,14 @@ class BayesExtraction:
         return next(self._work)
 
     def _provenance(self) -> dict[str, object]:
-        return {"priors": self._told, "library": self._library.description}
+        told: dict[str, object] = {"priors": self._told, "library": self._library.description}
+        return told if self._learned is None else told | {"model": self._learned.provenance}
 
     def _all_planes(self) -> Iterator[Event]:
         problem = self._problem
         planes = range(problem.plane_count)
-        if RotationChoice.worthwhile(problem):
+        # Sums of kernels are no kernels to a network.
+        if self._learned is None and RotationChoice.worthwhile(problem):
             yield from self._rotate(planes)
         self._phases.plan(_planned(len(planes)))
         rivals = self._rivals(None)
@@ -111,7 +116,7 @@ class BayesExtraction:
             self._combined = self._rotation.combine(left)
 
     def _rivals(self, noise: NoiseSpectrum | None) -> Rivals:
-        return Rivals(self._problem, self._library, self._left, self._phases, noise)
+        return Rivals(self._problem, self._library, self._left, self._phases, noise, self._learned)
 
     def _learn_noise(self, index: int, chosen: Chosen) -> Iterator[Event]:
         """Where the rest of a plane is not white, solve again with the spectrum that it has."""

@@ -86,6 +86,9 @@ class Evidence:
     .. math:: -2 \log p = n \log S(\lambda) + \log\det(1 + G/\lambda), \quad
               S = |y|^2 - b^T (G + \lambda)^{-1} b, \quad \sigma^2 = S / n .
 
+    Where the prior's variance :math:`\sigma^2/\lambda` may not fall below some t, the largest
+    evidence is at :math:`\sigma^2 = \max(S/n, t \lambda)`.
+
     Parameters
     ----------
     energy : array, (plane,)
@@ -94,16 +97,23 @@ class Evidence:
         Counted pixels less the background's parameters.
     spectrum : OperatorSpectrum
         Eigenvalues of the normal operator.
+    least_variance : float
+        t; 0 for any.
     """
 
     _GRID = np.logspace(-10, 4, 57)
 
     def __init__(
-        self, energy: NDArray[np.float64], samples: int, spectrum: OperatorSpectrum
+        self,
+        energy: NDArray[np.float64],
+        samples: int,
+        spectrum: OperatorSpectrum,
+        least_variance: float = 0.0,
     ) -> None:
         self._energy = energy
         self._samples = max(samples, 1)
         self._spectrum = spectrum
+        self._least_variance = least_variance
 
     def misfit(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
@@ -119,7 +129,9 @@ class Evidence:
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
         """``-2 log p`` up to a constant, (plane, candidate)."""
-        fit = self._samples * np.log(self.misfit(ridge, data))
+        misfit = self.misfit(ridge, data)
+        noise = np.maximum(misfit, self._samples * self._least_variance * ridge)
+        fit = self._samples * (np.log(noise) + misfit / noise - 1)
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
 
     def best_ridge(self, data: Tridiagonal | Quadrature) -> NDArray[np.float64]:
@@ -140,4 +152,5 @@ class Evidence:
         """Noise variance at given ridges, (plane,); without a ridge the unbiased estimate."""
         misfit = self.misfit(ridge[:, None], data)[:, 0]
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
-        return np.asarray(misfit / np.maximum(self._samples - freedom, 1.0))
+        noise = misfit / np.maximum(self._samples - freedom, 1.0)
+        return np.asarray(np.maximum(noise, self._least_variance * ridge))

@@ -91,6 +91,10 @@ def _check_prior(chosen: ExtractionParameters) -> None:
             "least_squares or prior='none'"
         )
     named_library(chosen.library)
+    if chosen.prior == "learned":
+        from qpi_kernels.extraction.learned_priors import learned_model
+
+        learned_model(chosen, "cpu")
 
 
 def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extraction] | None:

@@ -21,7 +21,7 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import ModelFormatError
 from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 
-__all__ = ["IGNORANT", "named_library", "prior_factors", "wide_factors"]
+__all__ = ["IGNORANT", "named_library", "prior_factors", "smooth_waves", "wide_factors"]
 
 IGNORANT = "every pixel on its own"
 # Amplitude of what simulated kernels do not have, over that of what they have.
@@ -50,7 +50,7 @@ def prior_factors(
         Which of its families the narrow prior is of; empty for all of them.
     """
     if problem.parameters.prior == "smooth":
-        return {"smooth waves": partial(_smooth, problem, library)}
+        return {"smooth waves": partial(smooth_waves, problem, library)}
 
     def narrow() -> PriorFactor:
         return _known(problem, library.family(family) if family else library, _STRICT)
@@ -75,10 +75,11 @@ def _known(problem: Problem, library: LibraryPrior, rest: float) -> PriorFactor:
     """Kernels as simulated ones, and smooth waves that are a share of their amplitude."""
     components, _ = library.components_on(problem.parameters.kernel_shape)
     known = ComponentFactor(torch.from_numpy(components).to(problem.coverage))
-    return SumFactor([(1.0, known), (rest, _smooth(problem, library))])
+    return SumFactor([(1.0, known), (rest, smooth_waves(problem, library))])
 
 
-def _smooth(problem: Problem, library: LibraryPrior) -> PriorFactor:
+def smooth_waves(problem: Problem, library: LibraryPrior) -> SmoothFactor:
+    """Square root of a prior that knows a library's envelope and spectrum only."""
     shape = problem.parameters.kernel_shape
     scale = library.scale_on(shape)
     return SmoothFactor(

@@ -23,7 +23,7 @@ class ModelGrid(ABC):
     Parameters
     ----------
     problem : Problem
-        The checked input, with one kind of defect.
+        The checked input; what `seen` gives takes all its defects for one kind.
     model : KernelModel
         Whose grid.
     """
@@ -48,6 +48,10 @@ class ModelGrid(ABC):
     def kernels(self, values: torch.Tensor) -> torch.Tensor:
         """Kernels on the problem's window from kernels (..., 64, 64) on the grid."""
         return _resampled(values, self._problem.parameters.kernel_shape, 1 / self.scale)
+
+    def on_grid(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Kernels on the grid from kernels (..., h, w) on the problem's window."""
+        return _resampled(kernels, self._grid, self.scale)
 
 
 def model_grid(problem: Problem, model: KernelModel) -> ModelGrid:

@@ -37,18 +37,19 @@ class ExtractionParameters(BaseModel):
             "baseline; blind finds the defects itself, of one kind, where nobody can mark them."
         ),
     )
-    prior: Literal["library", "smooth", "none"] = Field(
+    prior: Literal["library", "learned", "smooth", "none"] = Field(
         default="library",
         description=(
-            "What bayes knows beforehand: library, simulated kernels of many materials; smooth, "
-            "waves that fade with distance; none, nothing, which is least_squares."
+            "What bayes knows beforehand: library, simulated kernels of many materials; learned, "
+            "kernels that a network trained on such can make (some seconds for each bias); "
+            "smooth, waves that fade with distance; none, nothing, which is least_squares."
         ),
     )
     library: str = Field(
         default="bundled",
         description=(
             "Simulated kernels of bayes: bundled, or a file that `napari-qpi library` wrote for "
-            "the families in question."
+            "the families in question. Of prior learned, its families and their smoothness."
         ),
     )
     refine: Literal["positions", "positions+strengths"] | None = Field(
@@ -61,8 +62,8 @@ class ExtractionParameters(BaseModel):
     model: str = Field(
         default="bundled",
         description=(
-            "Networks of two_step and one_step: bundled, a model folder, or owner/name on the "
-            "Hugging Face hub."
+            "Networks of two_step, one_step, and of bayes with prior learned: bundled, a model "
+            "folder, or owner/name on the Hugging Face hub."
         ),
     )
     samples: int = Field(

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["ComponentFactor", "PriorFactor", "SmoothFactor", "SumFactor", "WhiteFactor"]
+__all__ = [
+    "ComponentFactor",
+    "KindFactor",
+    "PriorFactor",
+    "SmoothFactor",
+    "SumFactor",
+    "WhiteFactor",
+]
 
 
 class PriorFactor(Protocol):
@@ -157,3 +164,29 @@ class SumFactor:
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         """See `PriorFactor`."""
         return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
+
+
+class KindFactor:
+    """A factor for each kind of defect, where each has a prior of its own.
+
+    Parameters
+    ----------
+    kinds : sequence of PriorFactor
+        Of one size. Vectors go round the kinds: ``v`` is a multiple of their number.
+    """
+
+    def __init__(self, kinds: Sequence[PriorFactor]) -> None:
+        self._kinds = kinds
+        self.size = kinds[0].size
+
+    def apply(self, numbers: torch.Tensor) -> torch.Tensor:
+        """See `PriorFactor`."""
+        count = len(self._kinds)
+        made = [kind.apply(numbers[index::count]) for index, kind in enumerate(self._kinds)]
+        return torch.stack(made, dim=1).flatten(0, 1)
+
+    def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
+        """See `PriorFactor`."""
+        count = len(self._kinds)
+        made = [kind.adjoint(kernels[index::count]) for index, kind in enumerate(self._kinds)]
+        return torch.stack(made, dim=1).flatten(0, 1)

@@ -65,7 +65,7 @@ class Posterior:
 
 
 class PriorSolve:
-    r"""Solves for kernels :math:`A = L x` with independent unit numbers x, by Lanczos.
+    r"""Solves for kernels :math:`A = m + L x` with independent unit numbers x, by Lanczos.
 
     The normal operator is :math:`L^T H^T R H L`; the ridge, which is the noise variance over the
     prior's overall variance, is chosen by the evidence from the Krylov space, see `Evidence`.
@@ -82,6 +82,11 @@ class PriorSolve:
         From `quick_normal`.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
+    noise : NoiseSpectrum, optional
+        White noise when left out.
+    mean : tensor, (kind, h, w), optional
+        The prior's mean m, in the plane's scaled units; zero when left out. A prior with a mean
+        has a width of its own, of which the evidence may make more, but not less.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class PriorSolve:
         quick: Normal,
         sizes: torch.Tensor | None = None,
         noise: NoiseSpectrum | None = None,
+        mean: torch.Tensor | None = None,
     ) -> None:
         self._problem = problem
         self._noise = noise
@@ -100,6 +106,8 @@ class PriorSolve:
         self._kinds = len(problem.model.kinds)
         self._sizes = None if sizes is None else sizes.view(-1, 1, 1)
         self._symmetrisation = Symmetrisation(problem)
+        self._mean = None if mean is None else self._symmetric(mean[None])
+        self._least_variance = 0.0 if mean is None else 1.0
         self.free = min(self._symmetrisation.rank, self._kinds * factor.size)
         self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
         self._spectrum: OperatorSpectrum | None = None
@@ -139,11 +147,11 @@ class PriorSolve:
         """Find `posterior` of a plane (rows, columns) without background; an iteration per item."""
         problem = self._problem
         assert self._spectrum is not None
+        if self._mean is not None:
+            left = left - problem.background.remove(problem.model.apply(self._mean))[0]
         whitened = self._exact.whiten(left)
         lanczos = Lanczos(self._normal, self._adjoint(self._exact.adjoint(whitened[None])))
-        energy = (whitened.double() if left.device.type != "mps" else whitened).square().sum()
-        samples = int(problem.mask.sum()) - problem.background.parameters
-        evidence = Evidence(np.array([float(energy)]), samples, self._spectrum)
+        evidence = self._evidence(whitened)
         most = min(problem.parameters.max_iterations, self._kinds * self._factor.size)
         ridge, converged = np.array([np.nan]), False
         while lanczos.iterations < most and not converged:
@@ -157,11 +165,12 @@ class PriorSolve:
                 converged = settled and residual <= problem.parameters.tolerance
         data = lanczos.tridiagonal()
         yield from self._probe_until_settled(float(evidence.best_ridge(data)[0]))
-        evidence = Evidence(np.array([float(energy)]), samples, self._spectrum)
+        evidence = self._evidence(whitened)
         ridge = evidence.best_ridge(data)
         values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
+        found = self._apply(lanczos.combine(data.coordinates(ridge)))
         self.posterior = Posterior(
-            self._apply(lanczos.combine(data.coordinates(ridge)))[0],
+            (found if self._mean is None else found + self._mean)[0],
             float(evidence.cost(ridge[:, None], data)[0, 0]),
             float(ridge[0]),
             float(evidence.noise_variance(ridge, data)[0]),
@@ -170,6 +179,12 @@ class PriorSolve:
             lanczos.iterations,
             converged,
         )
+
+    def _evidence(self, whitened: torch.Tensor) -> Evidence:
+        assert self._spectrum is not None
+        energy = (whitened.double() if whitened.device.type != "mps" else whitened).square().sum()
+        samples = int(self._problem.mask.sum()) - self._problem.background.parameters
+        return Evidence(np.array([float(energy)]), samples, self._spectrum, self._least_variance)
 
     def draw(self, posterior: Posterior) -> Iterator[int]:
         """Find `std` (kind, h, w) of the kernels of a posterior; an iteration per item.
@@ -235,9 +250,12 @@ class PriorSolve:
     def _apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """From unit numbers (v, kind * size) to kernels (v, kind, h, w)."""
         made = self._factor.apply(numbers.reshape(-1, self._factor.size))
-        symmetric = self._symmetrisation.apply(made.flatten(1))
-        kernels = symmetric.view(len(numbers), self._kinds, *made.shape[1:])
+        kernels = self._symmetric(made.view(len(numbers), self._kinds, *made.shape[1:]))
         return kernels if self._sizes is None else kernels * self._sizes
+
+    def _symmetric(self, kernels: torch.Tensor) -> torch.Tensor:
+        flat = kernels.flatten(0, 1).flatten(1)
+        return self._symmetrisation.apply(flat).view(kernels.shape)
 
     def _adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         sized = kernels if self._sizes is None else kernels * self._sizes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from qpi_kernels.extraction.family_screen import FamilyScreen, likely_families
+from qpi_kernels.extraction.learned_priors import LearnedPriors
 from qpi_kernels.extraction.library_factors import IGNORANT, prior_factors, wide_factors
 from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.phases import Phases
@@ -77,6 +78,8 @@ class Rivals:
         Counts the steps.
     noise : NoiseSpectrum, optional
         White noise when left out.
+    learned : LearnedPriors, optional
+        The network's, for the prior ``learned``.
     """
 
     def __init__(
@@ -86,9 +89,11 @@ class Rivals:
         left: Callable[[int], torch.Tensor],
         phases: Phases,
         noise: NoiseSpectrum | None = None,
+        learned: LearnedPriors | None = None,
     ) -> None:
         self._problem = problem
         self._library = library
+        self._learned = learned
         self._left = left
         self._phases = phases
         self._noise = noise
@@ -110,15 +115,22 @@ class Rivals:
             yield from self._solve(IGNORANT, index)
             self._ignorant[index] = self._solves[IGNORANT].posterior
         self.sizes = kind_sizes(list(self._ignorant.values()))
-        if problem.parameters.prior == "library" and self._library.families:
+        if self._learned is not None:
+            self._phases.begin("encode")
+            for _ in self._learned.prepare():
+                yield self._phases.step("Showing simulated kernels to the network")
+        elif problem.parameters.prior == "library" and self._library.families:
             yield from self._screen(planes)
 
     def solve(self, index: int) -> Iterator[Event]:
         """Find what is `chosen` for a plane."""
         problem, library = self._problem, self._library
         found = {IGNORANT: self._ignorant[index]}
-        family = self._families.get(index, "")
-        yield from self._try(index, prior_factors(problem, library, family), found)
+        if self._learned is not None:
+            yield from self._try_learned(index, self._learned, found)
+        else:
+            family = self._families.get(index, "")
+            yield from self._try(index, prior_factors(problem, library, family), found)
         if problem.parameters.prior == "library" and _undecided(found):
             yield from self._try(index, wide_factors(problem, library), found)
         best = min(found, key=lambda name: _cost(name, found[name]))
@@ -142,6 +154,22 @@ class Rivals:
                     self._problem, factors[name](), self._quick, self.sizes, self._noise
                 )
                 yield from self._probe(name)
+            yield from self._solve(name, index)
+            found[name] = self._solves[name].posterior
+
+    def _try_learned(
+        self, index: int, learned: LearnedPriors, found: dict[str, Posterior]
+    ) -> Iterator[Event]:
+        """Make the network's priors for a plane, and solve it under them."""
+        self._phases.begin("decode")
+        ignorant = self._ignorant[index].kernels
+        for _ in learned.fit(self._left(index), ignorant, self._quick, self._noise):
+            yield self._phases.step(f"Looking for the network's kernel{self._of(index)}")
+        for name, prior in learned.found.items():
+            self._solves[name] = PriorSolve(
+                self._problem, prior.factor, self._quick, noise=self._noise, mean=prior.mean
+            )
+            yield from self._probe(name)
             yield from self._solve(name, index)
             found[name] = self._solves[name].posterior
 
