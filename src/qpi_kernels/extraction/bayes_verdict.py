@@ -71,7 +71,7 @@ class BayesJudge:
         if len(errors) > 1:
             expected = f"expected error of the worst kind {error:.1%} of its kernel's rms"
         if not white:
-            return f"Uncertain: {defects}, {expected} if what is left of the map were white noise."
+            return f"Uncertain: {defects}, {expected} if what is left of the map is only noise."
         head = "Determined" if error <= _MOST_ERROR else "Poorly determined"
         return f"{head}: {defects}, {expected}."
 
@@ -124,15 +124,16 @@ def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:
         words.append(
             f"The defects explain {explained:.0%} of the map, and what is left is not only pixel "
             f"noise (chi-squared {misfit:.2g}): unmarked defects, misplaced positions, steps, "
-            "line noise or a kernel larger than its window. The standard deviation knows of none "
-            "of these and is too small. Look at the residual layer."
+            "line noise or a kernel larger than its window. The standard deviation allows for as "
+            "much noise of that kind, not for a kernel that they blur or shift. Look at the "
+            "residual layer; refine='positions' shows whether positions are to blame."
         )
     elif misfit > 1.0 + max(_CHANCE / np.sqrt(problem.mask.sum()), _LEAST_EXCESS):
         words.append(
             f"A little more than pixel noise is left of the map (chi-squared {misfit:.3g}): "
             "misplaced positions, a second kind, waves that scatter from defect to defect or a "
             "kernel larger than its window. Noise may hide most of it; the standard deviation "
-            "knows of none of these and may be too small."
+            "may be too small."
         )
     crowded = close_pairs(problem)
     if crowded:
