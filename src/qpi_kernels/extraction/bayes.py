@@ -24,7 +24,7 @@ __all__ = ["BayesExtraction"]
 
 _STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40, "encode": 64, "decode": 60}
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
-_MOST_ROUNDS, _SETTLED = 3, 0.15
+_MOST_ROUNDS, _SETTLED = 2, 0.15
 
 
 class BayesExtraction:

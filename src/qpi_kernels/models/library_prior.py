@@ -17,7 +17,7 @@ __all__ = ["FamilyPrior", "LibraryPrior", "bundled_library"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
 _FEWEST = 128
-_MOST_NUMBERS = 2**24
+_MOST_NUMBERS = 2**22
 
 
 @dataclass(frozen=True, eq=False)
