@@ -94,7 +94,8 @@ def extract(
     image : napari.layers.Image, optional
         The observation; the selected or topmost visible image when left out.
     points : napari.layers.Points, optional
-        The defects; the selected or topmost points layer when left out.
+        The defects; the selected or topmost points layer when left out. Not needed by the method
+        ``blind``.
     excluded : napari.layers.Layer, optional
         Labels, shapes or an image marking pixels that do *not* count.
     bias : tuple of float, optional
@@ -119,7 +120,9 @@ def extract(
     import qpi_kernels
 
     image = active_image(viewer) if image is None else image
-    points = _active_points(viewer) if points is None else points
+    # Blind finds the defects itself.
+    if points is None and parameters.get("method") != "blind":
+        points = _active_points(viewer)
     observation = observation_from_layer(image)
     if bias is not None:
         observation = _within(observation, bias)
@@ -132,7 +135,7 @@ def extract(
 
         result = qpi_kernels.extract(
             observation.compute(),
-            defects_from_points(points, image),
+            None if points is None else defects_from_points(points, image),
             mask=counted,
             on_event=show,
             **parameters,

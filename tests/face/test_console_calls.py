@@ -65,6 +65,13 @@ def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
     assert [found.kernel.shape for found in console.kernels(viewer)] == [(11, 11), (9, 9)]
 
 
+def test_blind_needs_no_points(model: ViewerModel) -> None:
+    image, _, kernel = add_observation(model)
+    result = console.extract(model, image, method="blind", kernel_shape=(11, 11))
+    assert len(result.defects)
+    assert np.abs(np.corrcoef(result.kernel.values.ravel(), kernel.ravel())[0, 1]) > 0.9
+
+
 def test_a_bias_range_and_excluded_pixels_reach_the_extraction(model: ViewerModel) -> None:
     image, defects, _ = add_observation(model, biases=3)
     (points,) = add_layers(model, [points_from_defects(defects, image)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from datetime import UTC, datetime
 from functools import cache
@@ -14,6 +15,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.verdict import Judge, plain_words
 from qpi_kernels.result import KernelResult, Quality
@@ -239,7 +241,6 @@ class Outcome:
     def _provenance(self) -> dict[str, Any]:
         problem = self._problem
         observation = problem.observation
-        positions = np.ascontiguousarray(problem.defects.positions)
         return {
             "parameters": problem.parameters.model_dump(mode="json"),
             "device": str(problem.device),
@@ -251,7 +252,7 @@ class Outcome:
             "channel": str(observation.name or ""),
             "observation_shape": list(observation.shape),
             "observation_sha256": _hash_planes(observation),
-            "defects_sha256": hashlib.sha256(positions.tobytes()).hexdigest(),
+            "defects_sha256": _hash_defects(problem.defects),
             "mask_sha256": hashlib.sha256(np.packbits(problem.mask).tobytes()).hexdigest(),
             "counted_pixels": int(problem.mask.sum()),
             **self._additions,
@@ -307,6 +308,15 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _hash_defects(defects: Defects) -> str:
+    """Hash of all that extraction reads of the defects: positions, strengths and kinds."""
+    digest = hashlib.sha256()
+    for numbers in (defects.positions, defects.strength):
+        digest.update(np.ascontiguousarray(numbers).tobytes())
+    digest.update(json.dumps(defects.kind.tolist()).encode())
+    return digest.hexdigest()
 
 
 def _hash_planes(observation: xr.DataArray) -> str:
