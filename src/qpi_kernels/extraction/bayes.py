@@ -30,8 +30,8 @@ _MOST_ROUNDS, _SETTLED = 2, 0.15
 class BayesExtraction:
     r"""Posterior kernels under the prior of the largest evidence, as a stepper.
 
-    Priors are Gaussian, so each posterior is exact: for a kernel :math:`A = L x` with unit numbers
-    x of variance :math:`\tau^2`, and noise of variance :math:`\sigma^2`,
+    Priors are Gaussian, so each posterior is exact for white noise: for a kernel :math:`A = L x`
+    with unit numbers x of variance :math:`\tau^2`, and noise of variance :math:`\sigma^2`,
 
     .. math:: \hat A = L (L^T H^T R H L + \sigma^2/\tau^2)^{-1} L^T H^T R\, y
 
@@ -100,7 +100,7 @@ class BayesExtraction:
         found: list[Chosen] = []
         for index in planes:
             yield from rivals.solve(index)
-            yield from self._learn_noise(index, rivals.chosen)
+            yield from self._learn_noise(index, rivals)
             found.append(self._latest)
         self._add(found)
         self._result = self._outcome.result()
@@ -118,9 +118,10 @@ class BayesExtraction:
     def _rivals(self, noise: NoiseSpectrum | None) -> Rivals:
         return Rivals(self._problem, self._library, self._left, self._phases, noise, self._learned)
 
-    def _learn_noise(self, index: int, chosen: Chosen) -> Iterator[Event]:
+    def _learn_noise(self, index: int, white: Rivals) -> Iterator[Event]:
         """Where the rest of a plane is not white, solve again with the spectrum that it has."""
         noise: NoiseSpectrum | None = None
+        chosen, stack = white.chosen, white if self._problem.plane_count > 1 else None
         for _ in range(_MOST_ROUNDS):
             found = self._noise_left(index, chosen)
             if not found.coloured or (noise is not None and found.difference(noise) < _SETTLED):
@@ -128,7 +129,7 @@ class BayesExtraction:
             noise = found
             self._phases.plan(_planned(1))
             rivals = self._rivals(noise)
-            yield from rivals.prepare([index])
+            yield from rivals.prepare([index], stack)
             yield from rivals.solve(index)
             chosen = rivals.chosen
         self._latest = chosen
@@ -144,7 +145,7 @@ class BayesExtraction:
         doubt = problem.background.remove(problem.model.apply(chosen.deviations))
         power = torch.fft.fft2(self._left(index) - shown).abs().square()
         power += torch.fft.fft2(doubt).abs().square().mean(dim=0)
-        return NoiseSpectrum(power.double().cpu().numpy(), problem.parameters.kernel_shape)
+        return NoiseSpectrum(power.cpu().double().numpy(), problem.parameters.kernel_shape)
 
     def _left(self, index: int) -> torch.Tensor:
         """A plane, or a combination of planes, without background."""
@@ -161,12 +162,16 @@ class BayesExtraction:
         if self._rotation is not None:
             kernels = self._rotation.part(kernels)
             variances = self._rotation.part_variance(variances)
-            ridge, freedom = map(self._rotation.part_mean, (ridge, freedom))
+            # Of combinations in which nothing shows the ridge is beyond all bounds, and no matter.
+            ridge = self._rotation.part_mean(ridge * freedom)
+            freedom = self._rotation.part_mean(freedom)
+            ridge /= np.maximum(freedom, 1e-300)
             self._outcome.note("biases", self._rotation.name)
         for index, one in enumerate(found):
             chosen = one.posterior
             self._told.append(_told(one))
-            self._judge.take(one, freedom[index])
+            if self._rotation is None or chosen.determined >= 1:
+                self._judge.take(one, freedom[index])
             self._outcome.add(
                 index,
                 self._problem.planes(index, index + 1),
@@ -182,7 +187,7 @@ class BayesExtraction:
 
 
 def _told(one: Chosen) -> dict[str, object]:
-    lost = {name: round(value, 1) for name, value in one.lost.items()}
+    lost = {name: round(value) for name, value in one.lost.items()}
     told: dict[str, object] = {"prior": one.prior, "log_evidence_lost": lost}
     if one.sizes is not None:
         told["kind_sizes"] = [round(float(size), 4) for size in one.sizes]

@@ -26,10 +26,12 @@ class BayesJudge:
         self._priors: list[str] = []
         self._fixed: list[float] = []
         self._free = 1
+        self._coloured = False
 
     def take(self, chosen: Chosen, fixed: float) -> None:
         """Note the prior of a plane, and how many of the kernel's free numbers its data fix."""
         self._priors.append(chosen.prior)
+        self._coloured |= chosen.noise is not None
         self._fixed.append(fixed)
         self._free = chosen.free
 
@@ -52,11 +54,17 @@ class BayesJudge:
         }
         finite = [value for value in reduced_chi2 if np.isfinite(value)]
         misfit = float(np.median(finite)) if finite else float("nan")
-        white = not misfit > _MOST_MISFIT
+        white = not (misfit > _MOST_MISFIT or self._coloured)
         trusted = white and all(error <= _MOST_ERROR for error in errors.values())
         words = [self._head(problem, errors, white), self._sources()]
         words += self._weak_kinds(errors)
         words += _doubts(problem, misfit, float(np.median(r_squared)))
+        if self._coloured:
+            words.append(
+                "The noise was taken to have the spectrum of the residual; its standard deviation "
+                "is a lower bound."
+            )
+        words += _bad_planes(problem, reduced_chi2, misfit)
         if not converged:
             words.append("The solver stopped before reaching its tolerance: raise max_iterations.")
         return trusted, words
@@ -77,7 +85,7 @@ class BayesJudge:
 
     def _sources(self) -> str:
         """Which part came from the data and which from the prior."""
-        fixed = float(np.median(self._fixed))
+        fixed = float(np.median(self._fixed)) if self._fixed else 0.0
         if fixed < 1:
             return "The map says next to nothing about the kernel."
         words = f"The map fixes about {fixed:.0f} of {self._free} numbers"
@@ -88,7 +96,8 @@ class BayesJudge:
                 "that of least squares."
             )
         known = max({prior for prior in self._priors if prior != IGNORANT}, key=self._priors.count)
-        some = f" At {alone} biases no prior helps and least squares stands." if alone else ""
+        biases = f"{alone} bias{'es' if alone > 1 else ''}"
+        some = f" At {biases} no prior helps and least squares stands." if alone else ""
         return (
             f"{words}; where it says nothing, the kernel follows the prior ({known}), and the "
             f"standard deviation says how loosely.{some}"
@@ -103,6 +112,15 @@ class BayesJudge:
             f"Much of the kernel{of} may be noise or the prior's guess: mark more defects, mask "
             "what is not described by them, or impose a symmetry that is known."
         ]
+
+
+def _bad_planes(problem: Problem, reduced_chi2: list[float], misfit: float) -> list[str]:
+    """Planes that are much worse than the median, which hides them."""
+    bad = [index for index, value in enumerate(reduced_chi2) if value > _MOST_MISFIT]
+    if misfit > _MOST_MISFIT or not bad:
+        return []
+    named = ", ".join(str(index + 1) for index in bad[:6]) + (" ..." if len(bad) > 6 else "")
+    return [f"More than noise is left at {problem.plane_dim} number {named}; look there."]
 
 
 def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:

@@ -21,7 +21,10 @@ from qpi_kernels.progress import Event
 
 __all__ = ["BiasRotation", "RotationChoice"]
 
-_MOST_BYTES = 2**31
+# There are a few copies of the stack at a time.
+_MOST_BYTES = 2**30
+# Of a plane's rms: noise of what is only rounding, and largest ratio between two planes' noise.
+_DEAD, _UNEQUAL = 1e-9, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +106,22 @@ class RotationChoice:
         found: list[Posterior] = []
         yield from self._least_squares(left, found)
         noise = np.sqrt([one.noise_variance for one in found])
-        if not (noise > 0).all():
+        # A dead plane has no noise; one of far more noise would be spoilt by its neighbours'.
+        if not (noise.min() > _DEAD and noise.max() < _UNEQUAL * noise.min()):
             return
         screen = FamilyScreen(self._problem, self._library, self._quick, kind_sizes(found))
         self._phases.begin("screen")
         for _ in screen.prepare():
             yield self._phases.step("Comparing families of simulated kernels")
+        kernels = torch.stack([one.kernels for one in found])
         single = np.eye(len(left))
         cosines = scipy.fft.dct(single, axis=0, norm="ortho")
         total = []
         for matrix in (single, cosines):
             costs = []
-            for combination in BiasRotation("", matrix, noise).combine(left):
-                costs.append(screen.costs(combination))
+            rotation = BiasRotation("", matrix, noise)
+            for plane, start in zip(rotation.combine(left), rotation.combine(kernels), strict=True):
+                costs.append(screen.costs(plane, start))
                 yield self._phases.step("Comparing combinations of biases")
             total.append(likely_families(costs)[1])
         if total[1] < total[0]:

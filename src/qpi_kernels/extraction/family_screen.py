@@ -21,14 +21,15 @@ __all__ = ["FamilyScreen", "likely_families"]
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
 _STRANGE = 0.05
-_AT_ONCE = 32
+# How many are looked at in a step: so many, unless the map is large.
+_AT_ONCE, _MOST_PIXELS = 32, 2**22
 
 
 class FamilyScreen:
     r"""Compares families of a library by the evidence that planes have for them.
 
     Each family is a Gaussian in the strongest components of the library, so its evidence is one
-    small eigenvalue problem, and exact but for what weaker components show. Families belong to
+    small eigenvalue problem. Families belong to
     the host and not to the defect: all kinds share one.
 
     Parameters
@@ -70,33 +71,45 @@ class FamilyScreen:
     def prepare(self) -> Iterator[int]:
         """Learn what the defects show of each component; a few of them per item."""
         shape = self._problem.parameters.kernel_shape
+        at_once = max(1, min(_AT_ONCE, _MOST_PIXELS // int(np.prod(self._problem.image_shape))))
         blocks = []
         for kind in range(self._kinds):
-            for start in range(0, self._count, _AT_ONCE):
-                rows = self._components[start : start + _AT_ONCE]
+            for start in range(0, self._count, at_once):
+                rows = self._components[start : start + at_once]
                 kernels = rows.new_zeros(len(rows), self._kinds, *shape)
                 kernels[:, kind] = self._sizes[kind] * rows.view(-1, *shape)
                 blocks.append(self._numbers(self._normal.apply(kernels)))
                 yield len(blocks)
-        image = torch.cat(blocks).double().cpu().numpy()
+        image = torch.cat(blocks).cpu().double().numpy()
         image = (image + image.T) / 2
         for name in ("", *self._library.families):
             factor = np.asarray(np.kron(np.eye(self._kinds), self._factor(name)), np.float64)
             self._seen[name] = _Family(factor, *np.linalg.eigh(factor @ image @ factor.T))
             yield len(blocks) + len(self._seen)
 
-    def costs(self, left: torch.Tensor) -> dict[str, float]:
-        """Cost of each family, ``-2 log`` of its evidence, and under "" that of all together.
+    def costs(self, left: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
+        r"""Cost of each family, ``-2 log`` of its evidence, and under "" that of all together.
+
+        The misfit is expanded about kernels that explain the plane well, at which it is exact, so
+        an approximate normal operator G acts on small differences only:
+
+        .. math:: S(A) = S_0 - 2 (A - A_0)^T H^T R (y - H A_0) + (A - A_0)^T G (A - A_0) .
+
+        That one of many families is the best by chance is paid for.
 
         Parameters
         ----------
         left : tensor, (rows, columns)
             A plane without background.
+        kernels : tensor, (kind, h, w)
+            :math:`A_0`, of least squares.
         """
-        problem = self._problem
-        whitened = self._exact.whiten(left)
-        right = self._numbers(self._exact.adjoint(whitened[None]))[0].double().cpu().numpy()
-        energy = np.array([float(whitened.square().sum())])
+        problem, start = self._problem, kernels[None]
+        rest = self._exact.whiten(left) - self._exact.forward(start)[0]
+        slope, image = self._exact.adjoint(rest[None]), self._normal.apply(start)
+        right = self._numbers(slope + image)[0].cpu().double().numpy()
+        constant = rest.square().sum() + (start * (2 * slope + image)).sum()
+        energy = np.array([float(constant)])
         samples = int(problem.mask.sum()) - problem.background.parameters
         found = {}
         for name, family in self._seen.items():
@@ -104,6 +117,8 @@ class FamilyScreen:
             evidence = Evidence(energy, samples, family.spectrum)
             ridge = evidence.best_ridge(quadrature)
             found[name] = float(evidence.cost(ridge[:, None], quadrature)[0, 0])
+            if name:
+                found[name] += 2 * float(np.log(len(self._seen)))
         return found
 
     def _numbers(self, kernels: torch.Tensor) -> torch.Tensor:

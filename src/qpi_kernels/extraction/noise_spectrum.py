@@ -22,9 +22,8 @@ class NoiseSpectrum:
     r"""Stationary noise of a map, periodic in it: its covariance is diagonal in Fourier space.
 
     The power is that of Whittle's likelihood, :math:`-2 \log p = \sum_q \log S_q + |r_q|^2 / S_q`,
-    averaged over neighbouring wave vectors and normalised to a geometric mean of 1. So
-    `whiten` does not change volumes, and the evidence of a whitened map compares with that of the
-    map itself.
+    averaged over neighbouring wave vectors and normalised to a geometric mean of 1, so that
+    `whiten` does not change volumes.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class Outcome:
             noise = _pixel_noise(weighted[index], room[index], problem.mask_tensor)
             self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
             # A fit that follows nearly every pixel leaves nothing to judge it by.
-            judged = noise > 0 and free[index] > 0.3 * counted
+            judged = noise > 1e-9 and free[index] > 0.3 * counted
             chi2 = misfit[index] / free[index] / noise**2 if judged else float("nan")
             self._numbers["reduced_chi2"].append(float(chi2))
             explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")

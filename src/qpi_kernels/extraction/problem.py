@@ -177,8 +177,11 @@ class Problem:
         fitted = self.parameters.background != "none"
         centre = counted.mean(axis=1) if fitted else np.zeros(len(counted))
         scale = np.sqrt(np.square(counted - centre[:, None]).mean(axis=1))
-        scale[~(scale > 0)] = 1.0
+        # A constant that is not zero differs from its mean by rounding.
+        dead = ~(scale > 1e-13 * np.abs(centre))
+        scale[dead] = 1.0
         counted -= centre[:, None]
+        counted[dead] = 0.0
         counted /= scale[:, None]
         precision = np.float32 if self.dtype == torch.float32 else np.float64
         if everything:

@@ -21,8 +21,6 @@ from qpi_kernels.progress import Event
 
 __all__ = ["Chosen", "Rivals"]
 
-# A prior that loses so much log-evidence at one bias is not tried at the next.
-_HOPELESS = 50.0
 # Priors that take long are tried unless a quick one leads by so much log-evidence.
 _CLEAR = 5.0
 # What a prior must gain over none, as -2 log-evidence.
@@ -102,11 +100,18 @@ class Rivals:
         self._ignorant: dict[int, Posterior] = {}
         self.sizes: torch.Tensor | None = None
         self._families: dict[int, str] = {}
-        self._hopeless: set[str] = set()
         self.chosen: Chosen
 
-    def prepare(self, planes: Sequence[int]) -> Iterator[Event]:
-        """What all planes share; must come before `solve` of any of them."""
+    def prepare(self, planes: Sequence[int], shared: Rivals | None = None) -> Iterator[Event]:
+        """What all planes share; must come before `solve` of any of them.
+
+        Parameters
+        ----------
+        planes : sequence of int
+            Their indices.
+        shared : Rivals, optional
+            Those of the whole stack, which know its family and the sizes of kinds.
+        """
         problem = self._problem
         nothing = WhiteFactor(problem.parameters.kernel_shape)
         self._solves[IGNORANT] = PriorSolve(problem, nothing, self._quick, noise=self._noise)
@@ -114,6 +119,9 @@ class Rivals:
         for index in planes:
             yield from self._solve(IGNORANT, index)
             self._ignorant[index] = self._solves[IGNORANT].posterior
+        if shared is not None:
+            self.sizes, self._families = shared.sizes, shared._families
+            return
         self.sizes = kind_sizes(list(self._ignorant.values()))
         if self._learned is not None:
             self._phases.begin("encode")
@@ -142,13 +150,12 @@ class Rivals:
         self.chosen = Chosen(
             best, posterior, solve.deviations, solve.std, solve.free, lost, self.sizes, self._noise
         )
-        self._hopeless |= {name for name, value in lost.items() if value > _HOPELESS}
 
     def _try(
         self, index: int, factors: dict[str, Callable[[], PriorFactor]], found: dict[str, Posterior]
     ) -> Iterator[Event]:
         """Solve a plane under some priors."""
-        for name in [name for name in factors if name not in self._hopeless]:
+        for name in factors:
             if name not in self._solves:
                 self._solves[name] = PriorSolve(
                     self._problem, factors[name](), self._quick, self.sizes, self._noise
@@ -190,7 +197,7 @@ class Rivals:
             yield self._phases.step("Comparing families of simulated kernels")
         costs = []
         for index in planes:
-            costs.append(screen.costs(self._left(index)))
+            costs.append(screen.costs(self._left(index), self._ignorant[index].kernels))
             yield self._phases.step("Comparing families of simulated kernels")
         self._families = dict(zip(planes, likely_families(costs)[0], strict=True))
 

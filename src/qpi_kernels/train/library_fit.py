@@ -22,7 +22,7 @@ Kernels = NDArray[np.float16]
 _VARIANTS = 4
 _KERNELS_PER_STEP = 64
 _BLOCK = 512
-# A family keeps so many components, or those without which it loses this share of its variance.
+# A family keeps so many components, or those without which they lose this share of their variance.
 _MOST, _LOST = 384, 1e-5
 
 
