@@ -139,7 +139,7 @@ class Rivals:
         else:
             family = self._families.get(index, "")
             yield from self._try(index, prior_factors(problem, library, family), found)
-        if problem.parameters.prior == "library" and _undecided(found):
+        if problem.parameters.prior == "library" and _undecided(found) and not _says_nothing(found):
             yield from self._try(index, wide_factors(problem, library), found)
         best = min(found, key=lambda name: _cost(name, found[name]))
         posterior, solve = found[best], self._solves[best]
@@ -154,7 +154,7 @@ class Rivals:
     def _try(
         self, index: int, factors: dict[str, Callable[[], PriorFactor]], found: dict[str, Posterior]
     ) -> Iterator[Event]:
-        """Solve a plane under some priors."""
+        """Solve a plane under some priors; if it says nothing, one is enough."""
         for name in factors:
             if name not in self._solves:
                 self._solves[name] = PriorSolve(
@@ -163,6 +163,8 @@ class Rivals:
                 yield from self._probe(name)
             yield from self._solve(name, index)
             found[name] = self._solves[name].posterior
+            if _says_nothing(found):
+                break
 
     def _try_learned(
         self, index: int, learned: LearnedPriors, found: dict[str, Posterior]
@@ -206,10 +208,16 @@ class Rivals:
         return f" of bias {index + 1} of {count}" if count > 1 else ""
 
 
+def _says_nothing(found: dict[str, Posterior]) -> bool:
+    """Whether the first prior is neither better nor worse than none."""
+    ignorant, first, *_ = (posterior.cost for posterior in found.values())
+    return abs(ignorant - first) < 2 * _CLEAR
+
+
 def _undecided(found: dict[str, Posterior]) -> bool:
     """Whether the narrow prior leads the others by so little that wider ones may be better."""
-    ignorant, *known = (posterior.cost for posterior in found.values())
-    return not known or min([ignorant, *known[1:]]) < known[0] + 2 * _CLEAR
+    ignorant, narrow, *others = (posterior.cost for posterior in found.values())
+    return min([ignorant, *others]) < narrow + 2 * _CLEAR
 
 
 def _cost(name: str, posterior: Posterior) -> float:
