@@ -7,10 +7,10 @@ import pytest
 
 from qpi_kernels.bench.accuracy import AccuracyBench, AccuracyBenchError
 from qpi_kernels.bench.accuracy_kernels import held_out_families
-from qpi_kernels.bench.accuracy_parameters import AccuracyParameters, Cell
+from qpi_kernels.bench.accuracy_parameters import METHODS, AccuracyParameters, Cell
 from qpi_kernels.bench.accuracy_plots import write_accuracy_plots
 from qpi_kernels.bench.accuracy_report import AccuracyReport
-from qpi_kernels.bench.accuracy_scores import METHODS, CellScores, MethodScores, ProblemScores
+from qpi_kernels.bench.accuracy_scores import CellScores, MethodScores, ProblemScores
 from qpi_kernels.bench.accuracy_targets import targets
 from qpi_kernels.models.library_prior import bundled_library
 from qpi_kernels.progress import drive
@@ -65,7 +65,9 @@ def test_all_methods_are_measured_on_all_problems(measured) -> None:
         assert one.ratios["tuned_ridge"].median == 1
         assert one.ratios["bayes"].median < 0.9
         assert one.limit == pytest.approx(np.median([each.limit for each in one.problems]))
-    names = {problem.name for problem in report.cells[1].problems}
+    held_out = report.cells[1]
+    assert held_out.ratios["oracle"].median < held_out.ratios["bayes"].median
+    names = {problem.name for problem in held_out.problems}
     assert names <= set(held_out_families())
 
 
@@ -150,6 +152,17 @@ def test_targets_are_taken_from_the_right_cells() -> None:
     assert covered.worst.startswith("0.900")
     assert not made["coverage of bayes's 95 % intervals, held-out, exact marks"].reached
     assert targets([]) == []
+
+
+def test_few_methods_are_compared_if_asked(tmp_path) -> None:
+    chosen = {"methods": ("average",), "families": "known", "seeds": 1}
+    report = drive(AccuracyBench(tmp_path / "work", TINY.model_copy(update=chosen)))
+    assert report.cells[0].methods == ("average", "tuned_ridge", "bayes")
+    assert set(report.cells[0].ratios) == set(report.cells[0].scores) == {*report.cells[0].methods}
+    assert not any("two_step" in one.claim or "least" in one.claim for one in report.targets)
+    assert len(report.targets) == 2
+    pytest.importorskip("matplotlib")
+    write_accuracy_plots(report, tmp_path / "plots")
 
 
 @pytest.mark.slow

@@ -46,6 +46,14 @@ def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels)
     assert "other settings" in other.stderr
 
 
+def test_a_table_of_few_methods(run_command, tmp_path, own_kernels):
+    words = ("bench", "accuracy", *SMALL, "--snr", "10", "--kernels", own_kernels)
+    done = run_command(*words, "--work", tmp_path / "work", "--methods", "average")
+    assert done.exit_code == 0, done.output
+    assert "average" in done.stdout
+    assert "two_step" not in done.stdout
+
+
 def test_an_existing_report_is_not_replaced(run_command, tmp_path):
     (tmp_path / "report.json").write_text("mine")
     done = run_command("bench", "accuracy", "--json", tmp_path / "report.json")
@@ -67,6 +75,7 @@ def test_kernels_too_small_for_the_window_are_told_at_once(run_command, tmp_path
         ("--snr", "0", "greater than 0"),
         ("--annotation", "sloppy", "missed-20%"),
         ("--families", "mine", "held-out"),
+        ("--methods", "magic", "bayes_learned"),
     ],
 )
 def test_a_value_that_makes_no_sense_names_its_option(run_command, option, value, reason):

@@ -339,8 +339,9 @@ def test_the_prior_is_used(qtbot: QtBot, panel: ExtractKernel, prior: str) -> No
     expected = qk.extract(observed(), DEFECTS, kernel_shape=(9, 9), prior=prior)
     assert panel.result is not None
     assert panel.result.provenance["parameters"]["prior"] == prior
-    # The search for latents stops near, not at, the best: where depends on rounding.
-    near = 0.3 * float(expected.std.mean()) if prior == "learned" else 1e-5
+    # The search for latents stops near, not at, the best: where depends on rounding, and so on
+    # threads. Answers differ by less than they are uncertain by.
+    near = float(expected.std.mean()) if prior == "learned" else 1e-5
     np.testing.assert_allclose(panel.result.kernel, expected.kernel, rtol=1e-4, atol=near)
 
 

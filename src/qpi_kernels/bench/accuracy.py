@@ -22,7 +22,7 @@ from qpi_kernels.bench.accuracy_methods import measure
 from qpi_kernels.bench.accuracy_parameters import AccuracyParameters, Cell, Kind
 from qpi_kernels.bench.accuracy_problems import accuracy_problem
 from qpi_kernels.bench.accuracy_report import AccuracyReport, AccuracySettings
-from qpi_kernels.bench.accuracy_scores import METHODS, CellScores, ProblemScores
+from qpi_kernels.bench.accuracy_scores import CellScores, ProblemScores
 from qpi_kernels.bench.accuracy_targets import targets
 from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 from qpi_kernels.progress import Event
@@ -84,6 +84,7 @@ class AccuracyBench:
         self._settings = AccuracySettings(
             numbers=list(parameters.numbers),
             cells=parameters.cells(kinds),
+            methods=list(parameters.compared),
             prior_kernels=parameters.prior_kernels,
             test_seed=TEST_SEED,
             own_kernels=digest,
@@ -159,14 +160,14 @@ class AccuracyBench:
         self._told_priors[kind] = _told(self._priors[kind])
 
     def _measure(self, cell: Cell, problems: list[ProblemScores]) -> Iterator[Event]:
-        numbers = self._settings.numbers
-        total = len(numbers) * len(METHODS)
+        numbers, methods = self._settings.numbers, self._settings.methods
+        total = len(numbers) * len(methods)
         for index, number in enumerate(numbers):
             problem = accuracy_problem(cell, number, self._sources[cell.kind])
             scores = {}
-            for rank, method in enumerate(METHODS):
+            for rank, method in enumerate(methods):
                 message = f"map {index + 1} of {len(numbers)}, {method}"
-                yield Event(message, index * len(METHODS) + rank, total)
+                yield Event(message, index * len(methods) + rank, total)
                 scores[method] = measure(method, problem, self._priors[cell.kind])
             problems.append(
                 ProblemScores(number=number, name=problem.name, limit=problem.limit, methods=scores)

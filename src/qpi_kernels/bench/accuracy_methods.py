@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.bench.accuracy_parameters import MethodName
 from qpi_kernels.bench.accuracy_problems import AccuracyProblem
 from qpi_kernels.bench.accuracy_ridge import tuned_ridge
-from qpi_kernels.bench.accuracy_scores import MethodName, MethodScores
+from qpi_kernels.bench.accuracy_scores import MethodScores
 from qpi_kernels.extraction.bayes import BayesExtraction
 from qpi_kernels.extraction.extract import Extraction, start_extraction
 from qpi_kernels.extraction.parameters import ExtractionParameters
@@ -21,7 +22,7 @@ from qpi_kernels.metrics import (
     fourier_correlation,
     published_errors,
 )
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
 from qpi_kernels.progress import drive
 
 __all__ = ["measure"]
@@ -29,6 +30,7 @@ __all__ = ["measure"]
 _WITHIN_95 = 1.959964
 _PRIORS: dict[MethodName, str] = {
     "bayes": "library",
+    "oracle": "library",
     "bayes_learned": "learned",
     "bayes_smooth": "smooth",
 }
@@ -50,7 +52,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: LibraryPrior)
     Parameters
     ----------
     method : str
-        One of `METHODS`.
+        One of `METHODS`: ``oracle`` is ``bayes`` that is told the family of the kernel.
     problem : AccuracyProblem
         The map and the truth.
     library : LibraryPrior
@@ -100,10 +102,21 @@ def _stepper(method: MethodName, problem: AccuracyProblem, library: LibraryPrior
     if method in _PRIORS:
         chosen = {"method": "bayes", "prior": _PRIORS[method]}
         parameters = ExtractionParameters.model_validate(chosen)
-        return BayesExtraction(_checked(problem, parameters), library)
+        known = _true_family(problem, library) if method == "oracle" else library
+        return BayesExtraction(_checked(problem, parameters), known)
     return start_extraction(
         problem.observation, problem.marked, method=method, kernel_shape=problem.kernel.shape
     )
+
+
+def _true_family(problem: AccuracyProblem, library: LibraryPrior) -> LibraryPrior:
+    """Kernels of the family that a problem's kernel is of, held out or not.
+
+    Somebody's own kernels are of no family: for them it is the whole library, and no limit.
+    """
+    everything = bundled_library()
+    known = problem.name in everything.families
+    return everything.family(problem.name) if known else library
 
 
 def _checked(problem: AccuracyProblem, parameters: ExtractionParameters) -> Problem:

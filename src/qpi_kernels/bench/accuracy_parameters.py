@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["AccuracyParameters", "Annotation", "Cell", "Kind"]
+__all__ = ["METHODS", "AccuracyParameters", "Annotation", "Cell", "Kind", "MethodName"]
 
 Annotation = Literal["exact", "jitter-0.5px", "jitter-1px", "missed-20%"]
 Kind = Literal["known", "held-out", "own"]
+MethodName = Literal[
+    "average",
+    "least_squares",
+    "tuned_ridge",
+    "bayes_smooth",
+    "bayes_learned",
+    "bayes",
+    "oracle",
+    "two_step",
+]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+"""In the order of the tables; oracle is bayes that is told the true family of the kernel."""
 
 _SMALLEST_KERNEL = 16
+# What the others are measured against, and what the aims are about.
+_ALWAYS: tuple[MethodName, ...] = ("tuned_ridge", "bayes")
 
 
 class Cell(BaseModel):
@@ -68,6 +82,13 @@ class AccuracyParameters(BaseModel):
             "missed-20%; left out, all of these."
         ),
     )
+    methods: tuple[MethodName, ...] = Field(
+        default=(),
+        description=(
+            f"What to compare, of {', '.join(METHODS)}; {' and '.join(_ALWAYS)} always; "
+            "left out, all of these."
+        ),
+    )
     seeds: int | None = Field(
         default=None, ge=1, description="Maps of each kind; 20, quick 2.", le=10_000
     )
@@ -98,6 +119,12 @@ class AccuracyParameters(BaseModel):
         """Seeds of the problems of each cell."""
         count = self.seeds or (2 if self.quick else 20)
         return range(self.seed, self.seed + count)
+
+    @property
+    def compared(self) -> tuple[MethodName, ...]:
+        """Methods, in the order of the tables."""
+        asked = (*_ALWAYS, *self.methods) if self.methods else METHODS
+        return tuple(method for method in METHODS if method in asked)
 
     @property
     def prior_kernels(self) -> int:

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from qpi_kernels.bench.accuracy_parameters import METHODS, MethodName
 from qpi_kernels.bench.accuracy_report import AccuracyReport
-from qpi_kernels.bench.accuracy_scores import METHODS, CellScores, MethodName, Spread
+from qpi_kernels.bench.accuracy_scores import CellScores, Spread
 from qpi_kernels.bench.paper_plots import check_plots
 
 __all__ = ["write_accuracy_plots"]
 
-_COLOURS = dict(zip(METHODS, ("C7", "C0", "k", "C2", "C4", "C3", "C1"), strict=True))
+_COLOURS = dict(zip(METHODS, ("C7", "C0", "k", "C2", "C4", "C3", "C5", "C1"), strict=True))
 _WITH_INTERVALS: tuple[MethodName, ...] = (
     "least_squares",
     "bayes_smooth",
     "bayes_learned",
     "bayes",
+    "oracle",
     "two_step",
 )
 
@@ -74,6 +76,7 @@ def _by_cell(
     from matplotlib.figure import Figure
 
     cells = report.cells
+    methods = tuple(method for method in methods if method in report.settings.methods)
     figure = Figure(figsize=(9.0, 1.5 + 0.3 * len(cells)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

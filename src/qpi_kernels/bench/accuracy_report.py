@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from qpi_kernels.bench.accuracy_parameters import Cell
+from qpi_kernels.bench.accuracy_parameters import Cell, MethodName
 from qpi_kernels.bench.accuracy_scores import UNITS, CellScores
 from qpi_kernels.bench.accuracy_targets import Target
 
@@ -18,6 +18,7 @@ class AccuracySettings(BaseModel):
 
     numbers: list[int] = Field(description="seeds of the problems of each cell")
     cells: list[Cell]
+    methods: list[MethodName]
     prior_kernels: int = Field(description="kernels of the prior without four families")
     test_seed: int = Field(description="seed of the simulated test kernels")
     own_kernels: str = Field(description="SHA-256 of somebody's own kernels, or empty")

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from qpi_kernels.bench.accuracy_parameters import Cell
+from qpi_kernels.bench.accuracy_parameters import Cell, MethodName
 
 __all__ = [
-    "METHODS",
     "UNITS",
     "CellScores",
-    "MethodName",
     "MethodScores",
     "ProblemScores",
     "Spread",
 ]
-
-MethodName = Literal[
-    "average",
-    "least_squares",
-    "tuned_ridge",
-    "bayes_smooth",
-    "bayes_learned",
-    "bayes",
-    "two_step",
-]
-METHODS: tuple[MethodName, ...] = get_args(MethodName)
-"""In the order of the tables."""
 
 UNITS = {
     "nrmse": "RMS error after the best scale >= 0 and offset, over the kernel's deviation",
@@ -101,7 +85,7 @@ class CellScores(BaseModel):
             scores={},
             ratios={},
         )
-        for method in METHODS:
+        for method in made.methods:
             names = ("nrmse", "rmse", "core_excluded", "fourier", "coverage", "seconds")
             values = {name: made.values(method, name) for name in names}
             made.scores[method] = {
@@ -109,6 +93,11 @@ class CellScores(BaseModel):
             }
             made.ratios[method] = Spread.of(made.ratio(method, "tuned_ridge"))
         return made
+
+    @property
+    def methods(self) -> tuple[MethodName, ...]:
+        """Those that were compared, in the order of the tables."""
+        return tuple(self.problems[0].methods)
 
     def values(self, method: MethodName, name: str) -> NDArray[np.float64]:
         """One score of every problem that has it, (problem,)."""

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from qpi_kernels.bench.accuracy_parameters import AccuracyParameters
 from qpi_kernels.bench.accuracy_report import AccuracyReport
-from qpi_kernels.bench.accuracy_scores import METHODS, UNITS, CellScores
+from qpi_kernels.bench.accuracy_scores import UNITS, CellScores
 from qpi_kernels.bench.paper_parameters import PaperParameters
 from qpi_kernels.bench.paper_report import PaperReport
 from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console, write_anew
@@ -302,7 +302,7 @@ def _accuracy_table(cells: list[CellScores]) -> Table:
     table = Table(title=f"Kernels: {cells[0].cell.kind} (medians; of bayes also 10-90 % of maps)")
     for name in ("map/kernel", "defects", "SNR", "marks", "limit", "tuned ridge"):
         table.add_column(name)
-    methods = [method for method in METHODS if method != "tuned_ridge"]
+    methods = [method for method in cells[0].methods if method != "tuned_ridge"]
     for method in methods:
         table.add_column(f"{method} ratio" if method == "bayes" else method)
     for name in ("bayes coverage", "bayes s"):
