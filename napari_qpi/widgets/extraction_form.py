@@ -17,6 +17,7 @@ __all__ = ["ExtractionForm"]
 _MAIN_FIELDS = ("kernel_shape", "method", "prior", "model", "symmetry", "background")
 _ADVANCED_FIELDS = (
     "refine",
+    "kinds",
     "library",
     "ridge",
     "device",
@@ -55,6 +56,7 @@ _USED_BY = {
     "model": _NETWORKS,
     "samples": _NETWORKS,
     "refine": ("bayes", "least_squares"),
+    "kinds": ("blind",),
     "ridge": ("least_squares",),
     "tolerance": _SOLVERS,
     "max_iterations": _SOLVERS,

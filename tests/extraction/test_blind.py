@@ -124,10 +124,43 @@ def test_many_faint_defects_are_remarked_on():
     assert not any("fainter" in words for words in whole.quality.verdict)
 
 
-def test_defects_of_the_other_sign_are_remarked_on():
-    kernel, defects = rings(), scattered(16, size=96, strength=np.tile([1.0, -1.0], 8))
-    result = blind(observe(kernel, defects, size=96))
-    assert "the other sign" in result.quality.verdict[1]
+@pytest.mark.parametrize("name", ["both signs", "two kinds"])
+def test_kinds_are_told_apart(name):
+    problem = blind_problem(BLIND_CASES[name], seed=2)
+    result = blind(problem.observation, kernel_shape=(31, 31))
+    assert result.kernel.dims == ("kind", "y", "x")
+    assert result.defects.counts() == {"kind 1": 8, "kind 2": 8}
+    assert list(result.kernel["kind"].values) == ["kind 1", "kind 2"]
+    # The kind that shows most comes first, which need not be the problem's first.
+    first = int(shift_corrected(problem.kernels[1], result.kernel.values[0])[0] > 0.9)
+    if name == "two kinds":
+        assert first == np.square(problem.kernels).sum(axis=(1, 2)).argmax()
+    for kind, found in zip((first, 1 - first), result.kernel.values, strict=True):
+        score, shift = shift_corrected(problem.kernels[kind], found)
+        assert score > 0.98
+        assert np.hypot(*shift) < 0.5
+        true = problem.defects.of_kind(f"kind {kind + 1}")
+        same = result.defects.of_kind(f"kind {1 if kind == first else 2}")
+        assert distances(same, true).max() < 0.5
+    assert "told apart, of which there are 8, 8" in result.quality.verdict[1]
+
+
+def test_as_many_kinds_as_asked_for():
+    problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
+    one = blind(problem.observation, kernel_shape=(31, 31), kinds=1)
+    assert one.kernel.dims == ("y", "x")
+    assert one.provenance["parameters"]["kinds"] == 1
+    two = blind(problem.observation, kernel_shape=(31, 31), kinds=2)
+    auto = blind(problem.observation, kernel_shape=(31, 31))
+    np.testing.assert_array_equal(two.kernel, auto.kernel)
+    with pytest.raises(ValueError, match="kinds"):
+        blind(problem.observation, kinds=0)
+
+
+def test_a_kind_that_is_not_there_is_told_of():
+    result = blind(observe(rings(), scattered(3, apart=15.0)), kinds=3)
+    assert result.kernel.dims == ("y", "x")
+    assert "Only 1 of the 3 kinds asked for" in result.quality.verdict[1]
 
 
 def test_a_few_faint_defects_are_not_remarked_on():
@@ -243,12 +276,12 @@ def test_the_map_predicts_what_the_forward_model_does():
     seen = BlindMap(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
     sites = random.uniform(4, 16, (7, 2))
     strengths = random.normal(1, 0.2, 7)
-    kernels = torch.from_numpy(kernel)[None].float()
+    kernels = torch.from_numpy(kernel)[None, None].float()
     whole = np.rint(sites)
     spectrum = seen.point_spectrum(whole, strengths)
-    predicted = seen.predict(spectrum, seen.kernel_spectrum(kernels))
+    predicted = seen.predict(spectrum[None], seen.kernel_spectrum(kernels))
     defects = Defects(whole - [5, 4] + [3, 2], strength=strengths)
-    expected = ForwardModel(defects, shape, (6, 5)).apply(kernels.double())
+    expected = ForwardModel(defects, shape, (6, 5)).apply(kernels[0].double())
     np.testing.assert_allclose(predicted[0], expected, atol=1e-4)
     # The plain sum of waves and the map on the grid are the same where both can be used.
     waves = seen.point_spectrum(np.vstack([whole, [[3.5, 3.5]]]), np.append(strengths, 0.0))
@@ -260,8 +293,8 @@ def test_correlate_is_the_transpose_of_predict():
     image = np.random.default_rng(0).standard_normal((2, 17, 19))
     seen = BlindMap(problem_of(image, kernel_shape=(6, 5)))
     planes = len(seen.values)
-    kernels = seen.kernel_spectrum(torch.randn(planes, 6, 5, generator=generator))
-    activation = torch.randn(*seen.sites, generator=generator)
+    kernels = seen.kernel_spectrum(torch.randn(3, planes, 6, 5, generator=generator))
+    activation = torch.randn(3, *seen.sites, generator=generator)
     images = torch.randn(planes, 17, 19, generator=generator)
     left = (seen.predict(seen.map_spectrum(activation), kernels) * images).sum()
     right = (activation * seen.correlate(images, kernels)).sum()
@@ -271,14 +304,36 @@ def test_correlate_is_the_transpose_of_predict():
 def test_sparse_activation_fulfils_the_optimality_conditions():
     kernel = rings(9)
     seen = BlindMap(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
-    kernels = torch.from_numpy(kernel)[None].float()
-    level = 0.2
-    found = sparse_activation(seen, kernels, torch.zeros(seen.sites), level, 3000)
+    # A second kernel whose threshold is higher.
+    kernels = torch.from_numpy(np.stack([kernel, np.roll(kernel, 2, 1)]))[:, None].float()
+    level = torch.tensor([0.2, 0.3])
+    found = sparse_activation(seen, kernels, torch.zeros(2, *seen.sites), level, 3000)
     left = seen.residual(seen.map_spectrum(found), kernels)
-    slope = seen.correlate(left, seen.kernel_spectrum(kernels)) - level
+    slope = seen.correlate(left, seen.kernel_spectrum(kernels)) - level.view(2, 1, 1)
     assert float(slope.max()) < 0.02
     assert float(slope[found > 1e-3].abs().max()) < 0.02
     assert 0 < int((found > 1e-3).sum()) < found.numel() / 4
+
+
+def test_the_sampler_gives_each_point_its_kind():
+    kernels = np.stack([rings(), -rings(wave=1.3)])
+    kinds = np.tile([0, 1], 5)
+    defects = scattered(10, seed=7, kind=kinds.astype(str))
+    observation = ForwardModel(defects, (72, 72), (21, 21)).apply(torch.from_numpy(kernels)).numpy()
+    observation += 0.1 * np.random.default_rng(0).standard_normal((72, 72))
+    seen, scale = BlindMap(problem_of(observation)), float(np.std(observation))
+    sampler = PointSampler(seen, kinds=2, seed=0)
+    wrong = Points(defects.positions + 10, np.full(10, 0.5), 1 - kinds)
+    sampler.place(wrong, pitch=8, group_reach=2)
+    sampler.noise_variance = (0.1 / scale) ** 2
+    for _ in range(10):
+        sampler.sweep(torch.from_numpy(kernels / scale)[:, None].float())
+    points = sampler.points
+    for kind in (0, 1):
+        strong = (points.kinds == kind) & (points.strengths > 0.5)
+        found = Defects(points.sites[strong] - 10)
+        assert len(found) == 5
+        assert distances(found, defects.of_kind(str(kind))).max() < 1
 
 
 @pytest.mark.parametrize("fold", [2, 3, 4, 6])
@@ -299,10 +354,10 @@ def test_the_sampler_splits_and_joins_points_until_they_fit():
     kernel, defects = rings(), scattered(8, seed=7)
     seen = BlindMap(problem_of(observe(kernel, defects)))
     scale = float(np.std(observe(kernel, defects)))
-    kernels = torch.from_numpy(kernel / scale)[None].float()
-    sampler = PointSampler(seen, seed=0)
+    kernels = torch.from_numpy(kernel / scale)[None, None].float()
+    sampler = PointSampler(seen, kinds=1, seed=0)
     wrong = scattered(30, seed=8).positions + 10
-    sampler.place(Points(wrong, np.full(30, 0.5)), pitch=4, group_reach=2)
+    sampler.place(Points(wrong, np.full(30, 0.5), np.zeros(30, int)), pitch=4, group_reach=2)
     sampler.noise_variance = (0.03 / scale) ** 2
     for _ in range(20):
         sampler.sweep(kernels)

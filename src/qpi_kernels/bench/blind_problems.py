@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.ndimage
@@ -32,6 +33,8 @@ class BlindCase:
         Standard deviation of the noise over the kernel's largest value.
     snr : float, optional
         Instead: variance of the noiseless map over that of the noise.
+    second : {"opposite", "other"}, optional
+        What every second defect shows: the kernel with the other sign, or another one.
     """
 
     image_px: int
@@ -39,6 +42,7 @@ class BlindCase:
     defects: int
     noise_of_peak: float | None = None
     snr: float | None = None
+    second: Literal["opposite", "other"] | None = None
 
     def __post_init__(self) -> None:
         if (self.noise_of_peak is None) == (self.snr is None):
@@ -50,6 +54,8 @@ BLIND_CASES = {
     "sparse": BlindCase(128, 31, 16, noise_of_peak=0.05),
     "dense": BlindCase(185, 25, 342, snr=1.0),
     "published": BlindCase(185, 25, 934, snr=0.79),
+    "both signs": BlindCase(128, 31, 16, noise_of_peak=0.05, second="opposite"),
+    "two kinds": BlindCase(128, 31, 16, noise_of_peak=0.05, second="other"),
 }
 
 
@@ -61,8 +67,8 @@ class BlindProblem:
     ----------
     observation : array, (rows, columns)
         The map.
-    kernel : array, (h, w)
-        Its largest absolute value is 1.
+    kernels : array, (kind, h, w)
+        Their largest absolute values are 1.
     defects : Defects
         Where the defects are.
     noise : float
@@ -70,9 +76,14 @@ class BlindProblem:
     """
 
     observation: NDArray[np.float64]
-    kernel: NDArray[np.float64]
+    kernels: NDArray[np.float64]
     defects: Defects
     noise: float
+
+    @property
+    def kernel(self) -> NDArray[np.float64]:
+        """That of the first kind, (h, w)."""
+        return np.asarray(self.kernels[0])
 
 
 def blind_problem(
@@ -98,22 +109,27 @@ def blind_problem(
     random = np.random.default_rng(seed)
     shape = (case.image_px, case.image_px)
     library = KernelLibrary(families, shape=(case.kernel_px, case.kernel_px), seed=seed)
-    kernel = np.asarray(library.kernel(0), np.float64)
-    kernel = kernel / np.abs(kernel).max()
+    kernels = [np.asarray(library.kernel(0), np.float64)]
+    if case.second == "opposite":
+        kernels.append(-kernels[0])
+    elif case.second == "other":
+        kernels.append(np.asarray(library.kernel(1), np.float64))
+    truth = np.stack([kernel / np.abs(kernel).max() for kernel in kernels])
     if whole_pixels:
         chosen = random.choice(case.image_px**2, case.defects, replace=False)
         positions = np.stack(np.unravel_index(chosen, shape), axis=1).astype(float)
     else:
         positions = random.uniform(-0.5, case.image_px - 0.5, (case.defects, 2))
-    defects = Defects(positions)
-    model = ForwardModel(defects, shape, kernel.shape)
-    clean = model.apply(torch.from_numpy(kernel)[None]).numpy()
+    kinds = [f"kind {1 + index % len(truth)}" for index in range(case.defects)]
+    defects = Defects(positions, kind=kinds)
+    model = ForwardModel(defects, shape, library.shape)
+    clean = model.apply(torch.from_numpy(truth)).numpy()
     if case.snr is not None:
         noise = float(clean.std() / np.sqrt(case.snr))
     else:
         noise = float(case.noise_of_peak or 0.0)
     observation = clean + noise * random.standard_normal(shape)
-    return BlindProblem(observation, kernel, defects, noise)
+    return BlindProblem(observation, truth, defects, noise)
 
 
 def shift_corrected(

@@ -1,20 +1,23 @@
-"""Kernel and defects from the map alone: sparse blind deconvolution."""
+"""Kernels and defects from the map alone: sparse blind deconvolution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
-from qpi_kernels.defects import Defects
+from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes import BayesExtraction
 from qpi_kernels.extraction.blind_centre import centre_offset
 from qpi_kernels.extraction.blind_map import BlindMap
 from qpi_kernels.extraction.blind_run import BlindRun
-from qpi_kernels.extraction.blind_starts import energetic_patches
-from qpi_kernels.extraction.blind_verdict import with_remark
+from qpi_kernels.extraction.blind_sampler import Points
+from qpi_kernels.extraction.blind_starts import energetic_patches, unlike_patches
+from qpi_kernels.extraction.blind_verdict import with_remarks
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
@@ -30,24 +33,33 @@ _KEPT = 3
 _MORE_SWEEPS = 4
 _LAST_SWEEPS = 15
 _WEAKEST = 0.15
-_SETTLING_SWEEPS = 1
 _REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
+# Kinds that are tried unasked, and what each further one must gain for a pixel of its kernels, as
+# -2 log-likelihood: Akaike's price of a number. Superfluous kinds gain about 1.
+_MOST_KINDS, _WORTH = 3, 2.0
+# Kinds come together if as many pairs and half of all points have the same distance, within px.
+_FEWEST, _SAME = 3, 1.0
+_SOLUTION = 60
 
 
 class BlindExtraction:
-    r"""Finds the defects and their kernel together, as a stepper.
+    r"""Finds the defects and their kernels together, as a stepper.
 
     Several first guesses (`energetic_patches`) go through sparse blind deconvolution (Cheung et
-    al. 2020, doi:10.1038/s41467-020-14633-1): accelerated proximal gradients for a non-negative
-    activation under a falling threshold, least squares for the kernel. Each activation is then
-    turned into points, which are drawn from their posterior in turn with the kernel and the noise
+    al. 2020, doi:10.1038/s41467-020-14633-1): accelerated proximal gradients for non-negative
+    activations under a falling threshold, least squares for the kernels. Each activation is then
+    turned into points, which are drawn from their posterior in turn with the kernels and the noise
     level (`PointSampler`); the guesses that explain the map best go on. Last, the points get
-    sub-pixel positions, and the kernel is that of `BayesExtraction` with them.
+    sub-pixel positions, and the kernels are those of `BayesExtraction` with them.
 
-    Positions and kernel are found up to a common shift, which is fixed by the kernel's own
-    centre (`centre_offset`), and strengths up to a factor: the typical one is 1. All defects are
-    of one kind and of one sign. Where they overlap under strong noise only some are found, and
-    ``std`` knows nothing of the others.
+    This is done for one kind of defect, then for two and three, as long as the map is explained
+    so much better that the numbers of another kernel are paid for (Akaike 1974), and kinds do not
+    come together. Defects of the other sign are a kind of their own.
+
+    Positions and kernels are found up to a common shift of each kind, which is fixed by the
+    kernel's own centre (`centre_offset`), and strengths up to a factor: the typical one is 1.
+    Where defects overlap under strong noise only some are found, and ``std`` knows nothing of the
+    others.
 
     Parameters
     ----------
@@ -87,52 +99,84 @@ class BlindExtraction:
         return next(self._work)
 
     def _stages(self) -> Iterator[Event]:
-        seen = BlindMap(self._problem)
-        guesses = energetic_patches(seen, _STARTS_OF_EACH_WIDTH)
-        if not guesses:
+        seen, asked = BlindMap(self._problem), self._problem.parameters.kinds
+        counts = range(1, _MOST_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
+        guesses = {count: self._guesses(seen, count) for count in counts}
+        if not any(guesses.values()):
             raise ExtractionError(_NOTHING_FOUND)
-        seed = self._problem.parameters.seed
+        rounds = {count: _rounds(len(each)) for count, each in guesses.items()}
+        self._total = sum(rounds.values()) + _SOLUTION
+        best: BlindRun | None = None
+        for count in counts:
+            if not guesses[count]:
+                break
+            found = yield from self._search(seen, guesses[count])
+            if best is not None and not _worth_it(best, found, seen):
+                break
+            best = found
+        assert best is not None
+        # Kinds that were not tried.
+        self._steps = sum(rounds.values())
+        yield from self._solve(self._defects(best))
+
+    def _guesses(self, seen: BlindMap, kinds: int) -> list[torch.Tensor]:
+        """First guesses of the kernels, (kind, plane, h, w)."""
+        if kinds > 1:
+            return unlike_patches(seen, kinds, _STARTS_OF_EACH_WIDTH)
+        patches = energetic_patches(seen, _STARTS_OF_EACH_WIDTH)
+        return [patch[None] for of_width in patches for patch in of_width]
+
+    def _search(
+        self, seen: BlindMap, guesses: list[torch.Tensor]
+    ) -> Generator[Event, None, BlindRun]:
+        """The best description of the maps by as many kinds as the guesses have."""
+        seed, kinds = self._problem.parameters.seed, len(guesses[0])
+        many = f", {kinds} kinds" if kinds > 1 else ""
         runs = [BlindRun(seen, guess, seed + index) for index, guess in enumerate(guesses)]
-        kept = min(_KEPT, len(runs))
-        rounds = len(runs) * (len(_THRESHOLDS) + _FIRST_SWEEPS) + kept * _MORE_SWEEPS
-        self._total = rounds + _LAST_SWEEPS + len(_REFINEMENTS) + _SETTLING_SWEEPS + 60
         for number, run in enumerate(runs, 1):
+            trying = f"Trying guess {number} of {len(runs)}{many}"
             for threshold in _THRESHOLDS:
                 run.relax(threshold)
-                yield self._event(f"Trying guess {number} of {len(runs)}")
+                yield self._event(trying)
             run.begin_sampling()
             for _ in range(_FIRST_SWEEPS):
                 run.sample()
-                yield self._event(f"Trying guess {number} of {len(runs)}", run)
-        runs = sorted(runs, key=lambda run: run.cost)[:kept]
+                yield self._event(trying, run)
+        runs = sorted(runs, key=lambda run: run.cost)[:_KEPT]
         for run in runs:
             for _ in range(_MORE_SWEEPS):
                 run.sample()
-                yield self._event("Comparing the best guesses", run)
+                yield self._event(f"Comparing the best guesses{many}", run)
         best = min(runs, key=lambda run: run.cost)
         for _ in range(_LAST_SWEEPS):
             best.sample()
-            yield self._event("Finding the defects", best)
+            yield self._event(f"Finding the defects{many}", best)
         for pitch, reach in _REFINEMENTS:
             best.sampler.place(best.sampler.points, pitch, reach, group_reach=reach)
             best.sample()
-            yield self._event("Refining positions", best)
-        for _ in range(_SETTLING_SWEEPS):
-            best.sample(settle=True)
-            yield self._event("Settling the defects", best)
-        yield from self._solve(self._defects(best))
+            yield self._event(f"Refining positions{many}", best)
+        best.sample(settle=True)
+        yield self._event(f"Settling the defects{many}", best)
+        return best
 
     def _defects(self, run: BlindRun) -> Defects:
         points = run.sampler.points
-        strong = points.strengths > _WEAKEST
-        # What is seen once only may be anything, and is all that pure noise gives.
-        if strong.sum() < 2:
+        found = _seen_often(points)
+        if not found:
             raise ExtractionError(_NOTHING_FOUND)
+        # The kind that shows most comes first.
+        shown = run.kernels.square().sum(dim=(1, 2, 3)).numpy()
+        found.sort(key=lambda kind: -shown[kind] * np.sum(points.strengths[points.kinds == kind]))
+        names = [f"kind {place}" for place in range(1, len(found) + 1)]
         shape = self._problem.parameters.kernel_shape
-        centre = np.array([size // 2 - (size - 1) for size in shape])
-        offset = np.array(centre_offset(run.kernels.numpy()))
-        positions = points.sites[strong] + centre + offset
-        return Defects(positions, strength=points.strengths[strong])
+        middle = np.array([size // 2 - (size - 1) for size in shape])
+        tables = []
+        for kind, name in zip(found, names if len(found) > 1 else [DEFAULT_KIND], strict=True):
+            chosen = (points.kinds == kind) & (points.strengths > _WEAKEST)
+            offset = np.array(centre_offset(run.kernels[kind].numpy()))
+            positions = points.sites[chosen] + middle + offset
+            tables.append(Defects(positions, kind=name, strength=points.strengths[chosen]))
+        return Defects.concatenate(tables)
 
     def _solve(self, defects: Defects) -> Iterator[Event]:
         estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
@@ -141,7 +185,7 @@ class BlindExtraction:
         while not final.done:
             event = final.step()
             if final.done:
-                self._result = with_remark(final.result)
+                self._result = with_remarks(final.result)
             yield replace(event, step=before + event.step, total=before + event.total)
 
     def _event(self, message: str, run: BlindRun | None = None) -> Event:
@@ -152,7 +196,44 @@ class BlindExtraction:
         return Event(message, self._steps, self._total, values)
 
 
+def _rounds(guesses: int) -> int:
+    """Events of a search."""
+    first = guesses * (len(_THRESHOLDS) + _FIRST_SWEEPS)
+    return first + min(_KEPT, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1
+
+
+def _seen_often(points: Points) -> list[int]:
+    """Kinds with several defects: what is seen once may be anything, and is all of pure noise."""
+    strong = points.kinds[points.strengths > _WEAKEST]
+    return [int(kind) for kind in np.unique(strong) if (strong == kind).sum() > 1]
+
+
+def _worth_it(poorer: BlindRun, richer: BlindRun, seen: BlindMap) -> bool:
+    """Whether one more kind explains the maps so much better that its kernel is paid for.
+
+    Kinds that come together are none: they are pieces of a kernel larger than its window.
+    """
+    numbers = len(seen.values) * seen.kernel_shape[0] * seen.kernel_shape[1]
+    points = richer.sampler.points
+    every = len(_seen_often(points)) == len(richer.kernels)
+    gain = poorer.cost - richer.cost
+    return every and gain > _WORTH * numbers and not _come_together(points)
+
+
+def _come_together(points: Points) -> bool:
+    """Whether points of one kind stand mostly at the same distance from those of another."""
+    strong = points.strengths > _WEAKEST
+    kinds = [points.sites[strong & (points.kinds == kind)] for kind in np.unique(points.kinds)]
+    for first, second in combinations(kinds, 2):
+        offsets = (first[:, None] - second).reshape(-1, 2)
+        tree = cKDTree(offsets)
+        often = max(map(len, tree.query_ball_point(offsets, _SAME)))
+        if often >= max(_FEWEST, min(len(first), len(second)) / 2):
+            return True
+    return False
+
+
 _NOTHING_FOUND = (
-    "no repeating pattern was found: choose another kernel_shape, mask steps and streaks, or mark "
-    "the defects and use bayes"
+    "no repeating pattern was found: choose another kernel_shape or fewer kinds, mask steps and "
+    "streaks, or mark the defects and use bayes"
 )

@@ -50,7 +50,7 @@ def centre_offset(kernels: NDArray[np.floating]) -> tuple[float, float]:
 
 def _core_centroid(kernels: NDArray[np.floating]) -> tuple[float, float]:
     """Centroid of the squared energy, which noise in the tails hardly moves."""
-    weight = np.square(kernels).sum(axis=0) ** 2
+    weight = np.square(kernels / np.abs(kernels).max()).sum(axis=0) ** 2
     offsets = []
     for axis in range(2):
         along = weight.sum(axis=1 - axis)

@@ -17,14 +17,14 @@ _LEAST_SIGNAL = 0.1
 
 
 class BlindMap:
-    r"""Maps of unit variance with unknown kernels and unknown activation, ``Y = A (*) X``.
+    r"""Maps of unit variance, ``Y = sum_t A_t (*) X_t``, of unknown kernels and activations.
 
-    The activation ``X`` is shared by all biases. As any mixture of biases is again a convolution
-    with ``X``, a cube is reduced to its strongest principal components, with the noise of each
-    bias scaled to the same level first.
+    The activation ``X_t`` of a kind is shared by all biases. As any mixture of biases is again a
+    convolution with it, a cube is reduced to its strongest principal components, with the noise of
+    each bias scaled to the same level first.
 
-    ``X`` lives on *sites*: the ``n + k - 1`` pixels per axis from which a kernel reaches into the
-    image. A kernel at site ``e`` has its first pixel at image pixel ``e - (k - 1)``. Everything
+    Activations live on *sites*: the ``n + k - 1`` pixels per axis from which a kernel reaches into
+    the image. A kernel at site ``e`` has its first pixel at image pixel ``e - (k - 1)``. Everything
     runs on the CPU in float32.
 
     Parameters
@@ -62,19 +62,19 @@ class BlindMap:
         return (flat - (flat @ self._smooth.T) @ self._smooth).view(left.shape)
 
     def kernel_spectrum(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Spectrum of kernels (plane, h, w), for `predict` and `correlate`."""
+        """Spectrum of kernels (kind, plane, h, w), for `predict` and `correlate`."""
         spectrum: torch.Tensor = torch.fft.rfft2(kernels, s=self.fft_shape) * self._phase
         return spectrum
 
     def map_spectrum(self, activation: torch.Tensor) -> torch.Tensor:
-        """Spectrum of an activation on the sites."""
+        """Spectrum of activations (kind, sites)."""
         spectrum: torch.Tensor = torch.fft.rfft2(activation, s=self.fft_shape)
         return spectrum
 
     def point_spectrum(
         self, sites: NDArray[np.float64], strengths: NDArray[np.float64]
     ) -> torch.Tensor:
-        """Spectrum of points at sub-pixel sites, (N, 2), as a plain sum of waves."""
+        """Spectrum of points of one kind at sub-pixel sites, (N, 2), as a plain sum of waves."""
         whole = np.rint(sites).astype(np.int64)
         if (whole == sites).all():
             activation = np.zeros(self.sites, np.float32)
@@ -89,48 +89,48 @@ class BlindMap:
 
     def predict(self, activation: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
         """Images (plane, rows, columns) from two spectra."""
-        return self._image(activation * kernels)
+        return self._image((activation[:, None] * kernels).sum(dim=0))
 
     def correlate(self, images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-        """Transpose of `predict` in the activation: (sites), summed over planes."""
-        spectrum = (torch.fft.rfft2(images, s=self.fft_shape) * kernels.conj()).sum(dim=0)
-        found: torch.Tensor = torch.fft.irfft2(spectrum, s=self.fft_shape)
-        return found[: self.sites[0], : self.sites[1]]
+        """Transpose of `predict` in the activations: (kind, sites), summed over planes."""
+        spectrum = (torch.fft.rfft2(images, s=self.fft_shape) * kernels.conj()).sum(dim=1)
+        return _crop(torch.fft.irfft2(spectrum, s=self.fft_shape), self.sites)
 
     def reach(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Sum of squares that the kernels show on counted pixels, for each site."""
-        images = self.mask.to(kernels).expand(len(kernels), *self.image_shape)
+        """Sum of squares that kernels show on counted pixels, (kind, sites)."""
+        images = self.mask.to(kernels).expand(kernels.shape[1], *self.image_shape)
         return self.correlate(images, self.kernel_spectrum(kernels.square())).clamp(min=0.0)
 
     def residual(self, activation: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-        """What an activation's spectrum and kernels (plane, h, w) leave of the maps."""
+        """What spectra of activations and kernels (kind, plane, h, w) leave of the maps."""
         return self.values - self.project(self.predict(activation, self.kernel_spectrum(kernels)))
 
     def solve_kernels(
-        self, activation: torch.Tensor, start: torch.Tensor, ridge: float, iterations: int
+        self, activation: torch.Tensor, start: torch.Tensor, ridge: torch.Tensor, iterations: int
     ) -> torch.Tensor:
-        """Ridge-regularised kernels for an activation, by conjugate gradients.
+        """Ridge-regularised kernels for activations, by conjugate gradients.
 
         Parameters
         ----------
         activation : tensor
-            Spectrum of the activation.
-        start : tensor, (plane, h, w)
+            Their spectra.
+        start : tensor, (kind, plane, h, w)
             Where to start.
-        ridge : float
+        ridge : tensor, (kind,)
             Strength of the pull to zero, in squared strengths.
         iterations : int
             Steps of the solver; few are enough when it starts close.
         """
-        shifted = activation * self._phase
+        shifted = (activation * self._phase)[:, None]
+        pull = ridge.view(-1, 1, 1, 1)
 
         def back(images: torch.Tensor) -> torch.Tensor:
             spectrum = torch.fft.rfft2(images, s=self.fft_shape) * shifted.conj()
             return _crop(torch.fft.irfft2(spectrum, s=self.fft_shape), self.kernel_shape)
 
         def normal(kernels: torch.Tensor) -> torch.Tensor:
-            image = self._image(torch.fft.rfft2(kernels, s=self.fft_shape) * shifted)
-            return back(self.project(image)) + ridge * kernels
+            spectrum = (torch.fft.rfft2(kernels, s=self.fft_shape) * shifted).sum(dim=0)
+            return back(self.project(self._image(spectrum))) + pull * kernels
 
         wanted = back(self.values)
         kernels = start.clone()

@@ -1,4 +1,4 @@
-"""One attempt at blind extraction, from one first guess of the kernel."""
+"""One attempt at blind extraction, from one first guess of the kernels."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _RELATIVE_RIDGE = 0.01
 
 
 class BlindRun:
-    """Alternates between kernel and defects, first with a dense activation, then with points.
+    """Alternates between kernels and defects, first with dense activations, then with points.
 
-    The kernel is scaled so that strengths are 1 on average.
+    Kernels are scaled so that strengths of each kind are 1 on average.
 
     Parameters
     ----------
     seen : BlindMap
         The maps.
-    start : tensor, (plane, h, w)
+    start : tensor, (kind, plane, h, w)
         First guess of the kernels.
     seed : int
         Of the sampler.
@@ -37,39 +37,46 @@ class BlindRun:
 
     def __init__(self, seen: BlindMap, start: torch.Tensor, seed: int) -> None:
         self._seen = seen
-        self.kernels = start / start.norm().clamp(min=1e-12)
-        self._activation = torch.zeros(seen.sites)
-        self.sampler = PointSampler(seen, seed)
+        self.kernels = start / _norms(start).clamp(min=1e-12)
+        self._activation = torch.zeros(len(start), *seen.sites)
+        self.sampler = PointSampler(seen, len(start), seed)
         self._misfit = float(seen.values.square().sum())
 
     def relax(self, threshold: float) -> None:
-        """One round of sparse activation and kernel, with re-centring.
+        """One round of sparse activations and kernels, with re-centring.
 
         Parameters
         ----------
         threshold : float
-            As a share of the largest correlation of the maps with the kernel.
+            As a share of the largest correlation of the maps with each kernel.
         """
         seen = self._seen
         correlation = seen.correlate(seen.values, seen.kernel_spectrum(self.kernels))
-        level = threshold * float(correlation.max())
+        level = threshold * correlation.amax(dim=(1, 2))
         found = sparse_activation(seen, self.kernels, self._activation, level, _FISTA_STEPS)
-        size = float(found.square().sum())
-        if size == 0.0:
+        sizes = found.square().sum(dim=(1, 2))
+        if not sizes.all():
             return
         spectrum = seen.map_spectrum(found)
         start = torch.zeros_like(self.kernels)
-        kernels = seen.solve_kernels(spectrum, start, _RELATIVE_RIDGE * size, _KERNEL_STEPS)
-        norm = float(kernels.norm())
-        if norm == 0.0:
+        kernels = seen.solve_kernels(spectrum, start, _RELATIVE_RIDGE * sizes, _KERNEL_STEPS)
+        norms = _norms(kernels)
+        if not norms.all():
             return
-        self.kernels, self._activation = kernels / norm, found * norm
-        rows, cols = self._recentred()
-        self._activation = _moved(self._activation, rows, cols)
+        self.kernels, self._activation = kernels / norms, found * norms[..., 0]
+        for activation, (rows, cols) in zip(self._activation, self._recentred(), strict=True):
+            if rows or cols:
+                activation.copy_(_moved(activation, int(rows), int(cols)))
 
     def begin_sampling(self) -> None:
-        """Turn the peaks of the activation into points."""
-        points = _peaks(self._activation.numpy())
+        """Turn the peaks of the activations into points."""
+        found = [_peaks(activation.numpy()) for activation in self._activation]
+        counts = [len(strengths) for _, strengths in found]
+        points = Points(
+            np.concatenate([sites for sites, _ in found]),
+            np.concatenate([strengths for _, strengths in found]),
+            np.repeat(np.arange(len(found)), counts),
+        )
         self.sampler.place(points)
         spectrum = self._seen.map_spectrum(self._activation)
         misfit = self._seen.residual(spectrum, self.kernels).square().sum()
@@ -77,21 +84,18 @@ class BlindRun:
         self.sampler.learn(float(misfit))
 
     def sample(self, *, settle: bool = False) -> None:
-        """One round of sampling all points, the kernel, and the noise; see `PointSampler.sweep`."""
+        """One round of sampling points, kernels, and the noise; see `PointSampler.sweep`."""
         self.sampler.sweep(self.kernels, settle=settle)
-        points = self.sampler.points
-        if not len(points):
+        if not len(self.sampler.points):
             return
         self._normalise()
-        points = self.sampler.points
-        seen = self._seen
-        spectrum = seen.point_spectrum(points.sites, points.strengths)
-        variance = float(self.kernels.square().mean())
-        ridge = self.sampler.noise_variance / max(variance, 1e-12)
+        seen, spectrum = self._seen, self.sampler.spectrum
+        variances = self.kernels.square().mean(dim=(1, 2, 3))
+        ridge = self.sampler.noise_variance / variances.clamp(min=1e-12)
         self.kernels = seen.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS)
         self._misfit = float(seen.residual(spectrum, self.kernels).square().sum())
         self.sampler.learn(self._misfit)
-        self.sampler.move(*self._recentred())
+        self.sampler.move(self._recentred())
 
     @property
     def cost(self) -> float:
@@ -105,31 +109,38 @@ class BlindRun:
 
     def _normalise(self) -> None:
         """Bring the typical strength to 1; weak points, some of them no defects, count less."""
-        strengths = self.sampler.points.strengths
-        if len(strengths):
-            typical = float(np.square(strengths).sum() / strengths.sum())
-            self.sampler.rescale(1 / typical)
-            self.kernels = self.kernels * typical
+        points = self.sampler.points
+        typical = np.ones(len(self.kernels))
+        for kind in np.unique(points.kinds):
+            strengths = points.strengths[points.kinds == kind]
+            typical[kind] = np.square(strengths).sum() / strengths.sum()
+        self.sampler.rescale(1 / typical)
+        self.kernels = self.kernels * torch.from_numpy(typical).float().view(-1, 1, 1, 1)
 
-    def _recentred(self) -> tuple[int, int]:
+    def _recentred(self) -> NDArray[np.int64]:
         """Move the kernels to the middle of their window; how far the points have to follow."""
-        kernels = self.kernels.numpy()
-        rows, cols = (round(offset) for offset in centre_offset(kernels))
-        if rows or cols:
-            self.kernels = torch.from_numpy(np.ascontiguousarray(shifted(kernels, -rows, -cols)))
-        return rows, cols
+        steps = []
+        for kernels in self.kernels:
+            rows, cols = (round(offset) for offset in centre_offset(kernels.numpy()))
+            if rows or cols:
+                kernels.copy_(_moved(kernels, -rows, -cols))
+            steps.append((rows, cols))
+        return np.array(steps, np.int64)
 
 
-def _moved(activation: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
-    if not (rows or cols):
-        return activation
-    return torch.from_numpy(np.ascontiguousarray(shifted(activation.numpy(), rows, cols)))
+def _norms(kernels: torch.Tensor) -> torch.Tensor:
+    """Of the kernels of each kind, (kind, 1, 1, 1)."""
+    return kernels.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
 
 
-def _peaks(activation: NDArray[np.float32]) -> Points:
-    """Local maxima, each with the strength of the eight sites around it."""
+def _moved(images: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(shifted(images.numpy(), rows, cols)))
+
+
+def _peaks(activation: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sites of local maxima, each with the strength of the eight sites around it."""
     highest = scipy.ndimage.maximum_filter(activation, 3)
     floor = _WEAKEST_PEAK * float(activation.max(initial=0.0))
     sites = np.argwhere((activation == highest) & (activation > floor))
     sums = scipy.ndimage.uniform_filter(activation, 3, mode="constant") * 9
-    return Points(sites.astype(float), sums[tuple(sites.T)].astype(float))
+    return sites.astype(float), sums[tuple(sites.T)].astype(float)

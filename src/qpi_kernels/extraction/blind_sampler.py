@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,10 +27,13 @@ class Points:
         Sub-pixel sites.
     strengths : array, (N,)
         Strengths.
+    kinds : array of int, (N,)
+        Which kernel each shows.
     """
 
     sites: NDArray[np.float64]
     strengths: NDArray[np.float64]
+    kinds: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.strengths)
@@ -38,23 +41,23 @@ class Points:
 
 @dataclass
 class _Found:
-    """One point: whole site, index of its sub-pixel shift, strength."""
+    """One point: whole site, kind and sub-pixel shift as one index, strength."""
 
     row: int
     col: int
-    shift: int
+    choice: int
     strength: float
 
 
 class PointSampler:
     r"""Gibbs sampling of points under a spike-and-slab prior.
 
-    Each site holds a defect with a small probability; its strength is drawn from a normal
+    Each site holds a defect of a kind with a small probability; its strength is drawn from a normal
     distribution of mean 1. One after the other a point is taken out and put back somewhere within
-    reach, or nowhere, with the probability that each choice has given all others and the data
-    (Gibbs sampling of a Bernoulli-Gaussian process, known from seismic blind deconvolution; the
-    moves within a neighbourhood are what lets overlapping defects slide). Sites without a point
-    are tried as their own probability says.
+    reach, as any kind, or nowhere, with the probability that each choice has given all others and
+    the data (Gibbs sampling of a Bernoulli-Gaussian process, known from seismic blind
+    deconvolution; the moves within a neighbourhood are what lets overlapping defects slide). Sites
+    without a point are tried as their own probability says.
 
     A sample, unlike an activation shrunk by a threshold, gives an unbiased kernel when the kernel
     is solved for with it, even where no single defect can be told for sure.
@@ -63,6 +66,8 @@ class PointSampler:
     ----------
     seen : BlindMap
         The maps.
+    kinds : int
+        Number of kinds.
     seed : int
         Of the random numbers.
 
@@ -70,13 +75,13 @@ class PointSampler:
     ----------
     noise_variance : float
         Of a pixel of the maps.
-    strength_variance : float
+    strength_variance : array, (kind,)
         Of the defects' strengths about 1.
-    density : float
+    density : array, (kind,)
         Probability that a site holds a defect.
     """
 
-    def __init__(self, seen: BlindMap, seed: int) -> None:
+    def __init__(self, seen: BlindMap, kinds: int, seed: int) -> None:
         self._seen = seen
         self._random = np.random.default_rng(seed)
         self._points: dict[tuple[int, int], _Found] = {}
@@ -85,17 +90,28 @@ class PointSampler:
         self._group_reach = 0
         self._settle = False
         self.noise_variance = 1.0
-        self.strength_variance = 0.04
-        self.density = 0.005
+        self.strength_variance = np.full(kinds, 0.04)
+        self.density = np.full(kinds, 0.005)
 
     @property
     def points(self) -> Points:
         """The defects now."""
         found = list(self._points.values())
         whole = np.array([(point.row, point.col) for point in found], float).reshape(-1, 2)
-        shifts = np.array([point.shift for point in found], int)
+        choices = np.array([point.choice for point in found], np.int64)
         strengths = np.array([point.strength for point in found], float)
-        return Points(whole + self._fractions[shifts], strengths)
+        kinds, shifts = np.divmod(choices, len(self._fractions))
+        return Points(whole + self._fractions[shifts], strengths, kinds)
+
+    @property
+    def spectrum(self) -> torch.Tensor:
+        """Of the points of each kind, for `BlindMap.residual`."""
+        points = self.points
+        every = range(len(self.density))
+        chosen = [points.kinds == kind for kind in every]
+        return torch.stack(
+            [self._seen.point_spectrum(points.sites[of], points.strengths[of]) for of in chosen]
+        )
 
     def place(self, points: Points, pitch: int = 1, reach: int = 2, group_reach: int = 0) -> None:
         """Start from given points.
@@ -118,37 +134,41 @@ class PointSampler:
         fine = np.rint(points.sites * pitch).astype(int)
         whole = np.floor_divide(fine + pitch // 2, pitch)
         part = fine - whole * pitch + pitch // 2
+        choices = points.kinds * pitch**2 + part @ [pitch, 1]
         self._points = {}
-        for (row, col), (i, j), strength in zip(whole, part, points.strengths, strict=True):
-            self._keep(_Found(int(row), int(col), int(i * pitch + j), float(strength)))
+        for (row, col), choice, strength in zip(whole, choices, points.strengths, strict=True):
+            self._keep(_Found(int(row), int(col), int(choice), float(strength)))
 
-    def rescale(self, factor: float) -> None:
-        """Multiply all strengths."""
+    def rescale(self, factors: NDArray[np.float64]) -> None:
+        """Multiply all strengths by the factor of their kind."""
         for point in self._points.values():
-            point.strength *= factor
+            point.strength *= float(factors[point.choice // len(self._fractions)])
 
-    def move(self, rows: int, cols: int) -> None:
-        """Shift all points by whole pixels; those that leave the sites are dropped."""
-        if not (rows or cols):
+    def move(self, steps: NDArray[np.int64]) -> None:
+        """Shift points by the whole pixels (rows, columns) of their kind.
+
+        Those that leave the sites are dropped.
+        """
+        if not steps.any():
             return
         before, self._points = self._points.values(), {}
         for point in before:
-            self._keep(_Found(point.row + rows, point.col + cols, point.shift, point.strength))
+            rows, cols = steps[point.choice // len(self._fractions)]
+            moved = replace(point, row=point.row + int(rows), col=point.col + int(cols))
+            self._keep(moved)
 
     def sweep(self, kernels: torch.Tensor, *, settle: bool = False) -> None:
         """Draw every point, and births, once.
 
         Parameters
         ----------
-        kernels : tensor, (plane, h, w)
+        kernels : tensor, (kind, plane, h, w)
             The kernels, taken as known.
         settle : bool
             Take the most probable choice rather than one at random.
         """
         self._settle = settle
-        points = self.points
-        activation = self._seen.point_spectrum(points.sites, points.strengths)
-        view = SamplerView(self._seen, kernels, activation, self._fractions, self._reach)
+        view = SamplerView(self._seen, kernels, self.spectrum, self._fractions, self._reach)
         jobs = [*self._points, *self._births(view)]
         for index in self._random.permutation(len(jobs)):
             site = jobs[index]
@@ -159,7 +179,7 @@ class PointSampler:
                 if found is None:
                     break
                 self._keep(found)
-                view.add(found.row, found.col, found.shift, -found.strength)
+                view.add(found.row, found.col, found.choice, -found.strength)
 
     def learn(self, misfit: float) -> None:
         """Set noise, density and spread of strengths to what fits the points.
@@ -169,26 +189,30 @@ class PointSampler:
         misfit : float
             Sum of squares of what the points leave of the maps.
         """
-        count = len(self._points)
+        points = self.points
         self.noise_variance = max(misfit / self._seen.counted, 1e-6)
-        self.density = max((count + 0.5) / self._site_count, 1e-5)
-        if count:
-            strengths = self.points.strengths
+        self.density = np.maximum((self._counts(points) + 0.5) / self._site_count, 1e-5)
+        for kind in np.unique(points.kinds):
+            strengths = points.strengths[points.kinds == kind]
             weights = strengths**2
             variance = (weights * (strengths - 1) ** 2).sum() / weights.sum()
-            self.strength_variance = float(np.clip(variance, *_STRENGTH_VARIANCE))
+            self.strength_variance[kind] = np.clip(variance, *_STRENGTH_VARIANCE)
 
     def cost(self, misfit: float) -> float:
         """-2 log of likelihood times prior, for comparing runs on the same maps."""
         points, sites = self.points, self._site_count
-        share = (len(points) + 0.5) / (sites + 1)
-        placing = len(points) * np.log(share) + (sites - len(points)) * np.log1p(-share)
-        spread = np.square(points.strengths - 1).sum() / self.strength_variance
+        counts = self._counts(points)
+        shares = (counts + 0.5) / (sites + 1)
+        placing = counts @ np.log(shares) + (sites - len(points)) * np.log1p(-shares.sum())
+        spread = np.sum(np.square(points.strengths - 1) / self.strength_variance[points.kinds])
         return float(self._seen.counted * np.log(max(misfit, 1e-12)) - 2 * placing + spread)
 
     @property
     def _site_count(self) -> float:
         return float(np.prod(self._seen.sites))
+
+    def _counts(self, points: Points) -> NDArray[np.int64]:
+        return np.bincount(points.kinds, minlength=len(self.density))
 
     def _keep(self, point: _Found) -> None:
         site = (point.row, point.col)
@@ -208,12 +232,13 @@ class PointSampler:
         ]
         for near in group:
             point = self._points.pop(near)
-            view.add(point.row, point.col, point.shift, point.strength)
+            view.add(point.row, point.col, point.choice, point.strength)
         return len(group)
 
     def _births(self, view: SamplerView) -> list[tuple[int, int]]:
-        odds = self._log_odds(view.correlation(), view.norm)[0]
-        odds[~view.usable] = _NEVER
+        every = np.arange(len(self.density))[:, None, None]
+        each = self._log_odds(view.correlation(), view.norm, every)[0]
+        odds = np.logaddexp.reduce(np.where(view.usable, each, _NEVER), axis=0)
         for site in self._points:
             odds[site] = _NEVER
         chances = 1 / (1 + np.exp(-odds.clip(_NEVER, -_NEVER)))
@@ -222,15 +247,19 @@ class PointSampler:
         return [(int(row), int(col)) for row, col in chosen]
 
     def _log_odds(
-        self, correlation: NDArray[np.float64], norm: NDArray[np.float64]
+        self,
+        correlation: NDArray[np.float64],
+        norm: NDArray[np.float64],
+        kinds: NDArray[np.int64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log odds of a defect against none, mean and precision of its strength."""
-        prior = 1 / self.strength_variance
+        prior = 1 / self.strength_variance[kinds]
         precision = norm / self.noise_variance + prior
         pull = correlation / self.noise_variance + prior
         mean = pull / precision
         odds = 0.5 * (np.log(prior / precision) + pull * mean - prior)
-        return odds + np.log(self.density / (1 - self.density)), mean, precision
+        none = 1 - self.density.sum()
+        return odds + np.log(self.density[kinds] / none), mean, precision
 
     def _chosen(self, odds: NDArray[np.float64]) -> int | None:
         """One of the choices, or none of them, by log odds against none."""
@@ -244,18 +273,20 @@ class PointSampler:
 
     def _draw(self, view: SamplerView, site: tuple[int, int], reach: int) -> _Found | None:
         correlation, norm, usable = view.near(site, reach)
-        odds, mean, precision = self._log_odds(correlation, norm)
-        odds = np.where(usable, odds - np.log(len(self._fractions)), _NEVER).ravel()
-        choice = self._chosen(odds)
-        if choice is None:
+        shifts = len(self._fractions)
+        every = np.arange(len(self.density)).repeat(shifts)
+        odds, mean, precision = self._log_odds(correlation, norm, every)
+        odds = np.where(usable, odds - np.log(shifts), _NEVER).ravel()
+        chosen = self._chosen(odds)
+        if chosen is None:
             return None
-        index, shift = divmod(choice, len(self._fractions))
+        index, choice = divmod(chosen, len(every))
         rows, cols = divmod(index, 2 * reach + 1)
         row, col = site[0] + rows - reach, site[1] + cols - reach
-        strength = float(mean.ravel()[choice])
+        strength = float(mean.ravel()[chosen])
         if not self._settle:
-            strength += self._random.standard_normal() / float(precision.ravel()[choice]) ** 0.5
+            strength += self._random.standard_normal() / float(precision.ravel()[chosen]) ** 0.5
         inside = 0 <= row < self._seen.sites[0] and 0 <= col < self._seen.sites[1]
         if strength <= 0 or not inside or (row, col) in self._points:
             return None
-        return _Found(row, col, shift, strength)
+        return _Found(row, col, choice, strength)

@@ -140,8 +140,8 @@ def extract(
         Stops the extraction from another thread.
     **changes
         Single fields of `ExtractionParameters`, which see for units and defaults:
-        ``kernel_shape``, ``method``, ``prior``, ``library``, ``refine``, ``model``, ``samples``,
-        ``symmetry``, ``background``, ``ridge``, ``tolerance``, ``max_iterations``,
+        ``kernel_shape``, ``method``, ``prior``, ``library``, ``refine``, ``kinds``, ``model``,
+        ``samples``, ``symmetry``, ``background``, ``ridge``, ``tolerance``, ``max_iterations``,
         ``device``, ``dtype``, ``seed``.
 
     Returns

@@ -34,7 +34,7 @@ class ExtractionParameters(BaseModel):
             "bayes weighs the map against what simulated kernels look like, by the evidence; "
             "least_squares separates overlapping defects; average cuts out and averages; two_step "
             "asks networks trained on simulated kernels (arXiv 2506.05325), one_step is their "
-            "baseline; blind finds the defects itself, of one kind, where nobody can mark them."
+            "baseline; blind finds the defects itself, where nobody can mark them."
         ),
     )
     prior: Literal["library", "learned", "smooth", "none"] = Field(
@@ -57,6 +57,13 @@ class ExtractionParameters(BaseModel):
         description=(
             "Move marked defects (by up to 4 px), and change their strengths, so that the map is "
             "explained best; for bayes and least_squares."
+        ),
+    )
+    kinds: Annotated[int, Field(ge=1, le=6)] | Literal["auto"] = Field(
+        default="auto",
+        description=(
+            "How many kinds of defects blind looks for; auto goes on as long as the map is clearly "
+            "better explained, up to three. Defects of the other sign are another kind."
         ),
     )
     model: str = Field(
