@@ -1,7 +1,7 @@
 """Make the pictures of README and docs with the program as it is.
 
-Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [limits]`` in an environment with
-napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
+Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [blind] [limits]`` in an
+environment with napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
 ``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names;
 ``limits`` needs matplotlib, and prints the tables of docs/limits.md in a quarter of an hour.
 """
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QApplication
 from napari_qpi.jobs import JobState
 from napari_qpi.layers import points_from_defects
 from qpi_kernels import Defects
+from qpi_kernels.bench.blind_problems import BLIND_CASES, blind_problem
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1500, 950)
@@ -115,6 +116,25 @@ def simulate() -> None:
     viewer.close()
 
 
+def blind() -> None:
+    """Two kinds of defects that nobody marked, and their kernels."""
+    problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    image = viewer.add_image(problem.observation.astype(np.float32), name="map", colormap="gray")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    settle()
+    panel.image_choice.layer = image
+    panel.form.set_values({"kernel_shape": (31, 31), "method": "blind"})
+    extract_and_wait(panel)
+    for layer in viewer.layers:
+        if "residual" in layer.name or "reconstruction" in layer.name:
+            layer.visible = False
+    viewer.reset_view()
+    screenshot(viewer, "blind.png")
+    viewer.close()
+
+
 def limits() -> None:
     """Where the method does not apply: the picture and the tables."""
     import limits_page
@@ -140,7 +160,13 @@ def marks(image: napari.layers.Image) -> napari.layers.Layer:
     return napari.layers.Layer.create(*points_from_defects(dark, image))
 
 
-PAGES = {"readme": readme, "friedel": friedel, "simulate": simulate, "limits": limits}
+PAGES = {
+    "readme": readme,
+    "friedel": friedel,
+    "simulate": simulate,
+    "blind": blind,
+    "limits": limits,
+}
 
 
 if __name__ == "__main__":

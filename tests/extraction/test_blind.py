@@ -129,7 +129,8 @@ def test_kinds_are_told_apart(name):
     problem = blind_problem(BLIND_CASES[name], seed=2)
     result = blind(problem.observation, kernel_shape=(31, 31))
     assert result.kernel.dims == ("kind", "y", "x")
-    assert result.defects.counts() == {"kind 1": 8, "kind 2": 8}
+    strong = result.defects[result.defects.strength > 0.5]
+    assert strong.counts() == {"kind 1": 8, "kind 2": 8}
     assert list(result.kernel["kind"].values) == ["kind 1", "kind 2"]
     # The kind that shows most comes first, which need not be the problem's first.
     first = int(shift_corrected(problem.kernels[1], result.kernel.values[0])[0] > 0.9)
@@ -142,7 +143,7 @@ def test_kinds_are_told_apart(name):
         true = problem.defects.of_kind(f"kind {kind + 1}")
         same = result.defects.of_kind(f"kind {1 if kind == first else 2}")
         assert distances(same, true).max() < 0.5
-    assert "told apart, of which there are 8, 8" in result.quality.verdict[1]
+    assert "2 kinds of defects were told apart" in result.quality.verdict[1]
 
 
 def test_as_many_kinds_as_asked_for():

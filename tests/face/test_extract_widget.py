@@ -307,7 +307,7 @@ def test_every_method_shows_the_rows_it_uses(panel: ExtractKernel) -> None:
         "average": always,
         "two_step": networks,
         "one_step": networks,
-        "blind": solvers | {"prior", "library"},
+        "blind": solvers | {"prior", "library", "kinds"},
     }.items():
         panel.form.set_values({"method": method})
         assert shown_rows(panel) == rows, method

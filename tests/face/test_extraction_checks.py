@@ -18,6 +18,7 @@ from napari_qpi.layers import METADATA_KEY, points_from_defects, result_of
 from napari_qpi.method_comparison import COMPARED
 from napari_qpi.widgets.defect_points import DefectPoints
 from napari_qpi.widgets.extract import ExtractKernel
+from qpi_kernels.bench.blind_problems import BLIND_CASES, blind_problem
 from qpi_kernels.defects import Defects
 
 if TYPE_CHECKING:
@@ -357,6 +358,26 @@ def test_blind_needs_no_points_and_gives_them(
     assert panel.points_choice.layer is found
     run(qtbot, panel, "propose")
     assert panel.job.state is JobState.DONE
+
+
+def test_blind_tells_kinds_apart(qtbot: QtBot, viewer: Viewer) -> None:
+    problem = blind_problem(BLIND_CASES["both signs"], seed=2)
+    viewer.add_image(problem.observation.astype(np.float32), name="map")
+    panel = ExtractKernel(viewer)
+    viewer.window.add_dock_widget(panel)
+    panel.form.set_values({"method": "blind", "kernel_shape": (31, 31)})
+    run(qtbot, panel, "extract")
+    assert panel.result is not None
+    (found,) = of_role(viewer, "defects")
+    assert set(found.features["kind"]) == {"kind 1", "kind 2"}
+    colours = np.unique(found.border_color, axis=0)
+    assert len(colours) == 2
+    first, second = panel.result.kernel.values
+    assert np.corrcoef(first.ravel(), -second.ravel())[0, 1] > 0.98
+    panel.advanced_form.set_values({"kinds": 1})
+    assert panel.parameters().kinds == 1
+    panel.form.set_values({"method": "bayes"})
+    assert panel.parameters().kinds == "auto"
 
 
 def test_blind_ignores_marked_points(

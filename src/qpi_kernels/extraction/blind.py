@@ -26,7 +26,7 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["BlindExtraction"]
 
-_STARTS_OF_EACH_WIDTH = 3
+_STARTS_OF_EACH_WIDTH, _STARTS_OF_KINDS = 3, 2
 _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
 _FIRST_SWEEPS = 3
 _KEPT = 3
@@ -122,7 +122,7 @@ class BlindExtraction:
     def _guesses(self, seen: BlindMap, kinds: int) -> list[torch.Tensor]:
         """First guesses of the kernels, (kind, plane, h, w)."""
         if kinds > 1:
-            return unlike_patches(seen, kinds, _STARTS_OF_EACH_WIDTH)
+            return unlike_patches(seen, kinds, _STARTS_OF_KINDS)
         patches = energetic_patches(seen, _STARTS_OF_EACH_WIDTH)
         return [patch[None] for of_width in patches for patch in of_width]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.blind_map import BlindMap
@@ -53,6 +53,9 @@ class SamplerView:
         self._flat = np.ascontiguousarray(self._templates.reshape(len(self._templates), -1).T)
         self._left = seen.residual(activation, kernels)
         self._residual = self._padded(self._left.numpy())
+        # A view: what is added to the residual is seen in all windows.
+        every = sliding_window_view(self._residual, self._shape, axis=(1, 2))
+        self._windows = every.transpose(1, 2, 0, 3, 4)
         self._mask = self._padded(seen.mask.numpy()[None].astype(np.float32))
         self.norm = seen.reach(kernels).numpy().astype(float)
         self.usable = self.norm > _LEAST_REACH * self.norm.max(axis=(1, 2), keepdims=True)
@@ -82,13 +85,7 @@ class SamplerView:
         # A kernel at a site starts at the same index, plus the reach, of the padded residual.
         top, left = (at + self._reach - reach for at in site)
         side = 2 * reach + 1
-        planes, (height, width) = len(self._residual), self._shape
-        plane, line, pixel = self._residual.strides
-        windows = as_strided(
-            self._residual[:, top:, left:],
-            (side, side, planes, height, width),
-            (line, pixel, plane, line, pixel),
-        )
+        windows = self._windows[top : top + side, left : left + side]
         correlation = windows.reshape(side * side, -1) @ self._flat
         box = np.s_[:, top : top + side, left : left + side]
         kinds, shifts = self._energies.shape
