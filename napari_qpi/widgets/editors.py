@@ -11,10 +11,12 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QSpinBox,
+    QToolButton,
     QWidget,
 )
 
@@ -23,6 +25,7 @@ __all__ = [
     "ChoiceEditor",
     "Choices",
     "Editor",
+    "FileEditor",
     "IntegerEditor",
     "NumberEditor",
     "PairEditor",
@@ -178,6 +181,41 @@ class TextEditor(Editor):
         """Show a value."""
         number = isinstance(value, float | int)
         self._line.setText("" if value is None else f"{value:.15g}" if number else str(value))
+
+
+class FileEditor(Editor):
+    """The path of a file, typed or chosen, or a word that stands for one.
+
+    Parameters
+    ----------
+    kinds : str
+        Which files are offered, as in ``"Libraries (*.safetensors)"``.
+    """
+
+    def __init__(self, kinds: str) -> None:
+        super().__init__()
+        self._kinds = kinds
+        self._text = TextEditor(nullable=False)
+        self._text.changed.connect(self.changed)
+        button = QToolButton()
+        button.setText("…")
+        button.setToolTip("Choose a file.")
+        button.clicked.connect(self._choose)
+        self._row(self._text, button)
+
+    def value(self) -> Any:
+        """The path or the word."""
+        return self._text.value()
+
+    def set_value(self, value: Any) -> None:
+        """Show a path or a word."""
+        self._text.set_value(value)
+
+    def _choose(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a file", "", self._kinds)
+        if path:
+            self.set_value(path)
+            self.changed.emit()
 
 
 class AutomaticEditor(Editor):

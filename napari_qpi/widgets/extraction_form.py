@@ -92,6 +92,7 @@ class ExtractionForm(QObject):
             ExtractionParameters,
             _ADVANCED_FIELDS,
             choices={"device": device_choices(), "refine": _REFINEMENTS},
+            files={"library": "Libraries of kernels (*.safetensors)"},
         )
         for name in ("method", "prior"):
             self.main.editor(name).changed.connect(self._show_used)

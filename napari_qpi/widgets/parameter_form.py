@@ -14,6 +14,7 @@ from napari_qpi.widgets.editors import (
     ChoiceEditor,
     Choices,
     Editor,
+    FileEditor,
     IntegerEditor,
     NumberEditor,
     PairEditor,
@@ -37,6 +38,8 @@ class ParameterForm(QWidget, Generic[Model]):
         Which fields, in the order of the rows.
     choices : mapping of str to sequence of (str, object), optional
         Suggestions for fields whose type does not list the values; the text and the value.
+    files : mapping of str to str, optional
+        Fields that are files, and which ones are offered, as in ``"Libraries (*.safetensors)"``.
     spin_boxes : bool
         Show numbers in spin boxes, for a form whose values are tried out; else as text.
 
@@ -54,17 +57,22 @@ class ParameterForm(QWidget, Generic[Model]):
         fields: Iterable[str],
         choices: Mapping[str, Choices] | None = None,
         *,
+        files: Mapping[str, str] | None = None,
         spin_boxes: bool = False,
     ) -> None:
         super().__init__()
-        schemas = model.model_json_schema()["properties"]
+        schemas, files = model.model_json_schema()["properties"], files or {}
         self._editors: dict[str, Editor] = {}
         self._labels: dict[str, QLabel] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name in fields:
-            editor = _editor(schemas[name], (choices or {}).get(name), spin_boxes)
+            editor = (
+                FileEditor(files[name])
+                if name in files
+                else _editor(schemas[name], (choices or {}).get(name), spin_boxes)
+            )
             default = model.model_fields[name].get_default(call_default_factory=True)
             if default is not None:
                 editor.set_value(default)

@@ -16,7 +16,7 @@ from napari.layers import Image, Points
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QToolButton
 
 import qpi_kernels as qk
 from napari_qpi.extraction_input import ExtractionInput
@@ -27,7 +27,10 @@ from napari_qpi.widgets.kernel_window import resized_shape, window_corners
 from napari_qpi.widgets.quality_card import QualityCard, quality_rows
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.netcdf import save_scan
+from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
+from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.train.library_fit import LibraryFit
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -330,6 +333,22 @@ def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
     assert panel.parameters().ridge == "auto"
     panel.form.set_values({"method": "average"})
     assert panel.parameters().refine is None
+
+
+def test_a_library_is_chosen_from_the_disk(
+    qtbot: QtBot, panel: ExtractKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = LibraryFit(KernelLibrary(("cuprate",), shape=(24, 24)), count=64, components=16)
+    path = drive(fit).save(tmp_path / "mine.safetensors")
+    editor = panel.advanced_form.editor("library")
+    button = editor.findChild(QToolButton)
+    for answer in ("", str(path)):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, chosen=answer: (chosen, ""))
+        button.click()
+        assert panel.parameters().library == (answer or "bundled")
+    extract(qtbot, panel)
+    assert panel.result is not None
+    assert panel.result.provenance["parameters"]["library"] == str(path)
 
 
 @pytest.mark.parametrize("prior", ["library", "learned", "smooth", "none"])
