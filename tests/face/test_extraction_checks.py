@@ -370,7 +370,7 @@ def test_blind_tells_kinds_apart(qtbot: QtBot, viewer: Viewer) -> None:
     assert panel.result is not None
     (found,) = of_role(viewer, "defects")
     assert set(found.features["kind"]) == {"kind 1", "kind 2"}
-    colours = np.unique(found.border_color, axis=0)
+    colours = np.unique(found.face_color, axis=0)
     assert len(colours) == 2
     first, second = panel.result.kernel.values
     assert np.corrcoef(first.ravel(), -second.ravel())[0, 1] > 0.98

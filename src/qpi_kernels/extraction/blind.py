@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes import BayesExtraction
 from qpi_kernels.extraction.blind_centre import centre_offset
+from qpi_kernels.extraction.blind_kinds import is_worth_it, repeated_kinds, strong_points
 from qpi_kernels.extraction.blind_map import BlindMap
 from qpi_kernels.extraction.blind_run import BlindRun
-from qpi_kernels.extraction.blind_sampler import Points
 from qpi_kernels.extraction.blind_starts import energetic_patches, unlike_patches
 from qpi_kernels.extraction.blind_verdict import with_remarks
 from qpi_kernels.extraction.least_squares import LeastSquares
@@ -32,13 +30,9 @@ _FIRST_SWEEPS = 3
 _KEPT = 3
 _MORE_SWEEPS = 4
 _LAST_SWEEPS = 15
-_WEAKEST = 0.15
 _REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
-# Kinds that are tried unasked, and what each further one must gain for a pixel of its kernels, as
-# -2 log-likelihood: Akaike's price of a number. Superfluous kinds gain about 1.
-_MOST_KINDS, _WORTH = 3, 2.0
-# Kinds come together if as many pairs and half of all points have the same distance, within px.
-_FEWEST, _SAME = 3, 1.0
+# Kinds that are tried unasked.
+_MOST_KINDS = 3
 _SOLUTION = 60
 
 
@@ -54,7 +48,7 @@ class BlindExtraction:
 
     This is done for one kind of defect, then for two and three, as long as the map is explained
     so much better that the numbers of another kernel are paid for (Akaike 1974), and kinds do not
-    come together. Defects of the other sign are a kind of their own.
+    keep together (`blind_kinds`). Defects of the other sign are a kind of their own.
 
     Positions and kernels are found up to a common shift of each kind, which is fixed by the
     kernel's own centre (`centre_offset`), and strengths up to a factor: the typical one is 1.
@@ -111,7 +105,7 @@ class BlindExtraction:
             if not guesses[count]:
                 break
             found = yield from self._search(seen, guesses[count])
-            if best is not None and not _worth_it(best, found, seen):
+            if best is not None and not is_worth_it(best, found):
                 break
             best = found
         assert best is not None
@@ -160,8 +154,8 @@ class BlindExtraction:
         return best
 
     def _defects(self, run: BlindRun) -> Defects:
-        points = run.sampler.points
-        found = _seen_often(points)
+        points = strong_points(run)
+        found = repeated_kinds(run)
         if not found:
             raise ExtractionError(_NOTHING_FOUND)
         # The kind that shows most comes first.
@@ -172,7 +166,7 @@ class BlindExtraction:
         middle = np.array([size // 2 - (size - 1) for size in shape])
         tables = []
         for kind, name in zip(found, names if len(found) > 1 else [DEFAULT_KIND], strict=True):
-            chosen = (points.kinds == kind) & (points.strengths > _WEAKEST)
+            chosen = points.kinds == kind
             offset = np.array(centre_offset(run.kernels[kind].numpy()))
             positions = points.sites[chosen] + middle + offset
             tables.append(Defects(positions, kind=name, strength=points.strengths[chosen]))
@@ -200,37 +194,6 @@ def _rounds(guesses: int) -> int:
     """Events of a search."""
     first = guesses * (len(_THRESHOLDS) + _FIRST_SWEEPS)
     return first + min(_KEPT, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1
-
-
-def _seen_often(points: Points) -> list[int]:
-    """Kinds with several defects: what is seen once may be anything, and is all of pure noise."""
-    strong = points.kinds[points.strengths > _WEAKEST]
-    return [int(kind) for kind in np.unique(strong) if (strong == kind).sum() > 1]
-
-
-def _worth_it(poorer: BlindRun, richer: BlindRun, seen: BlindMap) -> bool:
-    """Whether one more kind explains the maps so much better that its kernel is paid for.
-
-    Kinds that come together are none: they are pieces of a kernel larger than its window.
-    """
-    numbers = len(seen.values) * seen.kernel_shape[0] * seen.kernel_shape[1]
-    points = richer.sampler.points
-    every = len(_seen_often(points)) == len(richer.kernels)
-    gain = poorer.cost - richer.cost
-    return every and gain > _WORTH * numbers and not _come_together(points)
-
-
-def _come_together(points: Points) -> bool:
-    """Whether points of one kind stand mostly at the same distance from those of another."""
-    strong = points.strengths > _WEAKEST
-    kinds = [points.sites[strong & (points.kinds == kind)] for kind in np.unique(points.kinds)]
-    for first, second in combinations(kinds, 2):
-        offsets = (first[:, None] - second).reshape(-1, 2)
-        tree = cKDTree(offsets)
-        often = max(map(len, tree.query_ball_point(offsets, _SAME)))
-        if often >= max(_FEWEST, min(len(first), len(second)) / 2):
-            return True
-    return False
 
 
 _NOTHING_FOUND = (

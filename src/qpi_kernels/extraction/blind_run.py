@@ -36,7 +36,7 @@ class BlindRun:
     """
 
     def __init__(self, seen: BlindMap, start: torch.Tensor, seed: int) -> None:
-        self._seen = seen
+        self.seen = seen
         self.kernels = start / _norms(start).clamp(min=1e-12)
         self._activation = torch.zeros(len(start), *seen.sites)
         self.sampler = PointSampler(seen, len(start), seed)
@@ -50,7 +50,7 @@ class BlindRun:
         threshold : float
             As a share of the largest correlation of the maps with each kernel.
         """
-        seen = self._seen
+        seen = self.seen
         correlation = seen.correlate(seen.values, seen.kernel_spectrum(self.kernels))
         level = threshold * correlation.amax(dim=(1, 2))
         found = sparse_activation(seen, self.kernels, self._activation, level, _FISTA_STEPS)
@@ -78,8 +78,8 @@ class BlindRun:
             np.repeat(np.arange(len(found)), counts),
         )
         self.sampler.place(points)
-        spectrum = self._seen.map_spectrum(self._activation)
-        misfit = self._seen.residual(spectrum, self.kernels).square().sum()
+        spectrum = self.seen.map_spectrum(self._activation)
+        misfit = self.seen.residual(spectrum, self.kernels).square().sum()
         self._normalise()
         self.sampler.learn(float(misfit))
 
@@ -89,7 +89,7 @@ class BlindRun:
         if not len(self.sampler.points):
             return
         self._normalise()
-        seen, spectrum = self._seen, self.sampler.spectrum
+        seen, spectrum = self.seen, self.sampler.spectrum
         variances = self.kernels.square().mean(dim=(1, 2, 3))
         ridge = self.sampler.noise_variance / variances.clamp(min=1e-12)
         self.kernels = seen.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS)
@@ -105,7 +105,7 @@ class BlindRun:
     @property
     def noise(self) -> float:
         """Standard deviation of the residual, as a share of that of the maps."""
-        return float(np.sqrt(self._misfit / self._seen.counted))
+        return float(np.sqrt(self._misfit / self.seen.counted))
 
     def _normalise(self) -> None:
         """Bring the typical strength to 1; weak points, some of them no defects, count less."""
