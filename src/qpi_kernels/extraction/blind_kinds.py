@@ -76,6 +76,14 @@ def _keeps_to(points: NDArray[np.int64], others: NDArray[np.int64], run: BlindRu
     near[tuple(others.T)] = True
     sides = [2 * round(_NEAR * size) + 1 for size in seen.kernel_shape]
     near = scipy.ndimage.maximum_filter(near, sides)
+    # Defects beyond the edge hardly show: where some would be by chance is within the image.
+    first = [size - 1 - size // 2 for size in seen.kernel_shape]
+    rows, columns = (
+        slice(start, start + n) for start, n in zip(first, seen.image_shape, strict=True)
+    )
+    inside = np.zeros(seen.sites, bool)
+    inside[rows, columns] = True
+    points = points[inside[tuple(points.T)]]
     count = int(near[tuple(points.T)].sum())
-    chance = scipy.stats.binom.sf(count - 1, len(points), near.mean())
+    chance = scipy.stats.binom.sf(count - 1, len(points), near[inside].mean())
     return bool(chance < _BY_CHANCE)
