@@ -351,7 +351,9 @@ def test_a_library_is_chosen_from_the_disk(
     assert panel.result.provenance["parameters"]["library"] == str(path)
 
 
-@pytest.mark.parametrize("prior", ["library", "learned", "smooth", "none"])
+@pytest.mark.parametrize(
+    "prior", ["library", pytest.param("learned", marks=pytest.mark.slow), "smooth", "none"]
+)
 def test_the_prior_is_used(qtbot: QtBot, panel: ExtractKernel, prior: str) -> None:
     panel.form.set_values({"prior": prior})
     extract(qtbot, panel)
@@ -521,7 +523,8 @@ def test_the_script_repeats_a_kernel_from_a_file(
     assert "differ" not in said
     assert panel.result is not None
     assert again.kernel.shape == (2, 2, 9, 9)
-    np.testing.assert_array_equal(again.kernel.values, panel.result.kernel.values)
+    # Another process may have another number of threads, and so another rounding.
+    np.testing.assert_allclose(again.kernel.values, panel.result.kernel.values, atol=1e-5)
     np.testing.assert_array_equal(again.kernel["bias"], panel.result.kernel["bias"])
 
 
