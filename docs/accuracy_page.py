@@ -112,7 +112,7 @@ def wrong(report: AccuracyReport) -> None:
 
 
 def numbers(report: AccuracyReport) -> dict[str, Any]:
-    """A report with five digits, and of single maps only errors and coverage."""
+    """A report with four digits, and of single maps only errors and coverage."""
     data = report.model_dump(mode="json", exclude={"machine"})
     for cell in data["cells"]:
         for problem in cell["problems"]:

@@ -7,6 +7,7 @@ from itertools import permutations
 import numpy as np
 import scipy.ndimage
 import scipy.stats
+import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.blind_run import BlindRun
@@ -16,7 +17,7 @@ __all__ = ["is_worth_it", "repeated_kinds", "strong_points"]
 
 _WEAKEST = 0.15
 # What a further kind must gain for a pixel of its kernels, as -2 log-likelihood: Akaike's price of
-# a number. Superfluous kinds gain about 1.
+# a number. Superfluous kinds gain about 1 in white noise.
 _WORTH = 2.0
 _FEWEST_PLACES = 2
 # Points of one kind keep to those of another if so few maps in which they lie anywhere would have
@@ -50,7 +51,7 @@ def is_worth_it(poorer: BlindRun, richer: BlindRun) -> bool:
         The best descriptions of the same maps by fewer and by more kinds.
     """
     numbers = richer.kernels[0].numel()
-    if poorer.cost - richer.cost <= _WORTH * numbers:
+    if poorer.cost - richer.cost <= _WORTH * numbers * _correlated(richer):
         return False
     points = strong_points(richer)
     sites = np.rint(points.sites).astype(int)
@@ -58,6 +59,20 @@ def is_worth_it(poorer: BlindRun, richer: BlindRun) -> bool:
     if any(_places(of, richer) < _FEWEST_PLACES for of in kinds):
         return False
     return not any(_keeps_to(of, others, richer) for others, of in permutations(kinds, 2))
+
+
+def _correlated(run: BlindRun) -> float:
+    """How many pixels of what is left of the maps move together, 1 in white noise.
+
+    The sum of squares of the autocorrelation: noise of fewer independent numbers promises as many
+    times more than it should.
+    """
+    seen = run.seen
+    left = seen.residual(run.sampler.spectrum, run.kernels)
+    power = torch.fft.rfft2(left).abs().square().flatten(1).double()
+    # A periodogram of white noise has twice its squared mean as mean square.
+    area = power.square().mean(dim=1) / (2 * power.mean(dim=1).square())
+    return max(1.0, float(area.mean()))
 
 
 def _places(points: NDArray[np.int64], run: BlindRun) -> int:

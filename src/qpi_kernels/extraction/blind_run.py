@@ -55,15 +55,16 @@ class BlindRun:
         level = threshold * correlation.amax(dim=(1, 2))
         found = sparse_activation(seen, self.kernels, self._activation, level, _FISTA_STEPS)
         sizes = found.square().sum(dim=(1, 2))
-        if not sizes.all():
+        if not sizes.any():
             return
         spectrum = seen.map_spectrum(found)
         start = torch.zeros_like(self.kernels)
         kernels = seen.solve_kernels(spectrum, start, _RELATIVE_RIDGE * sizes, _KERNEL_STEPS)
         norms = _norms(kernels)
-        if not norms.all():
-            return
-        self.kernels, self._activation = kernels / norms, found * norms[..., 0]
+        # Kinds that are not seen at this threshold wait for a lower one.
+        seen_now = norms > 0
+        self.kernels = torch.where(seen_now, kernels / norms.clamp(min=1e-12), self.kernels)
+        self._activation = torch.where(seen_now[..., 0], found * norms[..., 0], self._activation)
         for activation, (rows, cols) in zip(self._activation, self._recentred(), strict=True):
             if rows or cols:
                 activation.copy_(_moved(activation, int(rows), int(cols)))
@@ -87,9 +88,13 @@ class BlindRun:
         """One round of sampling points, kernels, and the noise; see `PointSampler.sweep`."""
         self.sampler.sweep(self.kernels, settle=settle)
         if not len(self.sampler.points):
+            self._misfit = float(self.seen.values.square().sum())
             return
         self._normalise()
         seen, spectrum = self.seen, self.sampler.spectrum
+        # A kind without points is gone for good.
+        gone = np.setdiff1d(np.arange(len(self.kernels)), self.sampler.points.kinds)
+        self.kernels[torch.from_numpy(gone)] = 0.0
         variances = self.kernels.square().mean(dim=(1, 2, 3))
         ridge = self.sampler.noise_variance / variances.clamp(min=1e-12)
         self.kernels = seen.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS)

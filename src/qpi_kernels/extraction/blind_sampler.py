@@ -147,7 +147,7 @@ class PointSampler:
     def move(self, steps: NDArray[np.int64]) -> None:
         """Shift points by the whole pixels (rows, columns) of their kind.
 
-        Those that leave the sites are dropped.
+        Those that leave the sites are dropped; of two at one site the stronger stays.
         """
         if not steps.any():
             return
@@ -204,7 +204,8 @@ class PointSampler:
         counts = self._counts(points)
         shares = (counts + 0.5) / (sites + 1)
         placing = counts @ np.log(shares) + (sites - len(points)) * np.log1p(-shares.sum())
-        spread = np.sum(np.square(points.strengths - 1) / self.strength_variance[points.kinds])
+        variance = self.strength_variance[points.kinds]
+        spread = np.sum(np.square(points.strengths - 1) / variance + np.log(2 * np.pi * variance))
         return float(self._seen.counted * np.log(max(misfit, 1e-12)) - 2 * placing + spread)
 
     @property
@@ -216,7 +217,10 @@ class PointSampler:
 
     def _keep(self, point: _Found) -> None:
         site = (point.row, point.col)
-        if all(0 <= at < size for at, size in zip(site, self._seen.sites, strict=True)):
+        if not all(0 <= at < size for at, size in zip(site, self._seen.sites, strict=True)):
+            return
+        other = self._points.get(site)
+        if other is None or other.strength < point.strength:
             self._points[site] = point
 
     def _take_out(self, view: SamplerView, site: tuple[int, int]) -> int:

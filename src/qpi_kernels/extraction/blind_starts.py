@@ -12,6 +12,7 @@ __all__ = ["energetic_patches", "unlike_patches"]
 _WIDTHS = (1.0, 0.5, 0.33)
 _LEAST_WIDTH = 5
 _CANDIDATES = 6
+_LEAST_ENERGY = 1e-4
 
 
 def energetic_patches(
@@ -93,7 +94,9 @@ def _patches(seen: BlindMap, width: float, count: int, apart: float) -> list[tor
     energies = energies[first[0] : seen.image_shape[0], first[1] : seen.image_shape[1]]
     near = [max(int(2 * apart * size) // 2, 1) for size in seen.kernel_shape]
     patches: list[torch.Tensor] = []
-    while len(patches) < count and energies.numel() and float(energies.max()) > 0:
+    # Where all is masked, rounding leaves a little.
+    least = _LEAST_ENERGY * float(energies.max()) if energies.numel() else 0.0
+    while len(patches) < count and energies.numel() and float(energies.max()) > least:
         row, col = divmod(int(energies.argmax()), energies.shape[1])
         height, length = seen.kernel_shape
         patch = seen.values[:, row : row + height, col : col + length] * taper

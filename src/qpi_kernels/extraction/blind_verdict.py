@@ -64,9 +64,8 @@ def _about_kinds(result: KernelResult) -> list[str]:
     if len(counts) > 1:
         numbers = ", ".join(map(str, counts.values()))
         remarks.append(
-            f"{len(counts)} kinds of defects were told apart, of which there are {numbers}. If the "
-            "map has fewer, the others are pieces of a kernel larger than its window: try a larger "
-            "kernel_shape."
+            f"{len(counts)} kinds of defects were told apart, of which there are {numbers}. A kind "
+            "may also be the same defect on another site of the lattice."
         )
     return remarks
 
@@ -78,6 +77,7 @@ def _about_faint(result: KernelResult) -> list[str]:
     return [
         f"{faint} of the {len(result.defects)} defects found are fainter than half the typical "
         "one. If the map has no such defects, they are pieces of what kernels of this size can "
-        "not show: kernels larger than their window, or another kind of defects. Try a larger "
-        "kernel_shape, then more kinds, and mark the defects by hand if that does not help."
+        "not show: kernels larger than their window, another kind of defects, or noise that is not "
+        "white. Try a larger kernel_shape, then more kinds, and mark the defects by hand if that "
+        "does not help."
     ]
