@@ -132,7 +132,8 @@ class BayesExtraction:
             yield from rivals.prepare([index], stack)
             yield from rivals.solve(index)
             chosen = rivals.chosen
-        self._latest = chosen
+        # Which is right nobody knows: what white noise would make of the map counts as doubt.
+        self._latest = chosen if noise is None else chosen.doubted(white.chosen)
 
     def _noise_left(self, index: int, chosen: Chosen) -> NoiseSpectrum:
         """The spectrum of what the kernels leave of a plane.

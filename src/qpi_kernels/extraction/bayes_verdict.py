@@ -61,8 +61,8 @@ class BayesJudge:
         words += _doubts(problem, misfit, float(np.median(r_squared)))
         if self._coloured:
             words.append(
-                "The noise was taken to have the spectrum of the residual; its standard deviation "
-                "is a lower bound."
+                "The noise was taken to have the spectrum of the residual. The standard deviation "
+                "includes how much white noise would change the kernel, and may still be too small."
             )
         words += _bad_planes(problem, reduced_chi2, misfit)
         if not converged:

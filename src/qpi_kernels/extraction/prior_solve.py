@@ -18,7 +18,7 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.extraction.window_normal import MapNormal, Normal
 
-__all__ = ["Posterior", "PriorSolve", "kind_sizes"]
+__all__ = ["Posterior", "PriorSolve", "kind_sizes", "smoothed"]
 
 _PROBES = 4
 _PROBE_ITERATIONS = 60
@@ -197,7 +197,7 @@ class PriorSolve:
         if step not in self._deviations:
             yield from self._draw(step, posterior.ridge)
         self.deviations = self._deviations[step] * posterior.noise_variance**0.5
-        self.std = _smoothed(self.deviations.square().mean(dim=0)).sqrt()
+        self.std = smoothed(self.deviations.square().mean(dim=0)).sqrt()
 
     def _draw(self, step: int, ridge: float) -> Iterator[int]:
         drawn, noise = self._drawn_prior, self._drawn_noise
@@ -277,7 +277,7 @@ def kind_sizes(ignorant: Sequence[Posterior]) -> torch.Tensor | None:
     return (size / largest).clamp(min=_SMALLEST)
 
 
-def _smoothed(variances: torch.Tensor) -> torch.Tensor:
+def smoothed(variances: torch.Tensor) -> torch.Tensor:
     """Variances (kind, h, w) from few draws, averaged over neighbouring pixels."""
     width = 5
     padded = torch.nn.functional.pad(variances[:, None], (width // 2,) * 4, mode="replicate")

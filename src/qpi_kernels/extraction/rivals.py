@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,7 +13,7 @@ from qpi_kernels.extraction.library_factors import IGNORANT, prior_factors, wide
 from qpi_kernels.extraction.noise_spectrum import NoiseSpectrum
 from qpi_kernels.extraction.phases import Phases
 from qpi_kernels.extraction.prior_factors import PriorFactor, WhiteFactor
-from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve, kind_sizes
+from qpi_kernels.extraction.prior_solve import Posterior, PriorSolve, kind_sizes, smoothed
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.window_normal import quick_normal
 from qpi_kernels.models.library_prior import LibraryPrior
@@ -59,6 +59,12 @@ class Chosen:
     lost: dict[str, float]
     sizes: torch.Tensor | None = None
     noise: NoiseSpectrum | None = None
+
+    def doubted(self, other: Chosen) -> Chosen:
+        """The same, but as uncertain as another answer to the same plane and their difference."""
+        apart = smoothed((self.posterior.kernels - other.posterior.kernels).square())
+        variance = torch.maximum(self.std.square(), other.std.square()) + apart
+        return replace(self, std=variance.sqrt())
 
 
 class Rivals:
