@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.bench.limit_maps import plain_map
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract
 from qpi_kernels.extraction.bayes import BayesExtraction
@@ -266,3 +267,12 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     flat = components.flatten(1).numpy()
     exact = np.sqrt(np.einsum("mp,mn,np->p", flat, covariance, flat)).mean()
     assert float(solve.std.mean()) == pytest.approx(exact, rel=0.2)
+
+
+def test_the_std_knows_of_waves_beyond_the_window():
+    """They look like noise of their own spectrum, and are none."""
+    found = plain_map(0, snr=100.0)
+    result = extract(found.observation, found.marked, kernel_shape=found.kernel.shape)
+    assert "spectrum of the residual" in "".join(result.quality.verdict)
+    within = np.abs(result.kernel.values - found.kernel) < 1.96 * result.std.values
+    assert within.mean() > 0.9
