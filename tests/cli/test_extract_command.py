@@ -249,3 +249,9 @@ def test_ctrl_c_stops_cleanly(tmp_path):
     assert "cancelled; 0 of 1 files were done" in said
     assert "Traceback" not in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["big.npz", "d.csv"]
+
+
+def test_the_help_says_what_a_number_or_a_word_may_be(run_command):
+    shown = run_command("extract", "--help").stdout
+    assert "--kinds INTEGER|auto" in shown
+    assert "--ridge NUMBER|auto" in shown

@@ -106,6 +106,8 @@ def _facts(field: FieldInfo) -> list[str]:
 def _metavar(field: FieldInfo) -> str:
     names: list[str] = []
     for part in get_args(field.annotation) or (field.annotation,):
+        if get_origin(part) is Annotated:
+            part = get_args(part)[0]
         if get_origin(part) is Literal:
             names += [str(value) for value in get_args(part)]
         elif isinstance(part, str):
