@@ -80,6 +80,9 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
 def _badge(quality: Quality) -> tuple[str, str]:
     """Words and colour; green only when the verdict holds nothing but its summary."""
     if not quality.well_posed:
+        if quality.verdict and quality.verdict[0].startswith("Uncertain"):
+            # The defects determine a kernel; what else the map holds is in doubt.
+            return "Uncertain", "#b9770e"
         return "Not well posed", "#c0392b"
     if len(quality.verdict) > 1:
         return "Well posed, with remarks", "#b9770e"

@@ -594,3 +594,7 @@ def test_the_card_is_green_only_without_remarks(
         card.show_result(replace(make_result(), quality=quality.model_copy(update=changes)))
         shown.append("with remarks" in card.text() or "Not well posed" in card.text())
     assert shown == [False, True, True]
+    doubted = quality.model_copy(update={"well_posed": False, "verdict": ["Uncertain: 3 defects."]})
+    card.show_result(replace(make_result(), quality=doubted))
+    assert "Not well posed" not in card.text()
+    assert card.text().count("Uncertain") == 2
