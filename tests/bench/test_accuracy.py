@@ -177,7 +177,7 @@ def test_few_methods_are_compared_if_asked(tmp_path) -> None:
 def test_the_prior_is_made_on_the_spot_once(tmp_path) -> None:
     parameters = TINY.model_copy(update={"families": "held-out", "seeds": 1})
     bench = AccuracyBench(tmp_path / "work", parameters)
-    assert bench.step().message.startswith("Simulating kernels of the prior")
+    assert bench.step().message.startswith("Making the prior: Simulating kernels")
     report = drive(bench)
     assert set(report.priors["held-out"]["families"]).isdisjoint(held_out_families())
     (tmp_path / "work" / "accuracy.json").unlink()

@@ -155,7 +155,7 @@ class AccuracyBench:
                 if isinstance(made, LibraryPrior):
                     self._priors[kind] = made
                 else:
-                    message = f"{made.message} of the prior, {made.step} of {made.total}"
+                    message = f"Making the prior: {made.message}, {made.step} of {made.total}"
                     yield Event(message, round(1000 * share), 1000)
         self._told_priors[kind] = _told(self._priors[kind])
 
