@@ -48,6 +48,14 @@ def extract_and_wait(panel: object) -> None:
         settle(0.1)
 
 
+def show_kernels(viewer: napari.Viewer) -> None:
+    """Leave only map, marks and kernels to be seen."""
+    for layer in viewer.layers:
+        if "residual" in layer.name or "reconstruction" in layer.name:
+            layer.visible = False
+    viewer.reset_view()
+
+
 def readme() -> None:
     """The silver sample with its kernel."""
     viewer = napari.Viewer(show=True)
@@ -87,10 +95,7 @@ def friedel() -> None:
     viewer.reset_view()
     screenshot(viewer, "friedel-before.png")
     extract_and_wait(panel)
-    for layer in viewer.layers:
-        if "residual" in layer.name or "reconstruction" in layer.name:
-            layer.visible = False
-    viewer.reset_view()
+    show_kernels(viewer)
     screenshot(viewer, "friedel-after.png")
     print("\n".join(panel.result.quality.verdict))
     viewer.close()
@@ -127,10 +132,7 @@ def blind() -> None:
     panel.image_choice.layer = image
     panel.form.set_values({"kernel_shape": (31, 31), "method": "blind"})
     extract_and_wait(panel)
-    for layer in viewer.layers:
-        if "residual" in layer.name or "reconstruction" in layer.name:
-            layer.visible = False
-    viewer.reset_view()
+    show_kernels(viewer)
     screenshot(viewer, "blind.png")
     viewer.close()
 
