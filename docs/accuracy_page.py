@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from qpi_kernels.bench.accuracy_parameters import MethodName
-from qpi_kernels.bench.accuracy_report import AccuracyReport
-from qpi_kernels.bench.accuracy_scores import CellScores
+from qpi_kernels.bench.accuracy.parameters import MethodName
+from qpi_kernels.bench.accuracy.report import AccuracyReport
+from qpi_kernels.bench.accuracy.scores import CellScores
 
 NUMBERS = Path(__file__).parent / "results" / "accuracy.json"
 MARKS = {"jitter-0.5px": "jitter 0.5 px", "jitter-1px": "jitter 1 px", "missed-20%": "missed 20 %"}

@@ -13,8 +13,8 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qpi_kernels.bench.limit_maps import LimitMap
-from qpi_kernels.bench.limit_scores import (
+from qpi_kernels.bench.robustness.maps import LimitMap
+from qpi_kernels.bench.robustness.scores import (
     LIMIT_CASES,
     LimitCase,
     LimitScores,

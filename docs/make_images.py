@@ -17,10 +17,10 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-from napari_qpi.jobs import JobState
-from napari_qpi.layers import points_from_defects
+from napari_qpi.layers.conversion import points_from_defects
+from napari_qpi.tasks.job import JobState
 from qpi_kernels import Defects
-from qpi_kernels.bench.blind_problems import BLIND_CASES, blind_problem
+from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1500, 950)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from napari_qpi.layers import (
+from napari_qpi.layers.conversion import (
     LayerConversionError,
     add_layers,
     points_from_defects,

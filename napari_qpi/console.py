@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_qpi.commands import active_image, chosen_layer
-from napari_qpi.layers import (
+from napari_qpi.layers.conversion import (
     LayerConversionError,
     add_layers,
     defects_from_points,
@@ -21,7 +21,7 @@ from napari_qpi.layers import (
     result_of,
     shown_plane,
 )
-from napari_qpi.result_layers import show_result
+from napari_qpi.layers.result import show_result
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -22,9 +22,9 @@ def add_demo(viewer: ViewerModel, folder: Path) -> None:
     folder : Path
         Holds ``observation.nc``, ``defects.csv`` and ``kernel.nc``.
     """
-    from napari_qpi.layers import add_layers, points_from_defects
+    from napari_qpi.layers.conversion import add_layers, points_from_defects
+    from napari_qpi.layers.result import show_result
     from napari_qpi.readers import read_layers
-    from napari_qpi.result_layers import show_result
     from qpi_kernels.defects import Defects
     from qpi_kernels.result import KernelResult
 

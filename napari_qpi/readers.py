@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from napari_qpi.layers import LayerData
+from napari_qpi.layers.conversion import LayerData
 
 __all__ = ["IncompleteScanWarning", "get_reader", "read_layers"]
 
@@ -87,8 +87,8 @@ def _netcdf_type(path: Path) -> str | None:
 
 
 def _read_file(path: Path) -> list[LayerData]:
-    from napari_qpi.result_layers import result_layers
-    from napari_qpi.scan_layers import scan_layers
+    from napari_qpi.layers.result import result_layers
+    from napari_qpi.layers.scan import scan_layers
     from qpi_kernels.io import open_scan
     from qpi_kernels.result import KernelResult
 

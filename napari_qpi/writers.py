@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import xarray as xr
 
-from napari_qpi.geometry import GEOMETRY_KEY, layer_geometry
-from napari_qpi.layers import (
+from napari_qpi.layers.conversion import (
     METADATA_KEY,
     LayerConversionError,
     LayerData,
@@ -17,6 +16,7 @@ from napari_qpi.layers import (
     defects_from_table,
     observation_from_layer,
 )
+from napari_qpi.layers.geometry import GEOMETRY_KEY, layer_geometry
 from qpi_kernels.result import KernelResult
 
 __all__ = ["NotSavedError", "export_image", "write_defects", "write_netcdf"]
@@ -68,7 +68,7 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
         raise LayerConversionError(
             "these are not the images of one extraction; select and save them one at a time"
         )
-    from qpi_kernels.io.netcdf import save_scan
+    from qpi_kernels.io.formats.netcdf import save_scan
 
     return [str(save_scan(_image_dataset(layers[0]), path))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qpi_kernels.bench.accuracy_report import AccuracyReport
+from qpi_kernels.bench.accuracy.report import AccuracyReport
 
 SMALL = (
     *("--geometry", "32/16", "--defects", "8", "--snr", "1,10", "--annotation", "exact"),

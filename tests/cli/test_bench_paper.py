@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from qpi_kernels.bench.paper import PaperBench
-from qpi_kernels.bench.paper_models import MODELS, ROWS
-from qpi_kernels.bench.paper_parameters import PaperParameters
-from qpi_kernels.bench.paper_report import PaperReport
+from qpi_kernels.bench.paper.benchmark import PaperBench
+from qpi_kernels.bench.paper.experiments import MODELS, ROWS
+from qpi_kernels.bench.paper.parameters import PaperParameters
+from qpi_kernels.bench.paper.report import PaperReport
 from qpi_kernels.progress import Cancelled, CancelToken, drive
 
 TINY = {"quick": True, "steps": 2, "kernels": 20, "observations": 2, "tests": 1, "device": "cpu"}

@@ -10,7 +10,7 @@ from qpi_kernels.io import open_scan
 from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate import ProtocolParameters, read_qpi_dataset
-from qpi_kernels.simulate.scene import SceneParameters, simulate_scene
+from qpi_kernels.simulate.scan.simulation import SceneParameters, simulate_scene
 
 QUICK = ("--image-size", "48x64", "--kernel-size", "17", "--density", "5")
 

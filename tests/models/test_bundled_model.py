@@ -12,7 +12,7 @@ from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models.folder import Method
 from qpi_kernels.models.loading import model_folder
-from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
 
 _MOST_BYTES = 8_000_000
 

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from qpi_kernels.models import ModelFormatError
 from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
-from qpi_kernels.simulate.library import KernelLibrary
-from qpi_kernels.train.library_fit import LibraryFit
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.train.prior_fit import LibraryFit
 
 FAMILIES = ["free_electrons", "warped_four_fold"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qpi_kernels import simulate
-from qpi_kernels.simulate import green
 from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC
+from qpi_kernels.simulate.scattering import greens_function as green
 from qpi_kernels.symmetry import symmetry_scores
 
 SHAPE = (49, 49)
@@ -69,7 +69,7 @@ def test_asymmetric_kernels_have_no_symmetry():
 def test_a_larger_box_changes_next_to_nothing(family, monkeypatch):
     kernels = draws(family, 2, seed=5)
     monkeypatch.setattr(
-        "qpi_kernels.simulate.ldos.box_pixels", lambda *args: 2 * green.box_pixels(*args)
+        "qpi_kernels.simulate.scattering.ldos.box_pixels", lambda *args: 2 * green.box_pixels(*args)
     )
     for kernel, wider in zip(kernels, draws(family, 2, seed=5), strict=True):
         assert np.sqrt(((kernel - wider) ** 2).mean() / (wider**2).mean()) < 0.02

@@ -12,7 +12,7 @@ import xarray as xr
 from qpi_kernels import simulate
 from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
-from qpi_kernels.simulate.datasets.entries import paper_activation
+from qpi_kernels.simulate.datasets.observations import paper_activation
 from qpi_kernels.simulate.datasets.protocol import protocol_labels
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit, folds_of_labels
 from qpi_kernels.train.parameters import TrainingError

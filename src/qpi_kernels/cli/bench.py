@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from qpi_kernels.bench.accuracy_parameters import AccuracyParameters
-from qpi_kernels.bench.accuracy_report import AccuracyReport
-from qpi_kernels.bench.accuracy_scores import UNITS, CellScores
-from qpi_kernels.bench.paper_parameters import PaperParameters
-from qpi_kernels.bench.paper_report import PaperReport
+from qpi_kernels.bench.accuracy.parameters import AccuracyParameters
+from qpi_kernels.bench.accuracy.report import AccuracyReport
+from qpi_kernels.bench.accuracy.scores import UNITS, CellScores
+from qpi_kernels.bench.paper.parameters import PaperParameters
+from qpi_kernels.bench.paper.report import PaperReport
 from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console, write_anew
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.parameter_options import with_parameters
@@ -41,7 +41,7 @@ def speed(
         target = None if report is None else write_anew(report, overwrite)
     except OSError as error:
         raise stop_with(str(error)) from error
-    from qpi_kernels.bench.speed import run
+    from qpi_kernels.bench.speed.benchmark import run
 
     measured = run(repeats)
     table = Table("claim", "measured", "limit", "", "detail")
@@ -108,7 +108,7 @@ def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) ->
     try:
         target = None if report is None else write_anew(report, overwrite)
         if plots is not None:
-            from qpi_kernels.bench.paper_plots import check_plots
+            from qpi_kernels.bench.paper.plots import check_plots
 
             check_plots()
     except (OSError, ImportError) as error:
@@ -118,8 +118,8 @@ def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) ->
 
 def run_paper(job: Job, parameters: PaperParameters, plots: Path | None) -> PaperReport:
     """Do the benchmark in the folder ``job.path``; a cancel writes a checkpoint first."""
-    from qpi_kernels.bench.paper import PaperBench
-    from qpi_kernels.bench.paper_plots import write_plots
+    from qpi_kernels.bench.paper.benchmark import PaperBench
+    from qpi_kernels.bench.paper.plots import write_plots
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
 
     bench = PaperBench(job.path, parameters)
@@ -247,7 +247,7 @@ def accuracy(
         made = run_accuracy(job, parameters, kernels, target)
         _print_accuracy(made)
         if plots is not None:
-            from qpi_kernels.bench.accuracy_plots import write_accuracy_plots
+            from qpi_kernels.bench.accuracy.plots import write_accuracy_plots
 
             write_accuracy_plots(made, plots)
         return Outcome(job.path, f"numbers are kept in {job.path}")
@@ -261,7 +261,7 @@ def run_accuracy(
     job: Job, parameters: AccuracyParameters, kernels: Path | None, target: Path | None
 ) -> AccuracyReport:
     """Do the benchmark in the folder ``job.path``."""
-    from qpi_kernels.bench.accuracy import AccuracyBench
+    from qpi_kernels.bench.accuracy.benchmark import AccuracyBench
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
 
     bench = AccuracyBench(job.path, parameters, kernels=kernels, report_path=target)

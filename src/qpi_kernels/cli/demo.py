@@ -38,8 +38,8 @@ def demo(
     """
     from qpi_kernels.defects import detect_defects, snap_positions
     from qpi_kernels.extraction import extract
-    from qpi_kernels.io.netcdf import save_scan
-    from qpi_kernels.simulate.samples import ag111_map
+    from qpi_kernels.io.formats.netcdf import save_scan
+    from qpi_kernels.simulate.scan.samples import ag111_map
 
     typer.echo("simulating a noisy Ag(111)-like dI/dV map with known defects and kernel ...")
     sample = ag111_map()

@@ -50,8 +50,8 @@ def library(
         target = write_anew(job.path, overwrite)
 
         from qpi_kernels.progress import drive
-        from qpi_kernels.simulate.library import KernelLibrary
-        from qpi_kernels.train.library_fit import LibraryFit
+        from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+        from qpi_kernels.train.prior_fit import LibraryFit
 
         try:
             source = KernelLibrary(families or None, seed=seed).without(*(without or ()))

@@ -14,7 +14,7 @@ from qpi_kernels.cli.detect import DEFECTS_SUFFIX
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.cli.scan_files import CommandError
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.scene_parameters import SceneParameters
+from qpi_kernels.simulate.scan.parameters import SceneParameters
 
 __all__ = ["simulate", "write_dataset", "write_scene"]
 
@@ -97,8 +97,8 @@ def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome
     table = write_anew(target.with_name(f"{target.stem}{DEFECTS_SUFFIX}"), overwrite)
 
     from qpi_kernels.io.atomic_write import replacing
-    from qpi_kernels.io.netcdf import save_scan
-    from qpi_kernels.simulate.scene import scene_dataset, simulate_scene
+    from qpi_kernels.io.formats.netcdf import save_scan
+    from qpi_kernels.simulate.scan.simulation import scene_dataset, simulate_scene
 
     made = simulate_scene(scene, on_event=job.on_event, cancel=job.cancel)
     save_scan(scene_dataset(made), target)

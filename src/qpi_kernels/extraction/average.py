@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.result_builder import Outcome
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import Event

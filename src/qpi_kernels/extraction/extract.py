@@ -59,7 +59,7 @@ def start_extraction(
                 "refine=None"
             )
         from qpi_kernels.extraction.least_squares import LeastSquares
-        from qpi_kernels.extraction.refinement import Refinement, RefinementParameters
+        from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
 
         return Refinement(
             problem,
@@ -70,20 +70,20 @@ def start_extraction(
     if estimator is not None:
         return estimator(problem)
     if chosen.method == "blind":
-        from qpi_kernels.extraction.blind import BlindExtraction
+        from qpi_kernels.extraction.blind.estimator import BlindExtraction
 
         return BlindExtraction(problem)
     if chosen.method == "average":
         return DefectAverage(problem)
     # Here, because diffusers takes a while to import.
-    from qpi_kernels.extraction.network import NetworkExtraction
+    from qpi_kernels.extraction.network.estimator import NetworkExtraction
 
     return NetworkExtraction(problem)
 
 
 def _check_prior(chosen: ExtractionParameters) -> None:
     """Find out before a long search what would stop it in the end."""
-    from qpi_kernels.extraction.library_factors import named_library
+    from qpi_kernels.extraction.bayes.priors import named_library
 
     if chosen.ridge != "auto":
         raise ExtractionError(
@@ -92,7 +92,7 @@ def _check_prior(chosen: ExtractionParameters) -> None:
         )
     named_library(chosen.library)
     if chosen.prior == "learned":
-        from qpi_kernels.extraction.learned_priors import learned_model
+        from qpi_kernels.extraction.bayes.learned.priors import learned_model
 
         learned_model(chosen, "cpu")
 
@@ -104,7 +104,7 @@ def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extra
 
         return LeastSquares
     if chosen.method == "bayes":
-        from qpi_kernels.extraction.bayes import BayesExtraction
+        from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 
         return BayesExtraction
     return None

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.evidence import Evidence, OperatorSpectrum
-from qpi_kernels.extraction.lanczos import Lanczos, Tridiagonal
-from qpi_kernels.extraction.outcome import Outcome
 from qpi_kernels.extraction.problem import Planes, Problem
+from qpi_kernels.extraction.result_builder import Outcome
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
+from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
+from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 

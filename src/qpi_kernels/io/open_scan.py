@@ -38,7 +38,7 @@ class ScanFormat:
 
     def reader(self) -> Callable[..., xr.Dataset]:
         """Return this format's reader; its module is imported only now."""
-        read = import_module(f"qpi_kernels.io.{self.module}").read
+        read = import_module(f"qpi_kernels.io.formats.{self.module}").read
         return cast("Callable[..., xr.Dataset]", read)
 
 

@@ -27,8 +27,8 @@ from qpi_kernels.simulate.bands import (
     TriangularBand,
     WarpedBand,
 )
-from qpi_kernels.simulate.cores import CoreShape
-from qpi_kernels.simulate.impurities import (
+from qpi_kernels.simulate.scattering.defect_core import CoreShape
+from qpi_kernels.simulate.scattering.impurities import (
     ClusterImpurity,
     Impurity,
     MagneticImpurity,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from qpi_kernels import simulate
+from qpi_kernels.simulate import bands
 
 if TYPE_CHECKING:
     from qpi_kernels.simulate.bands import Band
@@ -95,7 +95,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Ag111": Material(
         label="Ag(111)",
         description="Surface state of silver: round rings, a parabola in energy.",
-        make_band=lambda: simulate.ParabolicBand.silver(),
+        make_band=lambda: bands.ParabolicBand.silver(),
         bias=0.05,
         bias_range=(-0.05, 0.15),
         broadening=0.006,
@@ -109,7 +109,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Cu111": Material(
         label="Cu(111)",
         description="Surface state of copper: as silver, with shorter waves.",
-        make_band=lambda: simulate.ParabolicBand.copper(),
+        make_band=lambda: bands.ParabolicBand.copper(),
         bias=0.05,
         bias_range=(-0.3, 0.3),
         broadening=0.03,
@@ -123,7 +123,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Au111": Material(
         label="Au(111)",
         description="Spin-split surface state of gold: one ring, for spins do not flip.",
-        make_band=lambda: simulate.RashbaBand.gold(),
+        make_band=lambda: bands.RashbaBand.gold(),
         bias=0.05,
         bias_range=(-0.3, 0.3),
         broadening=0.03,
@@ -137,7 +137,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Be": Material(
         label="Be-like anisotropic",
         description="Anisotropic surface state, as on Be(10-10): two-fold, elliptic rings.",
-        make_band=lambda: simulate.EllipticBand(mass_x=1.2, mass_y=0.4, onset=-0.35),
+        make_band=lambda: bands.EllipticBand(mass_x=1.2, mass_y=0.4, onset=-0.35),
         bias=0.05,
         bias_range=(-0.25, 0.25),
         broadening=0.02,
@@ -151,7 +151,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Bi2Se3": Material(
         label="Bi2Se3",
         description="Topological surface state, slightly warped: backscattering is missing.",
-        make_band=lambda: simulate.DiracBand.bismuth_selenide(),
+        make_band=lambda: bands.DiracBand.bismuth_selenide(),
         bias=0.1,
         bias_range=(-0.1, 0.2),
         broadening=0.01,
@@ -165,7 +165,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Bi2Te3": Material(
         label="Bi2Te3",
         description="Topological surface state, strongly warped: a six-pointed star.",
-        make_band=lambda: simulate.DiracBand.bismuth_telluride(),
+        make_band=lambda: bands.DiracBand.bismuth_telluride(),
         bias=0.1,
         bias_range=(-0.1, 0.15),
         broadening=0.02,
@@ -179,7 +179,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "BiTeI": Material(
         label="BiTeI",
         description="Giant Rashba splitting, warped: scattering between two contours.",
-        make_band=lambda: simulate.BismuthTellurideIodide(),
+        make_band=lambda: bands.BismuthTellurideIodide(),
         bias=-0.15,
         bias_range=(-0.25, 0.0),
         broadening=0.012,
@@ -193,7 +193,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "graphene": Material(
         label="graphene",
         description="Scatterer on one sublattice: three-fold, within and between the valleys.",
-        make_band=lambda: simulate.GrapheneBand(),
+        make_band=lambda: bands.GrapheneBand(),
         bias=0.4,
         bias_range=(-0.4, 0.4),
         broadening=0.06,
@@ -208,7 +208,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "NbSe2": Material(
         label="2H-NbSe2-like",
         description="Triangular lattice with far hopping, as in a dichalcogenide.",
-        make_band=lambda: simulate.TriangularBand.niobium_diselenide(),
+        make_band=lambda: bands.TriangularBand.niobium_diselenide(),
         bias=0.0,
         bias_range=(-0.1, 0.1),
         broadening=0.015,
@@ -222,7 +222,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "square": Material(
         label="square lattice",
         description="Tight-binding band with atomic resolution, four-fold.",
-        make_band=lambda: simulate.SquareBand(hopping=0.1, lattice_nm=0.4, diagonal=-0.02),
+        make_band=lambda: bands.SquareBand(hopping=0.1, lattice_nm=0.4, diagonal=-0.02),
         bias=-0.2,
         bias_range=(-0.3, 0.3),
         broadening=0.01,
@@ -236,7 +236,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "triangular": Material(
         label="triangular lattice",
         description="Tight-binding band with atomic resolution, six-fold.",
-        make_band=lambda: simulate.TriangularBand(hopping=0.1, lattice_nm=0.4),
+        make_band=lambda: bands.TriangularBand(hopping=0.1, lattice_nm=0.4),
         bias=-0.3,
         bias_range=(-0.4, 0.2),
         broadening=0.01,
@@ -250,7 +250,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "Bi2212": Material(
         label="Bi2212-like",
         description="d-wave superconductor: the octet of a cuprate's banana contours.",
-        make_band=lambda: simulate.CuprateSuperconductor(),
+        make_band=lambda: bands.CuprateSuperconductor(),
         bias=-0.02,
         bias_range=(-0.04, 0.04),
         broadening=0.006,
@@ -264,7 +264,7 @@ MATERIALS: dict[MaterialName, Material] = {
     "FeSe": Material(
         label="FeSe-like nematic",
         description="Crossed hole and electron pockets of a nematic metal, two-fold.",
-        make_band=lambda: simulate.NematicPockets(),
+        make_band=lambda: bands.NematicPockets(),
         bias=0.0,
         bias_range=(-0.01, 0.01),
         broadening=0.0015,

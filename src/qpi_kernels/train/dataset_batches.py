@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from qpi_kernels.interpolation import kaiser_sinc_weights
 from qpi_kernels.simulate.datasets.batches import Batch
-from qpi_kernels.simulate.datasets.entries import paper_activation
+from qpi_kernels.simulate.datasets.observations import paper_activation
 from qpi_kernels.simulate.maps.streams import stream
 from qpi_kernels.train.parameters import TrainingError
 

@@ -17,7 +17,7 @@ from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.models.pretrained import load_pretrained
 from qpi_kernels.simulate.datasets.batches import Batch, BatchParameters, SimulatedBatches
 from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset
-from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
 from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from qpi_kernels import simulate
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M, Band, HamiltonianError, SimulationError
 from qpi_kernels.simulate.bands.contour import find_contour
-from qpi_kernels.simulate.crystal import nearest_lattice_vectors, reciprocal
+from qpi_kernels.simulate.bands.lattice_vectors import nearest_lattice_vectors, reciprocal
 
 BANDS = {
     "parabolic": simulate.ParabolicBand.silver(),
@@ -377,7 +377,7 @@ def test_a_band_of_ones_own_gives_the_same_kernel(ours, custom, impurity, pixel_
     kx, ky = momenta(largest=30.0)
     torch.testing.assert_close(custom.hamiltonian(kx, ky), ours.hamiltonian(kx, ky))
     assert custom.hamiltonian(kx.float(), ky.float()).dtype in (torch.float32, torch.complex64)
-    monkeypatch.setattr("qpi_kernels.simulate.ldos.box_pixels", lambda *_: 128)
+    monkeypatch.setattr("qpi_kernels.simulate.scattering.ldos.box_pixels", lambda *_: 128)
     first, second = (
         simulate.single_defect(
             band,

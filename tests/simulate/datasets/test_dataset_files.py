@@ -9,13 +9,13 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.simulate.datasets.entries import (
+from qpi_kernels.simulate.datasets.labels import KernelLabels, published_fold, write_record
+from qpi_kernels.simulate.datasets.netcdf_layout import netcdf_path, write_netcdf
+from qpi_kernels.simulate.datasets.observations import (
     binary_activation,
     dataset_defects,
     paper_activation,
 )
-from qpi_kernels.simulate.datasets.labels import KernelLabels, published_fold, write_record
-from qpi_kernels.simulate.datasets.netcdf_layout import netcdf_path, write_netcdf
 from qpi_kernels.simulate.datasets.public_layout import (
     DatasetFormatError,
     public_csv_path,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.simulate.bands.contour import Contour, find_contour
-from qpi_kernels.simulate.crystal import reciprocal
+from qpi_kernels.simulate.bands.lattice_vectors import reciprocal
 
 __all__ = ["HBAR2_OVER_2M", "Band", "RotatedBand", "SimulationError", "SingleBand"]
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.simulate.bands.band import Band
-from qpi_kernels.simulate.crystal import reciprocal
+from qpi_kernels.simulate.bands.lattice_vectors import reciprocal
 
 __all__ = ["CustomBand", "HamiltonianError", "check_hamiltonian", "checked_channels"]
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.families import Recipe
-from qpi_kernels.simulate.library import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
 from qpi_kernels.simulate.maps.annotation import Annotation, annotate
 from qpi_kernels.simulate.maps.artefact_mixture import draw_artefacts
 from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted

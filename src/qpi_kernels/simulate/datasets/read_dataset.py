@@ -82,7 +82,7 @@ def read_qpi_dataset(path: str | Path, *, lazy: bool = True) -> xr.Dataset:
             ``sample_count``.
         ``position`` (kernel, sample, defect, axis)
             Sub-pixel (row, col) in pixels of the image, NaN where unused. See
-            `qpi_kernels.simulate.datasets.entries.dataset_defects` before convolving.
+            `qpi_kernels.simulate.datasets.observations.dataset_defects` before convolving.
         ``sample_count`` (kernel)
             Number of observations.
         ``fold`` (kernel)

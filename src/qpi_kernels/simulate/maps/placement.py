@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial.distance import cdist
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
-from qpi_kernels.simulate.crystal import nearest_lattice_vectors
+from qpi_kernels.simulate.bands.lattice_vectors import nearest_lattice_vectors
 from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["Placement", "PlacementError", "on_lattice", "place_defects", "scatter_defects"]

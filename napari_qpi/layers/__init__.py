@@ -1,0 +1,1 @@
+"""Conversions between napari layers and the library's arrays and tables."""

@@ -1,0 +1,210 @@
+"""The result of an extraction as napari layers: residual, reconstruction, std and kernel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from napari_qpi.layers.contrast import robust_limits
+from napari_qpi.layers.conversion import (
+    METADATA_KEY,
+    LayerData,
+    add_layers,
+    ascending,
+    bias_values,
+    result_of,
+)
+from napari_qpi.layers.geometry import (
+    GEOMETRY_KEY,
+    Geometry,
+    bias_geometry,
+    layer_geometry,
+    moved_columns,
+    plane_geometry,
+)
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from qpi_kernels.result import KernelResult
+
+__all__ = [
+    "CAPTIONS",
+    "KERNEL_GAP",
+    "SIGNED_COLORMAP",
+    "first_kernel_column",
+    "hide_kernels",
+    "kernel_gap",
+    "kernel_layers",
+    "kernel_step",
+    "placed_result",
+    "result_layers",
+    "show_result",
+]
+
+SIGNED_COLORMAP = "coolwarm"
+KERNEL_GAP = 0.05
+CAPTIONS = "captions"
+
+
+def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
+    """Show an extraction as layers.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What `qpi_kernels.extract` gave.
+    image : napari.layers.Image, optional
+        The observation's layer. Left out, the layers lie where they lay when the result was
+        made, or at the origin.
+
+    Returns
+    -------
+    list of tuple
+        Layer data from bottom to top: residual, reconstruction (over the image), and for every
+        kind std and kernel (right of the image, same pixels). Only kernels are visible. Every
+        layer carries the result in its metadata.
+    """
+    if image is not None:
+        result = placed_result(result, layer_geometry(image, ndim=2), image.name)
+    plane = _plane_of(result)
+    name = str(result.provenance.get("layer_name", "")).strip()
+    prefix = f"{name} " if name else ""
+    layers = []
+    for role, array in (("residual", result.residual), ("reconstruction", result.reconstruction)):
+        signed = role == "residual"
+        look: dict[str, Any] = {"colormap": SIGNED_COLORMAP if signed else "gray", "visible": False}
+        if image is not None and not signed:
+            look |= {"colormap": image.colormap, "contrast_limits": list(image.contrast_limits)}
+        layers.append(
+            _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
+        )
+    return layers + kernel_layers(result, prefix, ("std", "kernel"), 0)
+
+
+def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> KernelResult:
+    """Add an extraction's layers to a viewer.
+
+    Kernels that earlier extractions of the same image left in the same place are hidden: the new
+    ones would lie over them, or, when smaller, look like a part of them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    result : KernelResult
+        What `qpi_kernels.extract` gave.
+    image : napari.layers.Image
+        The observation's layer; it may have left the viewer.
+
+    Returns
+    -------
+    KernelResult
+        The result as the layers carry it, with its place in the provenance.
+    """
+    layers = result_layers(result, image)
+    shown: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
+    hide_kernels(viewer, _plane_of(shown))
+    add_layers(viewer, layers)
+    return shown
+
+
+def hide_kernels(viewer: ViewerModel, plane: Geometry) -> None:
+    """Hide the kernels that lie beside images of a geometry, and their captions."""
+    for layer in viewer.layers:
+        known = layer.metadata.get(METADATA_KEY, {})
+        result = result_of(layer)
+        place = known.get("beside") if result is None else _plane_of(result)
+        if known.get("role") in ("kernel", CAPTIONS) and place == plane:
+            layer.visible = False
+
+
+def kernel_layers(
+    result: KernelResult, prefix: str, roles: tuple[str, ...], first: int
+) -> list[LayerData]:
+    """Show the kernels of all kinds beside their image.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What an extraction gave; placed with `placed_result`.
+    prefix : str
+        What the layers' names begin with.
+    roles : tuple of str
+        ``"kernel"``, ``"std"`` or both, from bottom to top.
+    first : int
+        Columns between the first place for a kernel and the one to use, in pixels.
+
+    Returns
+    -------
+    list of tuple
+        Layer data, the kinds from left to right.
+    """
+    plane = _plane_of(result)
+    kinds = result.kernel["kind"].values.tolist() if "kind" in result.kernel.dims else [None]
+    layers = []
+    for number, kind in enumerate(kinds):
+        beside = moved_columns(
+            plane, first_kernel_column(result) + first + number * kernel_step(result)
+        )
+        label = "" if kind is None else f" {kind}"
+        for role in roles:
+            array = getattr(result, role)
+            part = array if kind is None else array.sel(kind=kind)
+            look = (
+                {"colormap": SIGNED_COLORMAP}
+                if role == "kernel"
+                else {"colormap": "magma", "visible": False}
+            )
+            known = {"role": role, "kind": kind, "result": result}
+            layers.append(_image(part, beside, f"{prefix}{role}{label}", known, look))
+    return layers
+
+
+def kernel_gap(result: KernelResult) -> int:
+    """Columns between the image and a kernel, and between kernels, in pixels."""
+    return max(2, round(KERNEL_GAP * result.reconstruction.sizes["x"]))
+
+
+def first_kernel_column(result: KernelResult) -> int:
+    """Column of the image's pixels where the first kernel begins."""
+    return int(result.reconstruction.sizes["x"]) + kernel_gap(result)
+
+
+def kernel_step(result: KernelResult) -> int:
+    """Columns from the beginning of a kernel to that of the next, in pixels."""
+    return int(result.kernel.sizes["x"]) + kernel_gap(result)
+
+
+def placed_result(result: KernelResult, plane: Geometry, name: str) -> KernelResult:
+    """Note in the provenance where the image lies, so that a saved result opens in its place."""
+    return replace(
+        result, provenance={**result.provenance, GEOMETRY_KEY: plane, "layer_name": name}
+    )
+
+
+def _plane_of(result: KernelResult) -> Geometry:
+    stored: Geometry | None = result.provenance.get(GEOMETRY_KEY)
+    return stored if stored is not None else plane_geometry(result.reconstruction)
+
+
+def _image(
+    array: xr.DataArray, plane: Geometry, name: str, known: dict[str, Any], look: dict[str, Any]
+) -> LayerData:
+    known = {**known, "units": array.attrs.get("units", "")}
+    geometry = plane
+    if "bias" in array.dims:
+        array, known["bias_reversed"] = ascending(array)
+        bias = array["bias"] if "bias" in array.coords else None
+        geometry = bias_geometry(plane, bias, array.sizes["bias"])
+    known["bias"] = bias_values(array)
+    signed = look.get("colormap") == SIGNED_COLORMAP
+    arguments = {
+        "name": name,
+        "contrast_limits": robust_limits(array.data, symmetric=signed),
+        "metadata": {METADATA_KEY: known},
+    }
+    return array.data, {**arguments, **look, **geometry}, "image"

@@ -1,0 +1,97 @@
+"""`AutomaticChange`: finding, snapping and tidying defects, prepared for a worker; no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_qpi.layers.defect_points import DefectPoints, Snapshot
+from qpi_kernels.defects import (
+    Defects,
+    DetectionParameters,
+    SnappingParameters,
+    detect_defects,
+    snap_positions,
+    without_duplicates,
+)
+
+__all__ = ["AutomaticChange", "Computation", "detection", "snapping", "tidying"]
+
+Computation = Callable[[Defects], Defects]
+
+
+@dataclass(frozen=True)
+class AutomaticChange:
+    """A change under way, and the points as they were when it began."""
+
+    what: str
+    points: DefectPoints
+    image: Image
+    before: Snapshot
+    moves: bool
+
+    def apply(self, defects: Defects) -> None:
+        """Show what was computed."""
+        (self.points.move if self.moves else self.points.replace)(defects, self.image)
+
+    def summary(self, defects: Defects) -> str:
+        """What was done, for people."""
+        count, before = len(defects), len(self.before.data)
+        if self.moves:
+            return f"Snapped {count} points."
+        if self.what == "Detect":
+            found = f"{count} defects now, {before} before."
+            hint = "Lower the threshold, enter their size, or choose bright or dark."
+            return found if count else f"No defects found. {hint}"
+        return f"Removed {before - count} duplicates." if count < before else "No duplicates."
+
+
+def detection(
+    plane: NDArray[Any], counted: NDArray[np.bool_] | None, values: Mapping[str, Any], kind: str
+) -> Computation:
+    """Find defects; those found replace the ones of their kind.
+
+    Parameters
+    ----------
+    plane : array, (y, x)
+        The map.
+    counted : array of bool, (y, x), or None
+        True where defects may be.
+    values : mapping
+        Fields of `DetectionParameters`.
+    kind : str
+        Kind of those found, unless both polarities are looked for.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a value is out of range.
+    """
+    given = None if values["polarity"] == "both" else kind
+    parameters = DetectionParameters.model_validate({**values, "kind": given})
+
+    def find(before: Defects) -> Defects:
+        found = detect_defects(plane, mask=counted, parameters=parameters)
+        replaced = set(found.kinds) | ({given} if given else {"bright", "dark"})
+        return Defects.concatenate([before[~np.isin(before.kind, list(replaced))], found])
+
+    return find
+
+
+def snapping(
+    plane: NDArray[Any], counted: NDArray[np.bool_] | None, values: Mapping[str, Any]
+) -> Computation:
+    """Move points onto the local pattern; parameters and errors as in `detection`."""
+    parameters = SnappingParameters.model_validate(values)
+    return lambda before: snap_positions(plane, before, mask=counted, parameters=parameters)
+
+
+def tidying(values: Mapping[str, Any]) -> Computation:
+    """Leave one of any points closer than the snap radius; errors as in `detection`."""
+    radius = SnappingParameters.model_validate(values).radius_px
+    return lambda before: without_duplicates(before, radius)

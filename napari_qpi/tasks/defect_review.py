@@ -1,0 +1,112 @@
+"""Defects that an extraction suggests to mark, and marks it doubts, as points layers; no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_qpi.layers.conversion import METADATA_KEY, LayerData, points_from_defects
+from qpi_kernels.progress import Event
+
+if TYPE_CHECKING:
+    from napari_qpi.tasks.extraction import ExtractionInput
+    from qpi_kernels.defects import Defects
+    from qpi_kernels.extraction.refine.defect_review import DefectReport
+    from qpi_kernels.result import KernelResult
+
+__all__ = ["PROPOSALS", "ProposalSearch", "Proposals", "doubtful_layer", "proposed_layer"]
+
+PROPOSALS = "proposals"
+
+# Unlike the colours of kinds, and unlike each other in shape too.
+_PROPOSED_LOOK = {"face_color": "#39FF14", "symbol": "cross"}
+_DOUBTFUL_LOOK = {"face_color": "#FF1744", "symbol": "x"}
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What a result says about the defects.
+
+    Parameters
+    ----------
+    missed : DefectReport
+        Defects that show but were not marked.
+    spurious : DefectReport
+        Marked defects of which hardly anything shows.
+    """
+
+    missed: DefectReport
+    spurious: DefectReport
+
+
+class ProposalSearch:
+    """Looks for missed defects and for spurious ones, as a stepper of two steps.
+
+    Parameters
+    ----------
+    task : ExtractionInput
+        What was extracted.
+    result : KernelResult
+        What came out.
+    """
+
+    def __init__(self, task: ExtractionInput, result: KernelResult) -> None:
+        self._task = task
+        self._kernel = result
+        self._missed: DefectReport | None = None
+        self._result: Proposals | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether both were looked for."""
+        return self._result is not None
+
+    @property
+    def result(self) -> Proposals:
+        """What was found."""
+        assert self._result is not None
+        return self._result
+
+    def step(self) -> Event:
+        """Look for the missed ones, then for the spurious ones."""
+        from qpi_kernels.extraction.refine.defect_review import proposed_defects, spurious_defects
+
+        if self._missed is None:
+            self._missed = proposed_defects(self._kernel, mask=self._task.mask)
+            return Event("Looking at how strongly the marked defects show", 1, 2)
+        spurious = spurious_defects(self._kernel, mask=self._task.mask)
+        self._result = Proposals(self._missed, spurious)
+        return Event("Done", 2, 2)
+
+
+def proposed_layer(proposals: Proposals, task: ExtractionInput) -> LayerData:
+    """Show the missed defects as points over the image."""
+    missed = proposals.missed
+    return _points(missed, missed.defects, task, "proposed defects", _PROPOSED_LOOK)
+
+
+def doubtful_layer(proposals: Proposals, task: ExtractionInput, result: KernelResult) -> LayerData:
+    """Show the spurious defects as points over the image, where they were marked."""
+    spurious = proposals.spurious
+    # Refined positions are elsewhere, but the marks did not move.
+    marked = task.defects if len(task.defects) else result.defects
+    return _points(spurious, marked[spurious.index], task, "doubtful defects", _DOUBTFUL_LOOK)
+
+
+def _points(
+    report: DefectReport, defects: Defects, task: ExtractionInput, name: str, look: dict[str, str]
+) -> LayerData:
+    data, arguments, kind = points_from_defects(
+        defects, task.image, name=f"{task.image.name} {name}"
+    )
+    arguments.pop("face_color_cycle", None)
+    features = {
+        "kind": np.asarray(defects.kind, dtype=object),
+        "strength": np.array(report.defects.strength),
+        "z_score": np.array(report.z_score),
+    }
+    arguments["feature_defaults"] = {**arguments["feature_defaults"], "z_score": np.nan}
+    known = {METADATA_KEY: {"role": PROPOSALS}}
+    return data, {**arguments, **look, "features": features, "metadata": known}, kind

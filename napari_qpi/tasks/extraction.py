@@ -1,0 +1,173 @@
+"""`ExtractionInput`: everything an extraction needs, copied from the layers before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from napari.layers import Image, Layer, Points
+from numpy.typing import NDArray
+
+from napari_qpi.layers.conversion import (
+    METADATA_KEY,
+    LayerConversionError,
+    defects_from_points,
+    mask_from_layer,
+    observation_from_layer,
+)
+from napari_qpi.layers.geometry import layer_geometry
+from napari_qpi.tasks.job import load_torch
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction import Extraction, ExtractionParameters
+
+__all__ = ["ExtractionInput", "ScanSource", "planes_within"]
+
+_NO_DEFECTS = Defects(np.zeros((0, 2)))
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Where an image's numbers can be read again.
+
+    Parameters
+    ----------
+    path : str
+        A scan file that `qpi_kernels.open_scan` reads.
+    channel : str
+        Variable of the data set.
+    bias_reversed : bool
+        Whether the layer shows the planes in the opposite order.
+    """
+
+    path: str
+    channel: str
+    bias_reversed: bool
+
+    @classmethod
+    def of(cls, image: Image) -> ScanSource | None:
+        """Where a layer came from, or None when it was not read from a scan file."""
+        known = image.metadata.get(METADATA_KEY, {})
+        path, channel = image.source.path, known.get("channel")
+        if not path or not channel or known.get("role") != "channel":
+            return None
+        return cls(str(path), str(channel), bool(known.get("bias_reversed")))
+
+
+@dataclass(frozen=True)
+class ExtractionInput:
+    """A copy of all that an extraction depends on; layers may change or go meanwhile.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+        A copy of the layer that is in no viewer: name, place and look for the results.
+    observation : xarray.DataArray
+        The chosen planes, ``(y, x)`` or ``(bias, y, x)``.
+    planes : slice or None
+        Which planes of the layer these are; None for a map.
+    defects : Defects
+        In pixels of the observation; none where the method finds them.
+    mask : array of bool, (y, x), or None
+        True where a pixel counts.
+    parameters : ExtractionParameters
+        The choices.
+    source : ScanSource or None
+        Where the observation can be read again.
+    """
+
+    image: Image
+    observation: xr.DataArray
+    planes: slice | None
+    defects: Defects
+    mask: NDArray[np.bool_] | None
+    parameters: ExtractionParameters
+    source: ScanSource | None
+
+    @classmethod
+    def copy_from(
+        cls,
+        image: Image,
+        points: Points | None,
+        parameters: ExtractionParameters,
+        *,
+        excluded: Layer | None = None,
+        bias_range: tuple[float, float] | None = None,
+    ) -> ExtractionInput:
+        """Copy from layers; call this in the GUI thread.
+
+        Parameters
+        ----------
+        image : napari.layers.Image
+            Observation.
+        points : napari.layers.Points or None
+            Defects; None where the method finds them.
+        parameters : ExtractionParameters
+            The choices.
+        excluded : napari.layers.Layer, optional
+            Marks what does not count.
+        bias_range : tuple of float, optional
+            Lowest and highest bias of a stack.
+
+        Raises
+        ------
+        LayerConversionError
+            If a layer can not be used or no plane lies in the range.
+        """
+        observation = observation_from_layer(image)
+        planes = None
+        if "bias" in observation.dims:
+            planes = planes_within(observation, bias_range)
+            observation = observation.isel(bias=planes)
+        if not hasattr(observation.data, "dask"):
+            observation = observation.copy(deep=True)
+        return cls(
+            image=_detached(image, observation.data),
+            observation=observation,
+            planes=planes,
+            defects=_NO_DEFECTS if points is None else defects_from_points(points, image),
+            mask=None if excluded is None else mask_from_layer(excluded, image),
+            parameters=parameters,
+            source=ScanSource.of(image),
+        )
+
+    def start(self) -> Extraction:
+        """Check the input and give the stepper; call this in the worker, it may import torch."""
+        load_torch()
+        from qpi_kernels.extraction import start_extraction
+
+        return start_extraction(
+            self.observation, self.defects, mask=self.mask, parameters=self.parameters
+        )
+
+
+def planes_within(observation: xr.DataArray, bias_range: tuple[float, float] | None) -> slice:
+    """Planes of a stack whose bias lies in a range, ends included.
+
+    Raises
+    ------
+    LayerConversionError
+        If there is none.
+    """
+    bias = observation["bias"].values
+    if bias_range is None:
+        return slice(0, len(bias))
+    low, high = sorted(bias_range)
+    # What a form shows is rounded; half a step keeps the plane that was meant.
+    margin = 0.49 * float(np.abs(np.diff(bias)).min(initial=np.inf)) if len(bias) > 1 else np.inf
+    inside = np.flatnonzero((bias >= low - margin) & (bias <= high + margin))
+    if not len(inside):
+        raise LayerConversionError(f"no plane lies between {low:g} and {high:g} V")
+    return slice(int(inside[0]), int(inside[-1]) + 1)
+
+
+def _detached(image: Image, data: Any) -> Image:
+    return Image(
+        data,
+        name=image.name,
+        colormap=image.colormap,
+        contrast_limits=list(image.contrast_limits),
+        metadata=dict(image.metadata),
+        **layer_geometry(image, data.ndim),
+    )

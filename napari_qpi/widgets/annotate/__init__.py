@@ -1,0 +1,1 @@
+"""The Annotate dock: mark defects in a Points layer; begin at `dock`."""

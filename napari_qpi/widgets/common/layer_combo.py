@@ -1,0 +1,150 @@
+"""`LayerChoice`: a combo box of layers that follows the viewer and knows layers by identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import LayerList
+from napari.layers import Image, Labels, Layer, Shapes
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from napari_qpi.layers.conversion import result_of
+
+__all__ = ["NO_MAP", "LayerChoice", "can_exclude", "is_map", "is_temporary"]
+
+NO_MAP = "open a map or a bias stack first (no colour picture)"
+
+
+def is_map(layer: Layer) -> bool:
+    """Whether a layer is a single-channel ``(y, x)`` or ``(bias, y, x)`` image."""
+    return (
+        isinstance(layer, Image)
+        and not layer.rgb
+        and not layer.multiscale
+        and layer.ndim in (2, 3)
+        and not is_temporary(layer)
+    )
+
+
+def can_exclude(layer: Layer) -> bool:
+    """Whether a layer can mark pixels that do not count."""
+    return isinstance(layer, Labels | Shapes) and not is_temporary(layer)
+
+
+def is_temporary(layer: Layer) -> bool:
+    """Whether a layer belongs to an open panel (a preview, the kernel window)."""
+    return bool(layer.metadata.get("napari_qpi", {}).get("temporary"))
+
+
+class LayerChoice(QComboBox):
+    """Lets a person choose one of the viewer's layers.
+
+    Parameters
+    ----------
+    layers : LayerList
+        The viewer's layers.
+    accepts : callable
+        Tells which layers are offered.
+    placeholder : str
+        Text of the entry that stands for no layer.
+    optional : bool
+        Offer "no layer" even when there are layers, and take none by default.
+
+    Attributes
+    ----------
+    layer_changed : Signal(object)
+        The newly chosen layer, or None.
+    """
+
+    layer_changed = Signal(object)
+
+    def __init__(
+        self,
+        layers: LayerList,
+        accepts: Callable[[Layer], bool],
+        *,
+        placeholder: str,
+        optional: bool = False,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._layers = layers
+        self._accepts = accepts
+        self._placeholder = placeholder
+        self._optional = optional
+        self._offered: list[Layer] = []
+        self._chosen: Layer | None = None
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        for emitter in self._list_emitters():
+            emitter.connect(self._refresh)
+        self.activated.connect(self._on_activated)
+        self._refresh()
+
+    @property
+    def layer(self) -> Layer | None:
+        """The chosen layer."""
+        return self._chosen
+
+    @layer.setter
+    def layer(self, layer: Layer | None) -> None:
+        if layer is not None and layer not in self._offered:
+            raise ValueError(f"{layer.name!r} can not be chosen here")
+        self._choose(layer)
+
+    def let_go(self) -> None:
+        """Disconnect from the viewer."""
+        for emitter in self._list_emitters():
+            emitter.disconnect(self._refresh)
+        for layer in self._offered:
+            layer.events.name.disconnect(self._refresh)
+        self._offered = []
+
+    def _list_emitters(self) -> tuple[Any, ...]:
+        events = self._layers.events
+        return events.inserted, events.removed, events.reordered
+
+    def _refresh(self, event: object = None) -> None:
+        offered = [layer for layer in reversed(self._layers) if self._accepts(layer)]
+        for layer in self._offered:
+            if layer not in offered:
+                layer.events.name.disconnect(self._refresh)
+        for layer in offered:
+            if layer not in self._offered:
+                layer.events.name.connect(self._refresh)
+        self._offered = offered
+        blocked = self.blockSignals(True)
+        self.clear()
+        if self._optional or not offered:
+            self.addItem(self._placeholder, None)
+        for layer in offered:
+            self.addItem(layer.name)
+        self.blockSignals(blocked)
+        self._choose(self._chosen if self._chosen in offered else self._default())
+
+    def _default(self) -> Layer | None:
+        if self._optional or not self._offered:
+            return None
+        active = self._layers.selection.active
+        if active in self._offered:
+            return active
+        # An extraction's own images are a choice, but nobody's first one.
+        return next(
+            (layer for layer in self._offered if result_of(layer) is None), self._offered[0]
+        )
+
+    def _first_row(self) -> int:
+        return self.count() - len(self._offered)
+
+    def _choose(self, layer: Layer | None) -> None:
+        row = 0 if layer is None else self._first_row() + self._offered.index(layer)
+        self.setCurrentIndex(row)
+        if layer is not self._chosen:
+            self._chosen = layer
+            self.layer_changed.emit(layer)
+
+    def _on_activated(self, row: int) -> None:
+        place = row - self._first_row()
+        self._choose(self._offered[place] if place >= 0 else None)

@@ -1,0 +1,75 @@
+"""`RunRow`: the run and cancel buttons and the progress bar of a job."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from napari_qpi.tasks.job import JobState
+from qpi_kernels.progress import Event
+
+__all__ = ["RunRow"]
+
+_WORDS = {
+    JobState.CANCELLING: "Stopping after this step…",
+    JobState.CANCELLED: "Cancelled; nothing was changed.",
+}
+
+
+class RunRow(QWidget):
+    """Shows a job; every button and text follows from the job's state.
+
+    Parameters
+    ----------
+    title : str
+        Text of the run button.
+    """
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._missing = ""
+        self.run_button = QPushButton(title)
+        self.cancel_button = QPushButton("Cancel")
+        self.bar = QProgressBar()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.run_button, 0, 0)
+        grid.addWidget(self.cancel_button, 0, 1)
+        grid.addWidget(self.bar, 1, 0, 1, 2)
+        grid.addWidget(self.status, 2, 0, 1, 2)
+        grid.setColumnStretch(0, 2)
+        grid.setColumnStretch(1, 1)
+        self.show_state(JobState.IDLE)
+
+    def show_ready(self, state: JobState, missing: str) -> None:
+        """Say what a run still needs; nothing missing makes it ready."""
+        if not state.busy and self.status.text() in ("", self._missing):
+            self.say(missing)
+        self._missing = missing
+        self.run_button.setToolTip(missing)
+        self.run_button.setEnabled(not missing and not state.busy)
+
+    def show_state(self, state: JobState) -> None:
+        """Follow `Job.state_changed`."""
+        self.run_button.setEnabled(not self._missing and not state.busy)
+        self.cancel_button.setEnabled(state is JobState.RUNNING)
+        self.bar.setVisible(state.busy)
+        if state is JobState.RUNNING:
+            # No range: Qt shows that something goes on until the first event brings a total.
+            self.bar.setRange(0, 0)
+            self.bar.setFormat("starting")
+            self.say("Starting…")
+        elif state in _WORDS:
+            self.say(_WORDS[state])
+
+    def show_event(self, event: Event) -> None:
+        """Follow `Job.progressed`."""
+        self.bar.setRange(0, event.total)
+        self.bar.setValue(min(event.step, event.total))
+        self.bar.setFormat("%p %")
+        self.say(event.message)
+
+    def say(self, text: str) -> None:
+        """Show a text below the bar."""
+        self.status.setText(text)

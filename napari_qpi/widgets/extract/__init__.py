@@ -1,0 +1,1 @@
+"""The Extract dock: from map and defects to a kernel layer; begin at `dock`."""

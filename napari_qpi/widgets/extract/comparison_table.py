@@ -1,0 +1,79 @@
+"""`ComparisonTable`: the methods of a comparison and their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from math import isfinite
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from napari_qpi.tasks.method_comparison import MethodRun
+from napari_qpi.widgets.extract.quality_summary import number_range, percent_range
+
+__all__ = ["ComparisonTable", "comparison_row"]
+
+_COLUMNS = {
+    "Method": "",
+    "Residual χ²": "What is left of the map, over pixel noise; 1: only noise is left.",
+    "Explained": "Share of the map's variance that kernel, defects and background explain.",
+    "Error": (
+        "Expected error: the kernel's standard deviation over the kernel itself (rms), as the "
+        "method estimates it. It knows nothing of what the method assumes."
+    ),
+    "Time (s)": "How long the method took, in seconds.",
+}
+_NO_NUMBER = "–"  # noqa: RUF001
+
+
+class ComparisonTable(QTableWidget):
+    """One row per method; hidden until there is something to show."""
+
+    def __init__(self) -> None:
+        super().__init__(0, len(_COLUMNS))
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        for column, (title, meaning) in enumerate(_COLUMNS.items()):
+            item = QTableWidgetItem(title)
+            item.setToolTip(f"<qt>{meaning}</qt>" if meaning else "")
+            self.setHorizontalHeaderItem(column, item)
+        rows, header = self.verticalHeader(), self.horizontalHeader()
+        assert rows is not None
+        assert header is not None
+        rows.setVisible(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.setVisible(False)
+
+    def show_runs(self, runs: Sequence[MethodRun]) -> None:
+        """Show what each method gave."""
+        self.setRowCount(len(runs))
+        for row, run in enumerate(runs):
+            for column, text in enumerate(comparison_row(run)):
+                item = QTableWidgetItem(text)
+                item.setToolTip(f"<qt>{escape(run.reason)}</qt>" if run.reason else "")
+                self.setItem(row, column, item)
+        header = self.horizontalHeader()
+        assert header is not None
+        height = sum(self.rowHeight(row) for row in range(len(runs)))
+        self.setFixedHeight(height + header.sizeHint().height() + 2 * self.frameWidth())
+        self.setVisible(bool(runs))
+
+
+def comparison_row(run: MethodRun) -> tuple[str, str, str, str, str]:
+    """Texts of one method: name, residual chi-squared, explained, expected error, seconds."""
+    seconds = f"{run.seconds:.1f}"
+    if run.result is None:
+        return run.title, "failed", _NO_NUMBER, _NO_NUMBER, seconds
+    quality = run.result.quality
+    error = f"{run.expected_error:.1%}" if isfinite(run.expected_error) else _NO_NUMBER
+    return (
+        run.title,
+        number_range(quality.reduced_chi2),
+        percent_range(quality.r_squared),
+        error,
+        seconds,
+    )

@@ -1,0 +1,212 @@
+"""`ProposalRow`: asks for proposals of defects and takes them over into the marked ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import napari
+import numpy as np
+from napari.layers import Points
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+
+from napari_qpi.layers.conversion import LayerData, add_layers, defects_from_points
+from napari_qpi.layers.defect_points import DefectPoints, Snapshot
+from napari_qpi.tasks.defect_review import (
+    Proposals,
+    ProposalSearch,
+    doubtful_layer,
+    proposed_layer,
+)
+from napari_qpi.tasks.extraction import ExtractionInput
+from qpi_kernels.defects import Defects
+from qpi_kernels.result import KernelResult
+
+__all__ = ["ProposalRow"]
+
+_SAME_PX = 0.5
+
+
+class ProposalRow(QWidget):
+    """Buttons around the proposals of the last extraction.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Gets the points layers.
+
+    Attributes
+    ----------
+    said : Signal(str)
+        What was done, for people.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._task: ExtractionInput | None = None
+        self._result: KernelResult | None = None
+        self._marked: Points | None = None
+        self._undo: tuple[Points, Snapshot] | None = None
+        self._busy = False
+        self.proposed: Points | None = None
+        self.doubtful: Points | None = None
+        self.propose_button = QPushButton("Propose defects")
+        self.propose_button.setToolTip(
+            "<qt>Look in the residual of the last extraction for defects that were not marked, and "
+            "among the marked ones for those of which hardly anything shows. Both are shown as "
+            "points; the marked ones stay as they are.</qt>"
+        )
+        self.accept_button = QPushButton("Accept")
+        self.accept_button.setToolTip(
+            "<qt>Add the proposed defects (green crosses) to the marked ones: those that are "
+            "selected, or all when none is. Delete points that you do not believe first.</qt>"
+        )
+        self.remove_button = QPushButton("Remove doubtful")
+        self.remove_button.setToolTip(
+            "<qt>Remove from the marked defects those under a red x: those that are selected, or "
+            "all when none is.</qt>"
+        )
+        self.undo_button = QPushButton("Undo")
+        self.undo_button.setToolTip("<qt>Take back the last change of the marked defects.</qt>")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.propose_button, 0, 0, 1, 3)
+        grid.addWidget(self.accept_button, 1, 0)
+        grid.addWidget(self.remove_button, 1, 1)
+        grid.addWidget(self.undo_button, 1, 2)
+        self.accept_button.clicked.connect(self.accept)
+        self.remove_button.clicked.connect(self.remove_doubtful)
+        self.undo_button.clicked.connect(self.undo)
+        viewer.layers.events.removed.connect(self._refresh)
+        self._refresh()
+
+    def let_go(self) -> None:
+        """Disconnect from the viewer."""
+        self._viewer.layers.events.removed.disconnect(self._refresh)
+
+    def show_busy(self, busy: bool) -> None:
+        """Say whether a computation is under way."""
+        self._busy = busy
+        self._refresh()
+
+    def show_result(
+        self, task: ExtractionInput, result: KernelResult, marked: Points | None
+    ) -> None:
+        """Take an extraction to propose defects from, and the layer that its defects are in."""
+        self._task, self._result, self._marked = task, result, marked
+        self._refresh()
+
+    def search(self) -> Callable[[], ProposalSearch] | None:
+        """Give what makes the search, for a job; None without an extraction."""
+        task, result = self._task, self._result
+        if task is None or result is None:
+            return None
+        return lambda: ProposalSearch(task, result)
+
+    def show_proposals(self, proposals: Proposals) -> None:
+        """Show what a search found in place of earlier proposals."""
+        if self._task is None or self._result is None:
+            return
+        for layer in (self.proposed, self.doubtful):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        missed, spurious = len(proposals.missed), len(proposals.spurious)
+        self.doubtful = self.proposed = None
+        if spurious:
+            self.doubtful = self._add(doubtful_layer(proposals, self._task, self._result))
+        if missed:
+            self.proposed = self._add(proposed_layer(proposals, self._task))
+        self.said.emit(
+            f"Proposed: {missed} (green). Doubtful among the marked ones: {spurious} (red)."
+        )
+        self._refresh()
+
+    def accept(self) -> None:
+        """Add the selected proposals, or all, to the marked defects."""
+        marked, defects = self._marked_points(), self._chosen(self.proposed)
+        if marked is None or self._task is None or self.proposed is None or not len(defects):
+            return
+        before, image = marked.snapshot(), self._task.image
+        marked.add(defects, image)
+        self._changed(marked, before, self.proposed)
+        self.said.emit(f"{len(defects)} defects added. Extract again to use them.")
+
+    def remove_doubtful(self) -> None:
+        """Remove the marked defects under the selected doubtful points, or under all."""
+        marked, doubtful = self._marked_points(), self._chosen(self.doubtful)
+        if marked is None or self._task is None or self.doubtful is None or not len(doubtful):
+            return
+        before = marked.snapshot()
+        rows = _same_rows(marked.defects(self._task.image), doubtful)
+        marked.remove(rows)
+        self._changed(marked, before, self.doubtful)
+        self.said.emit(f"{len(rows)} defects removed. Extract again to do without them.")
+
+    def undo(self) -> None:
+        """Take back the last change of the marked defects."""
+        if self._undo is None:
+            return
+        layer, before = self._undo
+        self._undo = None
+        DefectPoints(layer).restore(before)
+        self.said.emit("The marked defects are as before.")
+        self._refresh()
+
+    def _add(self, data: LayerData) -> Points:
+        (layer,) = add_layers(self._viewer, [data])
+        layer.mode = "select"
+        self._viewer.layers.selection.active = layer
+        return layer
+
+    def _marked_points(self) -> DefectPoints | None:
+        if self._marked is None or self._marked not in self._viewer.layers:
+            self.said.emit("The layer of marked defects was removed; nothing was changed.")
+            return None
+        return DefectPoints(self._marked)
+
+    def _chosen(self, layer: Points | None) -> Defects:
+        if layer is None or self._task is None:
+            return Defects(np.zeros((0, 2)))
+        return defects_from_points(layer, self._task.image)[_chosen_rows(layer)]
+
+    def _changed(self, marked: DefectPoints, before: Snapshot, proposals: Points) -> None:
+        self._undo = (marked.layer, before)
+        keep = np.setdiff1d(np.arange(len(proposals.data)), _chosen_rows(proposals))
+        if len(keep):
+            proposals.remove_selected()
+        else:
+            self._viewer.layers.remove(proposals)
+        self._viewer.layers.selection.active = marked.layer
+        self._refresh()
+
+    def _refresh(self, event: object = None) -> None:
+        layers = self._viewer.layers
+        if self.proposed is not None and self.proposed not in layers:
+            self.proposed = None
+        if self.doubtful is not None and self.doubtful not in layers:
+            self.doubtful = None
+        if self._undo is not None and self._undo[0] not in layers:
+            self._undo = None
+        self.propose_button.setEnabled(self._result is not None and not self._busy)
+        self.accept_button.setEnabled(self.proposed is not None and not self._busy)
+        self.remove_button.setEnabled(self.doubtful is not None and not self._busy)
+        self.undo_button.setEnabled(self._undo is not None and not self._busy)
+
+
+def _chosen_rows(layer: Points) -> np.ndarray:
+    return np.array(sorted(layer.selected_data) or range(len(layer.data)), dtype=int)
+
+
+def _same_rows(defects: Defects, wanted: Defects) -> list[int]:
+    """Rows of defects that lie where the wanted ones do; they may have been edited meanwhile."""
+    if not len(defects):
+        return []
+    rows = set()
+    for position in wanted.positions:
+        away = np.hypot(*(defects.positions - position).T)
+        if away.min() < _SAME_PX:
+            rows.add(int(away.argmin()))
+    return sorted(rows)

@@ -1,0 +1,314 @@
+"""`ExtractKernel`: the dock widget that extracts the single-defect kernel of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import napari
+from napari.layers import Image, Points
+from napari.utils.notifications import show_error
+from pydantic import ValidationError
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
+
+from napari_qpi.layers.comparison import show_side_by_side
+from napari_qpi.layers.conversion import (
+    LayerConversionError,
+    add_layers,
+    observation_from_layer,
+    points_from_defects,
+)
+from napari_qpi.layers.defect_points import is_defect_layer
+from napari_qpi.layers.result import show_result
+from napari_qpi.tasks.extraction import ExtractionInput
+from napari_qpi.tasks.job import Job, JobState
+from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, MethodRun
+from napari_qpi.tasks.trained_models import models_changed
+from napari_qpi.widgets.common.dock import Panel, collapsed, group
+from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerChoice, can_exclude, is_map
+from napari_qpi.widgets.common.parameter_form import explain
+from napari_qpi.widgets.common.run_controls import RunRow
+from napari_qpi.widgets.common.value_editors import PairEditor
+from napari_qpi.widgets.extract.bias_range import BiasRange
+from napari_qpi.widgets.extract.comparison_table import ComparisonTable
+from napari_qpi.widgets.extract.defect_review import ProposalRow
+from napari_qpi.widgets.extract.export_buttons import KeepRow
+from napari_qpi.widgets.extract.form import ExtractionForm
+from napari_qpi.widgets.extract.kernel_size import KernelSize
+from napari_qpi.widgets.extract.quality_summary import QualityCard
+from qpi_kernels.defects import DefectFormatError
+from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.progress import Stepper
+from qpi_kernels.result import KernelResult
+
+__all__ = ["ExtractKernel"]
+
+_REFRESH_MS = 80
+_FINDS_DEFECTS = "blind"
+
+
+class ExtractKernel(Panel):
+    """Extracts the kernel of an image from its defects.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer whose layers are offered and that gets the results.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.job = Job()
+        self.task: ExtractionInput | None = None
+        self.result: KernelResult | None = None
+        self._then: Callable[[Any], None] | None = None
+        self._started = 0.0
+        self._followed_points: Points | None = None
+        self._refresh_timer = QTimer(self)
+        self._refresh_timer.setSingleShot(True)
+        self._refresh_timer.setInterval(_REFRESH_MS)
+        self._refresh_timer.timeout.connect(self._refresh)
+        self._build()
+        self._connect()
+        self._on_image_chosen(self.image_choice.layer)
+        self._on_points_chosen(self.points_choice.layer)
+
+    def _build(self) -> None:
+        layers = self.viewer.layers
+        self.image_choice = LayerChoice(layers, is_map, placeholder=NO_MAP)
+        self.points_choice = LayerChoice(
+            layers, is_defect_layer, placeholder="mark defects first (Annotate defects)"
+        )
+        self.mask_choice = LayerChoice(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice.setToolTip(
+            "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
+            "broken scan lines.</qt>"
+        )
+        self.bias_range = BiasRange()
+        self.bias_label = QLabel("Bias")
+        self.layer_rows = QFormLayout()
+        self.layer_rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.layer_rows.addRow("Image", self.image_choice)
+        self.points_label = QLabel("Defects")
+        self.layer_rows.addRow(self.points_label, self.points_choice)
+        self.layer_rows.addRow("Leave out", self.mask_choice)
+        self.layer_rows.addRow(self.bias_label, self.bias_range)
+
+        self.extraction_form = ExtractionForm()
+        self.form, self.advanced_form = self.extraction_form.main, self.extraction_form.advanced
+        size_editor = self.form.editor("kernel_shape")
+        assert isinstance(size_editor, PairEditor)
+        self.kernel_size = KernelSize(self.viewer, size_editor)
+        self.run_row = RunRow("Extract")
+        self.card = QualityCard()
+        self.compare_button = QPushButton("Compare methods")
+        self.compare_button.setToolTip(
+            "<qt>Run average, least squares, two step and bayes on the same image and defects, and "
+            "show their kernels next to each other, on the colour scale of bayes. Positions are "
+            "not refined.</qt>"
+        )
+        self.table = ComparisonTable()
+        self.proposals = ProposalRow(self.viewer)
+        self.keep = KeepRow()
+
+        self.column.addLayout(self.layer_rows)
+        self.column.addWidget(group("Kernel", self.form, self.kernel_size))
+        self.column.addWidget(collapsed("Advanced", self.advanced_form))
+        self.column.addWidget(self.run_row)
+        self.column.addWidget(self.card)
+        self.column.addWidget(group("Check the defects", self.proposals))
+        self.column.addWidget(group("Compare", self.compare_button, self.table))
+        self.column.addWidget(group("Keep", self.keep))
+        self.column.addStretch()
+
+    def _connect(self) -> None:
+        for choice in (self.image_choice, self.points_choice, self.mask_choice):
+            self.when_closed(choice.let_go)
+        self.when_closed(self._unfollow_points)
+        self.when_closed(self.job.cancel)
+        self.follow(self.job.state_changed, self._on_state)
+        self.follow(self.job.progressed, self.run_row.show_event)
+        self.follow(self.job.succeeded, self._on_succeeded)
+        self.follow(self.job.failed, self._on_failed)
+        self.follow(models_changed, self.extraction_form.offer_models)
+        self.when_closed(self.kernel_size.let_go)
+        self.when_closed(self.proposals.let_go)
+        self.image_choice.layer_changed.connect(self._on_image_chosen)
+        self.points_choice.layer_changed.connect(self._on_points_chosen)
+        self.extraction_form.changed.connect(self._refresh)
+        self.kernel_size.changed.connect(self._refresh)
+        self.run_row.run_button.clicked.connect(self.extract)
+        self.run_row.cancel_button.clicked.connect(self.job.cancel)
+        self.compare_button.clicked.connect(self.compare)
+        self.proposals.propose_button.clicked.connect(self.propose)
+        for row in (self.proposals, self.keep):
+            row.said.connect(self.run_row.say)
+
+    # -- what a person or a script may call -------------------------------------------------
+
+    def extract(self) -> None:
+        """Copy the input and start the extraction."""
+        for task in self._tasks(lambda form: [form.parameters()]):
+            points = None if self._finds_defects else self.points_choice.layer
+            self._start(task.start, partial(self._show_result, task, points))
+
+    def compare(self) -> None:
+        """Start several methods on the same input, one after the other."""
+        tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
+        if tasks:
+            image = tasks[0].image
+            self._start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
+
+    def propose(self) -> None:
+        """Start looking for defects that the last extraction suggests, and for doubtful marks."""
+        search = self.proposals.search()
+        if search is not None and not self.job.state.busy:
+            self._start(search, self.proposals.show_proposals)
+
+    def parameters(self) -> ExtractionParameters:
+        """What is entered.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If an entry is out of range.
+        """
+        return self.extraction_form.parameters()
+
+    def remove_from_viewer(self) -> None:
+        """Take the window away when the panel is closed."""
+        self._refresh_timer.stop()
+        self.kernel_size.kernel_window.hide()
+
+    # -- the job ----------------------------------------------------------------------------
+
+    @property
+    def _finds_defects(self) -> bool:
+        return self.extraction_form.method == _FINDS_DEFECTS
+
+    def _tasks(
+        self, choose: Callable[[ExtractionForm], Sequence[ExtractionParameters]]
+    ) -> list[ExtractionInput]:
+        """Copies of the input for every choice of parameters; says what is wrong with it."""
+        image, points = self.image_choice.layer, self.points_choice.layer
+        if image is None or self.job.state.busy:
+            return []
+        try:
+            chosen = choose(self.extraction_form)
+            if all(parameters.method == _FINDS_DEFECTS for parameters in chosen):
+                points = None
+            elif points is None:
+                return []
+            task = ExtractionInput.copy_from(
+                image,
+                points,
+                chosen[0],
+                excluded=self.mask_choice.layer,
+                bias_range=self.bias_range.value(),
+            )
+        except ValidationError as error:
+            self.run_row.say(explain(error))
+        except (LayerConversionError, DefectFormatError) as error:
+            self.run_row.say(str(error))
+        else:
+            return [replace(task, parameters=parameters) for parameters in chosen]
+        return []
+
+    def _start(self, make_stepper: Callable[[], Stepper[Any]], then: Callable[[Any], None]) -> None:
+        self._then = then
+        self._started = monotonic()
+        self.job.start(make_stepper)
+
+    def _on_state(self, state: JobState) -> None:
+        self.run_row.show_state(state)
+        self.proposals.show_busy(state.busy)
+        if not state.busy:
+            self.extraction_form.offer_devices()
+        self._refresh()
+
+    def _on_succeeded(self, outcome: Any) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then(outcome)
+            self._refresh()
+
+    def _show_result(
+        self, task: ExtractionInput, points: Points | None, result: KernelResult
+    ) -> None:
+        name = task.image.name
+        placed = show_result(self.viewer, result, task.image)
+        self.task, self.result = task, placed
+        said = f"Kernel of {name} in {monotonic() - self._started:.1f} s."
+        if points is None:
+            found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
+            (points,) = add_layers(self.viewer, [found])
+            said += f" {len(result.defects)} defects found."
+        # The kernels lie beside the image, out of sight until the view is fitted.
+        self.viewer.reset_view()
+        self.card.show_result(placed)
+        self.keep.show_result(task, placed)
+        self.proposals.show_result(task, placed, points)
+        self.run_row.say(said)
+
+    def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
+        results = {run.title: run.result for run in runs if run.result is not None}
+        show_side_by_side(self.viewer, results, image)
+        self.viewer.reset_view()
+        self.table.show_runs(runs)
+        failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
+        done = f"{len(results)} methods in {monotonic() - self._started:.1f} s."
+        self.run_row.say(" ".join([done, *failed]))
+
+    def _on_failed(self, error: Exception) -> None:
+        self._then = None
+        self.run_row.say(f"Failed: {error}")
+        if not isinstance(error, ValueError):
+            show_error(f"Extraction failed: {error}")
+
+    # -- following the layers ---------------------------------------------------------------
+
+    def _on_image_chosen(self, image: Image | None) -> None:
+        observation = None if image is None else observation_from_layer(image)
+        stack = observation is not None and "bias" in observation.dims
+        self.bias_range.show_stack(observation)
+        if observation is not None and stack:
+            self.bias_label.setText(f"Bias ({observation['bias'].attrs.get('units', 'V')})")
+        self.bias_range.setVisible(stack)
+        self.bias_label.setVisible(stack)
+        self.kernel_size.forget_centre()
+        self._refresh()
+
+    def _on_points_chosen(self, points: Points | None) -> None:
+        self._unfollow_points()
+        self._followed_points = points
+        if points is not None:
+            points.events.data.connect(self._on_points_edited)
+        self.kernel_size.forget_centre()
+        self._refresh()
+
+    def _unfollow_points(self) -> None:
+        if self._followed_points is not None:
+            self._followed_points.events.data.disconnect(self._on_points_edited)
+            self._followed_points = None
+
+    def _on_points_edited(self, event: object = None) -> None:
+        self._refresh_timer.start()
+
+    def _refresh(self) -> None:
+        image, points = self.image_choice.layer, self.points_choice.layer
+        marked = points is not None and len(points.data) > 0
+        for widget in (self.points_label, self.points_choice):
+            widget.setVisible(not self._finds_defects)
+        missing = ""
+        if image is None:
+            missing = "Open a map or a bias stack first."
+        elif not marked and not self._finds_defects:
+            missing = "Mark the defects first."
+        self.run_row.show_ready(self.job.state, missing)
+        ready = image is not None and marked and not self.job.state.busy
+        self.compare_button.setEnabled(ready)
+        self.kernel_size.show_on(image, points)

@@ -1,0 +1,90 @@
+"""`KeepRow`: the buttons that keep an extraction, as a script or as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_qpi.tasks.extraction import ExtractionInput
+from napari_qpi.tasks.extraction_script import python_script
+from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_kernel
+from qpi_kernels.result import KernelResult
+
+__all__ = ["KeepRow"]
+
+
+class KeepRow(QWidget):
+    """Keeps the last extraction.
+
+    Attributes
+    ----------
+    said : Signal(str)
+        What was done, for people.
+    """
+
+    said = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._task: ExtractionInput | None = None
+        self._result: KernelResult | None = None
+        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button.setToolTip(
+            "<qt>Put a script on the clipboard that gives the same kernel without napari.</qt>"
+        )
+        self.save_button = QPushButton("Save kernel…")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button in (self.copy_button, self.save_button):
+            button.setEnabled(False)
+            row.addWidget(button)
+        self.copy_button.clicked.connect(self.copy_as_python)
+        self.save_button.clicked.connect(self._ask_save)
+
+    def show_result(self, task: ExtractionInput, result: KernelResult) -> None:
+        """Take the extraction that is to be kept."""
+        self._task, self._result = task, result
+        for button in (self.copy_button, self.save_button):
+            button.setEnabled(True)
+
+    def script(self, array_path: str | None = None) -> str:
+        """The Python script of the last extraction; see `python_script`."""
+        if self._task is None or self._result is None:
+            return ""
+        return python_script(self._task, array_path=array_path, expected=self._result.provenance)
+
+    def copy_as_python(self) -> None:
+        """Put the script on the clipboard; data that came from no scan file are saved first."""
+        if self._task is None:
+            return
+        array_path = None
+        if self._task.source is None:
+            array_path, _ = QFileDialog.getSaveFileName(
+                self, "This image came from no scan file; save its data", "observation.npy"
+            )
+            if array_path:
+                np.save(array_path, np.asarray(self._task.observation))
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self.script(array_path or None))
+        self.said.emit("The script is on the clipboard.")
+
+    def save_kernel(self, path: str | Path) -> list[Path]:
+        """Save the last result; see `napari_qpi.tasks.save_kernel.save_kernel`."""
+        return [] if self._result is None else save_kernel(self._result, path)
+
+    def _ask_save(self) -> None:
+        path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", KERNEL_FILES)
+        if not path:
+            return
+        if not Path(path).suffix:
+            path += chosen.rpartition("*")[2].rstrip(")")
+        try:
+            saved = self.save_kernel(path)
+        except (OSError, ValueError) as error:
+            self.said.emit(f"Not saved: {error}")
+        else:
+            self.said.emit("Saved " + ", ".join(file.name for file in saved) + ".")

@@ -1,0 +1,1 @@
+"""The Simulate dock: maps with known truth; begin at `dock`."""

@@ -1,0 +1,343 @@
+"""`Simulate`: the dock widget that makes maps with a known answer, with a live preview."""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+from typing import Any
+
+import napari
+from napari.utils.notifications import show_error
+from pydantic import ValidationError
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+)
+
+from napari_qpi.layers.conversion import add_layers
+from napari_qpi.layers.simulated import simulated_layers
+from napari_qpi.tasks.job import Job, JobState
+from napari_qpi.tasks.simulation_preview import ScenePlane, ScenePreview, start_scene
+from napari_qpi.tasks.simulation_script import simulation_script
+from napari_qpi.widgets.common.dock import Panel, collapsed, group
+from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
+from napari_qpi.widgets.common.run_controls import RunRow
+from napari_qpi.widgets.common.value_editors import Editor, NumberEditor
+from napari_qpi.widgets.simulate.preview import ScenePictures
+from qpi_kernels.simulate.materials import MATERIALS
+from qpi_kernels.simulate.scan.parameters import SceneParameters
+
+__all__ = ["Simulate"]
+
+_MAIN_FIELDS = (
+    "material",
+    "bias",
+    "last_bias",
+    "biases",
+    "impurity",
+    "strength",
+    "phase_deg",
+    "density",
+    "noise",
+    "seed",
+)
+_ADVANCED_FIELDS = (
+    "broadening",
+    "temperature",
+    "modulation",
+    "pixel_nm",
+    "image_shape",
+    "kernel_shape",
+    "arrangement",
+    "margin",
+    "artefacts",
+    "multiple_scattering",
+)
+_MATERIALS_OWN = [
+    name for name, field in SceneParameters.model_fields.items() if field.default is None
+]
+# Of numbers that start at zero or have no scale of their own.
+_STEPS = {"noise": 0.05, "phase_deg": 10.0, "temperature": 1.0, "modulation": 1e-3}
+_PREVIEW_MS = 100
+_SLOW_MS = 500
+_BIAS_STEPS = 20
+_LARGEST_SEED = 10_000
+
+
+class Simulate(Panel):
+    """Simulates maps of named materials.
+
+    The form always shows every number. Those that a person has not chosen are the material's own
+    and follow the material.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer that gets the layers.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.preview_job = Job()
+        self.job = Job()
+        self.parameters: SceneParameters | None = SceneParameters()
+        self._chosen: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {}
+        self._preview_again = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PREVIEW_MS)
+        self._timer.timeout.connect(self._start_preview)
+        self._slow_timer = QTimer(self)
+        self._slow_timer.setSingleShot(True)
+        self._slow_timer.setInterval(_SLOW_MS)
+        self._slow_timer.timeout.connect(self._on_slow_preview)
+        self._build()
+        self._connect()
+        self._read_form()
+
+    def _build(self) -> None:
+        self.pictures = ScenePictures()
+        self.bias_slider = QSlider(Qt.Orientation.Horizontal)
+        self.bias_label = QLabel()
+        self.fft_box = QCheckBox("|FFT| of the map")
+        self.fft_box.setToolTip("<qt>Transform the map, as in an experiment; else the kernel.</qt>")
+        line = QHBoxLayout()
+        line.addWidget(self.bias_slider, 1)
+        line.addWidget(self.bias_label)
+        line.addStretch()
+        line.addWidget(self.fft_box)
+        self.run_row = RunRow("Add layers")
+        self.run_row.run_button.setToolTip(
+            "<qt>Add the map, its true defects and its true kernel to the viewer.</qt>"
+        )
+        self.description = QLabel()
+        self.description.setWordWrap(True)
+        materials = [(material.label, name) for name, material in MATERIALS.items()]
+        self.form = ParameterForm(
+            SceneParameters,
+            _MAIN_FIELDS,
+            choices={"material": materials, "impurity": _impurities("Ag111")},
+            spin_boxes=True,
+        )
+        self.advanced_form = ParameterForm(SceneParameters, _ADVANCED_FIELDS, spin_boxes=True)
+        self.seed_button = QPushButton("New seed")
+        self.seed_button.setToolTip("<qt>Other places and other noise.</qt>")
+        for name, step in _STEPS.items():
+            self._number(name).set_step(step)
+        seed_line = self.form.editor("seed").layout()
+        assert seed_line is not None
+        seed_line.addWidget(self.seed_button)
+        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button.setToolTip(
+            "<qt>Put a script on the clipboard that simulates the same without napari.</qt>"
+        )
+        self.column.addWidget(self.pictures)
+        self.column.addLayout(line)
+        self.column.addWidget(self.run_row)
+        self.column.addWidget(group("Scene", self.description, self.form))
+        self.column.addWidget(collapsed("Advanced", self.advanced_form))
+        self.column.addWidget(self.copy_button)
+        self.column.addStretch()
+
+    def _connect(self) -> None:
+        for job in (self.preview_job, self.job):
+            self.when_closed(job.cancel)
+        self.follow(self.preview_job.state_changed, self._on_preview_state)
+        self.follow(self.preview_job.succeeded, self._on_preview)
+        self.follow(self.preview_job.failed, self._on_preview_failed)
+        self.follow(self.job.state_changed, self._on_state)
+        self.follow(self.job.progressed, self.run_row.show_event)
+        self.follow(self.job.succeeded, self._on_succeeded)
+        self.follow(self.job.failed, self._on_failed)
+        for form in (self.form, self.advanced_form):
+            form.changed.connect(self._read_form)
+        self.bias_slider.valueChanged.connect(self._on_bias)
+        self.fft_box.toggled.connect(lambda ticked: self.pictures.show_fft_of(not ticked))
+        self.seed_button.clicked.connect(self.new_seed)
+        self.run_row.run_button.clicked.connect(self.simulate)
+        self.run_row.cancel_button.clicked.connect(self.job.cancel)
+        self.copy_button.clicked.connect(self.copy_as_python)
+
+    # -- what a person or a script may call -------------------------------------------------
+
+    def set_values(self, **values: Any) -> None:
+        """Choose values of `SceneParameters` by name, as if a person had entered them."""
+        for name, value in values.items():
+            self._editor(name).set_value(value)
+
+    def new_seed(self) -> None:
+        """Draw another seed."""
+        self.set_values(seed=secrets.randbelow(_LARGEST_SEED))
+
+    def simulate(self) -> None:
+        """Simulate all biases and add the layers."""
+        if self.parameters is not None and not self.job.state.busy:
+            self.job.start(partial(start_scene, self.parameters))
+
+    def copy_as_python(self) -> None:
+        """Put the script on the clipboard."""
+        if self.parameters is None:
+            return
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(simulation_script(self.parameters))
+        self.run_row.say("The script is on the clipboard.")
+
+    def remove_from_viewer(self) -> None:
+        """Start no more previews when the panel is closed."""
+        self._timer.stop()
+        self._slow_timer.stop()
+
+    # -- the form ---------------------------------------------------------------------------
+
+    def _editor(self, name: str) -> Editor:
+        return (self.form if name in _MAIN_FIELDS else self.advanced_form).editor(name)
+
+    def _number(self, name: str) -> NumberEditor:
+        editor = self._editor(name)
+        assert isinstance(editor, NumberEditor)
+        return editor
+
+    def _read_form(self) -> None:
+        entered = self.form.values() | self.advanced_form.values()
+        changed = {
+            name: value for name, value in entered.items() if value != self._shown.get(name, value)
+        }
+        if "material" in changed:
+            self._chosen = {
+                name: value for name, value in self._chosen.items() if name not in _MATERIALS_OWN
+            }
+        self._chosen |= changed
+        self._shown = entered
+        try:
+            self.parameters = SceneParameters.model_validate(self._chosen)
+        except ValidationError as error:
+            self.parameters = None
+            self._timer.stop()
+            self.preview_job.cancel()
+            self._show_problem(explain(error))
+        else:
+            self._show_parameters(self.parameters)
+            self._request_preview()
+        self.copy_button.setEnabled(self.parameters is not None)
+
+    def _show_parameters(self, parameters: SceneParameters) -> None:
+        """Fill the form in; nothing of it counts as chosen."""
+        material = parameters.known_material
+        self.description.setText(material.description)
+        forms = (self.form, self.advanced_form)
+        blocked = [form.blockSignals(True) for form in forms]
+        self.form.set_choices("impurity", _impurities(parameters.material))
+        for name, value in parameters.model_dump().items():
+            if value != self._shown[name]:
+                self._editor(name).set_value(value)
+        for form, before in zip(forms, blocked, strict=True):
+            form.blockSignals(before)
+        first, last = material.bias_range
+        for name in ("bias", "last_bias"):
+            self._number(name).set_step((last - first) / _BIAS_STEPS)
+        self._editor("last_bias").setEnabled(parameters.biases > 1)
+        self._editor("phase_deg").setEnabled(parameters.impurity == "phase_shift")
+        self._editor("strength").setEnabled(parameters.impurity != "phase_shift")
+        self._shown = self.form.values() | self.advanced_form.values()
+        self._show_biases(parameters)
+
+    def _show_biases(self, parameters: SceneParameters) -> None:
+        self.bias_slider.setVisible(parameters.biases > 1)
+        blocked = self.bias_slider.blockSignals(True)
+        self.bias_slider.setRange(0, parameters.biases - 1)
+        self.bias_slider.blockSignals(blocked)
+        self.bias_label.setText(f"{parameters.bias_values[self.bias_slider.value()]:.4g} V")
+
+    def _on_bias(self, index: int) -> None:
+        if self.parameters is not None:
+            self.bias_label.setText(f"{self.parameters.bias_values[index]:.4g} V")
+            self._request_preview()
+
+    # -- the preview ------------------------------------------------------------------------
+
+    def _request_preview(self) -> None:
+        # Not started anew by the next change, so that pictures follow while someone drags.
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _start_preview(self) -> None:
+        if self.parameters is None:
+            return
+        if self.preview_job.state.busy:
+            self._preview_again = True
+            self.preview_job.cancel()
+            return
+        bias = float(self.parameters.bias_values[self.bias_slider.value()])
+        self.preview_job.start(partial(ScenePreview, self.parameters, bias))
+        self._slow_timer.start()
+
+    def _on_slow_preview(self) -> None:
+        if self.preview_job.state.busy:
+            self.pictures.fade()
+            if not self.job.state.busy:
+                self.run_row.say("Simulating…")
+
+    def _on_preview_state(self, state: JobState) -> None:
+        if not state.busy and self._preview_again:
+            self._preview_again = False
+            self._request_preview()
+
+    def _on_preview(self, plane: ScenePlane) -> None:
+        self.pictures.show_plane(plane)
+        self._say_ready(_summary(plane))
+
+    def _on_preview_failed(self, error: Exception) -> None:
+        self._show_problem(_words(error))
+
+    def _show_problem(self, problem: str) -> None:
+        self.pictures.fade()
+        self.run_row.show_ready(self.job.state, problem)
+        if not self.job.state.busy:
+            self.run_row.say(problem)
+
+    def _say_ready(self, summary: str) -> None:
+        self.run_row.show_ready(self.job.state, "")
+        if not self.job.state.busy:
+            self.run_row.say(summary)
+
+    # -- adding layers ----------------------------------------------------------------------
+
+    def _on_state(self, state: JobState) -> None:
+        self.run_row.show_state(state)
+
+    def _on_succeeded(self, scene: Any) -> None:
+        from qpi_kernels.simulate.scan.simulation import scene_dataset
+
+        name = scene.parameters.known_material.label
+        layers = simulated_layers(scene_dataset(scene), name, with_kernel=True)
+        made = add_layers(self.viewer, layers)
+        self.viewer.reset_view()
+        self.run_row.say(f"Added {', '.join(layer.name for layer in reversed(made))}.")
+
+    def _on_failed(self, error: Exception) -> None:
+        self.run_row.say(_words(error))
+        if not isinstance(error, ValueError):
+            show_error(f"Simulation failed: {error}")
+
+
+def _impurities(material: str) -> list[tuple[str, str]]:
+    kinds = next(known.impurities for name, known in MATERIALS.items() if name == material)
+    return [(kind.replace("_", " "), kind) for kind in kinds]
+
+
+def _words(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _summary(plane: ScenePlane) -> str:
+    scene = plane.scene
+    rows, columns = (size * scene.parameters.pixel_nm for size in scene.parameters.image_shape)
+    return f"{len(scene.defects)} defects in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001

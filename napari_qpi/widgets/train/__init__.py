@@ -1,0 +1,1 @@
+"""The Train dock: networks trained on simulated maps; begin at `dock`."""

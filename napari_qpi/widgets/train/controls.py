@@ -1,0 +1,105 @@
+"""`TrainingControls`: the buttons of a training, its progress and the time that is left."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from napari_qpi.tasks.training import TrainingRun, Wish
+
+__all__ = ["TrainingControls", "duration"]
+
+_ENDING = {
+    Wish.NEXT_STAGE: "Going on to the next stage…",
+    Wish.STOP: "Stopping after this step; the best network is kept…",
+    Wish.HALT: "Writing a checkpoint…",
+}
+
+
+class TrainingControls(QWidget):
+    """Start, pause, next stage and stop; all follows from the run that is shown."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.start_button = QPushButton("Start")
+        self.pause_button = QPushButton("Pause")
+        self.pause_button.setToolTip("<qt>Wait, and use no processor; a checkpoint is kept.</qt>")
+        self.next_button = QPushButton("Next stage")
+        self.next_button.setToolTip(
+            "<qt>Keep the best kernel network so far and go on to the alignment.</qt>"
+        )
+        self.stop_button = QPushButton("Stop, keep best")
+        self.stop_button.setToolTip(
+            "<qt>End after this step. The best network so far is kept, and a checkpoint to go on "
+            "from.</qt>"
+        )
+        self.bar = QProgressBar()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.start_button, 0, 0)
+        grid.addWidget(self.pause_button, 0, 1)
+        grid.addWidget(self.stop_button, 1, 0)
+        grid.addWidget(self.next_button, 1, 1)
+        grid.addWidget(self.bar, 2, 0, 1, 2)
+        grid.addWidget(self.status, 3, 0, 1, 2)
+        self.show_idle(ready=True, resumable=False)
+
+    def show_idle(self, *, ready: bool, resumable: bool) -> None:
+        """Show that nothing is trained.
+
+        Parameters
+        ----------
+        ready : bool
+            Whether a training can start.
+        resumable : bool
+            Whether it would go on with an earlier one.
+        """
+        self.start_button.setText("Resume run" if resumable else "Start")
+        self.start_button.setEnabled(ready)
+        for button in (self.pause_button, self.next_button, self.stop_button):
+            button.setEnabled(False)
+        self.pause_button.setText("Pause")
+        self.bar.hide()
+
+    def show_run(self, run: TrainingRun) -> None:
+        """Show a run that is under way."""
+        steerable = run.wish in (Wish.GO_ON, Wish.PAUSE)
+        self.start_button.setEnabled(False)
+        self.pause_button.setText("Resume" if run.wish is Wish.PAUSE else "Pause")
+        self.pause_button.setEnabled(steerable)
+        self.stop_button.setEnabled(steerable)
+        self.next_button.setEnabled(steerable and run.step_number > 0 and not run.last_stage)
+        self.bar.show()
+        self.bar.setRange(0, run.stage.steps if run.history is not None else 0)
+        self.bar.setValue(run.step_number)
+        self.status.setText(_ENDING.get(run.wish) or _progress(run))
+
+    def say(self, text: str) -> None:
+        """Show a text below the buttons."""
+        self.status.setText(text)
+
+
+def _progress(run: TrainingRun) -> str:
+    stage = run.stage
+    if run.history is None:
+        return "Loading PyTorch and simulating the first kernels…"
+    words = f"{stage.stage}: step {run.step_number} of {stage.steps}"
+    if len(run.stages) > 1:
+        words = f"Stage {run.stages.index(stage) + 1} of {len(run.stages)}, {words}"
+    if run.wish is Wish.PAUSE:
+        return f"Paused. {words}; a checkpoint is kept."
+    pace, left = run.seconds_per_step, run.seconds_left
+    if pace is not None and left is not None:
+        words += f" · {pace:.2g} s per step · {duration(left)} left"
+    return words
+
+
+def duration(seconds: float) -> str:
+    """A time that is left, as exact as one wants to know it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,346 @@
+"""`Train`: the dock widget that trains the networks and shows them learn."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.utils.notifications import show_error, show_info
+from pydantic import ValidationError
+from qtpy.QtCore import QEventLoop, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QMessageBox, QPushButton
+
+from napari_qpi.tasks.job import Job, JobState, OneStep
+from napari_qpi.tasks.trained_models import (
+    models_in,
+    next_training_folder,
+    remember_model,
+    usual_training_folder,
+)
+from napari_qpi.tasks.training import TrainingRun, Wish
+from napari_qpi.tasks.training_folder import FoundRun, find_run, has_run
+from napari_qpi.widgets.common.close_guard import ClosingGuard
+from napari_qpi.widgets.common.dock import Panel
+from napari_qpi.widgets.common.folder_edit import FolderChoice
+from napari_qpi.widgets.common.parameter_form import explain
+from napari_qpi.widgets.train.controls import TrainingControls
+from napari_qpi.widgets.train.form import STAGE_CHOICES, TrainingEntries
+from napari_qpi.widgets.train.monitor import TrainingView
+from qpi_kernels.train.parameters import TrainingParameters
+
+__all__ = ["Train"]
+
+_REFRESH_MS = 250
+_LONGEST_SAVE_SECONDS = 120.0
+_CLOSING_SECONDS = 0.02
+
+
+class Train(Panel):
+    """Trains networks on simulated data, stage by stage.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer in whose window the panel is docked; training adds no layers.
+
+    Attributes
+    ----------
+    model_trained : Signal(Path)
+        A run has ended and left this model folder, which `known_models` lists.
+    """
+
+    model_trained = Signal(object)
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.job = Job()
+        self.look_job = Job()
+        self.families_job = Job()
+        self.training_run: TrainingRun | None = None
+        self.found: FoundRun | None = None
+        self.guard = ClosingGuard(self, self._may_close)
+        self._problem = ""
+        self._timer = QTimer(self)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self._show_run)
+        self._build()
+        self._connect()
+        self._look()
+
+    def _build(self) -> None:
+        self.view = TrainingView()
+        self.controls = TrainingControls()
+        self.folder_choice = FolderChoice(usual_training_folder())
+        self.new_button = QPushButton("New folder")
+        self.new_button.setToolTip("<qt>Leave the run of this folder and begin another.</qt>")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Folder"))
+        row.addWidget(self.folder_choice, 1)
+        row.addWidget(self.new_button)
+        self.entries = TrainingEntries()
+        self.column.addWidget(self.view)
+        self.column.addWidget(self.controls)
+        self.column.addLayout(row)
+        self.column.addWidget(self.entries)
+        self.column.addStretch()
+
+    def _connect(self) -> None:
+        self.when_closed(self._leave_checkpoint)
+        for job in (self.look_job, self.families_job):
+            self.when_closed(job.abandon)
+        self.follow(self.job.state_changed, self._on_state)
+        self.follow(self.job.failed, self._on_failed)
+        self.follow(self.look_job.succeeded, self._on_found)
+        self.follow(self.look_job.failed, self._on_unreadable)
+        self.follow(self.families_job.succeeded, self.entries.families.offer)
+        self.entries.changed.connect(self._check_entries)
+        self.entries.stages_changed.connect(self._look)
+        self.entries.families_fold.toggled.connect(self._load_families)
+        self.folder_choice.changed.connect(self._on_folder)
+        self.new_button.clicked.connect(self.new_folder)
+        self.controls.start_button.clicked.connect(self.start)
+        self.controls.pause_button.clicked.connect(self.pause_or_resume)
+        self.controls.next_button.clicked.connect(partial(self._wish, Wish.NEXT_STAGE))
+        self.controls.stop_button.clicked.connect(self.stop)
+
+    # -- what a person or a script may call -------------------------------------------------
+
+    def set_values(self, **values: Any) -> None:
+        """Choose values of `TrainingParameters` by name, as if a person had entered them."""
+        self.entries.enter(values)
+        self._check_entries()
+
+    def parameters(self) -> list[TrainingParameters]:
+        """What a start would train, stage by stage.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If an entry is out of range.
+        """
+        under_way = None if self.found is None else self.found.parameters.stage
+        return self.entries.parameters(under_way)
+
+    def start(self) -> None:
+        """Start a training, or go on with the one that the folder holds."""
+        if self._at_work():
+            return
+        try:
+            stages = self.parameters()
+        except ValidationError as error:
+            self.controls.say(explain(error))
+            return
+        run = TrainingRun(self.folder_choice.value(), stages, resume=self.found is not None)
+        self.training_run = run
+        self.guard.watch(self)
+        self.job.start(lambda: run)
+
+    def pause_or_resume(self) -> None:
+        """Pause the training, or let it go on."""
+        run = self.training_run
+        if run is not None:
+            self._wish(Wish.GO_ON if run.wish is Wish.PAUSE else Wish.PAUSE)
+
+    def stop(self) -> None:
+        """End the training after this step and keep the best network."""
+        self._wish(Wish.STOP)
+
+    def new_folder(self) -> None:
+        """Choose a folder without a run."""
+        self.folder_choice.set_value(next_training_folder())
+
+    def remove_from_viewer(self) -> None:
+        """Say what becomes of a training when the panel is closed."""
+        self._timer.stop()
+        self.guard.let_go()
+        run = self.training_run
+        if run is not None and not run.done:
+            show_info(
+                f"Training stops; a checkpoint is kept in {run.folder}. Open Train networks and "
+                "choose this folder to go on."
+            )
+
+    # -- the folder -------------------------------------------------------------------------
+
+    def _on_folder(self) -> None:
+        folder = self.folder_choice.value()
+        if not has_run(folder, self.entries.stages):
+            # Show the run that the folder holds, whatever was chosen for another one.
+            held = (stages for _, stages in STAGE_CHOICES if has_run(folder, stages))
+            self.entries.choose_stages(next(held, self.entries.stages))
+        self._look()
+
+    def _look(self) -> None:
+        """Read the run that the folder holds, if any."""
+        self.look_job.abandon()
+        self.found = None
+        folder, stages = self.folder_choice.value(), self.entries.stages
+        if has_run(folder, stages):
+            self._problem = "Reading the run in this folder…"
+            look = partial(find_run, folder, stages)
+            self.look_job.start(partial(OneStep, look, self._problem))
+        else:
+            self._problem = ""
+            self._say_found("")
+        self._refresh()
+
+    def _on_found(self, found: FoundRun | None) -> None:
+        self._problem = ""
+        self.found = found
+        if found is not None:
+            self.entries.enter(found.parameters.model_dump(exclude={"stage", "device"}))
+            for model in models_in(self.folder_choice.value()):
+                remember_model(model)
+            last = found.parameters.stage == self.entries.stages[-1]
+            words = f"{found.parameters.stage}, step {found.step} of {found.parameters.steps}"
+            if found.finished and last:
+                self._problem = f"This folder holds a finished run ({words}). Choose a new folder."
+            elif found.own:
+                self._problem = (
+                    f"This folder holds a run ({words}) of a script or a benchmark that brought "
+                    f"its own {found.own}: only that can go on with it. Choose a new folder."
+                )
+            else:
+                self._say_found(
+                    f"This folder holds a run: {words}. Resume run goes on with its parameters; "
+                    "for another one choose a new folder."
+                )
+        self._refresh()
+
+    def _on_unreadable(self, error: Exception) -> None:
+        self._problem = f"The run in this folder can not be read: {error}"
+        self._refresh()
+
+    def _say_found(self, words: str) -> None:
+        if not self._just_ended():
+            self.controls.say(words)
+
+    def _just_ended(self) -> bool:
+        """Whether the folder is the last run's, whose end has been told already."""
+        run = self.training_run
+        return run is not None and run.folder == self.folder_choice.value().resolve()
+
+    # -- the form ---------------------------------------------------------------------------
+
+    def _check_entries(self) -> None:
+        if not self.job.state.busy and not self._problem and self.found is None:
+            self.controls.say(self.entries.problem())
+
+    def _load_families(self, opened: bool) -> None:
+        if opened and not self.families_job.state.busy:
+            self.families_job.start(partial(OneStep, _family_names, "reading families"))
+
+    def _refresh(self) -> None:
+        """Let what can be pressed follow from what goes on."""
+        busy = self.job.state.busy
+        self.entries.lock(run=busy or self.found is not None, device=busy)
+        self.folder_choice.setEnabled(not busy)
+        self.new_button.setEnabled(not busy)
+        if not busy:
+            self.controls.show_idle(ready=not self._problem, resumable=self.found is not None)
+            if self._problem and not self._just_ended():
+                self.controls.say(self._problem)
+
+    # -- the run ----------------------------------------------------------------------------
+
+    def _wish(self, wish: Wish) -> None:
+        run = self.training_run
+        if run is not None and not run.done:
+            run.wish = wish
+            self._show_run()
+
+    def _show_run(self) -> None:
+        if self.training_run is not None:
+            self.controls.show_run(self.training_run)
+            self.view.show_run(self.training_run)
+
+    def _on_state(self, state: JobState) -> None:
+        if state.busy:
+            self._timer.start()
+            self._show_run()
+        else:
+            self._timer.stop()
+            self.guard.let_go()
+            # torch is loaded now and knows the devices.
+            self.entries.show_devices()
+            if state is JobState.DONE:
+                self._show_end()
+            self._look()
+        self._refresh()
+
+    def _show_end(self) -> None:
+        run = self.training_run
+        assert run is not None
+        self.view.show_run(run)
+        models = run.models
+        self.controls.say(_ending(run, models))
+        for model in models:
+            remember_model(model)
+            self.model_trained.emit(model)
+
+    def _on_failed(self, error: Exception) -> None:
+        words = str(error) or type(error).__name__
+        if "out of memory" in words:
+            words = f"The device has too little memory: choose a smaller batch or cpu. {words}"
+        self.controls.say(f"Failed: {words}")
+        if not isinstance(error, ValueError | OSError):
+            show_error(f"Training failed: {words}")
+
+    # -- closing ----------------------------------------------------------------------------
+
+    def _leave_checkpoint(self) -> None:
+        if self.training_run is not None:
+            self.training_run.wish = Wish.HALT
+
+    def _at_work(self) -> bool:
+        return self.job.state.busy or self.look_job.state.busy
+
+    def _may_close(self, can_stay: bool) -> bool:
+        """Ask whether napari may close, and see that a checkpoint is written before it does."""
+        run = self.training_run
+        if run is None or run.done:
+            return True
+        if can_stay and not _asked_to_stop(self):
+            return False
+        run.wish = Wish.HALT
+        self._show_run()
+        latest = time.monotonic() + _LONGEST_SAVE_SECONDS
+        # Until the last signals have come, too: they would find a window that is gone.
+        while self._at_work() and time.monotonic() < latest:
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+            run.ended.wait(_CLOSING_SECONDS)
+        return True
+
+
+def _asked_to_stop(parent: Train) -> bool:
+    buttons = QMessageBox.StandardButton
+    answer = QMessageBox.question(
+        parent,
+        "Training is under way",
+        "Stop training? A checkpoint is kept; open Train networks the next time and press Resume "
+        "run to go on.",
+        buttons.Yes | buttons.Cancel,
+        buttons.Cancel,
+    )
+    return bool(answer == buttons.Yes)
+
+
+def _family_names() -> list[str]:
+    from qpi_kernels.simulate import FAMILIES
+
+    return list(FAMILIES)
+
+
+def _ending(run: TrainingRun, models: list[Path]) -> str:
+    stopped = run.wish is not Wish.GO_ON
+    words = f"{'Stopped' if stopped else 'Trained'}: {run.stage.stage}, step {run.step_number}."
+    if run.history is not None and run.history.errors:
+        words += f" Best RMSE {min(error for _, error in run.history.errors):.3f}."
+    if models:
+        return f"{words} The model is offered in Extract kernel."
+    if run.stage.stage == "kernels":
+        words += " Extracting needs the alignment too: train it in the same folder."
+    return words

@@ -1,0 +1,1 @@
+"""Benchmark of the estimators' accuracy on simulated maps with known truth."""

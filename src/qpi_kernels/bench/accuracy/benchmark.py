@@ -1,0 +1,184 @@
+"""`napari-qpi bench accuracy`: how well kernels are found, whose truth is known."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qpi_kernels.bench.accuracy.checkpoint import AccuracyBenchError, AccuracyFolder, write_report
+from qpi_kernels.bench.accuracy.kernels import (
+    TEST_SEED,
+    KernelSource,
+    OwnKernels,
+    SimulatedKernels,
+    held_out_families,
+)
+from qpi_kernels.bench.accuracy.methods import measure
+from qpi_kernels.bench.accuracy.parameters import AccuracyParameters, Cell, Kind
+from qpi_kernels.bench.accuracy.problems import accuracy_problem
+from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
+from qpi_kernels.bench.accuracy.scores import CellScores, ProblemScores
+from qpi_kernels.bench.accuracy.targets import targets
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.progress import Event
+from qpi_kernels.train.card import code_version
+
+__all__ = ["AccuracyBench", "AccuracyBenchError"]
+
+_PACKAGES = ("numpy", "scipy", "torch")
+
+
+class AccuracyBench:
+    """Makes maps with known kernels and lets all methods find them, one method a step.
+
+    The report is written anew after each cell, and a benchmark that was stopped goes on after the
+    last one; where the code has changed since, the report says so.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where the report is kept.
+    parameters : AccuracyParameters
+        Which maps.
+    kernels : path-like, optional
+        A file of somebody's own kernels to look for, see `OwnKernels`; simulated ones else.
+    report_path : path-like, optional
+        Where the report is written, too; an existing file is replaced.
+
+    Raises
+    ------
+    AccuracyBenchError
+        If the folder holds a benchmark with other settings.
+    OwnKernelsError
+        If the file of kernels can not be used.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        parameters: AccuracyParameters,
+        *,
+        kernels: str | Path | None = None,
+        report_path: str | Path | None = None,
+    ) -> None:
+        self._folder = AccuracyFolder(folder)
+        self._report_path = None if report_path is None else Path(report_path)
+        self._sources: dict[Kind, KernelSource] = {
+            "known": SimulatedKernels(),
+            "held-out": SimulatedKernels(held_out_families()),
+        }
+        self._priors: dict[Kind, LibraryPrior] = {
+            "known": bundled_library(),
+            "own": bundled_library(),
+        }
+        kinds, digest = parameters.kinds, ""
+        if kernels is not None:
+            own = OwnKernels(kernels)
+            self._sources["own"] = own
+            kinds, digest = ("own",), own.digest
+        self._settings = AccuracySettings(
+            numbers=list(parameters.numbers),
+            cells=parameters.cells(kinds),
+            methods=list(parameters.compared),
+            prior_kernels=parameters.prior_kernels,
+            test_seed=TEST_SEED,
+            own_kernels=digest,
+            quick=parameters.quick,
+        )
+        for side in {cell.kernel_px for cell in self._settings.cells if kernels is not None}:
+            for number in range(len(own)):
+                own.kernel(number, side)
+        before = self._folder.read(self._settings)
+        self._cells = [] if before is None else list(before.cells)
+        self._told_priors = {} if before is None else dict(before.priors)
+        known = [] if before is None else [*before.earlier, before.software]
+        self._earlier = [one for one in dict.fromkeys(known) if one != self._software]
+        self._done = False
+        self._events = self._work()
+
+    @property
+    def done(self) -> bool:
+        """Whether all cells are done."""
+        return self._done
+
+    @property
+    def result(self) -> AccuracyReport:
+        """The report of the cells that are done, which need not be all."""
+        return AccuracyReport(
+            settings=self._settings,
+            cells=self._cells,
+            targets=targets(self._cells),
+            priors=self._told_priors,
+            software=self._software,
+            versions={
+                "python": platform.python_version(),
+                **{name: version(name) for name in _PACKAGES},
+            },
+            machine=f"{platform.platform()}, {torch.get_num_threads()} threads",
+            earlier=self._earlier,
+        )
+
+    def step(self) -> Event:
+        """Simulate some kernels of a prior, or run one method on one map."""
+        event = next(self._events, None)
+        if event is None:
+            self._done = True
+            event = Event("done", 1, 1)
+        return event
+
+    @property
+    def _software(self) -> str:
+        return f"{code_version()}, PyTorch {torch.__version__}"
+
+    def _work(self) -> Iterator[Event]:
+        cells = self._settings.cells
+        for index in range(len(self._cells), len(cells)):
+            cell = cells[index]
+            yield from self._prepare(cell.kind, index / len(cells))
+            problems: list[ProblemScores] = []
+            for event in self._measure(cell, problems):
+                done = index + event.step / event.total
+                yield Event(f"{cell}: {event.message}", round(1000 * done), 1000 * len(cells))
+            self._cells.append(CellScores.of(cell, problems))
+            self._write()
+        self._write()
+
+    def _prepare(self, kind: Kind, share: float) -> Iterator[Event]:
+        """Make sure that there is the prior of a kind of cells."""
+        if kind not in self._priors:
+            for made in self._folder.held_out_prior(self._settings.prior_kernels):
+                if isinstance(made, LibraryPrior):
+                    self._priors[kind] = made
+                else:
+                    message = f"Making the prior: {made.message}, {made.step} of {made.total}"
+                    yield Event(message, round(1000 * share), 1000)
+        self._told_priors[kind] = _told(self._priors[kind])
+
+    def _measure(self, cell: Cell, problems: list[ProblemScores]) -> Iterator[Event]:
+        numbers, methods = self._settings.numbers, self._settings.methods
+        total = len(numbers) * len(methods)
+        for index, number in enumerate(numbers):
+            problem = accuracy_problem(cell, number, self._sources[cell.kind])
+            scores = {}
+            for rank, method in enumerate(methods):
+                message = f"map {index + 1} of {len(numbers)}, {method}"
+                yield Event(message, index * len(methods) + rank, total)
+                scores[method] = measure(method, problem, self._priors[cell.kind])
+            problems.append(
+                ProblemScores(number=number, name=problem.name, limit=problem.limit, methods=scores)
+            )
+
+    def _write(self) -> None:
+        report = self.result
+        self._folder.write(report)
+        if self._report_path is not None:
+            write_report(report, self._report_path)
+
+
+def _told(prior: LibraryPrior) -> dict[str, Any]:
+    return {**prior.description, "components": len(prior.basis)}

@@ -1,0 +1,115 @@
+"""What the accuracy benchmark keeps in its folder: the report so far, and a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from qpi_kernels.bench.accuracy.kernels import TEST_SEED, held_out_families
+from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
+from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.progress import Event
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.train.prior_fit import LibraryFit
+
+__all__ = ["AccuracyBenchError", "AccuracyFolder"]
+
+_REPORT = "accuracy.json"
+_PRIOR = "held_out_library.safetensors"
+
+
+class AccuracyBenchError(ValueError):
+    """A benchmark can not be done as asked; the message says what to change."""
+
+
+class AccuracyFolder:
+    """The folder that a benchmark can go on in.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made with the first file.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    def read(self, settings: AccuracySettings) -> AccuracyReport | None:
+        """Read the report of an earlier session, None if there was none.
+
+        Raises
+        ------
+        AccuracyBenchError
+            If it is unreadable or has other settings.
+        """
+        path = self._folder / _REPORT
+        if not path.exists():
+            return None
+        try:
+            found = AccuracyReport.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise AccuracyBenchError(
+                f"{path} can not be read: it is damaged or of another version; choose another "
+                "folder"
+            ) from error
+        if found.settings != settings:
+            raise AccuracyBenchError(
+                f"{self._folder} holds a benchmark with other settings ({path.name}); choose "
+                "another folder"
+            )
+        return found
+
+    def write(self, report: AccuracyReport) -> None:
+        """Replace the report."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_report(report, self._folder / _REPORT)
+
+    def held_out_prior(self, kernels: int) -> Iterator[Event | LibraryPrior]:
+        """Events, and then the prior that has never seen the families that are held out.
+
+        Made as the bundled one, and kept in the folder.
+
+        Parameters
+        ----------
+        kernels : int
+            How many simulated kernels it is made of.
+        """
+        seed = int(bundled_library().description["seed"])
+        if seed == TEST_SEED:
+            raise AccuracyBenchError("the bundled prior is made of the test kernels")
+        library = KernelLibrary(seed=seed).without(*held_out_families())
+        fit = LibraryFit(library, kernels)
+        asked = {
+            "families": list(library.families),
+            "seed": seed,
+            "kernels": fit.count,
+        }
+        kept = self._kept_prior(asked)
+        if kept is None:
+            while not fit.done:
+                yield fit.step()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # From the file, so that a session that goes on has the same rounded numbers.
+            kept = LibraryPrior.load(fit.result.save(self._folder / _PRIOR))
+        yield kept
+
+    def _kept_prior(self, asked: dict[str, object]) -> LibraryPrior | None:
+        path = self._folder / _PRIOR
+        if not path.exists():
+            return None
+        try:
+            found = LibraryPrior.load(path)
+        except ModelFormatError:
+            return None
+        same = all(found.description.get(name) == value for name, value in asked.items())
+        return found if same else None
+
+
+def write_report(report: AccuracyReport, path: Path) -> None:
+    """Write a report as JSON; a former one is replaced once the new one is complete."""
+    with replacing(path) as partial:
+        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Simulated maps for the benchmark of blind extraction."""

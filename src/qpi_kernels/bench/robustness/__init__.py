@@ -1,0 +1,1 @@
+"""Benchmark of the estimators where the model of the map is wrong."""

@@ -1,0 +1,196 @@
+"""What the methods make of maps on which the sum of kernels is wrong, and whether they say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from qpi_kernels.bench.robustness.maps import (
+    ALIKE,
+    STRONG,
+    UNLIKE,
+    WEAK,
+    LimitMap,
+    coupled_map,
+    displaced_map,
+    mixed_map,
+    plain_map,
+    step_map,
+)
+from qpi_kernels.extraction.extract import extract
+from qpi_kernels.metrics import affine_invariant_nrmse
+from qpi_kernels.result import KernelResult
+
+__all__ = ["LIMIT_CASES", "LimitCase", "LimitScores", "first_kind", "limit_scores"]
+
+_WITHIN_95 = 1.959964
+
+LimitMethod = Literal["average", "least_squares", "two_step", "bayes"]
+
+
+@dataclass(frozen=True)
+class LimitCase:
+    """A way in which a map departs from the sum of kernels, or a remedy.
+
+    Parameters
+    ----------
+    name : str
+        For tables.
+    build : callable
+        Makes a map of a seed and of ``snr``.
+    refine : str, optional
+        As in `ExtractionParameters`; for bayes and least_squares.
+    """
+
+    name: str
+    build: Callable[..., LimitMap]
+    refine: Literal["positions"] | None = None
+
+    def run(self, found: LimitMap, method: str) -> KernelResult:
+        """Extract, with the default of every other choice."""
+        return extract(
+            found.observation,
+            found.marked,
+            mask=found.counted,
+            kernel_shape=found.kernel.shape,
+            method=method,
+            refine=self.refine if method in ("bayes", "least_squares") else None,
+        )
+
+
+def _step(**changes: float | bool) -> Callable[..., LimitMap]:
+    return partial(step_map, **changes)  # type: ignore[arg-type]
+
+
+LIMIT_CASES = {
+    "nothing wrong": (LimitCase("20 defects", plain_map),),
+    "step edge": (
+        LimitCase("its waves, nothing masked", _step()),
+        LimitCase("only the edge masked, 1 nm to each side", _step(masked_nm=1)),
+        LimitCase("masked as far as its waves are seen, 8 nm", _step(masked_nm=8)),
+        LimitCase("with a jump in height, nothing masked", _step(jump=10)),
+        LimitCase("with a jump, 8 nm masked", _step(jump=10, masked_nm=8)),
+        LimitCase("with a jump, one terrace", _step(jump=10, masked_nm=8, one_terrace=True)),
+    ),
+    "multiple scattering": tuple(
+        LimitCase(f"{count} {words} defects", partial(coupled_map, count=count, impurity=potential))
+        for words, potential in (("weak", WEAK), ("strong", STRONG))
+        for count in (20, 60, 200)
+    ),
+    "unlabelled kinds": (
+        LimitCase("16 + 4 unlike, one label", partial(mixed_map, second=UNLIKE, others=4)),
+        LimitCase("10 + 10 unlike, one label", partial(mixed_map, second=UNLIKE, others=10)),
+        LimitCase(
+            "10 + 10 unlike, two labels",
+            partial(mixed_map, second=UNLIKE, others=10, labelled=True),
+        ),
+        LimitCase("10 + 10 alike, one label", partial(mixed_map, second=ALIKE, others=10)),
+        LimitCase(
+            "10 + 10 alike, two labels", partial(mixed_map, second=ALIKE, others=10, labelled=True)
+        ),
+    ),
+    "bent positions": (
+        LimitCase("marks off by 0.5 px (rms)", partial(displaced_map, rms_px=0.5)),
+        LimitCase("marks off by 1 px", partial(displaced_map, rms_px=1.0)),
+        LimitCase("the same, refined", partial(displaced_map, rms_px=1.0), refine="positions"),
+    ),
+}
+"""By what is wrong with the model."""
+
+
+@dataclass(frozen=True)
+class LimitScores:
+    """Of one case over some seeds; medians.
+
+    Parameters
+    ----------
+    left_out : float
+        See `LimitMap`.
+    nrmse : dict
+        `affine_invariant_nrmse` by method, where it runs.
+    chi2, coverage : float
+        Reduced chi-squared of bayes, and the share of its pixels within 1.96 standard deviations
+        of the truth.
+    doubted, warned : float
+        Share of the seeds in which bayes does not call its answer determined, and in which its
+        verdict says that more than noise is left.
+    head : str
+        First sentence of its verdict, for the first seed.
+    """
+
+    left_out: float
+    nrmse: dict[str, float]
+    chi2: float
+    coverage: float
+    doubted: float
+    warned: float
+    head: str
+
+
+def limit_scores(
+    case: LimitCase,
+    seeds: range,
+    *,
+    snr: float = 10.0,
+    methods: tuple[str, ...] = get_args(LimitMethod),
+) -> LimitScores:
+    """Run the methods on a case.
+
+    Parameters
+    ----------
+    case : LimitCase
+        Of `LIMIT_CASES`.
+    seeds : range
+        One map each.
+    snr : float
+        Variance of the defects' pattern over that of the noise.
+    methods : tuple of str
+        The last is bayes.
+
+    Returns
+    -------
+    LimitScores
+        Medians over the seeds.
+    """
+    maps = [case.build(seed, snr=snr) for seed in seeds]
+    nrmse: dict[str, float] = {}
+    results: list[KernelResult] = []
+    for method in methods:
+        if method == "two_step" and len(maps[0].marked.kinds) > 1:
+            continue
+        results = [case.run(one, method) for one in maps]
+        nrmse[method] = float(np.median(list(_errors(maps, results))))
+    within = [
+        np.mean(
+            np.abs(first_kind(result.kernel) - one.kernel) < _WITHIN_95 * first_kind(result.std)
+        )
+        for one, result in zip(maps, results, strict=True)
+    ]
+    return LimitScores(
+        left_out=float(np.median([one.left_out for one in maps])),
+        nrmse=nrmse,
+        chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
+        coverage=float(np.median(within)),
+        doubted=float(np.mean([not result.quality.well_posed for result in results])),
+        warned=float(np.mean([_warns(result) for result in results])),
+        head=results[0].quality.verdict[0],
+    )
+
+
+def first_kind(kernel: xr.DataArray) -> np.ndarray:
+    """The first kernel, (h, w), of one or several kinds."""
+    return np.asarray(kernel.isel(kind=0) if "kind" in kernel.dims else kernel, np.float64)
+
+
+def _errors(maps: list[LimitMap], results: list[KernelResult]) -> Iterator[float]:
+    for one, result in zip(maps, results, strict=True):
+        yield float(affine_invariant_nrmse(one.kernel, first_kind(result.kernel)))
+
+
+def _warns(result: KernelResult) -> bool:
+    return any("chi-squared" in words for words in result.quality.verdict)

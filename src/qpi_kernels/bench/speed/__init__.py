@@ -1,0 +1,1 @@
+"""Benchmark of run times and memory, as ratios measured in one run."""

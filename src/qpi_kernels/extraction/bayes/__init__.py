@@ -1,0 +1,1 @@
+"""Posterior kernels under simulated priors, chosen by their evidence; begin at `estimator`."""

@@ -1,0 +1,1 @@
+"""Priors made by a trained network, for `prior="learned"`; begin at `priors`."""

@@ -1,0 +1,114 @@
+"""The priors that an extraction compares, from strict to none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from qpi_kernels.extraction.bayes.covariance_roots import (
+    ComponentFactor,
+    PriorFactor,
+    SmoothFactor,
+    SumFactor,
+)
+from qpi_kernels.extraction.parameters import ExtractionError
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+
+__all__ = ["IGNORANT", "named_library", "prior_factors", "smooth_waves", "wide_factors"]
+
+IGNORANT = "every pixel on its own"
+# Amplitude of what simulated kernels do not have, over that of what they have.
+_STRICT, _FREE, _LOOSE = 0.05, 0.15, 0.5
+# A quick look at what all simulated kernels have in common: fewer components, and more of the rest.
+_FEW, _ROUGH = 256, 0.2
+# Envelope and spectrum of the rest fade no further than to this share of their means.
+_FAINTEST = 0.1
+
+
+def prior_factors(
+    problem: Problem, library: LibraryPrior, family: str = ""
+) -> dict[str, Callable[[], PriorFactor]]:
+    """What makes square roots of the priors to compare with none, by names in plain words.
+
+    For the prior ``library`` there are two: narrow, and rough but wide. Where the rough one is
+    nearly as likely, `wide_factors` are worth their time.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its ``prior`` says which.
+    library : LibraryPrior
+        Simulated kernels.
+    family : str
+        Which of its families the narrow prior is of; empty for all of them.
+    """
+    if problem.parameters.prior == "smooth":
+        return {"smooth waves": partial(smooth_waves, problem, library)}
+
+    def narrow() -> PriorFactor:
+        return _known(problem, library.family(family) if family else library, _STRICT)
+
+    few = replace(library, basis=library.basis[:_FEW], spread=library.spread[:_FEW])
+    name = f"simulated kernels of {family}" if family else "simulated kernels, strictly"
+    return {
+        name: narrow,
+        "simulated kernels, roughly": partial(_known, problem, few, _ROUGH),
+    }
+
+
+def wide_factors(problem: Problem, library: LibraryPrior) -> dict[str, Callable[[], PriorFactor]]:
+    """What makes priors for kernels unlike those of one family; see `prior_factors`."""
+    return {
+        "simulated kernels": partial(_known, problem, library, _FREE),
+        "simulated kernels and smooth waves": partial(_known, problem, library, _LOOSE),
+    }
+
+
+def _known(problem: Problem, library: LibraryPrior, rest: float) -> PriorFactor:
+    """Kernels as simulated ones, and smooth waves that are a share of their amplitude."""
+    components, _ = library.components_on(problem.parameters.kernel_shape)
+    known = ComponentFactor(torch.from_numpy(components).to(problem.coverage))
+    return SumFactor([(1.0, known), (rest, smooth_waves(problem, library))])
+
+
+def smooth_waves(problem: Problem, library: LibraryPrior) -> SmoothFactor:
+    """Square root of a prior that knows a library's envelope and spectrum only."""
+    shape = problem.parameters.kernel_shape
+    scale = library.scale_on(shape)
+    return SmoothFactor(
+        shape,
+        np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
+        np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
+        period=scale * library.shape[1],
+        scale=scale,
+        like=problem.coverage,
+    )
+
+
+def named_library(name: str) -> LibraryPrior:
+    """Read a library by the name that parameters have for it.
+
+    Raises
+    ------
+    ExtractionError
+        If there is no such library.
+    """
+    if name == "bundled":
+        return bundled_library()
+    try:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ModelFormatError(f"there is no file {name!r}")
+        return LibraryPrior.load(path)
+    except (ModelFormatError, RuntimeError) as error:
+        raise ExtractionError(
+            f"no library of kernels: {error}; make one with `napari-qpi library`, or take "
+            "library='bundled'"
+        ) from error

@@ -1,0 +1,1 @@
+"""Extraction without marked defects; begin at `estimator`."""

@@ -1,0 +1,119 @@
+"""First guesses of unknown kernels: patches of the map in which much is going on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from qpi_kernels.extraction.blind.convolution_model import BlindMap
+
+__all__ = ["energetic_patches", "unlike_patches"]
+
+_WIDTHS = (1.0, 0.5, 0.33)
+_LEAST_WIDTH = 5
+_CANDIDATES = 6
+_LEAST_ENERGY = 1e-4
+
+
+def energetic_patches(
+    seen: BlindMap, each: int, apart: float | None = None
+) -> list[list[torch.Tensor]]:
+    """Cut the most energetic patches out of the maps, under tapers of several widths.
+
+    Where defects lie far apart, a patch as large as the kernel is the best guess; where they
+    overlap, only the core of one defect is.
+
+    Parameters
+    ----------
+    seen : BlindMap
+        The maps.
+    each : int
+        Patches of each width.
+    apart : float, optional
+        Their least distance, in windows; half a width when left out.
+
+    Returns
+    -------
+    list of list of tensor, (plane, h, w)
+        For each width, the most energetic first: patches of norm 1, fewer where the map has no
+        room or nothing to show.
+    """
+    return [_patches(seen, width, each, width / 2 if apart is None else apart) for width in _WIDTHS]
+
+
+def unlike_patches(seen: BlindMap, kinds: int, each: int) -> list[torch.Tensor]:
+    """Guesses of several kernels at once: energetic patches that are not alike.
+
+    Parameters
+    ----------
+    seen : BlindMap
+        The maps.
+    kinds : int
+        Number of kernels.
+    each : int
+        Guesses of each width; each starts from another patch.
+
+    Returns
+    -------
+    list of tensor, (kind, plane, h, w)
+        Fewer where there are too few patches.
+    """
+    guesses = []
+    for patches in energetic_patches(seen, _CANDIDATES * kinds, 0.5):
+        if len(patches) < kinds:
+            continue
+        alike = _likeness(torch.stack(patches))
+        for first in range(min(each, len(patches))):
+            chosen = [first]
+            while len(chosen) < kinds:
+                nearest = alike[chosen].amax(dim=0)
+                nearest[chosen] = torch.inf
+                chosen.append(int(nearest.argmin()))
+            guesses.append(torch.stack([patches[index] for index in chosen]))
+    return guesses
+
+
+def _likeness(patches: torch.Tensor) -> torch.Tensor:
+    """Largest correlation of each two patches over all shifts, (patch, patch)."""
+    shape = [2 * size for size in patches.shape[-2:]]
+    spectra = torch.fft.rfft2(patches, s=shape)
+    rows = [
+        torch.fft.irfft2((spectrum.conj() * spectra).sum(dim=1), s=shape).amax(dim=(1, 2))
+        for spectrum in spectra
+    ]
+    return torch.stack(rows)
+
+
+def _patches(seen: BlindMap, width: float, count: int, apart: float) -> list[torch.Tensor]:
+    taper = _taper(seen.kernel_shape, width)
+    energy = seen.values.square().sum(dim=0)
+    weight = taper[None, None].sqrt()
+    # Over the sites, of which only those that show the whole window are wanted.
+    energies = seen.correlate(energy[None], seen.kernel_spectrum(weight))[0].clone()
+    first = [size - 1 for size in seen.kernel_shape]
+    energies = energies[first[0] : seen.image_shape[0], first[1] : seen.image_shape[1]]
+    near = [max(int(2 * apart * size) // 2, 1) for size in seen.kernel_shape]
+    patches: list[torch.Tensor] = []
+    # Where all is masked, rounding leaves a little.
+    least = _LEAST_ENERGY * float(energies.max()) if energies.numel() else 0.0
+    while len(patches) < count and energies.numel() and float(energies.max()) > least:
+        row, col = divmod(int(energies.argmax()), energies.shape[1])
+        height, length = seen.kernel_shape
+        patch = seen.values[:, row : row + height, col : col + length] * taper
+        patches.append(patch / patch.norm())
+        energies[
+            max(row - near[0], 0) : row + near[0] + 1, max(col - near[1], 0) : col + near[1] + 1
+        ] = 0.0
+    return patches
+
+
+def _taper(shape: tuple[int, int], width: float) -> torch.Tensor:
+    """Hann window of a share of the kernel's window, zero around it."""
+    sides = []
+    for size in shape:
+        inner = min(max(int(width * size), _LEAST_WIDTH), size)
+        side = np.zeros(size, np.float32)
+        start = size // 2 - inner // 2
+        side[start : start + inner] = np.hanning(inner + 2)[1:-1]
+        sides.append(torch.from_numpy(side))
+    return torch.outer(*sides)

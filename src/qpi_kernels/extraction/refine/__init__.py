@@ -1,0 +1,1 @@
+"""Refinement of defect positions and review of the table; begin at `refinement`."""

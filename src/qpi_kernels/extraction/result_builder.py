@@ -1,0 +1,328 @@
+"""Collecting what an estimator found, plane by plane, into a `KernelResult`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.problem import Planes, Problem
+from qpi_kernels.extraction.quality_report import Judge, plain_words
+from qpi_kernels.result import KernelResult, Quality
+from qpi_kernels.symmetry import Symmetry, symmetry_scores
+
+__all__ = ["Outcome"]
+
+
+class Outcome:
+    """Filled by an estimator with `add`, then turned into the result.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    judge : callable
+        Says how far the answer can be trusted.
+    provenance : dict, optional
+        What the estimator has to add, JSON-compatible.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        judge: Judge = plain_words,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self._problem = problem
+        self._judge = judge
+        self._additions = provenance or {}
+        observation = problem.observation
+        single = observation.dtype.kind == "f" and observation.dtype.itemsize <= 4
+        self._dtype = np.dtype(np.float32 if single else np.float64)
+        planes, kinds = problem.plane_count, len(problem.model.kinds)
+        shape = (planes, kinds, *problem.parameters.kernel_shape)
+        self._kernel = np.zeros(shape, self._dtype)
+        self._std = np.zeros(shape, self._dtype)
+        image = (planes, *problem.image_shape)
+        self._background = np.zeros(image, self._dtype)
+        self._reconstruction = np.zeros(image, self._dtype)
+        self._residual = np.zeros(image, self._dtype)
+        self._numbers: dict[str, list[float]] = {
+            name: [] for name in ("noise_sigma", "reduced_chi2", "r_squared", "ridge", "determined")
+        }
+        self._condition = 1.0
+        self._iterations = 0
+        self._converged = True
+
+    def note(self, name: str, value: Any) -> None:
+        """Add to the provenance, JSON-compatible."""
+        self._additions[name] = value
+
+    def add(
+        self,
+        start: int,
+        planes: Planes,
+        kernels: torch.Tensor,
+        *,
+        std: torch.Tensor,
+        ridge: NDArray[np.float64],
+        freedom: NDArray[np.float64],
+        solution_size: int,
+        condition: float = 1.0,
+        iterations: int = 1,
+        converged: bool = True,
+    ) -> None:
+        """Take the kernels of some planes and work out what they explain.
+
+        Parameters
+        ----------
+        start : int
+            Index of the first plane.
+        planes : Planes
+            The planes the kernels were found from.
+        kernels, std : tensor, (plane, kind, h, w)
+            In the scaled units of ``planes``.
+        ridge, freedom : array, (plane,)
+            Ridge, and the effective number of kernel parameters fixed by the data.
+        solution_size : int
+            Number of free kernel parameters.
+        condition, iterations, converged
+            See `Quality`.
+        """
+        problem = self._problem
+        stop = start + len(kernels)
+        prediction = problem.model.apply(kernels)
+        left = planes.values - prediction
+        background = problem.background.fit(left)
+        signal = _energy(problem.background.remove(planes.values))
+        # Masked pixels hold no data in `planes`; only the fit there is meaningful.
+        target = _numpy(background * planes.scale + planes.centre)
+        self._background[start:stop] = target
+        self._reconstruction[start:stop] = target + _numpy(prediction * planes.scale)
+        data = problem.observation.data
+        observed = np.asarray(data if problem.observation.ndim == 2 else data[start:stop])
+        np.subtract(
+            observed.reshape(-1, *problem.image_shape),
+            self._reconstruction[start:stop],
+            out=self._residual[start:stop],
+            casting="unsafe",
+        )
+        scale = planes.scale.unsqueeze(-1)
+        self._kernel[start:stop] = _numpy(kernels * scale)
+        self._std[start:stop] = _numpy(std * scale)
+
+        counted = int(problem.mask.sum())
+        free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
+        weighted = (left - background) * problem.background.weight
+        misfit = _energy(weighted)
+        room = self._left_to_noise(std, free / counted)
+        for index in range(len(kernels)):
+            noise = _pixel_noise(weighted[index], room[index], problem.mask_tensor)
+            self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
+            # A fit that follows nearly every pixel leaves nothing to judge it by.
+            judged = noise > 1e-9 and free[index] > 0.3 * counted
+            chi2 = misfit[index] / free[index] / noise**2 if judged else float("nan")
+            self._numbers["reduced_chi2"].append(float(chi2))
+            explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")
+            self._numbers["r_squared"].append(float(explained))
+            self._numbers["ridge"].append(float(ridge[index]))
+            self._numbers["determined"].append(float(min(freedom[index] / solution_size, 1.0)))
+        self._condition = max(self._condition, condition)
+        self._iterations = max(self._iterations, iterations)
+        self._converged &= converged
+
+    def _left_to_noise(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
+        """Share of the noise variance that the fit leaves in each pixel, (plane, rows, columns).
+
+        One less the leverage. A lone defect's kernel follows every pixel around it, noise and all;
+        pixels that many defects of the kernel share, or none reaches, keep their noise.
+        """
+        leverage = self._problem.model.apply_variance(std.square())
+        mean = leverage[:, self._problem.mask_tensor].mean(dim=1)
+        fitted = torch.from_numpy(1.0 - share).to(leverage) / torch.where(mean > 0, mean, 1.0)
+        return (1.0 - leverage * fitted.view(-1, 1, 1)).clamp(min=1e-3)
+
+    def result(self) -> KernelResult:
+        """Everything together, labelled."""
+        problem = self._problem
+        observation = problem.observation
+        quality = self._quality()
+        image_coords = {
+            name: coord
+            for name, coord in observation.coords.items()
+            if name in ("y", "x", "bias", problem.plane_dim)
+        }
+
+        def image(values: NDArray[np.floating], name: str) -> xr.DataArray:
+            return xr.DataArray(
+                values.reshape(observation.shape),
+                dims=observation.dims,
+                coords=image_coords,
+                name=name,
+                attrs=_attributes(observation),
+            )
+
+        return KernelResult(
+            kernel=self._label_kernel(self._kernel, "kernel"),
+            std=self._label_kernel(self._std, "std"),
+            background=image(self._background, "background"),
+            reconstruction=image(self._reconstruction, "reconstruction"),
+            residual=image(self._residual, "residual"),
+            defects=problem.defects,
+            quality=quality,
+            provenance=self._provenance(),
+        )
+
+    def _quality(self) -> Quality:
+        problem = self._problem
+        kernel_pixels = len(problem.model.kinds) * int(np.prod(problem.parameters.kernel_shape))
+        scores: dict[str, float] = {}
+        for index, kind in enumerate(problem.model.kinds):
+            prefix = f"{kind}: " if len(problem.model.kinds) > 1 else ""
+            found = symmetry_scores(self._kernel[:, index], self._free_folds())
+            scores |= {prefix + name: score for name, score in found.items()}
+        well_posed, verdict = self._judge(
+            problem,
+            kernel=self._kernel,
+            std=self._std,
+            determined=self._numbers["determined"],
+            reduced_chi2=self._numbers["reduced_chi2"],
+            r_squared=self._numbers["r_squared"],
+            converged=self._converged,
+        )
+        return Quality(
+            **self._numbers,
+            fill=kernel_pixels / int(problem.mask.sum()),
+            condition=self._condition,
+            iterations=self._iterations,
+            converged=self._converged,
+            symmetry_scores=scores,
+            well_posed=well_posed,
+            verdict=verdict,
+        )
+
+    def _free_folds(self) -> tuple[int, ...]:
+        """Rotations worth scoring: those that were not imposed."""
+        imposed = self._problem.parameters.symmetry
+        order = Symmetry.parse(imposed).fold if imposed is not None else 1
+        return tuple(fold for fold in (2, 3, 4, 6) if order % fold)
+
+    def _label_kernel(self, values: NDArray[np.floating], name: str) -> xr.DataArray:
+        problem = self._problem
+        observation = problem.observation
+        coords: dict[str, Any] = {"kind": list(problem.model.kinds)}
+        for axis, size in zip(("y", "x"), values.shape[-2:], strict=True):
+            pitch, units = _pitch(observation, axis)
+            coords[axis] = (axis, (np.arange(size) - size // 2) * pitch, {"units": units})
+        plane_dim = problem.plane_dim
+        if plane_dim in observation.coords:
+            plane = observation.coords[plane_dim]
+            coords[plane_dim] = (plane_dim, np.atleast_1d(plane.values), dict(plane.attrs))
+        array = xr.DataArray(
+            values.transpose(1, 0, 2, 3),
+            dims=("kind", plane_dim, "y", "x"),
+            coords=coords,
+            name=name,
+            attrs=_attributes(observation),
+        )
+        return array.squeeze([dim for dim in ("kind", plane_dim) if array.sizes[dim] == 1])
+
+    def _provenance(self) -> dict[str, Any]:
+        problem = self._problem
+        observation = problem.observation
+        return {
+            "parameters": problem.parameters.model_dump(mode="json"),
+            "device": str(problem.device),
+            "dtype": str(problem.dtype).removeprefix("torch."),
+            "versions": {name: _version(name) for name in ("napari-qpi", "torch", "numpy")}
+            | {"python": platform.python_version()},
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": str(observation.attrs.get("source", "")),
+            "channel": str(observation.name or ""),
+            "observation_shape": list(observation.shape),
+            "observation_sha256": _hash_planes(observation),
+            "defects_sha256": _hash_defects(problem.defects),
+            "mask_sha256": hashlib.sha256(np.packbits(problem.mask).tobytes()).hexdigest(),
+            "counted_pixels": int(problem.mask.sum()),
+            **self._additions,
+        }
+
+
+def _energy(images: torch.Tensor) -> NDArray[np.float64]:
+    """Sum of squares of each image, (plane,)."""
+    return np.asarray(np.square(_numpy(images), dtype=np.float64).sum(axis=(-2, -1)))
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
+    return tensor.cpu().numpy()
+
+
+def _pixel_noise(residual: torch.Tensor, room: torch.Tensor, mask: torch.Tensor) -> float:
+    """Noise of single pixels, blind to anything smooth: second differences, robust to outliers.
+
+    ``room`` is the share of the noise variance that each pixel of the residual still holds; where
+    it is far below the usual share the residual tells little.
+    """
+    if min(residual.shape) < 2:
+        return float("nan")
+    corners = [slice(None, -1), slice(1, None)]
+    signed = [(1 if i == j else -1, (corners[i], corners[j])) for i in (0, 1) for j in (0, 1)]
+    difference = torch.stack([sign * residual[where] for sign, where in signed]).sum(dim=0) / 2
+    counted = torch.stack([mask[where] for _, where in signed]).all(dim=0)
+    if not counted.any():
+        return float("nan")
+    left = torch.stack([room[where] for _, where in signed]).mean(dim=0)[counted]
+    telling = left >= 0.5 * left.median()
+    chosen = difference[counted][telling] / left[telling].sqrt()
+    return float(chosen.abs().median() / 0.6745)
+
+
+def _pitch(observation: xr.DataArray, axis: str) -> tuple[float, str]:
+    """Pixel pitch along an axis and its unit; pixels when the observation has no coordinates."""
+    if axis not in observation.coords or observation.sizes[axis] < 2:
+        return 1.0, "pixel"
+    values = observation.coords[axis].values
+    units = str(observation.coords[axis].attrs.get("units", "nm"))
+    return float(abs(values[-1] - values[0]) / (len(values) - 1)), units
+
+
+def _attributes(observation: xr.DataArray) -> dict[str, Any]:
+    kept = ("units", "long_name", "quantity")
+    return {name: observation.attrs[name] for name in kept if name in observation.attrs}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _hash_defects(defects: Defects) -> str:
+    """Hash of all that extraction reads of the defects: positions, strengths and kinds."""
+    digest = hashlib.sha256()
+    for numbers in (defects.positions, defects.strength):
+        digest.update(np.ascontiguousarray(numbers).tobytes())
+    digest.update(json.dumps(defects.kind.tolist()).encode())
+    return digest.hexdigest()
+
+
+def _hash_planes(observation: xr.DataArray) -> str:
+    """Hash of the observation's numbers, plane by plane so that lazy data stay lazy."""
+    digest = hashlib.sha256()
+    data = observation.data if observation.ndim == 3 else observation.data[None]
+    for index in range(data.shape[0]):
+        digest.update(np.ascontiguousarray(np.asarray(data[index])).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Readers of vendor and general file formats, one file each."""

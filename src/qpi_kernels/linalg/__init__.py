@@ -1,0 +1,1 @@
+"""Krylov solvers and evidence of linear Gaussian models, without physics."""

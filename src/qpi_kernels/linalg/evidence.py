@@ -1,0 +1,156 @@
+"""Choosing the ridge and the noise level from the data, by marginal likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qpi_kernels.linalg.lanczos import Tridiagonal
+
+__all__ = ["Evidence", "OperatorSpectrum", "Quadrature"]
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """Right-hand sides by the operator's eigenvectors: of them all, unlike `Tridiagonal`.
+
+    Parameters
+    ----------
+    values, weights : array, (plane, n)
+        Eigenvalues, and the share of each right-hand side's square along each eigenvector.
+    norm : array, (plane,)
+        Length of each right-hand side.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    norm: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OperatorSpectrum:
+    """Density of the normal operator's eigenvalues, from random probes (stochastic quadrature).
+
+    Parameters
+    ----------
+    values : array, (n,)
+        Eigenvalue nodes.
+    counts : array, (n,)
+        How many eigenvalues each node stands for; they sum to the number of free kernel pixels.
+    """
+
+    values: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def from_probes(cls, probes: Tridiagonal) -> OperatorSpectrum:
+        """Average the probes' quadratures; the mean squared probe length is the dimension."""
+        counts = probes.weights * probes.norm[:, None] ** 2 / len(probes.norm)
+        return cls(probes.values.ravel(), counts.ravel())
+
+    @property
+    def size(self) -> float:
+        """Number of eigenvalues: the free numbers of the kernels."""
+        return float(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        """Mean eigenvalue."""
+        return float((self.counts * self.values).sum() / max(self.size, 1e-300))
+
+    def determined(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Effective number of kernel parameters that the data fix at each ridge strength."""
+        ratio = self.values / np.maximum(self.values + ridge[..., None], np.finfo(float).tiny)
+        return np.asarray((self.counts * ratio).sum(axis=-1))
+
+    def log_determinant(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``log det(1 + G/ridge)``."""
+        return np.asarray((self.counts * np.log1p(self.values / ridge[..., None])).sum(axis=-1))
+
+    def inverse_trace(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Trace of ``(G + ridge)^-1``; eigenvalues that vanish count only with a ridge."""
+        floor = 1e-12 * self.values.max(initial=1e-300)
+        shifted = self.values + ridge[..., None]
+        known = shifted > floor
+        return np.asarray((self.counts * known / np.where(known, shifted, 1.0)).sum(axis=-1))
+
+
+class Evidence:
+    r"""Marginal likelihood of the ridge strength for each observation plane.
+
+    With prior ``A ~ N(0, (sigma^2/ridge) 1)`` and white noise of variance ``sigma^2`` the
+    evidence, maximised over ``sigma``, is (MacKay 1992; the linear-Gaussian textbook case)
+
+    .. math:: -2 \log p = n \log S(\lambda) + \log\det(1 + G/\lambda), \quad
+              S = |y|^2 - b^T (G + \lambda)^{-1} b, \quad \sigma^2 = S / n .
+
+    Where the prior's variance :math:`\sigma^2/\lambda` may not fall below some t, the largest
+    evidence is at :math:`\sigma^2 = \max(S/n, t \lambda)`.
+
+    Parameters
+    ----------
+    energy : array, (plane,)
+        ``|y|^2`` of each plane after removing the background.
+    samples : int
+        Counted pixels less the background's parameters.
+    spectrum : OperatorSpectrum
+        Eigenvalues of the normal operator.
+    least_variance : float
+        t; 0 for any.
+    """
+
+    _GRID = np.logspace(-10, 4, 57)
+
+    def __init__(
+        self,
+        energy: NDArray[np.float64],
+        samples: int,
+        spectrum: OperatorSpectrum,
+        least_variance: float = 0.0,
+    ) -> None:
+        self._energy = energy
+        self._samples = max(samples, 1)
+        self._spectrum = spectrum
+        self._least_variance = least_variance
+
+    def misfit(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
+        """``S``, (plane, candidate) from ridges of that shape."""
+        explained = data.weights[:, None, :] / np.maximum(
+            data.values[:, None, :] + ridge[..., None], np.finfo(float).tiny
+        )
+        left = self._energy[:, None] - data.norm[:, None] ** 2 * explained.sum(axis=-1)
+        return np.asarray(np.maximum(left, 1e-13 * self._energy[:, None] + 1e-300))
+
+    def cost(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
+        """``-2 log p`` up to a constant, (plane, candidate)."""
+        misfit = self.misfit(ridge, data)
+        noise = np.maximum(misfit, self._samples * self._least_variance * ridge)
+        fit = self._samples * (np.log(noise) + misfit / noise - 1)
+        return np.asarray(fit + self._spectrum.log_determinant(ridge))
+
+    def best_ridge(self, data: Tridiagonal | Quadrature) -> NDArray[np.float64]:
+        """The ridge of the largest evidence, (plane,)."""
+        # Only zeros: the defects send nothing that the background does not take away.
+        top = self._spectrum.values.max(initial=0.0) or 1.0
+        grid = np.broadcast_to(self._GRID * top, (len(self._energy), self._GRID.size))
+        ratio = self._GRID[1] / self._GRID[0]
+        for _ in range(2):
+            best = grid[np.arange(len(grid)), self.cost(grid, data).argmin(axis=1)]
+            grid = best[:, None] * ratio ** np.linspace(-1, 1, 21)
+            ratio = ratio**0.1
+        return np.asarray(grid[np.arange(len(grid)), self.cost(grid, data).argmin(axis=1)])
+
+    def noise_variance(
+        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
+    ) -> NDArray[np.float64]:
+        """Noise variance at given ridges, (plane,); without a ridge the unbiased estimate."""
+        misfit = self.misfit(ridge[:, None], data)[:, 0]
+        freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
+        noise = misfit / np.maximum(self._samples - freedom, 1.0)
+        return np.asarray(np.maximum(noise, self._least_variance * ridge))

@@ -1,0 +1,1 @@
+"""Simulation of a whole scan from one set of parameters; begin at `simulation`."""

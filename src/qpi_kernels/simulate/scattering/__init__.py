@@ -1,0 +1,1 @@
+"""Local density of states around impurities by T-matrices; begin at `kernels`."""

@@ -1,0 +1,178 @@
+"""`LibraryFit`: from a kernel library to the prior that extraction uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from qpi_kernels.models.library_prior import FamilyPrior, LibraryPrior
+from qpi_kernels.progress import Event
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.train.card import code_version
+
+__all__ = ["LibraryFit"]
+
+# Half precision is enough for covariances: tens of thousands of kernels are kept at once.
+Kernels = NDArray[np.float16]
+
+_VARIANTS = 4
+_KERNELS_PER_STEP = 64
+_BLOCK = 512
+# A family keeps so many components, or those without which they lose this share of their variance.
+_MOST, _LOST = 384, 1e-5
+
+
+class LibraryFit:
+    """Simulates as many kernels of each family and compresses them, as a stepper.
+
+    Parameters
+    ----------
+    library : KernelLibrary
+        Where kernels come from.
+    count : int
+        How many; a multiple of 64 is made of each family.
+    components : int
+        Principal components that are kept of all kernels together; families are described by
+        these.
+    """
+
+    def __init__(self, library: KernelLibrary, count: int = 65_536, components: int = 1024) -> None:
+        self._library = library
+        self._components = components
+        self._batches = -(-count // (_KERNELS_PER_STEP * len(library.families)))
+        self._made: dict[str, list[Kernels]] = {name: [] for name in library.families}
+        self._result: LibraryPrior | None = None
+        self._events = self._work()
+
+    @property
+    def count(self) -> int:
+        """How many kernels it makes."""
+        return _KERNELS_PER_STEP * self._batches * len(self._library.families)
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` is ready."""
+        return self._result is not None
+
+    @property
+    def result(self) -> LibraryPrior:
+        """The finished prior."""
+        if self._result is None:
+            raise RuntimeError("the library is not finished; call step() until done")
+        return self._result
+
+    def step(self) -> Event:
+        """Simulate some kernels; compress all of them at the end."""
+        return next(self._events)
+
+    def _work(self) -> Iterator[Event]:
+        families = self._library.families
+        total, done = self._batches * len(families) + 1, 0
+        for name in families:
+            source = KernelLibrary(
+                [name],
+                shape=self._library.shape,
+                pixel_nm=self._library.pixel_nm,
+                seed=self._library.seed,
+                device=self._library.device,
+            )
+            for number in range(self._batches):
+                self._made[name].append(_batch(source, number))
+                done += 1
+                yield Event(f"Simulating kernels: {name}", done, total)
+        self._result = self._compressed()
+        yield Event("Done", total, total)
+
+    def _compressed(self) -> LibraryPrior:
+        everything = [batch for made in self._made.values() for batch in made]
+        flat = [batch.reshape(len(batch), -1) for batch in everything]
+        values, vectors = _principal(_power(flat), self._components)
+        profile, spectrum = _common(everything)
+        return LibraryPrior(
+            vectors.reshape(-1, *self._library.shape),
+            np.sqrt(values).astype(np.float32),
+            profile,
+            spectrum,
+            self._description(),
+            {name: _family(made, vectors) for name, made in self._made.items()},
+        )
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "families": list(self._library.families),
+            "seed": self._library.seed,
+            "kernels": self.count,
+            "components": self._components,
+            "variants": _VARIANTS,
+            "shape": list(self._library.shape),
+            "pixel_nm": self._library.pixel_nm,
+            "software": code_version(),
+        }
+
+
+def _batch(source: KernelLibrary, number: int) -> Kernels:
+    hosts = _KERNELS_PER_STEP // _VARIANTS
+    made: list[NDArray[np.float32]] = []
+    for host in range(number * hosts, (number + 1) * hosts):
+        recipes = source.variants(host, _VARIANTS)
+        made += [kernel / np.linalg.norm(kernel) for kernel in source.values(recipes)]
+    return np.stack(made).astype(np.float16)
+
+
+def _family(made: Sequence[Kernels], vectors: NDArray[np.float32]) -> FamilyPrior:
+    numbers = [batch.reshape(len(batch), -1).astype(np.float32) @ vectors.T for batch in made]
+    values, mixing = _principal(_power(numbers), _MOST)
+    lost = 1 - np.cumsum(values) / values.sum()
+    count = int(np.searchsorted(-lost, -_LOST)) + 1
+    profile, spectrum = _common(made)
+    spread = np.sqrt(values[:count]).astype(np.float32)
+    return FamilyPrior(mixing[:count], spread, profile, spectrum)
+
+
+def _power(batches: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Mean product of each pair of numbers; in float64, as a sum over thousands of kernels."""
+    size = batches[0].shape[1]
+    power = np.zeros((size, size))
+    together = _BLOCK // _KERNELS_PER_STEP
+    for start in range(0, len(batches), together):
+        block = np.concatenate(batches[start : start + together]).astype(np.float64)
+        power += block.T @ block
+    return power / sum(map(len, batches))
+
+
+def _principal(
+    power: NDArray[np.float64], most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Largest eigenvalues, and the eigenvectors as rows."""
+    size = len(power)
+    values, vectors = scipy.linalg.eigh(
+        power, subset_by_index=[max(size - most, 0), size - 1], overwrite_a=True
+    )
+    rows = np.ascontiguousarray(vectors[:, ::-1].T, np.float32)
+    return np.maximum(values[::-1], 0.0), rows
+
+
+def _common(batches: Sequence[Kernels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Radial profile of the standard deviation, and radial spectrum of what it leaves."""
+    height, width = batches[0].shape[1:]
+    rows, columns = (np.arange(side) - side // 2 for side in (height, width))
+    radius = np.hypot(rows[:, None], columns[None, :])
+    square = np.mean([np.square(batch, dtype=np.float64).mean(axis=0) for batch in batches], axis=0)
+    profile = np.sqrt(_radial_mean(radius, square))
+    level = np.interp(radius, np.arange(len(profile)), profile)
+    power = np.mean(
+        [np.square(np.abs(np.fft.fft2(batch / level))).mean(axis=0) for batch in batches], axis=0
+    )
+    momentum = width * np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
+    spectrum = _radial_mean(momentum, power)
+    return profile.astype(np.float32), (spectrum / power.mean()).astype(np.float32)
+
+
+def _radial_mean(radius: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean of values at a distance of 0, 1, 2 ... (rounded)."""
+    ring = np.round(radius).astype(int).ravel()
+    return np.asarray(np.bincount(ring, values.ravel()) / np.bincount(ring))

@@ -1,0 +1,229 @@
+"""The decoder as a prior: better than least squares on its families, out of the way elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract, start_extraction
+from qpi_kernels.extraction.bayes.covariance_roots import ComponentFactor
+from qpi_kernels.extraction.bayes.learned.decoder import LatentKernels
+from qpi_kernels.extraction.bayes.learned.priors import LEARNED
+from qpi_kernels.extraction.bayes.learned.quadratic_misfit import WindowMisfit
+from qpi_kernels.extraction.bayes.normal_operator import MapNormal, WindowNormal
+from qpi_kernels.extraction.bayes.posterior import PriorSolve
+from qpi_kernels.extraction.bayes.priors import IGNORANT
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.forward import ForwardModel
+from qpi_kernels.metrics import affine_invariant_nrmse
+from qpi_kernels.models import load_model
+from qpi_kernels.progress import Cancelled, CancelToken, drive
+from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+
+SHAPE = (32, 32)
+Array = NDArray[np.float64]
+
+
+def kernels(count: int, seed: int = 77) -> Array:
+    """Kernels of the bundled model's families that it was not trained on, (count, h, w)."""
+    library = KernelLibrary(["warped_two_fold", "square_lattice"], shape=SHAPE, seed=seed)
+    made = np.stack([library.kernel(number).values for number in range(count)])
+    return np.asarray(made / np.abs(made).max(axis=(1, 2), keepdims=True))
+
+
+def observed(truth: Array, defects: Defects, snr: float, side: int = 96) -> Array:
+    clean = ForwardModel(defects, (side, side), SHAPE).apply(torch.from_numpy(truth)).numpy()
+    noise = np.random.default_rng(1).normal(size=clean.shape)
+    return np.asarray(clean + clean.std() / snr**0.5 * noise)
+
+
+def scattered(count: int, side: int = 96, kinds: int = 1) -> Defects:
+    positions = np.random.default_rng(count).uniform(0, side - 1, (count, 2))
+    return Defects(positions, kind=[f"kind {n % kinds}" for n in range(count)])
+
+
+def test_kernels_of_its_families_are_found_better() -> None:
+    ratios, covered = [], []
+    for truth in kernels(2):
+        defects = scattered(15)
+        observation = observed(truth[None], defects, snr=1.0)
+        plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
+        found = extract(observation, defects, kernel_shape=SHAPE, prior="learned")
+        assert found.provenance["priors"][0]["prior"] in LEARNED
+        error = found.kernel.values - truth
+        covered.append(np.mean(np.abs(error) < 1.96 * found.std.values))
+        ratios.append(
+            affine_invariant_nrmse(truth, found.kernel.values)
+            / affine_invariant_nrmse(truth, plain.kernel.values)
+        )
+    assert np.median(ratios) < 0.6
+    assert 0.85 < np.mean(covered) < 1.0
+
+
+def test_a_kernel_that_it_can_not_make_is_left_to_the_data() -> None:
+    strange = np.random.default_rng(5).normal(size=SHAPE)
+    defects = scattered(30, 128)
+    observation = observed(strange[None], defects, snr=30.0, side=128)
+    plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
+    found = extract(observation, defects, kernel_shape=SHAPE, prior="learned")
+    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    np.testing.assert_allclose(
+        affine_invariant_nrmse(strange, found.kernel.values),
+        affine_invariant_nrmse(strange, plain.kernel.values),
+        rtol=0.02,
+    )
+
+
+def test_what_the_result_says_of_it() -> None:
+    defects = scattered(15)
+    found = extract(
+        observed(kernels(1), defects, 3.0), defects, kernel_shape=SHAPE, prior="learned"
+    )
+    lost = found.provenance["priors"][0]["log_evidence_lost"]
+    assert set(lost) == {IGNORANT, *LEARNED}
+    assert min(lost.values()) == 0
+    assert lost[IGNORANT] > 10
+    assert found.provenance["model"]["sha256"] == load_model().digest
+    assert any("learned kernels" in words for words in found.quality.verdict)
+
+
+def test_each_kind_has_its_own_kernel() -> None:
+    truth = kernels(2) * np.array([1.0, -0.3])[:, None, None]
+    defects = scattered(40, kinds=2)
+    observation = observed(truth, defects, snr=3.0)
+    plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
+    found = extract(observation, defects, kernel_shape=SHAPE, prior="learned")
+    assert found.provenance["priors"][0]["prior"] in LEARNED
+    for index, true in enumerate(truth):
+        kernel, std = (one.values[index] for one in (found.kernel, found.std))
+        assert 0.75 < np.mean(np.abs(kernel - true) < 1.96 * std) <= 1.0
+        assert affine_invariant_nrmse(true, kernel) < 0.7 * affine_invariant_nrmse(
+            true, plain.kernel.values[index]
+        )
+
+
+def test_each_bias_has_its_own_kernel_and_progress_goes_on() -> None:
+    truth, defects = kernels(2), scattered(12)
+    stack = np.stack([observed(one[None], defects, 5.0) for one in truth])
+    parameters = ExtractionParameters(kernel_shape=SHAPE, prior="learned")
+    run = start_extraction(stack, defects, parameters=parameters)
+    events = []
+    while not run.done:
+        events.append(run.step())
+    fractions = [event.fraction or 0.0 for event in events]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    for index, true in enumerate(truth):
+        kernel = run.result.kernel.values[index]
+        assert np.corrcoef(kernel.ravel(), true.ravel())[0, 1] > 0.97
+    alone = extract(stack[1], defects, parameters=parameters)
+    np.testing.assert_allclose(
+        run.result.kernel.values[1], alone.kernel.values, atol=0.1 * float(alone.std.mean())
+    )
+
+
+def test_a_stop_is_obeyed_while_the_network_is_asked() -> None:
+    cancel = CancelToken()
+
+    def stop(event: object) -> None:
+        if "network's kernel" in str(event):
+            cancel.cancel()
+
+    defects = scattered(12)
+    run = start_extraction(
+        observed(kernels(1), defects, 5.0), defects, kernel_shape=SHAPE, prior="learned"
+    )
+    with pytest.raises(Cancelled):
+        drive(run, stop, cancel)
+
+
+@pytest.mark.parametrize("shape", [(20, 33), (80, 80)])
+def test_windows_of_other_sizes(shape: tuple[int, int]) -> None:
+    truth = KernelLibrary(["warped_two_fold"], shape=shape, seed=7).kernel(0).values
+    defects = scattered(15)
+    clean = ForwardModel(defects, (96, 96), shape).apply(torch.from_numpy(truth)[None]).numpy()
+    noisy = clean + 0.5 * clean.std() * np.random.default_rng(0).normal(size=clean.shape)
+    found = extract(noisy, defects, kernel_shape=shape, prior="learned", symmetry="C2")
+    plain = extract(noisy, defects, kernel_shape=shape, method="least_squares", symmetry="C2")
+    error, other = (affine_invariant_nrmse(truth, one.kernel.values) for one in (found, plain))
+    assert error < 0.8 * other
+
+
+def test_a_map_that_shows_nothing() -> None:
+    found = extract(
+        np.full((64, 64), 3.0), [(20, 20), (40, 30)], kernel_shape=SHAPE, prior="learned"
+    )
+    assert found.provenance["priors"][0]["prior"] == IGNORANT
+
+
+def test_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExtractionError, match="two_step"):
+        extract(np.ones((32, 32)), [(9, 9)], prior="learned", model=str(tmp_path / "none"))
+    with pytest.raises(ExtractionError, match="prior"):
+        extract(np.ones((32, 32)), [(9, 9)], prior="guessed")
+
+
+def checked(truth: Array) -> tuple[Problem, torch.Tensor]:
+    defects = scattered(15)
+    parameters = ExtractionParameters(kernel_shape=SHAPE, background="offset")
+    problem = Problem.check(observed(truth[None], defects, 5.0), defects, None, parameters)
+    return problem, problem.background.remove(problem.planes(0, 1).values)[0]
+
+
+def test_the_misfit_is_that_of_the_map() -> None:
+    """Exact at the expansion's point with an approximate operator, and everywhere with an exact."""
+    truth = kernels(2)
+    problem, left = checked(truth[0])
+    shape = torch.from_numpy(truth[:1])
+    shown = problem.background.remove(problem.model.apply(shape[None]))[0]
+    amount = (shown * left).sum() / shown.square().sum()
+    expected = float((left - amount * shown).square().sum())
+    for normal, about in (
+        (MapNormal(problem), torch.from_numpy(truth[1:])),
+        (WindowNormal(problem), amount * shape),
+    ):
+        misfit = WindowMisfit(problem, normal, left)
+        misfit.expand(about)
+        found = misfit.fit(shape)
+        assert found.misfit == pytest.approx(expected, rel=1e-8)
+        assert float(found.amounts) == pytest.approx(float(amount), rel=1e-8)
+        step = 1e-4 * torch.from_numpy(truth[1:])
+        change = misfit.fit(shape + step).misfit - misfit.fit(shape - step).misfit
+        assert change == pytest.approx(2 * float((found.gradient * step).sum()), rel=1e-3)
+
+
+def test_tangents_are_those_of_the_shapes() -> None:
+    problem, _ = checked(kernels(1)[0])
+    family = LatentKernels(problem, load_model())
+    for _ in family.prepare():
+        pass
+    numbers = family.numbers_of_kernels(torch.from_numpy(kernels(1)))
+    tangents = torch.cat(list(family.tangents(numbers[0])))
+    step = torch.zeros_like(numbers)
+    step[0, 3] = 0.05
+    change = (family.shapes(numbers + step) - family.shapes(numbers - step))[0] / 0.1
+    assert tangents.shape == (family.size, *SHAPE)
+    assert float((tangents[3] - change).norm()) < 0.05 * float(change.norm())
+
+
+def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
+    problem, left = checked(kernels(1)[0])
+    rng = np.random.default_rng(3)
+    columns = torch.from_numpy(rng.normal(size=(30, *SHAPE)))
+    mean = torch.from_numpy(kernels(1))
+    solve = PriorSolve(problem, ComponentFactor(columns), MapNormal(problem), mean=mean)
+    for work in (solve.probe(), solve.solve(left)):
+        for _ in work:
+            pass
+    shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
+    rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]
+    normal = shown @ shown.T + solve.posterior.ridge * torch.eye(30)
+    numbers = torch.linalg.solve(normal, shown @ rest.flatten())
+    expected = mean[0] + torch.einsum("m,myx->yx", numbers, columns)
+    torch.testing.assert_close(solve.posterior.kernels[0], expected, rtol=1e-3, atol=1e-4)
+    assert solve.posterior.noise_variance >= 0.999 * solve.posterior.ridge

@@ -1,0 +1,50 @@
+"""The noise's spectrum: learnt where it is not white, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
+
+WINDOW = (32, 32)
+
+
+def spectrum_of(image: np.ndarray) -> NoiseSpectrum:
+    return NoiseSpectrum(np.abs(np.fft.fft2(image)) ** 2, WINDOW)
+
+
+def test_white_noise_is_called_white() -> None:
+    for seed in range(10):
+        white = np.random.default_rng(seed).normal(size=(96, 128))
+        assert not spectrum_of(white).coloured
+
+
+def test_correlated_noise_is_made_white() -> None:
+    rng = np.random.default_rng(0)
+    wave = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128)[None, :])
+    filtered = np.fft.fft2(rng.normal(size=(128, 128))) / (0.05 + wave)
+    coloured = np.fft.ifft2(filtered).real
+    found = spectrum_of(coloured)
+    assert found.coloured
+    assert found.range > 10
+    whitened = found.whiten(torch.from_numpy(coloured)).numpy()
+    assert not spectrum_of(whitened).coloured
+
+
+def test_whitening_is_symmetric_and_keeps_volumes() -> None:
+    rng = np.random.default_rng(1)
+    found = spectrum_of(np.cumsum(rng.normal(size=(48, 64)), axis=1))
+    first, second = (torch.from_numpy(rng.normal(size=(48, 64))) for _ in range(2))
+    left, right = (found.whiten(first) * second).sum(), (first * found.whiten(second)).sum()
+    torch.testing.assert_close(left, right)
+    np.testing.assert_allclose(np.log(found.power).mean(), 0.0, atol=1e-12)
+
+
+def test_a_larger_map_sees_the_same_noise() -> None:
+    rng = np.random.default_rng(2)
+    found = spectrum_of(np.cumsum(rng.normal(size=(64, 64)), axis=0))
+    larger = found.inverse_on((128, 150)).numpy()
+    assert larger.shape == (128, 76)
+    assert (larger > 0).all()
+    np.testing.assert_allclose(larger.mean(), (1 / found.power).mean(), rtol=0.1)

@@ -1,0 +1,88 @@
+"""The quick normal operator: its diagonal, its square root, and how near it is to the exact one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.extraction.bayes.normal_operator import MapNormal, WindowNormal, quick_normal
+from qpi_kernels.extraction.bayes.progress_estimate import Phases
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
+
+WINDOW = (9, 12)
+
+
+def problem(side: int, kinds: int = 1, masked: bool = False) -> Problem:
+    rng = np.random.default_rng(0)
+    defects = Defects(
+        rng.uniform(0, side - 1, (12 * kinds, 2)),
+        kind=[f"k{index % kinds}" for index in range(12 * kinds)],
+        strength=rng.uniform(0.5, 1.5, 12 * kinds),
+    )
+    mask = np.ones((side, side), bool)
+    mask[: side // 3, side // 2 :] = not masked
+    parameters = ExtractionParameters(kernel_shape=WINDOW, background="none")
+    return Problem.check(np.zeros((side, side)), defects, mask, parameters)
+
+
+@pytest.mark.parametrize(("kinds", "masked"), [(1, False), (2, False), (2, True)])
+def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
+    given = problem(60, kinds, masked)
+    quick = WindowNormal(given)
+    unit = torch.eye(kinds * WINDOW[0] * WINDOW[1], dtype=torch.float64)
+    dense = quick.apply(unit.view(-1, kinds, *WINDOW)).flatten(1)
+    # The spectrum is cut where the window of lags makes it negative.
+    torch.testing.assert_close(
+        dense.diagonal().view(kinds, *WINDOW), given.coverage, rtol=0.15, atol=0.05
+    )
+    torch.testing.assert_close(dense, dense.T)
+    assert torch.linalg.eigvalsh(dense).min() > -1e-9
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_it_is_near_the_exact_one_on_a_large_map(kinds: int) -> None:
+    given = problem(150, kinds)
+    assert isinstance(quick_normal(given), WindowNormal)
+    kernels = torch.randn(4, kinds, *WINDOW, dtype=torch.float64)
+    near, exact = (one(given).apply(kernels) for one in (WindowNormal, MapNormal))
+    assert float((near - exact).norm() / exact.norm()) < 0.15
+
+
+@pytest.mark.parametrize("normal", [WindowNormal, MapNormal])
+def test_noise_has_the_covariance_of_the_operator(normal: type) -> None:
+    quick = normal(problem(40, kinds=2))
+    generator = torch.Generator().manual_seed(1)
+    size = (4000, quick.noise_layers, *quick.noise_shape)
+    drawn = quick.noise(torch.randn(size, generator=generator, dtype=torch.float64))
+    direction = torch.randn(1, 2, *WINDOW, generator=generator, dtype=torch.float64)
+    found = (drawn * direction).sum(dim=(1, 2, 3)).var()
+    expected = (direction * quick.apply(direction)).sum()
+    assert float(found / expected) == pytest.approx(1.0, abs=0.1)
+
+
+def test_conjugate_gradients_solve_each_right_hand_side() -> None:
+    generator = torch.Generator().manual_seed(2)
+    root = torch.randn(20, 20, generator=generator, dtype=torch.float64)
+    matrix = root @ root.T + torch.eye(20)
+    right = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    right[1] = 0
+    solver = ConjugateGradients(lambda vectors: vectors @ matrix, right)
+    for _ in range(40):
+        solver.step()
+    torch.testing.assert_close(solver.solution @ matrix, right)
+
+
+def test_phases_never_go_back_and_end_full() -> None:
+    phases = Phases({"short": 2, "long": 5}, {"short": 1, "long": 2})
+    events = []
+    for name, steps in (("short", 9), ("long", 3), ("long", 20)):
+        phases.begin(name)
+        events += [phases.step(name) for _ in range(steps)]
+    events.append(phases.end("done"))
+    fractions = [event.fraction or 0.0 for event in events]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0

@@ -1,0 +1,98 @@
+"""Marking and extracting from napari's console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_qpi import console
+from napari_qpi.layers.conversion import LayerConversionError, add_layers, points_from_defects
+from qpi_kernels.defects import Defects
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+
+def add_observation(model: ViewerModel, biases: int = 1) -> tuple[Image, Defects, np.ndarray]:
+    """Show a noisy map made of one known kernel, and give its defects and the kernel."""
+    random = np.random.default_rng(2)
+    defects = Defects(random.uniform(8, 56, size=(12, 2)))
+    rows, cols = np.mgrid[-5:6, -5:6]
+    distance = np.hypot(rows, cols)
+    kernel = np.exp(-distance / 2) * np.cos(1.2 * distance)
+    activation = np.fft.rfft2(defects.activation((64, 64)), (80, 80))
+    clean = np.fft.irfft2(activation * np.fft.rfft2(kernel, (80, 80)), (80, 80))[5:69, 5:69]
+    stack = np.stack([(index + 1) * clean for index in range(biases)])
+    stack += random.normal(scale=0.01, size=stack.shape)
+    image = model.add_image(
+        stack if biases > 1 else stack[0],
+        scale=(0.1, 0.5, 0.5)[-2 if biases == 1 else 0 :],
+        translate=(0.0, 7.0, 8.0)[-2 if biases == 1 else 0 :],
+        units=("V", "nm", "nm")[-2 if biases == 1 else 0 :],
+        name="map",
+    )
+    return image, defects, kernel
+
+
+def test_mark_finds_the_defects_of_the_active_image(viewer: Viewer) -> None:
+    image, defects, _ = add_observation(viewer)
+    points = console.mark(viewer, polarity="bright", size_px=3.0, isolation=0.2)
+    assert points in viewer.layers
+    assert points.units == image.units
+    assert len(points.data) > 3
+    nearest = [np.hypot(*(defects.positions - found).T).min() for found in points.data]
+    assert np.median(nearest) < 1.0
+
+
+def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
+    image, defects, kernel = add_observation(viewer)
+    add_layers(viewer, [points_from_defects(defects, image)])
+    result = console.extract(viewer, kernel_shape=(11, 11))
+    error = np.linalg.norm(result.kernel.values - kernel) / np.linalg.norm(kernel)
+    assert error < 0.1
+    shown = viewer.layers[-1]
+    np.testing.assert_allclose(shown.scale, image.scale)
+    assert shown.units == image.units
+    assert console.kernels(viewer) == [result]
+
+    # The new kernel layer is selected now, and yet the map is meant.
+    again = console.extract(viewer, kernel_shape=(9, 9))
+    assert again.reconstruction.shape == image.data.shape
+    assert [found.kernel.shape for found in console.kernels(viewer)] == [(11, 11), (9, 9)]
+
+
+def test_blind_needs_no_points(model: ViewerModel) -> None:
+    image, _, kernel = add_observation(model)
+    result = console.extract(model, image, method="blind", kernel_shape=(11, 11))
+    assert len(result.defects)
+    assert np.abs(np.corrcoef(result.kernel.values.ravel(), kernel.ravel())[0, 1]) > 0.9
+
+
+def test_a_bias_range_and_excluded_pixels_reach_the_extraction(model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model, biases=3)
+    (points,) = add_layers(model, [points_from_defects(defects, image)])
+    labels = np.zeros((64, 64), int)
+    labels[:10] = 1
+    excluded = model.add_labels(
+        labels, scale=(0.5, 0.5), translate=(7.0, 8.0), units=("nm", "nm"), name="step"
+    )
+    result = console.extract(
+        model, image, points, excluded=excluded, bias=(0.2, 0.05), kernel_shape=(11, 11)
+    )
+    np.testing.assert_allclose(result.kernel["bias"], [0.1, 0.2])
+    assert model.layers[-1].data_to_world((0, 0, 0))[0] == pytest.approx(0.1)
+    with pytest.raises(LayerConversionError, match="no bias lies within"):
+        console.extract(model, image, points, bias=(5, 6), kernel_shape=(11, 11))
+
+
+def test_missing_layers_are_asked_for(model: ViewerModel) -> None:
+    with pytest.raises(LayerConversionError, match="open an image"):
+        console.mark(model)
+    model.add_image(np.zeros((8, 8)))
+    with pytest.raises(LayerConversionError, match="mark defects first"):
+        console.extract(model)
+    assert console.kernels(model) == []

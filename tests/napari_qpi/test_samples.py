@@ -1,0 +1,33 @@
+"""File > Open Sample: made offline, with true defects and the true kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_qpi.layers.conversion import METADATA_KEY, defects_from_points, observation_from_layer
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+SAMPLES = {"triangular_map": 2, "ag111_map": 2, "bias_grid": 3, "bi2te3_grid": 3}
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_sample_opens_with_its_truth(viewer: Viewer, key: str) -> None:
+    image, points = viewer.open_sample("napari-qpi", key)
+    assert image.ndim == SAMPLES[key]
+    assert [str(unit) for unit in image.units[-2:]] == ["nanometer", "nanometer"]
+    assert np.all(image.scale[-2:] != 1)
+    known = image.metadata[METADATA_KEY]
+    kernel = known["kernel_true"]
+    assert kernel.dims[-2:] == ("kernel_y", "kernel_x")
+    assert kernel.ndim == image.ndim
+    assert defects_from_points(points, image).positions == pytest.approx(
+        known["defects_true"].positions, abs=1e-6
+    )
+    observation = observation_from_layer(image)
+    assert np.isfinite(observation.values).all()
+    assert "bias" in observation.coords

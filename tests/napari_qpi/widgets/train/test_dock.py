@@ -1,0 +1,557 @@
+"""The training panel in real viewers, opened by its manifest name, with real small trainings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
+
+from napari_qpi.tasks import trained_models
+from napari_qpi.tasks.job import JobState
+from napari_qpi.tasks.trained_models import (
+    known_models,
+    models_changed,
+    next_training_folder,
+    remember_model,
+    usual_training_folder,
+)
+from napari_qpi.tasks.training import Wish
+from napari_qpi.widgets.common.close_guard import ClosingGuard
+from napari_qpi.widgets.extract.dock import ExtractKernel
+from napari_qpi.widgets.train.controls import duration
+from napari_qpi.widgets.train.dock import Train
+from napari_qpi.widgets.train.loss_plot import CurvePlot, linear_ticks, log_ticks
+from napari_qpi.widgets.train.reconstruction_strip import ReconstructionStrip
+from qpi_kernels.train.parameters import TrainingParameters
+from qpi_kernels.train.published import published
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+SMALL = {"batch_size": 8, "validation_samples": 4, "validate_every": 2, "checkpoint_every": 100}
+STAGES = {"both": 0, "one-step": 1, "kernels": 2, "alignment": 3}
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep trainings out of the user's data folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(trained_models, "training_home", lambda: tmp_path / "training")
+    monkeypatch.setattr(trained_models, "_remembered", [])
+    return tmp_path
+
+
+def open_panel(viewer: Viewer) -> Train:
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Train networks")
+    assert isinstance(panel, Train)
+    return panel
+
+
+@pytest.fixture
+def panel(qtbot: QtBot, viewer: Viewer) -> Iterator[Train]:
+    """Return an open panel; a training that a test leaves is ended."""
+    made = open_panel(viewer)
+    made.set_values(**SMALL, steps=50)
+    made.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    yield made
+    if made.training_run is not None:
+        made.training_run.wish = Wish.HALT
+    at_rest(qtbot, made)
+
+
+def at_rest(qtbot: QtBot, panel: Train) -> None:
+    qtbot.waitUntil(
+        lambda: not panel.job.state.busy and not panel.look_job.state.busy, timeout=60_000
+    )
+
+
+def trained(qtbot: QtBot, panel: Train) -> None:
+    panel.controls.start_button.click()
+    at_rest(qtbot, panel)
+    assert panel.job.state is JobState.DONE, panel.controls.status.text()
+
+
+def reached(qtbot: QtBot, panel: Train, step: int) -> None:
+    def made() -> bool:
+        assert panel.job.state.busy, panel.controls.status.text()
+        assert panel.training_run is not None
+        return panel.training_run.step_number >= step
+
+    qtbot.waitUntil(made, timeout=60_000)
+
+
+def saved_step(folder: Path) -> int:
+    from qpi_kernels.train.checkpoints import read_checkpoint
+
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint is not None
+    return checkpoint.step
+
+
+@pytest.mark.slow
+def test_two_stages_give_a_model_that_extract_offers(
+    qtbot: QtBot, viewer: Viewer, panel: Train
+) -> None:
+    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    assert isinstance(extract, ExtractKernel)
+    models: list[Path] = []
+    panel.model_trained.connect(models.append)
+    panel.entries.stage_choice.setCurrentIndex(STAGES["both"])
+    panel.set_values(steps=2)
+    trained(qtbot, panel)
+    folder = panel.folder_choice.value()
+    assert models == known_models() == [folder / "model"]
+    assert "offered in Extract" in panel.controls.status.text()
+    extract.form.set_values({"model": str(folder / "model")})
+    assert extract.form.values()["model"] == str(folder / "model")
+    assert [step for step, _ in panel.view.error_plot.points] == [0, 2]
+    assert [step for step, _ in panel.view.loss_plot.points] == [1, 2]
+    assert "noisy maps, step 2" in panel.view.caption.text()
+    assert panel.view.strip.count == 4
+    assert not panel.controls.start_button.isEnabled()
+    panel.new_button.click()
+    assert panel.folder_choice.value().name == "run-2"
+    assert panel.controls.start_button.isEnabled()
+
+
+@pytest.mark.slow
+def test_the_kernels_can_be_left_for_the_next_stage(qtbot: QtBot, panel: Train) -> None:
+    panel.entries.stage_choice.setCurrentIndex(STAGES["both"])
+    assert not panel.controls.next_button.isEnabled()
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    qtbot.waitUntil(panel.controls.next_button.isEnabled)
+    panel.controls.next_button.click()
+    run = panel.training_run
+    assert run is not None
+    qtbot.waitUntil(lambda: run.stage.stage == "alignment", timeout=60_000)
+    reached(qtbot, panel, 1)
+    qtbot.waitUntil(lambda: "Stage 2 of 2, alignment" in panel.controls.status.text())
+    assert not panel.controls.next_button.isEnabled()
+    panel.controls.stop_button.click()
+    at_rest(qtbot, panel)
+    assert known_models() == [run.folder / "model"]
+    assert panel.found is not None
+    assert panel.found.parameters.stage == "alignment"
+
+
+def test_a_pause_waits_and_keeps_a_checkpoint(qtbot: QtBot, panel: Train) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    panel.controls.pause_button.click()
+    assert panel.controls.pause_button.text() == "Resume"
+    folder = panel.folder_choice.value() / "kernels"
+    run = panel.training_run
+    assert run is not None
+    qtbot.waitUntil(lambda: saved_step(folder) == run.step_number, timeout=20_000)
+    step = run.step_number
+    qtbot.wait(600)
+    assert run.step_number == step
+    assert "Paused" in panel.controls.status.text()
+    panel.controls.pause_button.click()
+    assert panel.controls.pause_button.text() == "Pause"
+    reached(qtbot, panel, step + 1)
+
+
+@pytest.mark.slow
+def test_stopping_keeps_the_best_and_the_run_can_go_on(
+    qtbot: QtBot, viewer: Viewer, panel: Train
+) -> None:
+    panel.set_values(jitter_px=0.25)
+    panel.entries.families.set_value(["rashba", "cuprate"])
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 3)
+    panel.controls.stop_button.click()
+    at_rest(qtbot, panel)
+    folder = panel.folder_choice.value()
+    stopped = saved_step(folder / "kernels")
+    assert (folder / "kernels" / "best" / "config.json").exists()
+    assert f"Stopped: kernels, step {stopped}" in panel.controls.status.text()
+    assert panel.controls.start_button.text() == "Resume run"
+
+    another = open_second(viewer)
+    at_rest(qtbot, another)
+    another.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    at_rest(qtbot, another)
+    assert another.folder_choice.value() == folder
+    assert f"kernels, step {stopped} of 50" in another.controls.status.text()
+    assert another.parameters() == panel.parameters()
+    assert another.parameters()[0].held_out == ("rashba", "cuprate")
+    assert not another.entries.advanced_form.isEnabled()
+    another.controls.start_button.click()
+    reached(qtbot, another, stopped + 1)
+    history = another.training_run.history if another.training_run else None
+    assert history is not None
+    assert {step for step, _ in history.errors} >= {2, stopped}
+    another.stop()
+    at_rest(qtbot, another)
+
+
+def open_second(viewer: Viewer) -> Train:
+    """Open the panel as a later session would find it."""
+    panel = Train(viewer)
+    viewer.window.add_dock_widget(panel, name="second")
+    return panel
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[QMessageBox.StandardButton]:
+    """Answers that a person gives to the question, in their order."""
+    given: list[QMessageBox.StandardButton] = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: given.pop(0))
+    return given
+
+
+def window_around(panel: Train) -> QMainWindow:
+    window = panel.window()
+    assert isinstance(window, QMainWindow)
+    return window
+
+
+@pytest.mark.parametrize("may_close", [True, False])
+def test_the_guard_keeps_the_window_open(qtbot: QtBot, may_close: bool) -> None:
+    asked: list[bool] = []
+    window, inside = QMainWindow(), QWidget()
+    qtbot.addWidget(window)
+    window.setCentralWidget(inside)
+    canvas = QWidget(inside)
+    window.show()
+
+    def answer(can_stay: bool) -> bool:
+        asked.append(can_stay)
+        return may_close or not can_stay
+
+    guard = ClosingGuard(canvas, answer)
+    guard.watch(canvas)
+    assert window.close() is may_close
+    assert window.isVisible() is not may_close
+    window.show()
+    canvas.close()
+    assert window.close()
+    window.show()
+    guard.let_go()
+    assert window.close()
+    assert asked == [True, False]
+
+
+@pytest.mark.slow
+def test_closing_napari_asks_and_leaves_a_checkpoint(
+    qtbot: QtBot,
+    make_napari_viewer: Callable[..., Viewer],
+    plugin_manager: object,
+    answers: list[QMessageBox.StandardButton],
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    panel = open_panel(viewer)
+    panel.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    panel.set_values(**SMALL, steps=50)
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    run, job, window = panel.training_run, panel.job, window_around(panel)
+    assert run is not None
+    answers[:] = [QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Yes]
+    assert not window.close()
+    assert window.isVisible()
+    step = run.step_number
+    reached(qtbot, panel, step + 1)
+    window.close()
+    viewer.close()
+    assert not answers
+    assert run.done
+    assert run.step_number > step
+    assert saved_step(run.folder / "kernels") == run.step_number
+    qtbot.waitUntil(lambda: not job.state.busy)
+
+
+def test_a_script_that_closes_the_viewer_is_not_asked(
+    qtbot: QtBot, viewer: Viewer, panel: Train
+) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    run = panel.training_run
+    assert run is not None
+    viewer.close()
+    assert run.done
+    assert saved_step(run.folder / "kernels") == run.step_number
+
+
+def test_closing_the_dock_leaves_a_checkpoint(
+    qtbot: QtBot, viewer: Viewer, panel: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    run, job = panel.training_run, panel.job
+    assert run is not None
+    viewer.window.remove_dock_widget(panel)
+    assert "a checkpoint is kept" in capsys.readouterr().out
+    assert run.ended.wait(20)
+    assert saved_step(run.folder / "kernels") == run.step_number
+    qtbot.waitUntil(lambda: not job.state.busy)
+
+
+def test_a_closed_run_still_at_work_keeps_its_folder(
+    qtbot: QtBot, viewer: Viewer, panel: Train
+) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    another = open_second(viewer)
+    at_rest(qtbot, another)
+    another.folder_choice.set_value(panel.folder_choice.value())
+    another.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    at_rest(qtbot, another)
+    another.controls.start_button.click()
+    at_rest(qtbot, another)
+    assert another.job.state is JobState.FAILED
+    assert "another training is at work" in another.controls.status.text()
+
+
+def test_what_is_missing_is_said(qtbot: QtBot, panel: Train) -> None:
+    panel.entries.stage_choice.setCurrentIndex(STAGES["alignment"])
+    panel.controls.start_button.click()
+    at_rest(qtbot, panel)
+    assert panel.job.state is JobState.FAILED
+    assert "train the stage 'kernels'" in panel.controls.status.text()
+    assert panel.controls.start_button.isEnabled()
+
+
+def test_a_damaged_checkpoint_is_said(qtbot: QtBot, panel: Train, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    (folder / "kernels").mkdir(parents=True)
+    (folder / "kernels" / "last.pt").write_bytes(b"no checkpoint")
+    panel.folder_choice.set_value(folder)
+    at_rest(qtbot, panel)
+    assert "not a usable checkpoint" in panel.controls.status.text()
+    assert not panel.controls.start_button.isEnabled()
+    panel.new_button.click()
+    assert panel.controls.start_button.isEnabled()
+
+
+def test_a_folder_that_can_not_be_made_is_said(qtbot: QtBot, panel: Train, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    panel.folder_choice.set_value(tmp_path / "file" / "run")
+    panel.controls.start_button.click()
+    at_rest(qtbot, panel)
+    assert panel.job.state is JobState.FAILED
+    assert "file" in panel.controls.status.text()
+
+
+def test_entries_out_of_range_are_said(panel: Train) -> None:
+    panel.set_values(jitter_px=-1)
+    assert "jitter px" in panel.controls.status.text()
+    panel.controls.start_button.click()
+    assert panel.job.state is JobState.IDLE
+    panel.set_values(jitter_px=0.5)
+    assert panel.controls.status.text() == ""
+
+
+def test_every_field_has_a_row(panel: Train) -> None:
+    rows = panel.entries.form.values() | panel.entries.advanced_form.values()
+    assert set(rows) | {"stage", "held_out"} == set(TrainingParameters.model_fields)
+
+
+def test_the_paper_preset_takes_the_published_values_of_each_stage(viewer: Viewer) -> None:
+    panel = open_panel(viewer)
+    panel.set_values(preset="paper")
+    assert panel.parameters() == [published("kernels"), published("alignment")]
+    panel.set_values(seed=3)
+    assert panel.parameters() == [published("kernels", seed=3), published("alignment", seed=3)]
+
+
+def test_a_preset_keeps_what_was_entered(viewer: Viewer) -> None:
+    panel = open_panel(viewer)
+    panel.set_values(noise=0.5, steps=77)
+    panel.set_values(preset="paper")
+    kept = {"noise": 0.5, "steps": 77}
+    assert panel.parameters() == [
+        published(stage).model_copy(update=kept) for stage in ("kernels", "alignment")
+    ]
+    panel.set_values(noise="mixture")
+    panel.set_values(preset="compact")
+    made = panel.parameters()[0]
+    assert (made.noise, made.steps, made.batch_size) == ("mixture", 77, 16)
+
+
+def test_a_run_on_brought_data_can_not_go_on_here(
+    qtbot: QtBot, panel: Train, tmp_path: Path
+) -> None:
+    from qpi_kernels.train.card import StageRecord
+    from qpi_kernels.train.checkpoints import Checkpoint, write_checkpoint
+
+    parameters = TrainingParameters(steps=10)
+    folder = tmp_path / "of a script"
+    write_checkpoint(folder / "kernels", Checkpoint.start(parameters))
+    (folder / "kernels" / "best").mkdir()
+    StageRecord.of(parameters, 1, {}, own_data=True).write(folder / "kernels" / "best")
+    panel.folder_choice.set_value(folder)
+    at_rest(qtbot, panel)
+    assert "brought its own data" in panel.controls.status.text()
+    assert not panel.controls.start_button.isEnabled()
+
+
+def test_files_among_the_trainings_do_no_harm(viewer: Viewer, tmp_path: Path) -> None:
+    home = tmp_path / "training"
+    (home / "run-1" / "kernels").mkdir(parents=True)
+    (home / "run-2").write_text("a file")
+    panel = open_panel(viewer)
+    assert panel.folder_choice.value() == home / "run-1"
+    panel.new_button.click()
+    assert panel.folder_choice.value() == home / "run-3"
+    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    assert isinstance(extract, ExtractKernel)
+
+
+def test_extract_offers_the_models_of_its_method(viewer: Viewer, tmp_path: Path) -> None:
+    models = {}
+    for method, text in (
+        ("two_step", json.dumps({"method": "two_step"})),
+        ("one_step", json.dumps({"method": "one_step"})),
+        ("damaged", "[" * 100_000),
+    ):
+        models[method] = tmp_path / method / "model"
+        models[method].mkdir(parents=True)
+        (models[method] / "model_index.json").write_text(text)
+        remember_model(models[method])
+    for method in ("two_step", "one_step"):
+        assert known_models(method) == [models[method]]
+    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+    extract.form.set_values({"method": "two_step"})
+    extract.form.set_values({"model": str(models["two_step"])})
+    assert extract.form.values()["model"] == str(models["two_step"])
+    extract.form.set_values({"method": "least_squares"})
+    assert extract.form.values()["model"] == str(models["two_step"])
+    extract.form.set_values({"method": "one_step"})
+    assert extract.form.values()["model"] == "bundled"
+    extract.form.set_values({"model": "owner/name"})
+    extract.form.set_values({"method": "two_step"})
+    assert extract.form.values()["model"] == "owner/name"
+
+
+def test_families_are_listed_and_held_out(qtbot: QtBot, panel: Train) -> None:
+    panel.entries.families_fold.expand(animate=False)
+    qtbot.waitUntil(lambda: panel.entries.families.list.count() > 10, timeout=20_000)
+    row = panel.entries.families.list.item(0)
+    assert row is not None
+    row.setCheckState(Qt.CheckState.Checked)
+    assert panel.parameters()[0].held_out == panel.entries.families.value() == ("free_electrons",)
+
+
+def test_the_window_is_drawn_while_training(qtbot: QtBot, panel: Train) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    for _ in range(10):
+        with qtbot.waitSignal(panel._timer.timeout, timeout=1500):
+            pass
+
+
+def test_opening_imports_no_torch() -> None:
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        "import napari_qpi.widgets.train.dock\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_newest_model_is_known_first(tmp_path: Path) -> None:
+    seen: list[object] = []
+    models_changed.connect(lambda: seen.append(known_models()))
+    models = []
+    for run in ("training/run-1", "training/run-2", "elsewhere"):
+        model = tmp_path / run / "model"
+        model.mkdir(parents=True)
+        (model / "model_index.json").write_text(json.dumps({}))
+        models.append(model)
+    assert known_models() == [models[1], models[0]]
+    remember_model(models[2])
+    assert seen == [[models[2], models[1], models[0]]]
+    assert next_training_folder().name == usual_training_folder().name == "run-3"
+    (models[1] / "model_index.json").unlink()
+    assert known_models() == [models[2], models[0]]
+    assert usual_training_folder().name == "run-2"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.001, 1, [0.001, 0.01, 0.1, 1]), (0.08, 0.4, [0.1, 0.3]), (0.11, 0.19, [0.11, 0.19])],
+)
+def test_logarithmic_ticks_are_round_and_inside(
+    low: float, high: float, expected: list[float]
+) -> None:
+    ticks = log_ticks(low, high)
+    assert 2 <= len(ticks) <= 5
+    assert all(low <= tick <= high for tick in ticks)
+    if len(expected) > 2 or high / low > 2:
+        assert ticks == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [(10, [0, 2, 4, 6, 8, 10]), (600, [0, 200, 400, 600]), (2, [0, 1, 2])]
+)
+def test_step_ticks_are_round(last: float, expected: list[float]) -> None:
+    assert linear_ticks(last) == expected
+
+
+def colored(widget: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels that have a colour."""
+    image = widget.grab().toImage()
+    rows, columns = np.mgrid[: image.height(), : image.width()]
+    hits = np.array(
+        [
+            image.pixelColor(int(x), int(y)).name() == color
+            for y, x in zip(rows.ravel(), columns.ravel(), strict=True)
+        ]
+    ).reshape(rows.shape)
+    return rows[hits], columns[hits]
+
+
+def test_a_falling_curve_is_painted_falling(qtbot: QtBot) -> None:
+    plot = CurvePlot("loss", "#ff0000")
+    qtbot.addWidget(plot)
+    plot.resize(240, 120)
+    plot.show_points([(step, 10.0 ** (-step / 500)) for step in range(1, 1000)], 1000)
+    rows, columns = colored(plot, "#ff0000")
+    inside = (rows > 20) & (columns > 60)
+    assert np.corrcoef(rows[inside], columns[inside])[0, 1] > 0.99
+    assert plot.toolTip() == "<qt>loss 0.01</qt>"
+
+
+def test_what_has_no_logarithm_is_left_out(qtbot: QtBot) -> None:
+    plot = CurvePlot("loss", "#ff0000")
+    qtbot.addWidget(plot)
+    plot.show_points([(1, 0.0), (2, float("nan")), (3, 1.0), (4, float("inf"))], 10)
+    assert plot.points.tolist() == [[3, 1]]
+    plot.grab()
+    plot.show_points([], 10)
+    plot.grab()
+
+
+def test_the_strip_paints_true_above_made(qtbot: QtBot) -> None:
+    strip = ReconstructionStrip()
+    qtbot.addWidget(strip)
+    strip.resize(203, strip.heightForWidth(203))
+    strip.grab()
+    true = np.zeros((2, 8, 8), np.float32)
+    true[:, :3] = 1.0
+    strip.show_pairs(true, np.zeros_like(true))
+    strip.resize(203, strip.heightForWidth(203))
+    image = strip.grab().toImage()
+    assert strip.count == 2
+    assert image.pixelColor(50, 20).red() > image.pixelColor(50, 20).blue() + 50
+    below = image.pixelColor(50, 123)
+    assert abs(below.red() - below.blue()) < 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(12.3, "12 s"), (400, "7 min"), (7300, "2 h 02 min")]
+)
+def test_times_are_as_exact_as_one_wants(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
