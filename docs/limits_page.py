@@ -13,11 +13,11 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qpi_kernels.bench.robustness.maps import LimitMap
+from qpi_kernels.bench.robustness.maps import RobustnessMap
 from qpi_kernels.bench.robustness.scores import (
     LIMIT_CASES,
-    LimitCase,
-    LimitScores,
+    RobustnessCase,
+    RobustnessScores,
     first_kind,
     limit_scores,
 )
@@ -52,12 +52,14 @@ def picture(path: Path) -> None:
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def case(group: str, name: str) -> LimitCase:
+def case(group: str, name: str) -> RobustnessCase:
     """A case by its name."""
     return next(one for one in LIMIT_CASES[group] if one.name == name)
 
 
-def draw_row(row: Image, group: str, wrong: LimitCase, right: LimitCase, remedy: str) -> None:
+def draw_row(
+    row: Image, group: str, wrong: RobustnessCase, right: RobustnessCase, remedy: str
+) -> None:
     """Five panels."""
     bad, good = (one.build(SEED) for one in (wrong, right))
     found, mended = wrong.run(bad, "bayes"), right.run(good, "bayes")
@@ -77,7 +79,7 @@ def draw_row(row: Image, group: str, wrong: LimitCase, right: LimitCase, remedy:
     show(row[4], first_kind(mended.kernel), "RdBu_r", colours, title)
 
 
-def error(found: LimitMap, kernel: xr.DataArray) -> str:
+def error(found: RobustnessMap, kernel: xr.DataArray) -> str:
     """The error as a share, in words."""
     share = affine_invariant_nrmse(found.kernel, first_kind(kernel))
     return f"error {float(share):.2f}"
@@ -124,7 +126,7 @@ def tables(seeds: range) -> None:
             print("| " + " | ".join(row) + " |", flush=True)
 
 
-def warnings(found: LimitScores, seeds: range) -> tuple[str, str]:
+def warnings(found: RobustnessScores, seeds: range) -> tuple[str, str]:
     """In how many of the maps bayes doubts its answer, and in how many it warns."""
     doubts, warns = (round(share * len(seeds)) for share in (found.doubted, found.warned))
     return f"{doubts}/{len(seeds)}", f"{warns}/{len(seeds)}"

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from qpi_kernels import Defects
 from qpi_kernels.simulate import (
     FAMILIES,
-    KernelLibrary,
+    KernelSampler,
     ParabolicBand,
     SetPoint,
     multiple_defects,
@@ -106,7 +106,7 @@ def families() -> None:
 
 def family_row(sheet: Sheet, top: int, name: str) -> None:
     """Three panels of one family."""
-    library = KernelLibrary([name], shape=(2 * MAP - 1, 2 * MAP - 1), seed=SEED)
+    library = KernelSampler([name], shape=(2 * MAP - 1, 2 * MAP - 1), seed=SEED)
     index = first_with_waves(library)
     large = library.kernel(index)
     first = MAP - 1 - WINDOW // 2
@@ -124,9 +124,9 @@ def family_row(sheet: Sheet, top: int, name: str) -> None:
     show_map(axes, scan.values, library.pixel_nm, bar_nm=40)
 
 
-def first_with_waves(library: KernelLibrary) -> int:
+def first_with_waves(library: KernelSampler) -> int:
     """Index of the first kernel whose waves further out are not negligible beside its core."""
-    small = KernelLibrary(library.families, shape=(65, 65), seed=library.seed)
+    small = KernelSampler(library.families, shape=(65, 65), seed=library.seed)
     radius = np.hypot(*(np.indices(small.shape) - 32))
     ring = (radius > WAVES_PX[0]) & (radius <= WAVES_PX[1])
     index = 0

@@ -47,13 +47,13 @@ def active_image(viewer: ViewerModel) -> Image:
     raise LayerConversionError("open an image first; there is none in the viewer")
 
 
-def chosen_layer(viewer: ViewerModel, suits: Callable[[Layer], bool]) -> Any:
-    """Give the selected layer if it suits, else the topmost visible one that does, or None."""
+def chosen_layer(viewer: ViewerModel, predicate: Callable[[Layer], bool]) -> Any:
+    """Give the selected layer if it predicate, else the topmost visible one that does, or None."""
     selected = viewer.layers.selection.active
-    if selected is not None and suits(selected):
+    if selected is not None and predicate(selected):
         return selected
     return next(
-        (layer for layer in reversed(viewer.layers) if layer.visible and suits(layer)), None
+        (layer for layer in reversed(viewer.layers) if layer.visible and predicate(layer)), None
     )
 
 

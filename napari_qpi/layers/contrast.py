@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["robust_limits"]
 
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
 _PLANES = 3
 _PERCENTILES = (0.3, 99.7)
 # A kernel's waves are far weaker than its core.
@@ -51,5 +51,5 @@ def robust_limits(data: Any, *, symmetric: bool = False) -> tuple[float, float]:
 
 
 def _sample(data: Any) -> np.ndarray:
-    stride = max(1, int(np.sqrt(data.size / _MOST_VALUES)))
+    stride = max(1, int(np.sqrt(data.size / _MAX_VALUES)))
     return np.asarray(data[..., ::stride, ::stride], dtype=float).ravel()

@@ -18,7 +18,7 @@ from psygnal import Signal
 
 from qpi_kernels.progress import Cancelled, CancelToken, Event, Stepper
 
-__all__ = ["Job", "JobState", "OneStep", "TorchNotLoadedError", "load_torch"]
+__all__ = ["Job", "JobState", "SingleCall", "TorchNotLoadedError", "load_torch"]
 
 _SECONDS_BETWEEN_EVENTS = 0.05
 
@@ -61,7 +61,7 @@ def load_torch() -> None:
         ) from error
 
 
-class OneStep:
+class SingleCall:
     """A stepper around one call, for work that is short but too long for the GUI thread.
 
     Parameters

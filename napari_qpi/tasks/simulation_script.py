@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from qpi_kernels.simulate.scan.parameters import SceneParameters
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
 __all__ = ["simulation_script"]
 
 
-def simulation_script(parameters: SceneParameters) -> str:
+def simulation_script(parameters: SimulatedScanParameters) -> str:
     """Write the script.
 
     Parameters
     ----------
-    parameters : SceneParameters
+    parameters : SimulatedScanParameters
         What was simulated.
 
     Returns
@@ -28,13 +28,17 @@ def simulation_script(parameters: SceneParameters) -> str:
 """Simulate a map of {label} again, without napari."""
 
 from qpi_kernels.io.formats.netcdf import save_scan
-from qpi_kernels.simulate.scan.simulation import SceneParameters, scene_dataset, simulate_scene
+from qpi_kernels.simulate import (
+    SimulatedScanParameters,
+    simulate_scan,
+    simulated_scan_dataset,
+)
 
-parameters = SceneParameters(
+parameters = SimulatedScanParameters(
 {arguments}
 )
-scene = simulate_scene(parameters)
+scene = simulate_scan(parameters)
 print(scene.observation)  # and scene.kernel, scene.defects
-save_scan(scene_dataset(scene), "simulated.nc")
+save_scan(simulated_scan_dataset(scene), "simulated.nc")
 scene.defects.to_csv("simulated_defects.csv")
 '''

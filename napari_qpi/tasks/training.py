@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qpi_kernels.train.training import Training
     from qpi_kernels.train.validation import Validation
 
-__all__ = ["TrainingRun", "Wish"]
+__all__ = ["RunCommand", "TrainingRun"]
 
 # Before the first regular validation, so that one sees at once that something is learnt.
 _EARLY_VALIDATIONS = (5, 10)
@@ -32,7 +32,7 @@ _PAUSE_SECONDS = 0.1
 _folders_in_use: set[Path] = set()
 
 
-class Wish(Enum):
+class RunCommand(Enum):
     """What a person wants of a run."""
 
     GO_ON = "go on"
@@ -59,7 +59,7 @@ class TrainingRun:
 
     Attributes
     ----------
-    wish : Wish
+    wish : RunCommand
         What is wanted next; it counts after the step that is being made.
     ended : threading.Event
         Set once all is written that will be.
@@ -74,7 +74,7 @@ class TrainingRun:
     ) -> None:
         self.folder = folder.resolve()
         self.stages = tuple(stages)
-        self.wish = Wish.GO_ON
+        self.wish = RunCommand.GO_ON
         self.ended = threading.Event()
         self.history: StageHistory | None = None
         self.validation: tuple[int, Validation] | None = None
@@ -149,13 +149,13 @@ class TrainingRun:
 
     def _step(self) -> Event:
         if self._training is None:
-            if self.wish in (Wish.STOP, Wish.HALT):
+            if self.wish in (RunCommand.STOP, RunCommand.HALT):
                 self._end()
                 return Event("stopped")
             return self._begin()
-        if self.wish is Wish.PAUSE:
+        if self.wish is RunCommand.PAUSE:
             return self._rest(self._training)
-        if self.wish is not Wish.GO_ON:
+        if self.wish is not RunCommand.GO_ON:
             return self._obey(self._training)
         if self._training.done:
             return self._next_stage()
@@ -217,12 +217,12 @@ class TrainingRun:
         return self._event()
 
     def _obey(self, training: Training) -> Event:
-        if self.wish is Wish.HALT:
+        if self.wish is RunCommand.HALT:
             training.save()
         else:
             training.stop()
-        if self.wish is Wish.NEXT_STAGE and not self.last_stage:
-            self.wish = Wish.GO_ON
+        if self.wish is RunCommand.NEXT_STAGE and not self.last_stage:
+            self.wish = RunCommand.GO_ON
             return self._next_stage()
         self._end()
         return self._event()

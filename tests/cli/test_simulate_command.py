@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from qpi_kernels.cli.batch import Job
+from qpi_kernels.cli.batch import FileTask
 from qpi_kernels.cli.simulate import write_dataset
 from qpi_kernels.defects import Defects
 from qpi_kernels.io import open_scan
 from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate import ProtocolParameters, read_qpi_dataset
-from qpi_kernels.simulate.scan.simulation import SceneParameters, simulate_scene
+from qpi_kernels.simulate.scan.simulation import SimulatedScanParameters, simulate_scan
 
 QUICK = ("--image-size", "48x64", "--kernel-size", "17", "--density", "5")
 
@@ -38,8 +38,8 @@ def test_options_are_those_of_the_library(run_command, tmp_path):
         *("--phase-deg", "40", "--noise", "0.3", "--artefacts", "typical", "--seed", "3"),
     )
     assert done.exit_code == 0, done.output
-    expected = simulate_scene(
-        SceneParameters(
+    expected = simulate_scan(
+        SimulatedScanParameters(
             material="Be", image_shape=(48, 64), kernel_shape=(17, 17), density=5, biases=3,
             bias=-0.1, last_bias=0.2, impurity="phase_shift", phase_deg=40, noise=0.3,
             artefacts="typical", seed=3,
@@ -157,6 +157,6 @@ def test_a_stopped_data_set_says_how_to_go_on(tmp_path):
 
     parameters = ProtocolParameters(kernels=3, observations=2, layout="netcdf")
     with pytest.raises(Cancelled, match="1 of 3 kernels are written; the same command goes on"):
-        write_dataset(parameters, Job(tmp_path, stop_after_the_first, token))
-    write_dataset(parameters, Job(tmp_path, print, CancelToken()))
+        write_dataset(parameters, FileTask(tmp_path, stop_after_the_first, token))
+    write_dataset(parameters, FileTask(tmp_path, print, CancelToken()))
     assert read_qpi_dataset(tmp_path).sizes["kernel"] == 3

@@ -12,9 +12,9 @@ from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models.folder import Method
 from qpi_kernels.models.loading import model_folder
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
-_MOST_BYTES = 8_000_000
+_MAX_BYTES = 8_000_000
 
 
 @pytest.mark.parametrize("method", ["two_step", "one_step"])
@@ -22,7 +22,7 @@ def test_it_loads_and_is_small(method: Method) -> None:
     model = qk.load_model(method=method)
     assert model.method == method
     files = [path for path in model_folder(method=method).rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < _MOST_BYTES
+    assert sum(path.stat().st_size for path in files) < _MAX_BYTES
 
 
 @pytest.mark.parametrize("method", ["two_step", "one_step"])
@@ -38,7 +38,7 @@ def test_its_card_tells_how_it_was_made_and_no_path_of_the_machine(method: Metho
 
 def test_two_step_finds_kernels_that_least_squares_can_not() -> None:
     errors: dict[str, list[float]] = {"two_step": [], "least_squares": [], "one_step": []}
-    library = KernelLibrary(seed=31_415)
+    library = KernelSampler(seed=31_415)
     generator = np.random.default_rng(2)
     for number in range(6):
         kernel = library.kernel(number).values

@@ -10,23 +10,23 @@ import pytest
 from safetensors.numpy import save_file
 
 from qpi_kernels.models import ModelFormatError
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-from qpi_kernels.train.prior_fit import LibraryFit
+from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from qpi_kernels.train.prior_fit import PriorFit
 
 FAMILIES = ["free_electrons", "warped_four_fold"]
 
 
 @pytest.fixture(scope="module")
-def prior() -> LibraryPrior:
-    fit = LibraryFit(KernelLibrary(FAMILIES, shape=(32, 32), seed=3), count=128, components=60)
+def prior() -> KernelPrior:
+    fit = PriorFit(KernelSampler(FAMILIES, shape=(32, 32), seed=3), count=128, components=60)
     while not fit.done:
         fit.step()
     return fit.result
 
 
-def test_components_hold_the_kernels_they_are_made_of(prior: LibraryPrior) -> None:
-    library = KernelLibrary(FAMILIES, shape=(32, 32), seed=3)
+def test_components_hold_the_kernels_they_are_made_of(prior: KernelPrior) -> None:
+    library = KernelSampler(FAMILIES, shape=(32, 32), seed=3)
     flat = prior.basis.reshape(len(prior.basis), -1)
     for true in library.values(library.variants(0, 4)):
         found = (flat @ true.ravel()) @ flat
@@ -36,11 +36,11 @@ def test_components_hold_the_kernels_they_are_made_of(prior: LibraryPrior) -> No
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
-    fit = LibraryFit(KernelLibrary(FAMILIES, shape=(32, 32), seed=3), count=256, components=150)
+    fit = PriorFit(KernelSampler(FAMILIES, shape=(32, 32), seed=3), count=256, components=150)
     while not fit.done:
         fit.step()
     prior = fit.result
-    again = LibraryPrior.load(prior.save(tmp_path / "library.safetensors"))
+    again = KernelPrior.load(prior.save(tmp_path / "library.safetensors"))
     np.testing.assert_array_equal(again.spread, prior.spread)
     np.testing.assert_allclose(again.basis[:128], prior.basis[:128], atol=1e-3)
     np.testing.assert_allclose(again.basis[128:], prior.basis[128:], atol=5e-3)
@@ -48,9 +48,9 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_bundled_one_knows_kernels_it_was_not_made_of() -> None:
-    prior = bundled_library()
+    prior = bundled_prior()
     basis = prior.basis.reshape(len(prior.basis), -1)
-    unseen = KernelLibrary(seed=4)
+    unseen = KernelSampler(seed=4)
     lost = []
     for number in range(16):
         true = unseen.kernel(number).values.ravel()
@@ -59,20 +59,20 @@ def test_the_bundled_one_knows_kernels_it_was_not_made_of() -> None:
     assert np.median(lost) < 0.02
 
 
-def test_other_files_are_refused(prior: LibraryPrior, tmp_path: Path) -> None:
+def test_other_files_are_refused(prior: KernelPrior, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"basis": prior.basis}, path)
     with pytest.raises(ModelFormatError, match="no library"):
-        LibraryPrior.load(path)
+        KernelPrior.load(path)
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(ModelFormatError, match="no usable library"):
-        LibraryPrior.load(path)
+        KernelPrior.load(path)
     damaged = replace(prior, spread=prior.spread[:-1]).save(tmp_path / "damaged.safetensors")
     with pytest.raises(ModelFormatError, match="do not fit together"):
-        LibraryPrior.load(damaged)
+        KernelPrior.load(damaged)
 
 
-def test_another_window_keeps_the_centre_and_the_size(prior: LibraryPrior) -> None:
+def test_another_window_keeps_the_centre_and_the_size(prior: KernelPrior) -> None:
     whole, scale = prior.components_on((32, 32))
     cropped, scale = prior.components_on((20, 25))
     assert scale == 1.0

@@ -22,7 +22,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES
 
 
 def draws(family, count=DRAWS, seed=21):
-    library = simulate.KernelLibrary([family.name], shape=SHAPE, seed=seed)
+    library = simulate.KernelSampler([family.name], shape=SHAPE, seed=seed)
     return [library.make(library.recipe(index)).values for index in range(count)]
 
 

@@ -10,18 +10,18 @@ from qpi_kernels.simulate.families import FAMILIES
 
 
 def test_a_kernel_depends_on_seed_and_number_alone() -> None:
-    library = simulate.KernelLibrary(shape=(24, 24), seed=4)
+    library = simulate.KernelSampler(shape=(24, 24), seed=4)
     late = library.values([library.recipe(7)])
-    again = simulate.KernelLibrary(shape=(24, 24), seed=4)
+    again = simulate.KernelSampler(shape=(24, 24), seed=4)
     for index in range(3):
         again.recipe(index)
     np.testing.assert_array_equal(again.values([again.recipe(7)]), late)
-    other = simulate.KernelLibrary(shape=(24, 24), seed=5)
+    other = simulate.KernelSampler(shape=(24, 24), seed=5)
     assert other.recipe(7) != library.recipe(7)
 
 
 def test_single_and_double_precision_agree() -> None:
-    library = simulate.KernelLibrary(shape=(32, 32), seed=1)
+    library = simulate.KernelSampler(shape=(32, 32), seed=1)
     for index in range(4):
         recipe = library.recipe(index)
         double = library.make(recipe)
@@ -31,8 +31,8 @@ def test_single_and_double_precision_agree() -> None:
 
 
 def test_the_window_shows_more_or_less_of_the_same_kernel() -> None:
-    library = simulate.KernelLibrary(["elliptic"], shape=(33, 33), seed=2)
-    wide = simulate.KernelLibrary(["elliptic"], shape=(65, 65), seed=2)
+    library = simulate.KernelSampler(["elliptic"], shape=(33, 33), seed=2)
+    wide = simulate.KernelSampler(["elliptic"], shape=(65, 65), seed=2)
     recipe = library.recipe(0)
     middle = wide.make(recipe).values[16:49, 16:49]
     # The larger window has a larger box, which differs by what returns through its edge.
@@ -41,7 +41,7 @@ def test_the_window_shows_more_or_less_of_the_same_kernel() -> None:
 
 def test_the_pixel_size_only_scales_the_lengths() -> None:
     fine, coarse = (
-        simulate.KernelLibrary(shape=(32, 32), pixel_nm=pixel, seed=6) for pixel in (0.1, 0.8)
+        simulate.KernelSampler(shape=(32, 32), pixel_nm=pixel, seed=6) for pixel in (0.1, 0.8)
     )
     for index in range(3):
         kernels = [library.values([library.recipe(index)])[0] for library in (fine, coarse)]
@@ -50,7 +50,7 @@ def test_the_pixel_size_only_scales_the_lengths() -> None:
 
 
 def test_variants_share_the_host_and_differ_in_the_impurity() -> None:
-    library = simulate.KernelLibrary(shape=(24, 24), seed=3)
+    library = simulate.KernelSampler(shape=(24, 24), seed=3)
     recipes = library.variants(5, 4)
     assert recipes[0] == library.recipe(5)
     assert len({(recipe.band, recipe.bias, recipe.broadening) for recipe in recipes}) == 1
@@ -61,14 +61,14 @@ def test_variants_share_the_host_and_differ_in_the_impurity() -> None:
 
 
 def test_whole_families_can_be_held_out() -> None:
-    library = simulate.KernelLibrary(seed=0)
+    library = simulate.KernelSampler(seed=0)
     kept = library.without("graphene_site", "cuprate")
     assert set(library.families) - set(kept.families) == {"graphene_site", "cuprate"}
     drawn = {kept.recipe(index).family for index in range(120)}
     assert drawn == set(kept.families)
     with pytest.raises(ValueError, match="kagome can not be held out"):
         library.without("kagome")
-    assert simulate.KernelLibrary("trimer").families == ("trimer",)
+    assert simulate.KernelSampler("trimer").families == ("trimer",)
 
 
 def test_every_fold_is_there() -> None:
@@ -77,11 +77,11 @@ def test_every_fold_is_there() -> None:
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown families kagome; choose from free_electrons"):
-        simulate.KernelLibrary(["kagome"])
+        simulate.KernelSampler(["kagome"])
 
 
 def test_a_recipe_gives_a_stack_at_other_biases() -> None:
-    library = simulate.KernelLibrary(["free_electrons"], shape=(16, 16), seed=0)
+    library = simulate.KernelSampler(["free_electrons"], shape=(16, 16), seed=0)
     recipe = library.recipe(0)
     stack = library.make(recipe, bias=[recipe.bias, 1.2 * recipe.bias])
     assert stack.dims == ("bias", "y", "x")

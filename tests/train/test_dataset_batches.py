@@ -153,7 +153,7 @@ def test_kernels_of_data_sets_are_moved_onto_a_pixel(dataset: xr.Dataset) -> Non
     pixel_nm = float(dataset.x[1] - dataset.x[0])
     inside = slice(4, -4)
     for number, label, found in zip(labels, labels.values(), made.kernels, strict=True):
-        library = simulate.KernelLibrary([label.family], shape=(64, 64), pixel_nm=pixel_nm, seed=0)
+        library = simulate.KernelSampler([label.family], shape=(64, 64), pixel_nm=pixel_nm, seed=0)
         (true,) = library.values([library.recipe(number)])
         scale = np.vdot(true, found) / np.vdot(true, true)
         away = np.abs(found / scale - true)[inside, inside].max() / np.abs(true).max()

@@ -11,7 +11,7 @@ from qpi_kernels.train.symmetric_loss import rotated, symmetric_loss
 
 
 def kernel_of(family: str) -> torch.Tensor:
-    library = simulate.KernelLibrary([family], shape=(64, 64), seed=2)
+    library = simulate.KernelSampler([family], shape=(64, 64), seed=2)
     kernel = torch.from_numpy(library.values([library.recipe(0)])[0])[None, None]
     return kernel / kernel.abs().max()
 

@@ -37,11 +37,11 @@ from napari_qpi.tasks.annotation import (
     snapping,
     tidying,
 )
-from napari_qpi.tasks.job import Job, JobState, OneStep
+from napari_qpi.tasks.job import Job, JobState, SingleCall
 from napari_qpi.widgets.annotate.activation_preview import ActivationPreview
 from napari_qpi.widgets.annotate.kind_table import KindTable
-from napari_qpi.widgets.common.dock import Panel, collapsed, group
-from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerChoice, can_exclude, is_map
+from napari_qpi.widgets.common.dock import Dock, collapsed, group
+from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerCombo, can_exclude, is_map
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
 from qpi_kernels.defects import (
     DefectFormatError,
@@ -56,7 +56,7 @@ _REFRESH_MS = 80
 _CSV = "Defects (*.csv)"
 
 
-class AnnotateDefects(Panel):
+class AnnotateDefects(Dock):
     """Marks the defects of an image: clicks, detection, snapping, kinds, and their table as CSV.
 
     Parameters
@@ -84,8 +84,8 @@ class AnnotateDefects(Panel):
 
     def _build(self) -> None:
         layers = self.viewer.layers
-        self.image_choice = LayerChoice(layers, is_map, placeholder=NO_MAP)
-        self.points_choice = LayerChoice(
+        self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
+        self.points_choice = LayerCombo(
             layers, is_defect_layer, placeholder="none yet: made when needed"
         )
         self.new_button = QPushButton("New")
@@ -97,7 +97,7 @@ class AnnotateDefects(Panel):
         choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         choice.addRow("Image", self.image_choice)
         choice.addRow("Defects", points)
-        self.mask_choice = LayerChoice(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice = LayerCombo(layers, can_exclude, placeholder="nothing", optional=True)
         self.mask_choice.setToolTip(
             "<qt>Under these labels or inside these shapes nothing is detected, and snapping does "
             "not look: bad scan lines, steps, islands.</qt>"
@@ -178,7 +178,7 @@ class AnnotateDefects(Panel):
 
     def _connect(self) -> None:
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
-            self.when_closed(choice.let_go)
+            self.when_closed(choice.disconnect_events)
         self.when_closed(self._unfollow_points)
         self.when_closed(self.job.cancel)
         self.follow(self.job.state_changed, self._show_state)
@@ -311,7 +311,7 @@ class AnnotateDefects(Panel):
             self._say(str(error))
         else:
             change = AutomaticChange(what, points, image, points.snapshot(), moves=what == "Snap")
-            self.job.start(lambda: OneStep(lambda: (change, compute(before)), what))
+            self.job.start(lambda: SingleCall(lambda: (change, compute(before)), what))
 
     def _on_succeeded(self, outcome: tuple[AutomaticChange, Defects]) -> None:
         change, defects = outcome

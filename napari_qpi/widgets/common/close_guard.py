@@ -1,4 +1,4 @@
-"""`ClosingGuard`: has a say when napari's window is about to close."""
+"""`CloseGuard`: has a say when napari's window is about to close."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-__all__ = ["ClosingGuard"]
+__all__ = ["CloseGuard"]
 
 
-class ClosingGuard(QObject):
+class CloseGuard(QObject):
     """Asks before the main window around a widget closes.
 
     Parameters
@@ -29,7 +29,7 @@ class ClosingGuard(QObject):
 
     def watch(self, widget: QWidget) -> None:
         """Watch the window around a widget from now on."""
-        self.let_go()
+        self.disconnect_events()
         window: QWidget | None = widget
         while window is not None and not isinstance(window, QMainWindow):
             window = window.parentWidget()
@@ -37,7 +37,7 @@ class ClosingGuard(QObject):
         if self._window is not None:
             self._window.installEventFilter(self)
 
-    def let_go(self) -> None:
+    def disconnect_events(self) -> None:
         """Watch no more."""
         if self._window is not None:
             self._window.removeEventFilter(self)

@@ -1,4 +1,4 @@
-"""`Panel`: the base of the dock widgets, which lets go of the viewer when it is closed."""
+"""`Dock`: the base of the dock widgets, which lets go of the viewer when it is closed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-__all__ = ["Panel", "collapsed", "group"]
+__all__ = ["Dock", "collapsed", "group"]
 
-_LEAST_WIDTH = 300
-_LEAST_HEIGHT = 200
+_MIN_WIDTH = 300
+_MIN_HEIGHT = 200
 
 
-class Panel(QWidget):
+class Dock(QWidget):
     """A scrolling dock widget on one viewer.
 
     Parameters
@@ -78,7 +78,7 @@ class _VerticalScroll(QScrollArea):
         assert content is not None
         assert bar is not None
         width = content.minimumSizeHint().width() + bar.sizeHint().width()
-        return QSize(max(width, _LEAST_WIDTH), _LEAST_HEIGHT)
+        return QSize(max(width, _MIN_WIDTH), _MIN_HEIGHT)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for the content's size."""

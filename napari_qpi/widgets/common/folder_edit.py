@@ -1,4 +1,4 @@
-"""`FolderChoice`: a folder to write to."""
+"""`FolderEdit`: a folder to write to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-__all__ = ["FolderChoice"]
+__all__ = ["FolderEdit"]
 
 
-class FolderChoice(QWidget):
+class FolderEdit(QWidget):
     """A line for a folder, and a button that asks for it.
 
     Attributes

@@ -1,4 +1,4 @@
-"""`PlaneView`: a small image in a dock, with its name and a scale bar."""
+"""`ImageView`: a small image in a dock, with its name and a scale bar."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_qpi.layers.contrast import robust_limits
 
-__all__ = ["PlaneView", "color_table", "enlarged", "painted", "round_length"]
+__all__ = ["ImageView", "color_table", "enlarged", "painted", "round_length"]
 
-_LEAST_SIDE = 90
+_MIN_SIDE = 90
 _MARGIN = 4.0
 _BAR_SHARE = 0.4
 _BAR_HEIGHT = 3.0
@@ -24,7 +24,7 @@ _SHADE = QColor(0, 0, 0, 150)
 _FADED = 0.35
 
 
-class PlaneView(QWidget):
+class ImageView(QWidget):
     """Shows one plane, as large as fits, its pixels sharp.
 
     These images live in a dock, not in layers: layers in 1/nm and in nm can not share a viewer.
@@ -56,7 +56,7 @@ class PlaneView(QWidget):
         self._extent = QSizeF(1.0, 1.0)
         self._image: QImage | None = None
         self._faded = False
-        self.setMinimumSize(_LEAST_SIDE, _LEAST_SIDE)
+        self.setMinimumSize(_MIN_SIDE, _MIN_SIDE)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     @property
@@ -66,7 +66,7 @@ class PlaneView(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see."""
-        return QSize(2 * _LEAST_SIDE, 2 * _LEAST_SIDE)
+        return QSize(2 * _MIN_SIDE, 2 * _MIN_SIDE)
 
     def show_plane(self, plane: xr.DataArray, title: str) -> None:
         """Show a plane.

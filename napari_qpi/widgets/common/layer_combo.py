@@ -1,4 +1,4 @@
-"""`LayerChoice`: a combo box of layers that follows the viewer and knows layers by identity."""
+"""`LayerCombo`: a combo box of layers that follows the viewer and knows layers by identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_qpi.layers.conversion import result_of
 
-__all__ = ["NO_MAP", "LayerChoice", "can_exclude", "is_map", "is_temporary"]
+__all__ = ["NO_MAP", "LayerCombo", "can_exclude", "is_map", "is_temporary"]
 
 NO_MAP = "open a map or a bias stack first (no colour picture)"
 
@@ -38,7 +38,7 @@ def is_temporary(layer: Layer) -> bool:
     return bool(layer.metadata.get("napari_qpi", {}).get("temporary"))
 
 
-class LayerChoice(QComboBox):
+class LayerCombo(QComboBox):
     """Lets a person choose one of the viewer's layers.
 
     Parameters
@@ -94,7 +94,7 @@ class LayerChoice(QComboBox):
             raise ValueError(f"{layer.name!r} can not be chosen here")
         self._choose(layer)
 
-    def let_go(self) -> None:
+    def disconnect_events(self) -> None:
         """Disconnect from the viewer."""
         for emitter in self._list_emitters():
             emitter.disconnect(self._refresh)

@@ -1,4 +1,4 @@
-"""`RunRow`: the run and cancel buttons and the progress bar of a job."""
+"""`RunControls`: the run and cancel buttons and the progress bar of a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidg
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.progress import Event
 
-__all__ = ["RunRow"]
+__all__ = ["RunControls"]
 
 _WORDS = {
     JobState.CANCELLING: "Stopping after this step…",
@@ -15,7 +15,7 @@ _WORDS = {
 }
 
 
-class RunRow(QWidget):
+class RunControls(QWidget):
     """Shows a job; every button and text follows from the job's state.
 
     Parameters
@@ -45,7 +45,7 @@ class RunRow(QWidget):
     def show_ready(self, state: JobState, missing: str) -> None:
         """Say what a run still needs; nothing missing makes it ready."""
         if not state.busy and self.status.text() in ("", self._missing):
-            self.say(missing)
+            self.show_status(missing)
         self._missing = missing
         self.run_button.setToolTip(missing)
         self.run_button.setEnabled(not missing and not state.busy)
@@ -59,17 +59,17 @@ class RunRow(QWidget):
             # No range: Qt shows that something goes on until the first event brings a total.
             self.bar.setRange(0, 0)
             self.bar.setFormat("starting")
-            self.say("Starting…")
+            self.show_status("Starting…")
         elif state in _WORDS:
-            self.say(_WORDS[state])
+            self.show_status(_WORDS[state])
 
     def show_event(self, event: Event) -> None:
         """Follow `Job.progressed`."""
         self.bar.setRange(0, event.total)
         self.bar.setValue(min(event.step, event.total))
         self.bar.setFormat("%p %")
-        self.say(event.message)
+        self.show_status(event.message)
 
-    def say(self, text: str) -> None:
+    def show_status(self, text: str) -> None:
         """Show a text below the bar."""
         self.status.setText(text)

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 Choices = Sequence[tuple[str, Any]]
-_LARGEST_INTEGER = 2**31 - 1
+_MAX_INTEGER = 2**31 - 1
 _DECIMALS = 9
 
 
@@ -311,6 +311,6 @@ class _PlainSpinBox(QDoubleSpinBox):
 
 def _spin_box(schema: Mapping[str, Any]) -> QSpinBox:
     spin = QSpinBox()
-    spin.setRange(schema.get("minimum", 0), schema.get("maximum", _LARGEST_INTEGER))
+    spin.setRange(schema.get("minimum", 0), schema.get("maximum", _MAX_INTEGER))
     spin.setMinimumWidth(64)
     return spin

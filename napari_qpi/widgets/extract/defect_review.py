@@ -1,4 +1,4 @@
-"""`ProposalRow`: asks for proposals of defects and takes them over into the marked ones."""
+"""`DefectReview`: asks for proposals of defects and takes them over into the marked ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from napari_qpi.tasks.extraction import ExtractionInput
 from qpi_kernels.defects import Defects
 from qpi_kernels.result import KernelResult
 
-__all__ = ["ProposalRow"]
+__all__ = ["DefectReview"]
 
 _SAME_PX = 0.5
 
 
-class ProposalRow(QWidget):
+class DefectReview(QWidget):
     """Buttons around the proposals of the last extraction.
 
     Parameters
@@ -37,11 +37,11 @@ class ProposalRow(QWidget):
 
     Attributes
     ----------
-    said : Signal(str)
+    status : Signal(str)
         What was done, for people.
     """
 
-    said = Signal(str)
+    status = Signal(str)
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class ProposalRow(QWidget):
         viewer.layers.events.removed.connect(self._refresh)
         self._refresh()
 
-    def let_go(self) -> None:
+    def disconnect_events(self) -> None:
         """Disconnect from the viewer."""
         self._viewer.layers.events.removed.disconnect(self._refresh)
 
@@ -119,7 +119,7 @@ class ProposalRow(QWidget):
             self.doubtful = self._add(doubtful_layer(proposals, self._task, self._result))
         if missed:
             self.proposed = self._add(proposed_layer(proposals, self._task))
-        self.said.emit(
+        self.status.emit(
             f"Proposed: {missed} (green). Doubtful among the marked ones: {spurious} (red)."
         )
         self._refresh()
@@ -132,7 +132,7 @@ class ProposalRow(QWidget):
         before, image = marked.snapshot(), self._task.image
         marked.add(defects, image)
         self._changed(marked, before, self.proposed)
-        self.said.emit(f"{len(defects)} defects added. Extract again to use them.")
+        self.status.emit(f"{len(defects)} defects added. Extract again to use them.")
 
     def remove_doubtful(self) -> None:
         """Remove the marked defects under the selected doubtful points, or under all."""
@@ -143,7 +143,7 @@ class ProposalRow(QWidget):
         rows = _same_rows(marked.defects(self._task.image), doubtful)
         marked.remove(rows)
         self._changed(marked, before, self.doubtful)
-        self.said.emit(f"{len(rows)} defects removed. Extract again to do without them.")
+        self.status.emit(f"{len(rows)} defects removed. Extract again to do without them.")
 
     def undo(self) -> None:
         """Take back the last change of the marked defects."""
@@ -152,7 +152,7 @@ class ProposalRow(QWidget):
         layer, before = self._undo
         self._undo = None
         DefectPoints(layer).restore(before)
-        self.said.emit("The marked defects are as before.")
+        self.status.emit("The marked defects are as before.")
         self._refresh()
 
     def _add(self, data: LayerData) -> Points:
@@ -163,7 +163,7 @@ class ProposalRow(QWidget):
 
     def _marked_points(self) -> DefectPoints | None:
         if self._marked is None or self._marked not in self._viewer.layers:
-            self.said.emit("The layer of marked defects was removed; nothing was changed.")
+            self.status.emit("The layer of marked defects was removed; nothing was changed.")
             return None
         return DefectPoints(self._marked)
 

@@ -28,18 +28,18 @@ from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, MethodRun
 from napari_qpi.tasks.trained_models import models_changed
-from napari_qpi.widgets.common.dock import Panel, collapsed, group
-from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerChoice, can_exclude, is_map
+from napari_qpi.widgets.common.dock import Dock, collapsed, group
+from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerCombo, can_exclude, is_map
 from napari_qpi.widgets.common.parameter_form import explain
-from napari_qpi.widgets.common.run_controls import RunRow
+from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.common.value_editors import PairEditor
 from napari_qpi.widgets.extract.bias_range import BiasRange
 from napari_qpi.widgets.extract.comparison_table import ComparisonTable
-from napari_qpi.widgets.extract.defect_review import ProposalRow
-from napari_qpi.widgets.extract.export_buttons import KeepRow
+from napari_qpi.widgets.extract.defect_review import DefectReview
+from napari_qpi.widgets.extract.export_buttons import ExportButtons
 from napari_qpi.widgets.extract.form import ExtractionForm
 from napari_qpi.widgets.extract.kernel_size import KernelSize
-from napari_qpi.widgets.extract.quality_summary import QualityCard
+from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
 from qpi_kernels.extraction import ExtractionParameters
 from qpi_kernels.progress import Stepper
@@ -51,7 +51,7 @@ _REFRESH_MS = 80
 _FINDS_DEFECTS = "blind"
 
 
-class ExtractKernel(Panel):
+class ExtractKernel(Dock):
     """Extracts the kernel of an image from its defects.
 
     Parameters
@@ -79,11 +79,11 @@ class ExtractKernel(Panel):
 
     def _build(self) -> None:
         layers = self.viewer.layers
-        self.image_choice = LayerChoice(layers, is_map, placeholder=NO_MAP)
-        self.points_choice = LayerChoice(
+        self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
+        self.points_choice = LayerCombo(
             layers, is_defect_layer, placeholder="mark defects first (Annotate defects)"
         )
-        self.mask_choice = LayerChoice(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice = LayerCombo(layers, can_exclude, placeholder="nothing", optional=True)
         self.mask_choice.setToolTip(
             "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
             "broken scan lines.</qt>"
@@ -103,8 +103,8 @@ class ExtractKernel(Panel):
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
         self.kernel_size = KernelSize(self.viewer, size_editor)
-        self.run_row = RunRow("Extract")
-        self.card = QualityCard()
+        self.run_row = RunControls("Extract")
+        self.card = QualitySummary()
         self.compare_button = QPushButton("Compare methods")
         self.compare_button.setToolTip(
             "<qt>Run average, least squares, two step and bayes on the same image and defects, and "
@@ -112,8 +112,8 @@ class ExtractKernel(Panel):
             "not refined.</qt>"
         )
         self.table = ComparisonTable()
-        self.proposals = ProposalRow(self.viewer)
-        self.keep = KeepRow()
+        self.proposals = DefectReview(self.viewer)
+        self.keep = ExportButtons()
 
         self.column.addLayout(self.layer_rows)
         self.column.addWidget(group("Kernel", self.form, self.kernel_size))
@@ -127,7 +127,7 @@ class ExtractKernel(Panel):
 
     def _connect(self) -> None:
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
-            self.when_closed(choice.let_go)
+            self.when_closed(choice.disconnect_events)
         self.when_closed(self._unfollow_points)
         self.when_closed(self.job.cancel)
         self.follow(self.job.state_changed, self._on_state)
@@ -135,8 +135,8 @@ class ExtractKernel(Panel):
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
         self.follow(models_changed, self.extraction_form.offer_models)
-        self.when_closed(self.kernel_size.let_go)
-        self.when_closed(self.proposals.let_go)
+        self.when_closed(self.kernel_size.disconnect_events)
+        self.when_closed(self.proposals.disconnect_events)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
         self.extraction_form.changed.connect(self._refresh)
@@ -146,7 +146,7 @@ class ExtractKernel(Panel):
         self.compare_button.clicked.connect(self.compare)
         self.proposals.propose_button.clicked.connect(self.propose)
         for row in (self.proposals, self.keep):
-            row.said.connect(self.run_row.say)
+            row.status.connect(self.run_row.show_status)
 
     # -- what a person or a script may call -------------------------------------------------
 
@@ -211,9 +211,9 @@ class ExtractKernel(Panel):
                 bias_range=self.bias_range.value(),
             )
         except ValidationError as error:
-            self.run_row.say(explain(error))
+            self.run_row.show_status(explain(error))
         except (LayerConversionError, DefectFormatError) as error:
-            self.run_row.say(str(error))
+            self.run_row.show_status(str(error))
         else:
             return [replace(task, parameters=parameters) for parameters in chosen]
         return []
@@ -252,7 +252,7 @@ class ExtractKernel(Panel):
         self.card.show_result(placed)
         self.keep.show_result(task, placed)
         self.proposals.show_result(task, placed, points)
-        self.run_row.say(said)
+        self.run_row.show_status(said)
 
     def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
         results = {run.title: run.result for run in runs if run.result is not None}
@@ -261,11 +261,11 @@ class ExtractKernel(Panel):
         self.table.show_runs(runs)
         failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
         done = f"{len(results)} methods in {monotonic() - self._started:.1f} s."
-        self.run_row.say(" ".join([done, *failed]))
+        self.run_row.show_status(" ".join([done, *failed]))
 
     def _on_failed(self, error: Exception) -> None:
         self._then = None
-        self.run_row.say(f"Failed: {error}")
+        self.run_row.show_status(f"Failed: {error}")
         if not isinstance(error, ValueError):
             show_error(f"Extraction failed: {error}")
 

@@ -1,4 +1,4 @@
-"""`KeepRow`: the buttons that keep an extraction, as a script or as a file."""
+"""`ExportButtons`: the buttons that keep an extraction, as a script or as a file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from napari_qpi.tasks.extraction_script import python_script
 from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_kernel
 from qpi_kernels.result import KernelResult
 
-__all__ = ["KeepRow"]
+__all__ = ["ExportButtons"]
 
 
-class KeepRow(QWidget):
+class ExportButtons(QWidget):
     """Keeps the last extraction.
 
     Attributes
     ----------
-    said : Signal(str)
+    status : Signal(str)
         What was done, for people.
     """
 
-    said = Signal(str)
+    status = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class KeepRow(QWidget):
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(self.script(array_path or None))
-        self.said.emit("The script is on the clipboard.")
+        self.status.emit("The script is on the clipboard.")
 
     def save_kernel(self, path: str | Path) -> list[Path]:
         """Save the last result; see `napari_qpi.tasks.save_kernel.save_kernel`."""
@@ -85,6 +85,6 @@ class KeepRow(QWidget):
         try:
             saved = self.save_kernel(path)
         except (OSError, ValueError) as error:
-            self.said.emit(f"Not saved: {error}")
+            self.status.emit(f"Not saved: {error}")
         else:
-            self.said.emit("Saved " + ", ".join(file.name for file in saved) + ".")
+            self.status.emit("Saved " + ", ".join(file.name for file in saved) + ".")

@@ -63,7 +63,7 @@ class KernelSize(QWidget):
         self.kernel_window.moved.connect(self._on_moved)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
-    def let_go(self) -> None:
+    def disconnect_events(self) -> None:
         """Disconnect from the viewer."""
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self.kernel_window.resized.disconnect(self._on_resized)

@@ -1,4 +1,4 @@
-"""`QualityCard`: what an extraction's numbers mean, in plain words."""
+"""`QualitySummary`: what an extraction's numbers mean, in plain words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from qpi_kernels.result import KernelResult, Quality
 
-__all__ = ["QualityCard", "number_range", "percent_range", "quality_rows"]
+__all__ = ["QualitySummary", "number_range", "percent_range", "quality_rows"]
 
 _BULLET = "•"
 
 
-class QualityCard(QLabel):
+class QualitySummary(QLabel):
     """Shows how far the last kernel can be trusted."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

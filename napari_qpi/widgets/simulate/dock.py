@@ -22,15 +22,15 @@ from qtpy.QtWidgets import (
 from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.simulated import simulated_layers
 from napari_qpi.tasks.job import Job, JobState
-from napari_qpi.tasks.simulation_preview import ScenePlane, ScenePreview, start_scene
+from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_scene
 from napari_qpi.tasks.simulation_script import simulation_script
-from napari_qpi.widgets.common.dock import Panel, collapsed, group
+from napari_qpi.widgets.common.dock import Dock, collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
-from napari_qpi.widgets.common.run_controls import RunRow
+from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.common.value_editors import Editor, NumberEditor
-from napari_qpi.widgets.simulate.preview import ScenePictures
+from napari_qpi.widgets.simulate.preview import PreviewImages
 from qpi_kernels.simulate.materials import MATERIALS
-from qpi_kernels.simulate.scan.parameters import SceneParameters
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
 __all__ = ["Simulate"]
 
@@ -59,17 +59,17 @@ _ADVANCED_FIELDS = (
     "multiple_scattering",
 )
 _MATERIALS_OWN = [
-    name for name, field in SceneParameters.model_fields.items() if field.default is None
+    name for name, field in SimulatedScanParameters.model_fields.items() if field.default is None
 ]
 # Of numbers that start at zero or have no scale of their own.
 _STEPS = {"noise": 0.05, "phase_deg": 10.0, "temperature": 1.0, "modulation": 1e-3}
 _PREVIEW_MS = 100
 _SLOW_MS = 500
 _BIAS_STEPS = 20
-_LARGEST_SEED = 10_000
+_MAX_SEED = 10_000
 
 
-class Simulate(Panel):
+class Simulate(Dock):
     """Simulates maps of named materials.
 
     The form always shows every number. Those that a person has not chosen are the material's own
@@ -85,7 +85,7 @@ class Simulate(Panel):
         super().__init__(napari_viewer)
         self.preview_job = Job()
         self.job = Job()
-        self.parameters: SceneParameters | None = SceneParameters()
+        self.parameters: SimulatedScanParameters | None = SimulatedScanParameters()
         self._chosen: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
         self._preview_again = False
@@ -102,7 +102,7 @@ class Simulate(Panel):
         self._read_form()
 
     def _build(self) -> None:
-        self.pictures = ScenePictures()
+        self.pictures = PreviewImages()
         self.bias_slider = QSlider(Qt.Orientation.Horizontal)
         self.bias_label = QLabel()
         self.fft_box = QCheckBox("|FFT| of the map")
@@ -112,7 +112,7 @@ class Simulate(Panel):
         line.addWidget(self.bias_label)
         line.addStretch()
         line.addWidget(self.fft_box)
-        self.run_row = RunRow("Add layers")
+        self.run_row = RunControls("Add layers")
         self.run_row.run_button.setToolTip(
             "<qt>Add the map, its true defects and its true kernel to the viewer.</qt>"
         )
@@ -120,12 +120,14 @@ class Simulate(Panel):
         self.description.setWordWrap(True)
         materials = [(material.label, name) for name, material in MATERIALS.items()]
         self.form = ParameterForm(
-            SceneParameters,
+            SimulatedScanParameters,
             _MAIN_FIELDS,
             choices={"material": materials, "impurity": _impurities("Ag111")},
             spin_boxes=True,
         )
-        self.advanced_form = ParameterForm(SceneParameters, _ADVANCED_FIELDS, spin_boxes=True)
+        self.advanced_form = ParameterForm(
+            SimulatedScanParameters, _ADVANCED_FIELDS, spin_boxes=True
+        )
         self.seed_button = QPushButton("New seed")
         self.seed_button.setToolTip("<qt>Other places and other noise.</qt>")
         for name, step in _STEPS.items():
@@ -140,7 +142,7 @@ class Simulate(Panel):
         self.column.addWidget(self.pictures)
         self.column.addLayout(line)
         self.column.addWidget(self.run_row)
-        self.column.addWidget(group("Scene", self.description, self.form))
+        self.column.addWidget(group("Scan", self.description, self.form))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
         self.column.addWidget(self.copy_button)
         self.column.addStretch()
@@ -167,13 +169,13 @@ class Simulate(Panel):
     # -- what a person or a script may call -------------------------------------------------
 
     def set_values(self, **values: Any) -> None:
-        """Choose values of `SceneParameters` by name, as if a person had entered them."""
+        """Choose values of `SimulatedScanParameters` by name, as if a person had entered them."""
         for name, value in values.items():
             self._editor(name).set_value(value)
 
     def new_seed(self) -> None:
         """Draw another seed."""
-        self.set_values(seed=secrets.randbelow(_LARGEST_SEED))
+        self.set_values(seed=secrets.randbelow(_MAX_SEED))
 
     def simulate(self) -> None:
         """Simulate all biases and add the layers."""
@@ -187,7 +189,7 @@ class Simulate(Panel):
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(simulation_script(self.parameters))
-        self.run_row.say("The script is on the clipboard.")
+        self.run_row.show_status("The script is on the clipboard.")
 
     def remove_from_viewer(self) -> None:
         """Start no more previews when the panel is closed."""
@@ -216,7 +218,7 @@ class Simulate(Panel):
         self._chosen |= changed
         self._shown = entered
         try:
-            self.parameters = SceneParameters.model_validate(self._chosen)
+            self.parameters = SimulatedScanParameters.model_validate(self._chosen)
         except ValidationError as error:
             self.parameters = None
             self._timer.stop()
@@ -227,7 +229,7 @@ class Simulate(Panel):
             self._request_preview()
         self.copy_button.setEnabled(self.parameters is not None)
 
-    def _show_parameters(self, parameters: SceneParameters) -> None:
+    def _show_parameters(self, parameters: SimulatedScanParameters) -> None:
         """Fill the form in; nothing of it counts as chosen."""
         material = parameters.known_material
         self.description.setText(material.description)
@@ -248,7 +250,7 @@ class Simulate(Panel):
         self._shown = self.form.values() | self.advanced_form.values()
         self._show_biases(parameters)
 
-    def _show_biases(self, parameters: SceneParameters) -> None:
+    def _show_biases(self, parameters: SimulatedScanParameters) -> None:
         self.bias_slider.setVisible(parameters.biases > 1)
         blocked = self.bias_slider.blockSignals(True)
         self.bias_slider.setRange(0, parameters.biases - 1)
@@ -275,21 +277,21 @@ class Simulate(Panel):
             self.preview_job.cancel()
             return
         bias = float(self.parameters.bias_values[self.bias_slider.value()])
-        self.preview_job.start(partial(ScenePreview, self.parameters, bias))
+        self.preview_job.start(partial(SimulationPreview, self.parameters, bias))
         self._slow_timer.start()
 
     def _on_slow_preview(self) -> None:
         if self.preview_job.state.busy:
             self.pictures.fade()
             if not self.job.state.busy:
-                self.run_row.say("Simulating…")
+                self.run_row.show_status("Simulating…")
 
     def _on_preview_state(self, state: JobState) -> None:
         if not state.busy and self._preview_again:
             self._preview_again = False
             self._request_preview()
 
-    def _on_preview(self, plane: ScenePlane) -> None:
+    def _on_preview(self, plane: SimulatedPlane) -> None:
         self.pictures.show_plane(plane)
         self._say_ready(_summary(plane))
 
@@ -300,12 +302,12 @@ class Simulate(Panel):
         self.pictures.fade()
         self.run_row.show_ready(self.job.state, problem)
         if not self.job.state.busy:
-            self.run_row.say(problem)
+            self.run_row.show_status(problem)
 
     def _say_ready(self, summary: str) -> None:
         self.run_row.show_ready(self.job.state, "")
         if not self.job.state.busy:
-            self.run_row.say(summary)
+            self.run_row.show_status(summary)
 
     # -- adding layers ----------------------------------------------------------------------
 
@@ -313,16 +315,16 @@ class Simulate(Panel):
         self.run_row.show_state(state)
 
     def _on_succeeded(self, scene: Any) -> None:
-        from qpi_kernels.simulate.scan.simulation import scene_dataset
+        from qpi_kernels.simulate.scan.simulation import simulated_scan_dataset
 
         name = scene.parameters.known_material.label
-        layers = simulated_layers(scene_dataset(scene), name, with_kernel=True)
+        layers = simulated_layers(simulated_scan_dataset(scene), name, with_kernel=True)
         made = add_layers(self.viewer, layers)
         self.viewer.reset_view()
-        self.run_row.say(f"Added {', '.join(layer.name for layer in reversed(made))}.")
+        self.run_row.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
 
     def _on_failed(self, error: Exception) -> None:
-        self.run_row.say(_words(error))
+        self.run_row.show_status(_words(error))
         if not isinstance(error, ValueError):
             show_error(f"Simulation failed: {error}")
 
@@ -337,7 +339,7 @@ def _words(error: Exception) -> str:
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _summary(plane: ScenePlane) -> str:
+def _summary(plane: SimulatedPlane) -> str:
     scene = plane.scene
     rows, columns = (size * scene.parameters.pixel_nm for size in scene.parameters.image_shape)
     return f"{len(scene.defects)} defects in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001

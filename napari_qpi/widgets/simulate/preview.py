@@ -1,4 +1,4 @@
-"""`ScenePictures`: map, kernel and |FFT| of a simulated scene side by side."""
+"""`PreviewImages`: map, kernel and |FFT| of a simulated scene side by side."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_qpi.layers.result import SIGNED_COLORMAP
-from napari_qpi.tasks.simulation_preview import ScenePlane
-from napari_qpi.widgets.common.image_view import PlaneView
+from napari_qpi.tasks.simulation_preview import SimulatedPlane
+from napari_qpi.widgets.common.image_view import ImageView
 
-__all__ = ["ScenePictures"]
+__all__ = ["PreviewImages"]
 
 _GAP = 4
-_LEAST_WIDTH = 280
+_MIN_WIDTH = 280
 
 
-class ScenePictures(QWidget):
+class PreviewImages(QWidget):
     """The map with kernel and |FFT| at its right, each half as large.
 
     Attributes
@@ -27,17 +27,17 @@ class ScenePictures(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.observation = PlaneView("viridis", parent=self)
-        self.kernel = PlaneView(SIGNED_COLORMAP, symmetric=True, parent=self)
-        self.fft = PlaneView("magma", from_zero=True, parent=self)
+        self.observation = ImageView("viridis", parent=self)
+        self.kernel = ImageView(SIGNED_COLORMAP, symmetric=True, parent=self)
+        self.fft = ImageView("magma", from_zero=True, parent=self)
         self.fft_of_kernel = True
-        self.plane: ScenePlane | None = None
-        self.setMinimumWidth(_LEAST_WIDTH)
+        self.plane: SimulatedPlane | None = None
+        self.setMinimumWidth(_MIN_WIDTH)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
-    def show_plane(self, plane: ScenePlane) -> None:
+    def show_plane(self, plane: SimulatedPlane) -> None:
         """Show a simulated plane."""
         self.plane = plane
         self.observation.show_plane(plane.scene.observation, "dI/dV map")
@@ -60,7 +60,7 @@ class ScenePictures(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see."""
-        return QSize(_LEAST_WIDTH, self.heightForWidth(_LEAST_WIDTH))
+        return QSize(_MIN_WIDTH, self.heightForWidth(_MIN_WIDTH))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         """Keep the three squares."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
-from napari_qpi.tasks.training import TrainingRun, Wish
+from napari_qpi.tasks.training import RunCommand, TrainingRun
 
 __all__ = ["TrainingControls", "duration"]
 
 _ENDING = {
-    Wish.NEXT_STAGE: "Going on to the next stage…",
-    Wish.STOP: "Stopping after this step; the best network is kept…",
-    Wish.HALT: "Writing a checkpoint…",
+    RunCommand.NEXT_STAGE: "Going on to the next stage…",
+    RunCommand.STOP: "Stopping after this step; the best network is kept…",
+    RunCommand.HALT: "Writing a checkpoint…",
 }
 
 
@@ -64,9 +64,9 @@ class TrainingControls(QWidget):
 
     def show_run(self, run: TrainingRun) -> None:
         """Show a run that is under way."""
-        steerable = run.wish in (Wish.GO_ON, Wish.PAUSE)
+        steerable = run.wish in (RunCommand.GO_ON, RunCommand.PAUSE)
         self.start_button.setEnabled(False)
-        self.pause_button.setText("Resume" if run.wish is Wish.PAUSE else "Pause")
+        self.pause_button.setText("Resume" if run.wish is RunCommand.PAUSE else "Pause")
         self.pause_button.setEnabled(steerable)
         self.stop_button.setEnabled(steerable)
         self.next_button.setEnabled(steerable and run.step_number > 0 and not run.last_stage)
@@ -75,7 +75,7 @@ class TrainingControls(QWidget):
         self.bar.setValue(run.step_number)
         self.status.setText(_ENDING.get(run.wish) or _progress(run))
 
-    def say(self, text: str) -> None:
+    def show_status(self, text: str) -> None:
         """Show a text below the buttons."""
         self.status.setText(text)
 
@@ -87,7 +87,7 @@ def _progress(run: TrainingRun) -> str:
     words = f"{stage.stage}: step {run.step_number} of {stage.steps}"
     if len(run.stages) > 1:
         words = f"Stage {run.stages.index(stage) + 1} of {len(run.stages)}, {words}"
-    if run.wish is Wish.PAUSE:
+    if run.wish is RunCommand.PAUSE:
         return f"Paused. {words}; a checkpoint is kept."
     pace, left = run.seconds_per_step, run.seconds_left
     if pace is not None and left is not None:

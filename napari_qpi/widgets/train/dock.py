@@ -13,22 +13,22 @@ from pydantic import ValidationError
 from qtpy.QtCore import QEventLoop, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QMessageBox, QPushButton
 
-from napari_qpi.tasks.job import Job, JobState, OneStep
+from napari_qpi.tasks.job import Job, JobState, SingleCall
 from napari_qpi.tasks.trained_models import (
     models_in,
     next_training_folder,
     remember_model,
     usual_training_folder,
 )
-from napari_qpi.tasks.training import TrainingRun, Wish
+from napari_qpi.tasks.training import RunCommand, TrainingRun
 from napari_qpi.tasks.training_folder import FoundRun, find_run, has_run
-from napari_qpi.widgets.common.close_guard import ClosingGuard
-from napari_qpi.widgets.common.dock import Panel
-from napari_qpi.widgets.common.folder_edit import FolderChoice
+from napari_qpi.widgets.common.close_guard import CloseGuard
+from napari_qpi.widgets.common.dock import Dock
+from napari_qpi.widgets.common.folder_edit import FolderEdit
 from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.train.controls import TrainingControls
-from napari_qpi.widgets.train.form import STAGE_CHOICES, TrainingEntries
-from napari_qpi.widgets.train.monitor import TrainingView
+from napari_qpi.widgets.train.form import STAGE_CHOICES, TrainingForm
+from napari_qpi.widgets.train.monitor import TrainingMonitor
 from qpi_kernels.train.parameters import TrainingParameters
 
 __all__ = ["Train"]
@@ -38,7 +38,7 @@ _LONGEST_SAVE_SECONDS = 120.0
 _CLOSING_SECONDS = 0.02
 
 
-class Train(Panel):
+class Train(Dock):
     """Trains networks on simulated data, stage by stage.
 
     Parameters
@@ -61,7 +61,7 @@ class Train(Panel):
         self.families_job = Job()
         self.training_run: TrainingRun | None = None
         self.found: FoundRun | None = None
-        self.guard = ClosingGuard(self, self._may_close)
+        self.guard = CloseGuard(self, self._may_close)
         self._problem = ""
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH_MS)
@@ -71,16 +71,16 @@ class Train(Panel):
         self._look()
 
     def _build(self) -> None:
-        self.view = TrainingView()
+        self.view = TrainingMonitor()
         self.controls = TrainingControls()
-        self.folder_choice = FolderChoice(usual_training_folder())
+        self.folder_choice = FolderEdit(usual_training_folder())
         self.new_button = QPushButton("New folder")
         self.new_button.setToolTip("<qt>Leave the run of this folder and begin another.</qt>")
         row = QHBoxLayout()
         row.addWidget(QLabel("Folder"))
         row.addWidget(self.folder_choice, 1)
         row.addWidget(self.new_button)
-        self.entries = TrainingEntries()
+        self.entries = TrainingForm()
         self.column.addWidget(self.view)
         self.column.addWidget(self.controls)
         self.column.addLayout(row)
@@ -103,7 +103,7 @@ class Train(Panel):
         self.new_button.clicked.connect(self.new_folder)
         self.controls.start_button.clicked.connect(self.start)
         self.controls.pause_button.clicked.connect(self.pause_or_resume)
-        self.controls.next_button.clicked.connect(partial(self._wish, Wish.NEXT_STAGE))
+        self.controls.next_button.clicked.connect(partial(self._wish, RunCommand.NEXT_STAGE))
         self.controls.stop_button.clicked.connect(self.stop)
 
     # -- what a person or a script may call -------------------------------------------------
@@ -131,7 +131,7 @@ class Train(Panel):
         try:
             stages = self.parameters()
         except ValidationError as error:
-            self.controls.say(explain(error))
+            self.controls.show_status(explain(error))
             return
         run = TrainingRun(self.folder_choice.value(), stages, resume=self.found is not None)
         self.training_run = run
@@ -142,11 +142,11 @@ class Train(Panel):
         """Pause the training, or let it go on."""
         run = self.training_run
         if run is not None:
-            self._wish(Wish.GO_ON if run.wish is Wish.PAUSE else Wish.PAUSE)
+            self._wish(RunCommand.GO_ON if run.wish is RunCommand.PAUSE else RunCommand.PAUSE)
 
     def stop(self) -> None:
         """End the training after this step and keep the best network."""
-        self._wish(Wish.STOP)
+        self._wish(RunCommand.STOP)
 
     def new_folder(self) -> None:
         """Choose a folder without a run."""
@@ -155,7 +155,7 @@ class Train(Panel):
     def remove_from_viewer(self) -> None:
         """Say what becomes of a training when the panel is closed."""
         self._timer.stop()
-        self.guard.let_go()
+        self.guard.disconnect_events()
         run = self.training_run
         if run is not None and not run.done:
             show_info(
@@ -181,7 +181,7 @@ class Train(Panel):
         if has_run(folder, stages):
             self._problem = "Reading the run in this folder…"
             look = partial(find_run, folder, stages)
-            self.look_job.start(partial(OneStep, look, self._problem))
+            self.look_job.start(partial(SingleCall, look, self._problem))
         else:
             self._problem = ""
             self._say_found("")
@@ -216,7 +216,7 @@ class Train(Panel):
 
     def _say_found(self, words: str) -> None:
         if not self._just_ended():
-            self.controls.say(words)
+            self.controls.show_status(words)
 
     def _just_ended(self) -> bool:
         """Whether the folder is the last run's, whose end has been told already."""
@@ -227,11 +227,11 @@ class Train(Panel):
 
     def _check_entries(self) -> None:
         if not self.job.state.busy and not self._problem and self.found is None:
-            self.controls.say(self.entries.problem())
+            self.controls.show_status(self.entries.problem())
 
     def _load_families(self, opened: bool) -> None:
         if opened and not self.families_job.state.busy:
-            self.families_job.start(partial(OneStep, _family_names, "reading families"))
+            self.families_job.start(partial(SingleCall, _family_names, "reading families"))
 
     def _refresh(self) -> None:
         """Let what can be pressed follow from what goes on."""
@@ -242,11 +242,11 @@ class Train(Panel):
         if not busy:
             self.controls.show_idle(ready=not self._problem, resumable=self.found is not None)
             if self._problem and not self._just_ended():
-                self.controls.say(self._problem)
+                self.controls.show_status(self._problem)
 
     # -- the run ----------------------------------------------------------------------------
 
-    def _wish(self, wish: Wish) -> None:
+    def _wish(self, wish: RunCommand) -> None:
         run = self.training_run
         if run is not None and not run.done:
             run.wish = wish
@@ -263,7 +263,7 @@ class Train(Panel):
             self._show_run()
         else:
             self._timer.stop()
-            self.guard.let_go()
+            self.guard.disconnect_events()
             # torch is loaded now and knows the devices.
             self.entries.show_devices()
             if state is JobState.DONE:
@@ -276,7 +276,7 @@ class Train(Panel):
         assert run is not None
         self.view.show_run(run)
         models = run.models
-        self.controls.say(_ending(run, models))
+        self.controls.show_status(_ending(run, models))
         for model in models:
             remember_model(model)
             self.model_trained.emit(model)
@@ -285,7 +285,7 @@ class Train(Panel):
         words = str(error) or type(error).__name__
         if "out of memory" in words:
             words = f"The device has too little memory: choose a smaller batch or cpu. {words}"
-        self.controls.say(f"Failed: {words}")
+        self.controls.show_status(f"Failed: {words}")
         if not isinstance(error, ValueError | OSError):
             show_error(f"Training failed: {words}")
 
@@ -293,7 +293,7 @@ class Train(Panel):
 
     def _leave_checkpoint(self) -> None:
         if self.training_run is not None:
-            self.training_run.wish = Wish.HALT
+            self.training_run.wish = RunCommand.HALT
 
     def _at_work(self) -> bool:
         return self.job.state.busy or self.look_job.state.busy
@@ -305,7 +305,7 @@ class Train(Panel):
             return True
         if can_stay and not _asked_to_stop(self):
             return False
-        run.wish = Wish.HALT
+        run.wish = RunCommand.HALT
         self._show_run()
         latest = time.monotonic() + _LONGEST_SAVE_SECONDS
         # Until the last signals have come, too: they would find a window that is gone.
@@ -335,7 +335,7 @@ def _family_names() -> list[str]:
 
 
 def _ending(run: TrainingRun, models: list[Path]) -> str:
-    stopped = run.wish is not Wish.GO_ON
+    stopped = run.wish is not RunCommand.GO_ON
     words = f"{'Stopped' if stopped else 'Trained'}: {run.stage.stage}, step {run.step_number}."
     if run.history is not None and run.history.errors:
         words += f" Best RMSE {min(error for _, error in run.history.errors):.3f}."

@@ -1,4 +1,4 @@
-"""`FamilyChoice`: kernel families to tick."""
+"""`FamilyList`: kernel families to tick."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-__all__ = ["FamilyChoice"]
+__all__ = ["FamilyList"]
 
 _ROWS_SHOWN = 6
 
 
-class FamilyChoice(QWidget):
+class FamilyList(QWidget):
     """A list of families; the ticked ones are left out of training.
 
     Attributes

@@ -1,4 +1,4 @@
-"""`TrainingEntries`: what to train and how, entered by a person."""
+"""`TrainingForm`: what to train and how, entered by a person."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 from napari_qpi.widgets.common.device_choices import device_choices
 from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
-from napari_qpi.widgets.train.family_list import FamilyChoice
+from napari_qpi.widgets.train.family_list import FamilyList
 from qpi_kernels.train.parameters import StageName, TrainingParameters
 from qpi_kernels.train.published import published
 
-__all__ = ["STAGE_CHOICES", "TrainingEntries"]
+__all__ = ["STAGE_CHOICES", "TrainingForm"]
 
 STAGE_CHOICES: list[tuple[str, tuple[StageName, ...]]] = [
     ("kernels, then alignment", ("kernels", "alignment")),
@@ -44,7 +44,7 @@ _QUICK: dict[str, Any] = {
 }
 
 
-class TrainingEntries(QWidget):
+class TrainingForm(QWidget):
     """Stages, families and the fields of `TrainingParameters`.
 
     Attributes
@@ -75,7 +75,7 @@ class TrainingEntries(QWidget):
             TrainingParameters, _MAIN_FIELDS, choices={"device": device_choices()}
         )
         self.advanced_form = ParameterForm(TrainingParameters, _ADVANCED_FIELDS)
-        self.families = FamilyChoice()
+        self.families = FamilyList()
         self.families_fold = collapsed("Families", self.families)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""`CurvePlot`: numbers over training steps, drawn live with a logarithmic axis."""
+"""`LossPlot`: numbers over training steps, drawn live with a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-__all__ = ["CurvePlot", "linear_ticks", "log_ticks"]
+__all__ = ["LossPlot", "linear_ticks", "log_ticks"]
 
 _FONT_PX = 11
 _HEIGHT = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 18.0, 18.0
 # Below this many steps each is drawn; above, means of as many neighbours as fit.
-_MOST_POINTS = 40
-_MOST_TICKS = 5
+_MAX_POINTS = 40
+_MAX_TICKS = 5
 # Shown before the first step.
 _FIRST_STEPS = 10
 _ROOM = 0.04
 _FAINT = 60
-_LEAST_DECADES = 0.15
+_MIN_DECADES = 0.15
 
 Points = Sequence[tuple[int, float]]
 
 
-class CurvePlot(QWidget):
+class LossPlot(QWidget):
     """Draws one curve over steps; the colours of axes and text are the theme's.
 
     A curve with many points is drawn as its running mean over a faint line of all points.
@@ -118,7 +118,7 @@ class CurvePlot(QWidget):
             painter.drawPolyline(axes.polygon(self._points[::stride]))
         painter.setPen(QPen(self._color, 2))
         painter.drawPolyline(axes.polygon(drawn))
-        if len(drawn) <= _MOST_POINTS // 2:
+        if len(drawn) <= _MAX_POINTS // 2:
             painter.setBrush(self._color)
             for step, value in drawn:
                 painter.drawEllipse(QPointF(axes.x(step), axes.y(value)), 1.5, 1.5)
@@ -134,7 +134,7 @@ class _Axes:
         self.last = min(float(last_step), max(1.25 * reached, _FIRST_STEPS))
         low, high = (points[:, 1].min(), points[:, 1].max()) if len(points) else (0.1, 1.0)
         self.low, self.high = log10(low), log10(high)
-        lacking = _LEAST_DECADES - (self.high - self.low)
+        lacking = _MIN_DECADES - (self.high - self.low)
         if lacking > 0:
             self.low, self.high = self.low - lacking / 2, self.high + lacking / 2
         room = _ROOM * (self.high - self.low)
@@ -179,8 +179,8 @@ def _paint_axes(painter: QPainter, metrics: QFontMetricsF, axes: _Axes, text: QC
 
 def linear_ticks(last: float) -> list[float]:
     """Round whole numbers from 0 to a last one, few enough to read."""
-    power = 10.0 ** max(floor(log10(last / _MOST_TICKS)), 0)
-    gap = next(digit * power for digit in (1, 2, 5, 10) if digit * power * _MOST_TICKS >= last)
+    power = 10.0 ** max(floor(log10(last / _MAX_TICKS)), 0)
+    gap = next(digit * power for digit in (1, 2, 5, 10) if digit * power * _MAX_TICKS >= last)
     return [number * gap for number in range(floor(last / gap * 1.0001) + 1)]
 
 
@@ -191,13 +191,13 @@ def log_ticks(low: float, high: float) -> list[float]:
         ticks = [float(digit * 10.0**decade) for decade in decades for digit in digits]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) >= 2:
-            return inside[:: ceil(len(inside) / _MOST_TICKS)]
+            return inside[:: ceil(len(inside) / _MAX_TICKS)]
     return inside
 
 
 def _thinned(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Means of neighbours; the mean of logarithms, as they are drawn."""
-    if len(points) <= _MOST_POINTS:
+    if len(points) <= _MAX_POINTS:
         return points
-    parts = np.array_split(points, _MOST_POINTS)
+    parts = np.array_split(points, _MAX_POINTS)
     return np.array([[part[:, 0].mean(), np.exp(np.log(part[:, 1]).mean())] for part in parts])

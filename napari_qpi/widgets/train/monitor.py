@@ -1,14 +1,14 @@
-"""`TrainingView`: reconstructions and curves of a training, live."""
+"""`TrainingMonitor`: reconstructions and curves of a training, live."""
 
 from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_qpi.tasks.training import TrainingRun
-from napari_qpi.widgets.train.loss_plot import CurvePlot
+from napari_qpi.widgets.train.loss_plot import LossPlot
 from napari_qpi.widgets.train.reconstruction_strip import ReconstructionStrip
 
-__all__ = ["TrainingView"]
+__all__ = ["TrainingMonitor"]
 
 _STAGES = {
     "kernels": "kernels from kernels",
@@ -17,7 +17,7 @@ _STAGES = {
 }
 
 
-class TrainingView(QWidget):
+class TrainingMonitor(QWidget):
     """Shows what a `TrainingRun` has learnt so far."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -26,8 +26,8 @@ class TrainingView(QWidget):
         self.caption = QLabel()
         self.caption.setWordWrap(True)
         self.caption.hide()
-        self.error_plot = CurvePlot("RMSE, kernels never seen", "#e8944c")
-        self.loss_plot = CurvePlot("loss", "#4c9be8")
+        self.error_plot = LossPlot("RMSE, kernels never seen", "#e8944c")
+        self.loss_plot = LossPlot("loss", "#4c9be8")
         self._shown: object = None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

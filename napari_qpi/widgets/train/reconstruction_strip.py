@@ -14,7 +14,7 @@ from napari_qpi.widgets.common.image_view import color_table, enlarged, painted
 __all__ = ["ReconstructionStrip"]
 
 _GAP = 3
-_LEAST_SIDE = 40
+_MIN_SIDE = 40
 _COLUMNS = 6
 _PERCENTILE = 99.5
 _EMPTY = "Kernels appear here: true above, learnt below."
@@ -54,7 +54,7 @@ class ReconstructionStrip(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see."""
-        width = _COLUMNS * (_LEAST_SIDE + _GAP)
+        width = _COLUMNS * (_MIN_SIDE + _GAP)
         return QSize(width, self.heightForWidth(width))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name

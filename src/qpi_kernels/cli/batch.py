@@ -21,8 +21,8 @@ from rich.table import Table
 from qpi_kernels.progress import Cancelled, CancelledResumably, CancelToken, Event
 
 __all__ = [
-    "Job",
-    "Outcome",
+    "FileResult",
+    "FileTask",
     "plan_outputs",
     "run_batch",
     "stop_with",
@@ -36,7 +36,7 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w{1,4}")
 
 
 @dataclass
-class Job:
+class FileTask:
     """What a file's work is given: its path, and where to report and ask whether to go on."""
 
     path: Path
@@ -45,7 +45,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileResult:
     """What became of one file.
 
     Parameters
@@ -81,8 +81,8 @@ def table_console() -> Console:
 
 
 def run_batch(
-    paths: Sequence[Path], work: Callable[[Job], Outcome], *, debug: bool = False
-) -> list[Outcome]:
+    paths: Sequence[Path], work: Callable[[FileTask], FileResult], *, debug: bool = False
+) -> list[FileResult]:
     """Do the same work on files, one after the other.
 
     Parameters
@@ -90,13 +90,13 @@ def run_batch(
     paths : sequence of Path
         The files.
     work : callable
-        Called with a `Job`; any exception it raises becomes a failed `Outcome`.
+        Called with a `FileTask`; any exception it raises becomes a failed `FileResult`.
     debug : bool
         Let exceptions through, with their traceback.
 
     Returns
     -------
-    list of Outcome
+    list of FileResult
         One per file, in order.
 
     Raises
@@ -105,7 +105,7 @@ def run_batch(
         With code 130 after Ctrl-C: the file at work is left as it was, finished ones stay.
     """
     token = CancelToken()
-    outcomes: list[Outcome] = []
+    outcomes: list[FileResult] = []
     left = ""
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     bar = Progress(
@@ -131,7 +131,7 @@ def run_batch(
             show(Event("reading"))
             try:
                 token.check()
-                outcome = work(Job(path, show, token))
+                outcome = work(FileTask(path, show, token))
             except CancelledResumably as stopped:
                 left = str(stopped)
                 break
@@ -140,7 +140,7 @@ def run_batch(
             except Exception as error:
                 if debug:
                     raise
-                outcome = Outcome(path, _one_line(error, path), failed=True)
+                outcome = FileResult(path, _one_line(error, path), failed=True)
             outcomes.append(outcome)
             prefix = "napari-qpi: " if outcome.failed else ""
             if outcome.failed or len(paths) == 1:
@@ -166,7 +166,7 @@ def _one_line(error: Exception, path: Path) -> str:
     return text if text.startswith(path.name) else f"{path.name}: {text}"
 
 
-def _print_summary(outcomes: Sequence[Outcome]) -> None:
+def _print_summary(outcomes: Sequence[FileResult]) -> None:
     failed = sum(outcome.failed for outcome in outcomes)
     table = Table(
         title=f"{len(outcomes) - failed} of {len(outcomes)} files done", title_justify="left"

@@ -14,7 +14,14 @@ from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import UNITS, CellScores
 from qpi_kernels.bench.paper.parameters import PaperParameters
 from qpi_kernels.bench.paper.report import PaperReport
-from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console, write_anew
+from qpi_kernels.cli.batch import (
+    FileResult,
+    FileTask,
+    run_batch,
+    stop_with,
+    table_console,
+    write_anew,
+)
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.parameter_options import with_parameters
 
@@ -91,12 +98,12 @@ def paper(
     target = _checked_target(report, plots, overwrite)
     folder = work or Path("bench-paper-quick" if parameters.quick else "bench-paper")
 
-    def measure(job: Job) -> Outcome:
+    def measure(job: FileTask) -> FileResult:
         made = run_paper(job, parameters, plots)
         _print_paper(made)
         if target is not None:
             target.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return Outcome(job.path, f"models are in {job.path}")
+        return FileResult(job.path, f"models are in {job.path}")
 
     (outcome,) = run_batch([folder], measure, debug=debug)
     if outcome.failed:
@@ -116,7 +123,7 @@ def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) ->
     return target
 
 
-def run_paper(job: Job, parameters: PaperParameters, plots: Path | None) -> PaperReport:
+def run_paper(job: FileTask, parameters: PaperParameters, plots: Path | None) -> PaperReport:
     """Do the benchmark in the folder ``job.path``; a cancel writes a checkpoint first."""
     from qpi_kernels.bench.paper.benchmark import PaperBench
     from qpi_kernels.bench.paper.plots import write_plots
@@ -243,14 +250,14 @@ def accuracy(
     target = _checked_target(report, plots, overwrite)
     folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
 
-    def measure(job: Job) -> Outcome:
+    def measure(job: FileTask) -> FileResult:
         made = run_accuracy(job, parameters, kernels, target)
         _print_accuracy(made)
         if plots is not None:
             from qpi_kernels.bench.accuracy.plots import write_accuracy_plots
 
             write_accuracy_plots(made, plots)
-        return Outcome(job.path, f"numbers are kept in {job.path}")
+        return FileResult(job.path, f"numbers are kept in {job.path}")
 
     (outcome,) = run_batch([folder], measure, debug=debug)
     if outcome.failed:
@@ -258,7 +265,7 @@ def accuracy(
 
 
 def run_accuracy(
-    job: Job, parameters: AccuracyParameters, kernels: Path | None, target: Path | None
+    job: FileTask, parameters: AccuracyParameters, kernels: Path | None, target: Path | None
 ) -> AccuracyReport:
     """Do the benchmark in the folder ``job.path``."""
     from qpi_kernels.bench.accuracy.benchmark import AccuracyBench

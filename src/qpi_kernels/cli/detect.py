@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import Job, Outcome, plan_outputs, run_batch, stop_with, write_anew
+from qpi_kernels.cli.batch import (
+    FileResult,
+    FileTask,
+    plan_outputs,
+    run_batch,
+    stop_with,
+    write_anew,
+)
 from qpi_kernels.cli.common_options import (
     Bias,
     ChannelName,
@@ -75,7 +82,7 @@ def detect(
         raise stop_with(str(error)) from error
     targets = dict(zip(paths, plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True))
 
-    def work(job: Job) -> Outcome:
+    def work(job: FileTask) -> FileResult:
         from qpi_kernels.io import open_scan
         from qpi_kernels.io.atomic_write import replacing
 
@@ -85,7 +92,7 @@ def detect(
         defects = find_defects(image, counted, detection, snap)
         with replacing(target) as partial:
             defects.to_csv(partial)
-        return Outcome(job.path, f"{_counted(defects)} -> {target}")
+        return FileResult(job.path, f"{_counted(defects)} -> {target}")
 
     outcomes = run_batch(paths, work, debug=debug)
     if any(outcome.failed for outcome in outcomes):

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qpi_kernels.cli.batch import Job, Outcome, plan_outputs, run_batch, stop_with, write_anew
+from qpi_kernels.cli.batch import (
+    FileResult,
+    FileTask,
+    plan_outputs,
+    run_batch,
+    stop_with,
+    write_anew,
+)
 from qpi_kernels.cli.common_options import (
     Bias,
     ChannelName,
@@ -112,7 +119,7 @@ def extract(
     suffix = f"_kernel.{file_format.value}"
     targets = dict(zip(paths, plan_outputs(paths, output, suffix, _EXTENSIONS), strict=True))
 
-    def work(job: Job) -> Outcome:
+    def work(job: FileTask) -> FileResult:
         from qpi_kernels.extraction import start_extraction
         from qpi_kernels.io import open_scan
         from qpi_kernels.progress import drive
@@ -181,11 +188,11 @@ def save_kernel(result: KernelResult, target: Path, overwrite: bool) -> list[Pat
     return [export_array(part, path) for path, part in parts.items()]
 
 
-def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> Outcome:
+def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> FileResult:
     quality = result.quality
     words = quality.verdict[0] if quality.verdict else ""
     targets = ", ".join(str(target) for target in written)
-    return Outcome(
+    return FileResult(
         path,
         f"{len(result.defects)} defects -> {targets}; {words}",
         report={
@@ -198,7 +205,7 @@ def _done(path: Path, result: KernelResult, written: list[Path], seconds: float)
     )
 
 
-def _write_report(path: Path, outcomes: list[Outcome]) -> None:
+def _write_report(path: Path, outcomes: list[FileResult]) -> None:
     from qpi_kernels.io.atomic_write import replacing
 
     entries: list[dict[str, Any]] = [

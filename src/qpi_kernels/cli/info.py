@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qpi_kernels.cli.batch import Job, Outcome, run_batch, stop_with, table_console
+from qpi_kernels.cli.batch import FileResult, FileTask, run_batch, stop_with, table_console
 from qpi_kernels.cli.common_options import Debug, Files, Recursive
 from qpi_kernels.cli.scan_files import CommandError, expand, is_result
 
@@ -33,7 +33,7 @@ def info(files: Files, recursive: Recursive = False, debug: Debug = False) -> No
         raise typer.Exit(1)
 
 
-def _describe(job: Job) -> Outcome:
+def _describe(job: FileTask) -> FileResult:
     from qpi_kernels.io import open_scan
 
     if is_result(job.path):
@@ -41,10 +41,10 @@ def _describe(job: Job) -> Outcome:
 
         result = KernelResult.load(job.path)
         _print_result(job.path, result)
-        return Outcome(job.path, f"kernel, {_sizes(result.kernel)}")
+        return FileResult(job.path, f"kernel, {_sizes(result.kernel)}")
     scan = open_scan(job.path)
     _print_scan(job.path, scan)
-    return Outcome(job.path, f"{scan.attrs['format']}: {', '.join(map(str, scan.data_vars))}")
+    return FileResult(job.path, f"{scan.attrs['format']}: {', '.join(map(str, scan.data_vars))}")
 
 
 def _sizes(array: xr.DataArray) -> str:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import Outcome, run_batch, write_anew
+from qpi_kernels.cli.batch import FileResult, run_batch, write_anew
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.scan_files import CommandError
 
 if TYPE_CHECKING:
-    from qpi_kernels.cli.batch import Job
+    from qpi_kernels.cli.batch import FileTask
 
 __all__ = ["library"]
 
@@ -44,23 +44,25 @@ def library(
     A few minutes. As it stands this makes the library that comes with the package.
     """
 
-    def work(job: Job) -> Outcome:
+    def work(job: FileTask) -> FileResult:
         if job.path.suffix.lower() != ".safetensors":
             raise CommandError("a library is a safetensors file; end the name in .safetensors")
         target = write_anew(job.path, overwrite)
 
         from qpi_kernels.progress import drive
-        from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-        from qpi_kernels.train.prior_fit import LibraryFit
+        from qpi_kernels.simulate.kernel_sampler import KernelSampler
+        from qpi_kernels.train.prior_fit import PriorFit
 
         try:
-            source = KernelLibrary(families or None, seed=seed).without(*(without or ()))
+            source = KernelSampler(families or None, seed=seed).without(*(without or ()))
         except ValueError as error:
             raise CommandError(str(error)) from error
-        prior = drive(LibraryFit(source, kernels, components), job.on_event, job.cancel)
+        prior = drive(PriorFit(source, kernels, components), job.on_event, job.cancel)
         prior.save(target)
         count = prior.description["kernels"]
-        return Outcome(job.path, f"{count} kernels of {len(source.families)} families -> {target}")
+        return FileResult(
+            job.path, f"{count} kernels of {len(source.families)} families -> {target}"
+        )
 
     (outcome,) = run_batch([output], work, debug=debug)
     if outcome.failed:

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import Job, Outcome, run_batch, write_anew
+from qpi_kernels.cli.batch import FileResult, FileTask, run_batch, write_anew
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.cli.scan_files import CommandError
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.scan.parameters import SceneParameters
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
-__all__ = ["simulate", "write_dataset", "write_scene"]
+__all__ = ["simulate", "write_dataset", "write_simulated_scan"]
 
 
 class ProtocolName(StrEnum):
@@ -25,7 +25,7 @@ class ProtocolName(StrEnum):
     paper = "paper"
 
 
-@with_parameters(scene=SceneParameters, dataset=ProtocolParameters)
+@with_parameters(scene=SimulatedScanParameters, dataset=ProtocolParameters)
 def simulate(
     *,
     output: Annotated[
@@ -51,7 +51,7 @@ def simulate(
     ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
-    scene: SceneParameters,
+    scene: SimulatedScanParameters,
     dataset: ProtocolParameters,
 ) -> None:
     """Simulate a dI/dV map or a stack over bias, with true kernel and defects inside the file.
@@ -60,9 +60,9 @@ def simulate(
     """
     _check_mode(protocol, scene, dataset)
 
-    def work(job: Job) -> Outcome:
+    def work(job: FileTask) -> FileResult:
         if protocol is None:
-            return write_scene(scene, job, overwrite=overwrite)
+            return write_simulated_scan(scene, job, overwrite=overwrite)
         return write_dataset(dataset, job)
 
     (outcome,) = run_batch([output], work, debug=debug)
@@ -71,17 +71,19 @@ def simulate(
 
 
 def _check_mode(
-    protocol: ProtocolName | None, scene: SceneParameters, dataset: ProtocolParameters
+    protocol: ProtocolName | None, scene: SimulatedScanParameters, dataset: ProtocolParameters
 ) -> None:
     """Refuse options that would not count."""
     of_datasets = "--kernels, --observations, --noise-level and --layout"
     if protocol is None and dataset != ProtocolParameters(seed=dataset.seed):
         raise typer.BadParameter(f"{of_datasets} go with --protocol only")
-    if protocol is not None and scene != SceneParameters(seed=scene.seed):
+    if protocol is not None and scene != SimulatedScanParameters(seed=scene.seed):
         raise typer.BadParameter(f"with --protocol only {of_datasets} and --seed count")
 
 
-def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome:
+def write_simulated_scan(
+    scene: SimulatedScanParameters, job: FileTask, *, overwrite: bool
+) -> FileResult:
     """Simulate a scene into ``job.path`` and its defects into the table beside it.
 
     Raises
@@ -98,19 +100,19 @@ def write_scene(scene: SceneParameters, job: Job, *, overwrite: bool) -> Outcome
 
     from qpi_kernels.io.atomic_write import replacing
     from qpi_kernels.io.formats.netcdf import save_scan
-    from qpi_kernels.simulate.scan.simulation import scene_dataset, simulate_scene
+    from qpi_kernels.simulate.scan.simulation import simulate_scan, simulated_scan_dataset
 
-    made = simulate_scene(scene, on_event=job.on_event, cancel=job.cancel)
-    save_scan(scene_dataset(made), target)
+    made = simulate_scan(scene, on_event=job.on_event, cancel=job.cancel)
+    save_scan(simulated_scan_dataset(made), target)
     with replacing(table) as partial:
         made.defects.to_csv(partial)
-    return Outcome(
+    return FileResult(
         job.path,
         f"{scene.known_material.label}, {len(made.defects)} defects -> {target}, {table}",
     )
 
 
-def write_dataset(parameters: ProtocolParameters, job: Job) -> Outcome:
+def write_dataset(parameters: ProtocolParameters, job: FileTask) -> FileResult:
     """Write the published data set into the folder ``job.path``, or go on with it."""
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
     from qpi_kernels.simulate.datasets.protocol import PaperProtocol
@@ -124,4 +126,4 @@ def write_dataset(parameters: ProtocolParameters, job: Job) -> Outcome:
             "goes on"
         ) from None
     total = parameters.kernels * parameters.observations
-    return Outcome(job.path, f"{parameters.kernels} kernels, {total} observations -> {job.path}")
+    return FileResult(job.path, f"{parameters.kernels} kernels, {total} observations -> {job.path}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import Job, Outcome, run_batch
+from qpi_kernels.cli.batch import FileResult, FileTask, run_batch
 from qpi_kernels.cli.common_options import Debug
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.train.parameters import TrainingParameters
@@ -47,7 +47,7 @@ def train(
     baseline in FOLDER/one_step_model; extract takes both with --model.
     """
 
-    def work(job: Job) -> Outcome:
+    def work(job: FileTask) -> FileResult:
         return run_training(job, parameters, resume=resume, workers=workers)
 
     (outcome,) = run_batch([output], work, debug=debug)
@@ -63,8 +63,8 @@ def with_preset(parameters: TrainingParameters) -> TrainingParameters:
 
 
 def run_training(
-    job: Job, parameters: TrainingParameters, *, resume: bool, workers: int
-) -> Outcome:
+    job: FileTask, parameters: TrainingParameters, *, resume: bool, workers: int
+) -> FileResult:
     """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
     from qpi_kernels.train.checkpoints import resumed_parameters
@@ -83,4 +83,4 @@ def run_training(
         ) from None
     text = f"{parameters.stage}: step {training.step_number}, best error {training.best:.4g}"
     model = training.model_folder
-    return Outcome(job.path, text if model is None else f"{text}; the model is {model}")
+    return FileResult(job.path, text if model is None else f"{text}; the model is {model}")

@@ -17,8 +17,8 @@ __all__ = ["SnappingParameters", "snap_positions"]
 
 _MAX_ROUNDS = 20
 _SETTLED_PX = 0.02
-_LEAST_VISIBLE = 0.3
-_LEAST_SYMMETRY = 0.7
+_MIN_VISIBLE = 0.3
+_MIN_SYMMETRY = 0.7
 
 
 class SnappingParameters(BaseModel):
@@ -217,7 +217,7 @@ def _aligned(surroundings: _Surroundings, clicked: NDArray[np.float64]) -> NDArr
     positions = clicked.copy()
     near = np.flatnonzero(((clicked > -1) & (clicked < size)).all(axis=1))
     weight = surroundings.patches(clicked[near])[1]
-    near = near[weight.sum((1, 2)) > _LEAST_VISIBLE * surroundings.window.sum()]
+    near = near[weight.sum((1, 2)) > _MIN_VISIBLE * surroundings.window.sum()]
     count = len(near)
     if not count:
         return positions
@@ -269,7 +269,7 @@ def _with_common_origin(
     average = seen.sum(0) / np.maximum(weight.sum(0), 1e-9) * surroundings.window
     centres = [_rotation_centre(average, fold, surroundings.radius) for fold in (2, 3)]
     score, centre = max(centres, key=lambda found: found[0])
-    if score >= _LEAST_SYMMETRY:
+    if score >= _MIN_SYMMETRY:
         return np.asarray(positions + centre)
     return np.asarray(positions - (positions - start).mean(axis=0))
 

@@ -7,7 +7,7 @@ import torch
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.result_builder import Outcome
+from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import Event
@@ -34,7 +34,7 @@ class DefectAverage:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._outcome = Outcome(problem)
+        self._builder = ResultBuilder(problem)
         self._plane = 0
         self._result: KernelResult | None = None
         mask = problem.mask_tensor.to(problem.dtype)
@@ -80,7 +80,7 @@ class DefectAverage:
             for array in (kernel, std)
         )
         size = kernel[0].numel()
-        self._outcome.add(
+        self._builder.add(
             start,
             planes,
             kernel,
@@ -91,7 +91,7 @@ class DefectAverage:
         )
         self._plane += 1
         if self._plane == problem.plane_count:
-            self._result = self._outcome.result()
+            self._result = self._builder.result()
         return Event("Averaging over the defects", self._plane, problem.plane_count)
 
     def _weight_divisor(self) -> torch.Tensor:

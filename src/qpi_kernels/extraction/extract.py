@@ -83,14 +83,14 @@ def start_extraction(
 
 def _check_prior(chosen: ExtractionParameters) -> None:
     """Find out before a long search what would stop it in the end."""
-    from qpi_kernels.extraction.bayes.priors import named_library
+    from qpi_kernels.extraction.bayes.priors import load_prior
 
     if chosen.ridge != "auto":
         raise ExtractionError(
             f"{chosen.method} finds its strengths itself; leave ridge at 'auto', or take "
             "least_squares or prior='none'"
         )
-    named_library(chosen.library)
+    load_prior(chosen.library)
     if chosen.prior == "learned":
         from qpi_kernels.extraction.bayes.learned.priors import learned_model
 

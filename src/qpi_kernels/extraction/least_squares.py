@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Planes, Problem
-from qpi_kernels.extraction.result_builder import Outcome
+from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
@@ -39,7 +39,7 @@ class LeastSquares:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._outcome = Outcome(problem)
+        self._builder = ResultBuilder(problem)
         self._symmetrisation = Symmetrisation(problem)
         self._background_kernels = self._symmetrisation.adjoint(
             problem.model.adjoint(problem.background.functions).flatten(1)
@@ -172,7 +172,7 @@ class LeastSquares:
         values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
         high = values.max()
         low = values[values > 1e-9 * high].min(initial=high)
-        self._outcome.add(
+        self._builder.add(
             chunk.start,
             chunk.planes,
             kernels,
@@ -187,7 +187,7 @@ class LeastSquares:
         self._expected = chunk.lanczos.iterations
         self._start, self._chunk = chunk.stop, None
         if self._start >= self._problem.plane_count:
-            self._result = self._outcome.result()
+            self._result = self._builder.result()
 
     def _posterior_std(
         self, ridge: NDArray[np.float64], variance: NDArray[np.float64]

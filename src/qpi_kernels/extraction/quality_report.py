@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
 
-__all__ = ["Judge", "close_pairs", "plain_words", "relative_error", "unseen_share"]
+__all__ = ["QualityAssessor", "close_pairs", "describe_quality", "relative_error", "unseen_share"]
 
 
-class Judge(Protocol):
-    """Something that judges an extraction; see `plain_words`."""
+class QualityAssessor(Protocol):
+    """Something that judges an extraction; see `describe_quality`."""
 
     def __call__(
         self,
@@ -31,7 +31,7 @@ class Judge(Protocol):
         ...
 
 
-def plain_words(
+def describe_quality(
     problem: Problem,
     *,
     kernel: NDArray[np.floating],
@@ -41,7 +41,7 @@ def plain_words(
     r_squared: list[float],
     converged: bool,
 ) -> tuple[bool, list[str]]:
-    """Judge an extraction.
+    """QualityAssessor an extraction.
 
     Parameters
     ----------

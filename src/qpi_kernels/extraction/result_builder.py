@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Planes, Problem
-from qpi_kernels.extraction.quality_report import Judge, plain_words
+from qpi_kernels.extraction.quality_report import QualityAssessor, describe_quality
 from qpi_kernels.result import KernelResult, Quality
 from qpi_kernels.symmetry import Symmetry, symmetry_scores
 
-__all__ = ["Outcome"]
+__all__ = ["ResultBuilder"]
 
 
-class Outcome:
+class ResultBuilder:
     """Filled by an estimator with `add`, then turned into the result.
 
     Parameters
@@ -41,7 +41,7 @@ class Outcome:
         self,
         problem: Problem,
         *,
-        judge: Judge = plain_words,
+        judge: QualityAssessor = describe_quality,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self._problem = problem

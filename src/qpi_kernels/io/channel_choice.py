@@ -12,11 +12,11 @@ _RANK = {"didv": 0, "topography": 1, "current": 2, "other": 3, "bias": 4}
 _FLAT_NM = 1e-4
 # Neighbouring rows of lock-in noise correlate by 0.05 at most in five real files (the low-pass
 # filter acts along the rows only). No real 2-D map with the lock-in on was at hand.
-_LEAST_ROW_CORRELATION = 0.1
+_MIN_ROW_CORRELATION = 0.1
 _CHANCE_SIGMAS = 5
 _TELLING_ROW_CORRELATION = 0.5
-_FEWEST_VALUES = 500
-_MOST_ROWS = 512
+_MIN_VALUES = 500
+_MAX_ROWS = 512
 
 
 def main_channel(dataset: xr.Dataset) -> xr.DataArray:
@@ -76,7 +76,7 @@ def shows_the_sample(image: xr.DataArray) -> bool:
 
 
 def _is_plane(image: np.ndarray, tolerance: float) -> bool:
-    step = -(-max(image.shape) // _MOST_ROWS)
+    step = -(-max(image.shape) // _MAX_ROWS)
     image = image[::step, ::step]
     finite = np.isfinite(image)
     rows, columns = np.nonzero(finite)
@@ -98,11 +98,11 @@ def _is_noise(image: np.ndarray) -> bool:
     autocorrelation r correlate by ``sqrt(sum(r**2) / n)``; the sum follows from the rows' mean
     power spectrum.
     """
-    first = np.arange(0, len(image) - 1, max(1, len(image) // _MOST_ROWS))
+    first = np.arange(0, len(image) - 1, max(1, len(image) // _MAX_ROWS))
     upper, lower = image[first], image[first + 1]
     whole = np.isfinite(upper).all(axis=1) & np.isfinite(lower).all(axis=1)
     rows = np.stack([upper[whole], lower[whole]]).astype(float)
-    if rows[0].size < _FEWEST_VALUES:
+    if rows[0].size < _MIN_VALUES:
         return not np.isfinite(image).any()  # too few to tell noise from anything
     rows -= np.median(rows, axis=2, keepdims=True)
     rows = np.clip(rows, *np.percentile(rows, [1, 99]))
@@ -114,5 +114,5 @@ def _is_noise(image: np.ndarray) -> bool:
     spectrum = (np.abs(np.fft.fft(rows, axis=2)) ** 2).mean(axis=(0, 1))
     memory = spectrum.size * (spectrum**2).sum() / spectrum.sum() ** 2
     chance = _CHANCE_SIGMAS * np.sqrt(memory / rows[0].size)
-    bound = max(_LEAST_ROW_CORRELATION, min(chance, _TELLING_ROW_CORRELATION))
+    bound = max(_MIN_ROW_CORRELATION, min(chance, _TELLING_ROW_CORRELATION))
     return bool(correlation < bound)

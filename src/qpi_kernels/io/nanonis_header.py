@@ -16,7 +16,7 @@ from qpi_kernels.io.scan import Direction, Quantity, ScanFormatError
 __all__ = ["ChannelName", "Header", "read_header_text", "refuse_mostly_missing", "setpoint_text"]
 
 _LONGEST_HEADER = 4 * 1024 * 1024
-_LARGEST_AXIS = 65536
+_MAX_AXIS = 65536
 # Above this size a file that holds less than a hundredth of what it announces is refused: it is
 # damaged, or too little was measured to be worth the memory.
 _TRUSTED_BYTES = 32 * 1024 * 1024
@@ -119,7 +119,7 @@ class Header:
     def image_size(self, key: str) -> tuple[int, int]:
         """Return the numbers of columns and rows."""
         columns, rows = self.counts(key, 2)
-        if not (0 < columns <= _LARGEST_AXIS and 0 < rows <= _LARGEST_AXIS):
+        if not (0 < columns <= _MAX_AXIS and 0 < rows <= _MAX_AXIS):
             raise self.error(f"{key!r} announces an impossible size of {columns} x {rows} points")
         return columns, rows
 

@@ -59,7 +59,7 @@ _NETWORKS: dict[Method, dict[str, Any]] = {
     "two_step": {"kernel_vae": AutoencoderKL, "observation_encoder": ObservationEncoder},
     "one_step": {"one_step": OneStepNetwork},
 }
-_MOST_PARAMETERS = 2_000_000_000
+_MAX_PARAMETERS = 2_000_000_000
 
 
 def _network_files(method: Method) -> set[str]:
@@ -311,7 +311,7 @@ def _read_network(folder: Path, made: Any) -> Any:
             f"{folder}: config.json makes no {made.__name__}: {error}"
         ) from error
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    if sum(torch.Size(shape).numel() for shape in expected.values()) > _MOST_PARAMETERS:
+    if sum(torch.Size(shape).numel() for shape in expected.values()) > _MAX_PARAMETERS:
         raise ModelFormatError(f"{folder}: config.json asks for too large a network")
     wrong = [key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key)]
     if wrong:

@@ -12,8 +12,8 @@ __all__ = ["ModelFormatError", "check_configuration", "check_files", "file_diges
 
 # A picture, a licence or notes beside the card.
 _OTHER_ENDINGS = {".png", ".txt", ".md"}
-_MOST_CONFIG_BYTES = 1_000_000
-_MOST_LAYERS, _MOST_ENTRIES = 16, 8
+_MAX_CONFIG_BYTES = 1_000_000
+_MAX_LAYERS, _MAX_ENTRIES = 16, 8
 
 
 class ModelFormatError(ValueError):
@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelFormatError(f"{path.parent} is no model folder: no {path.name}")
     try:
-        if path.stat().st_size > _MOST_CONFIG_BYTES:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise ModelFormatError(f"{path} is too large for a configuration")
         found = json.loads(path.read_text(encoding="utf-8"))
     except ModelFormatError:
@@ -93,8 +93,8 @@ def check_configuration(config: dict[str, Any], path: Path) -> None:
     """
     for part in [config, *(value for value in config.values() if isinstance(value, dict))]:
         for name, value in part.items():
-            deep = name in ("layers", "layers_per_block") and value not in range(_MOST_LAYERS + 1)
-            long = isinstance(value, list) and len(value) > _MOST_ENTRIES
+            deep = name in ("layers", "layers_per_block") and value not in range(_MAX_LAYERS + 1)
+            long = isinstance(value, list) and len(value) > _MAX_ENTRIES
             nested = isinstance(value, dict) and part is not config
             if deep or long or nested:
                 raise ModelFormatError(f"{path} asks for too large a network: {name}")

@@ -1,4 +1,4 @@
-"""`LibraryPrior`: what thousands of simulated kernels have in common, as Gaussians."""
+"""`KernelPrior`: what thousands of simulated kernels have in common, as Gaussians."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from qpi_kernels.interpolation import resampling_matrix
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.models.folder import ModelFormatError
 
-__all__ = ["FamilyPrior", "LibraryPrior", "bundled_library"]
+__all__ = ["FamilyPrior", "KernelPrior", "bundled_prior"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
 _FEWEST = 128
-_MOST_NUMBERS = 2**22
+_MAX_NUMBERS = 2**22
 _FORMAT = "qpi-library-prior-3"
 # So many of the strongest rows are kept in half precision; the weak ones, which are many, in bytes.
 _STRONG = 128
@@ -43,7 +43,7 @@ class FamilyPrior:
     spread : array, (r,)
         Standard deviation of a kernel along each.
     profile, spectrum : array
-        As those of `LibraryPrior`.
+        As those of `KernelPrior`.
     """
 
     mixing: NDArray[np.float32]
@@ -53,7 +53,7 @@ class FamilyPrior:
 
 
 @dataclass(frozen=True, eq=False)
-class LibraryPrior:
+class KernelPrior:
     """A Gaussian with the covariance of simulated kernels, by its principal components.
 
     The kernels it is made of have a Euclidean norm of 1, so no kernel counts for more than
@@ -89,13 +89,13 @@ class LibraryPrior:
         rows, columns = self.basis.shape[1:]
         return rows, columns
 
-    def family(self, name: str) -> LibraryPrior:
+    def family(self, name: str) -> KernelPrior:
         """The same for the kernels of one of its `families`."""
         one = self.families[name]
         flat = one.mixing @ self.basis.reshape(len(self.basis), -1)
         basis = flat.reshape(-1, *self.shape)
         told = {**self.description, "families": [name]}
-        return LibraryPrior(basis, one.spread, one.profile, one.spectrum, told)
+        return KernelPrior(basis, one.spread, one.profile, one.spectrum, told)
 
     def scale_on(self, window: tuple[int, int]) -> float:
         """Pixels of a window per pixel of the library: more than 1 where the window is larger."""
@@ -119,7 +119,7 @@ class LibraryPrior:
         float
             Pixels of the window per pixel of the library.
         """
-        count = max(_FEWEST, _MOST_NUMBERS // (window[0] * window[1]))
+        count = max(_FEWEST, _MAX_NUMBERS // (window[0] * window[1]))
         scaled = self.basis[:count] * self.spread[:count, None, None]
         scale = self.scale_on(window)
         if scale == 1.0:
@@ -139,7 +139,7 @@ class LibraryPrior:
         return _write(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path) -> LibraryPrior:
+    def load(cls, path: str | Path) -> KernelPrior:
         """Read a file that `save` wrote.
 
         Raises
@@ -151,12 +151,12 @@ class LibraryPrior:
 
 
 @cache
-def bundled_library() -> LibraryPrior:
+def bundled_prior() -> KernelPrior:
     """The library of all simulated families that comes with the package."""
-    return LibraryPrior.load(_BUNDLED)
+    return KernelPrior.load(_BUNDLED)
 
 
-def _write(library: LibraryPrior, path: Path) -> Path:
+def _write(library: KernelPrior, path: Path) -> Path:
     """Write a library; an existing file is replaced once the new one is complete."""
     basis = library.basis.reshape(len(library.basis), -1)
     tensors = _packed(basis, "basis") | {name: getattr(library, name) for name in _OWN}
@@ -176,8 +176,8 @@ def _write(library: LibraryPrior, path: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> LibraryPrior:
-    """Read a library; the errors are those of `LibraryPrior.load`."""
+def _read(path: Path) -> KernelPrior:
+    """Read a library; the errors are those of `KernelPrior.load`."""
     try:
         with safe_open(path, framework="np") as file:
             told = file.metadata() or {}
@@ -188,7 +188,7 @@ def _read(path: Path) -> LibraryPrior:
                 )
             parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         rows, columns = json.loads(told["shape"])
-        found = LibraryPrior(
+        found = KernelPrior(
             _unpacked(parts, "basis").reshape(-1, rows, columns),
             **_own(parts),
             description=json.loads(told["description"]) | {"sha256": _sha256(path)},
@@ -224,10 +224,10 @@ def _own(parts: Arrays, prefix: str = "") -> Arrays:
     return {name: parts[f"{prefix}{name}"] for name in _OWN}
 
 
-def _check(library: LibraryPrior, path: Path) -> None:
+def _check(library: KernelPrior, path: Path) -> None:
     fits = library.spread.shape == library.basis.shape[:1]
     arrays, spreads = [library.basis], []
-    gaussians: list[LibraryPrior | FamilyPrior] = [library, *library.families.values()]
+    gaussians: list[KernelPrior | FamilyPrior] = [library, *library.families.values()]
     for one in gaussians:
         spreads += [one.spread, one.profile, one.spectrum]
     for family in library.families.values():

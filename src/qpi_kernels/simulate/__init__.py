@@ -1,6 +1,6 @@
 """Simulated kernels, maps and data sets with known truth.
 
-The way of the data: `bands` -> `single_defect` -> `KernelLibrary` -> `observe` -> data sets.
+The way of the data: `bands` -> `single_defect` -> `KernelSampler` -> `observe` -> data sets.
 ``__init__.pyi`` lists the public names; each is imported on first use.
 """
 

@@ -32,7 +32,7 @@ from .datasets.public_lines import DatasetFormatError as DatasetFormatError
 from .datasets.read_dataset import read_qpi_dataset as read_qpi_dataset
 from .families import FAMILIES as FAMILIES
 from .families import Recipe as Recipe
-from .kernel_sampler import KernelLibrary as KernelLibrary
+from .kernel_sampler import KernelSampler as KernelSampler
 from .maps.annotation import Annotation as Annotation
 from .maps.annotation import annotate as annotate
 from .maps.artefact_mixture import draw_artefacts as draw_artefacts
@@ -50,11 +50,11 @@ from .maps.placement import scatter_defects as scatter_defects
 from .maps.scan_drift import DriftError as DriftError
 from .materials import MATERIALS as MATERIALS
 from .materials import Material as Material
-from .scan.parameters import SceneParameters as SceneParameters
-from .scan.simulation import Scene as Scene
-from .scan.simulation import SceneSimulation as SceneSimulation
-from .scan.simulation import scene_dataset as scene_dataset
-from .scan.simulation import simulate_scene as simulate_scene
+from .scan.parameters import SimulatedScanParameters as SimulatedScanParameters
+from .scan.simulation import ScanSimulation as ScanSimulation
+from .scan.simulation import SimulatedScan as SimulatedScan
+from .scan.simulation import simulate_scan as simulate_scan
+from .scan.simulation import simulated_scan_dataset as simulated_scan_dataset
 from .scattering.defect_core import CoreShape as CoreShape
 from .scattering.greens_function import SimulationError as SimulationError
 from .scattering.impurities import ClusterImpurity as ClusterImpurity

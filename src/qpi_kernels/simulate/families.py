@@ -41,7 +41,7 @@ ISOTROPIC = 0
 """The fold of kernels that are the same under every rotation."""
 
 _WINDOW_PX = 64.0
-_MOST_DRAWS = 20
+_MAX_DRAWS = 20
 # eV per inverse pixel; the families' band widths are of the order of 1 eV.
 _SLOWEST_PX = 0.02
 _LATTICE_TIP = (1.5, 1.9)
@@ -102,7 +102,7 @@ class Family:
         """Draw a kernel's recipe for a pixel size in nm."""
         # Densities decay by about exp(-1.2) to exp(-4.4) from the centre to the edge of 64 pixels.
         damping = np.exp(rng.uniform(np.log(0.6), np.log(2.2))) / (_WINDOW_PX / 2 * pixel_nm)
-        for _ in range(_MOST_DRAWS):
+        for _ in range(_MAX_DRAWS):
             band, energy, impurity = self.draw(rng, pixel_nm)
             contour = band.contour(energy, 0.0, pixel_nm)
             # In a gap nothing propagates, and at a band's edge next to nothing.

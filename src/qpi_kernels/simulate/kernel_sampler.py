@@ -1,4 +1,4 @@
-"""`KernelLibrary`: any number of different kernels, each by its index."""
+"""`KernelSampler`: any number of different kernels, each by its index."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from qpi_kernels.simulate.families import FAMILIES, Recipe
 from qpi_kernels.simulate.scattering.kernels import single_defect
 from qpi_kernels.simulate.scattering.ldos import ldos_change
 
-__all__ = ["KernelLibrary"]
+__all__ = ["KernelSampler"]
 
 
-class KernelLibrary:
+class KernelSampler:
     """Kernels drawn from named families, without end and without storage.
 
     Kernel number ``i`` depends on the seed, ``i`` and the choice of families alone (its lengths on
@@ -45,7 +45,7 @@ class KernelLibrary:
 
     Examples
     --------
-    >>> library = KernelLibrary(["free_electrons", "elliptic"], shape=(32, 32), seed=1)
+    >>> library = KernelSampler(["free_electrons", "elliptic"], shape=(32, 32), seed=1)
     >>> library.recipe(0).family in library.families
     True
     >>> library.kernel(0).shape
@@ -76,7 +76,7 @@ class KernelLibrary:
         self.seed = seed
         self.device = device
 
-    def without(self, *families: str) -> KernelLibrary:
+    def without(self, *families: str) -> KernelSampler:
         """Return the same library with whole families held out.
 
         Raises
@@ -91,7 +91,7 @@ class KernelLibrary:
                 f"{', '.join(self.families)}"
             )
         kept = [name for name in self.families if name not in families]
-        return KernelLibrary(
+        return KernelSampler(
             kept, shape=self.shape, pixel_nm=self.pixel_nm, seed=self.seed, device=self.device
         )
 

@@ -21,7 +21,7 @@ __all__ = ["DatasetBatches", "DatasetSplit", "folds_of_labels"]
 
 # 250 observations of each kernel are trained on and 62 tested (training scripts of arXiv
 # 2506.05325), whatever the data set holds.
-_MOST_OBSERVATIONS = 312
+_MAX_OBSERVATIONS = 312
 _HELD_OUT = 0.2
 
 
@@ -57,7 +57,7 @@ class DatasetSplit:
         if kernels < 2:
             raise TrainingError("a data set needs two kernels at least: one is held out")
         train, held_out = _parted(kernels, max(1, round(_HELD_OUT * kernels)), seed, "kernels")
-        used = min(observations, _MOST_OBSERVATIONS)
+        used = min(observations, _MAX_OBSERVATIONS)
         return cls(train, held_out, *_parted(used, round(_HELD_OUT * used), seed, "observations"))
 
     @classmethod

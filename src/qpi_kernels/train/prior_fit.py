@@ -1,4 +1,4 @@
-"""`LibraryFit`: from a kernel library to the prior that extraction uses."""
+"""`PriorFit`: from a kernel library to the prior that extraction uses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from qpi_kernels.models.library_prior import FamilyPrior, LibraryPrior
+from qpi_kernels.models.library_prior import FamilyPrior, KernelPrior
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.card import code_version
 
-__all__ = ["LibraryFit"]
+__all__ = ["PriorFit"]
 
 # Half precision is enough for covariances: tens of thousands of kernels are kept at once.
 Kernels = NDArray[np.float16]
@@ -26,12 +26,12 @@ _BLOCK = 512
 _MOST, _LOST = 384, 1e-5
 
 
-class LibraryFit:
+class PriorFit:
     """Simulates as many kernels of each family and compresses them, as a stepper.
 
     Parameters
     ----------
-    library : KernelLibrary
+    library : KernelSampler
         Where kernels come from.
     count : int
         How many; a multiple of 64 is made of each family.
@@ -40,12 +40,12 @@ class LibraryFit:
         these.
     """
 
-    def __init__(self, library: KernelLibrary, count: int = 65_536, components: int = 1024) -> None:
+    def __init__(self, library: KernelSampler, count: int = 65_536, components: int = 1024) -> None:
         self._library = library
         self._components = components
         self._batches = -(-count // (_KERNELS_PER_STEP * len(library.families)))
         self._made: dict[str, list[Kernels]] = {name: [] for name in library.families}
-        self._result: LibraryPrior | None = None
+        self._result: KernelPrior | None = None
         self._events = self._work()
 
     @property
@@ -59,7 +59,7 @@ class LibraryFit:
         return self._result is not None
 
     @property
-    def result(self) -> LibraryPrior:
+    def result(self) -> KernelPrior:
         """The finished prior."""
         if self._result is None:
             raise RuntimeError("the library is not finished; call step() until done")
@@ -73,7 +73,7 @@ class LibraryFit:
         families = self._library.families
         total, done = self._batches * len(families) + 1, 0
         for name in families:
-            source = KernelLibrary(
+            source = KernelSampler(
                 [name],
                 shape=self._library.shape,
                 pixel_nm=self._library.pixel_nm,
@@ -87,12 +87,12 @@ class LibraryFit:
         self._result = self._compressed()
         yield Event("Done", total, total)
 
-    def _compressed(self) -> LibraryPrior:
+    def _compressed(self) -> KernelPrior:
         everything = [batch for made in self._made.values() for batch in made]
         flat = [batch.reshape(len(batch), -1) for batch in everything]
         values, vectors = _principal(_power(flat), self._components)
         profile, spectrum = _common(everything)
-        return LibraryPrior(
+        return KernelPrior(
             vectors.reshape(-1, *self._library.shape),
             np.sqrt(values).astype(np.float32),
             profile,
@@ -114,7 +114,7 @@ class LibraryFit:
         }
 
 
-def _batch(source: KernelLibrary, number: int) -> Kernels:
+def _batch(source: KernelSampler, number: int) -> Kernels:
     hosts = _KERNELS_PER_STEP // _VARIANTS
     made: list[NDArray[np.float32]] = []
     for host in range(number * hosts, (number + 1) * hosts):

@@ -17,7 +17,7 @@ from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.models.pretrained import load_pretrained
 from qpi_kernels.simulate.datasets.batches import Batch, BatchParameters, SimulatedBatches
 from qpi_kernels.simulate.datasets.read_dataset import read_qpi_dataset
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
@@ -38,7 +38,7 @@ __all__ = [
 
 _WINDOW = (81, 81)
 _VALIDATION_SEED = 987_654_321
-_MOST_AT_ONCE = 32
+_MAX_AT_ONCE = 32
 
 
 class Batches(Protocol):
@@ -178,7 +178,7 @@ def validation_batches(parameters: TrainingParameters) -> list[Batch]:
         made = _held_out_batches(parameters)
     else:
         samples = parameters.validation_samples
-        size = max(size for size in range(1, _MOST_AT_ONCE + 1) if samples % size == 0)
+        size = max(size for size in range(1, _MAX_AT_ONCE + 1) if samples % size == 0)
         made = SimulatedBatches(
             _library(parameters, _VALIDATION_SEED),
             _samples(parameters).model_copy(update={"variants": 1, "observations": 1}),
@@ -200,7 +200,7 @@ def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
         )
     samples = len(split.held_out_kernels) * (1 if seen is None else len(seen))
     samples = min(samples, parameters.validation_samples)
-    steps = max(1, samples // _MOST_AT_ONCE)
+    steps = max(1, samples // _MAX_AT_ONCE)
     return DatasetBatches.of_dataset(
         dataset,
         split.held_out_kernels,
@@ -212,9 +212,9 @@ def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
     )
 
 
-def _library(parameters: TrainingParameters, seed: int) -> KernelLibrary:
+def _library(parameters: TrainingParameters, seed: int) -> KernelSampler:
     shape = (64, 64) if parameters.stage == "kernels" else _WINDOW
-    return KernelLibrary(shape=shape, seed=seed).without(*parameters.held_out)
+    return KernelSampler(shape=shape, seed=seed).without(*parameters.held_out)
 
 
 def _samples(parameters: TrainingParameters) -> BatchParameters:

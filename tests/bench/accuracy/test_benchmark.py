@@ -12,10 +12,10 @@ from qpi_kernels.bench.accuracy.plots import write_accuracy_plots
 from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import CellScores, MethodScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
-from qpi_kernels.models.library_prior import bundled_library
+from qpi_kernels.models.library_prior import bundled_prior
 from qpi_kernels.progress import drive
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-from qpi_kernels.train.prior_fit import LibraryFit
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from qpi_kernels.train.prior_fit import PriorFit
 
 # bayes_learned takes long; the command's tests run it.
 COMPARED = tuple(method for method in METHODS if method != "bayes_learned")
@@ -32,9 +32,9 @@ TINY = AccuracyParameters(
 
 def keep_small_prior(folder) -> None:
     """Put a prior without the families held out where the benchmark keeps its own."""
-    seed = bundled_library().description["seed"]
-    library = KernelLibrary(shape=(24, 24), seed=seed).without(*held_out_families())
-    fit = LibraryFit(library, count=64, components=40)
+    seed = bundled_prior().description["seed"]
+    library = KernelSampler(shape=(24, 24), seed=seed).without(*held_out_families())
+    fit = PriorFit(library, count=64, components=40)
     folder.mkdir()
     drive(fit).save(folder / "held_out_library.safetensors")
 
@@ -82,7 +82,7 @@ def test_methods_are_measured_on_all_problems(measured) -> None:
 def test_each_kind_has_its_prior(measured) -> None:
     _, _, report = measured
     known, held_out = report.priors["known"], report.priors["held-out"]
-    assert known == {**bundled_library().description, "components": len(bundled_library().basis)}
+    assert known == {**bundled_prior().description, "components": len(bundled_prior().basis)}
     assert held_out["components"] == 40
     assert set(known["families"]) - set(held_out["families"]) == set(held_out_families())
 

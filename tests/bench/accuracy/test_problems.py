@@ -21,7 +21,7 @@ from qpi_kernels.extraction.parameters import ExtractionParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
-from qpi_kernels.models.library_prior import bundled_library
+from qpi_kernels.models.library_prior import bundled_prior
 
 SOURCE = SimulatedKernels()
 
@@ -119,7 +119,7 @@ def test_no_ridge_is_better_than_the_tuned_one(snr) -> None:
 
 
 def test_no_prior_has_seen_the_test_kernels() -> None:
-    assert bundled_library().description["seed"] != TEST_SEED
+    assert bundled_prior().description["seed"] != TEST_SEED
     held_out = held_out_families()
     assert sorted(held_out) == ["cuprate", "dichalcogenide", "graphene_site", "nematic_pockets"]
     source = SimulatedKernels(held_out)

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from qpi_kernels.bench.robustness.maps import plain_map
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract
-from qpi_kernels.extraction.bayes.covariance_roots import ComponentFactor
+from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal
-from qpi_kernels.extraction.bayes.posterior import PriorSolve
-from qpi_kernels.extraction.bayes.priors import IGNORANT
+from qpi_kernels.extraction.bayes.normal_operator import ExactNormal
+from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
+from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import KernelPrior
 from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-from qpi_kernels.train.prior_fit import LibraryFit
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from qpi_kernels.train.prior_fit import PriorFit
 
 FAMILIES = ["free_electrons", "warped_two_fold", "warped_four_fold"]
 SHAPE = (32, 32)
@@ -32,8 +32,8 @@ Array = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def library() -> LibraryPrior:
-    fit = LibraryFit(KernelLibrary(FAMILIES, shape=SHAPE, seed=3), count=768, components=300)
+def library() -> KernelPrior:
+    fit = PriorFit(KernelSampler(FAMILIES, shape=SHAPE, seed=3), count=768, components=300)
     while not fit.done:
         fit.step()
     return fit.result
@@ -46,14 +46,14 @@ def observed(kernel: Array, defects: Defects, snr: float, size: int = 64) -> Arr
     return np.asarray(clean + clean.std() / snr**0.5 * noise)
 
 
-def bayes(observation: Array, defects: Defects, library: LibraryPrior) -> KernelResult:
+def bayes(observation: Array, defects: Defects, library: KernelPrior) -> KernelResult:
     parameters = ExtractionParameters(kernel_shape=SHAPE, method="bayes")
     return drive(BayesExtraction(Problem.check(observation, defects, None, parameters), library))
 
 
-def test_known_families_at_low_signal(library: LibraryPrior) -> None:
+def test_known_families_at_low_signal(library: KernelPrior) -> None:
     ratios, covered = [], []
-    unseen = KernelLibrary(FAMILIES, shape=SHAPE, seed=77)
+    unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=77)
     for number in range(4):
         truth = unseen.kernel(number).values
         truth = truth / np.abs(truth).max()
@@ -71,13 +71,13 @@ def test_known_families_at_low_signal(library: LibraryPrior) -> None:
     assert 0.9 < np.mean(covered) < 0.99
 
 
-def test_a_kernel_that_no_prior_knows_is_left_to_least_squares(library: LibraryPrior) -> None:
+def test_a_kernel_that_no_prior_knows_is_left_to_least_squares(library: KernelPrior) -> None:
     strange = np.random.default_rng(5).normal(size=SHAPE)
     positions = np.random.default_rng(6).uniform(0, 127, (30, 2))
     observation = observed(strange, Defects(positions), snr=30.0, size=128)
     plain = extract(observation, positions, kernel_shape=SHAPE, method="least_squares")
     found = bayes(observation, Defects(positions), library)
-    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert found.provenance["priors"][0]["prior"] == WHITE_PRIOR
     assert any("least squares" in words for words in found.quality.verdict)
     np.testing.assert_allclose(
         affine_invariant_nrmse(strange, found.kernel.values),
@@ -86,8 +86,8 @@ def test_a_kernel_that_no_prior_knows_is_left_to_least_squares(library: LibraryP
     )
 
 
-def test_each_kind_has_a_size_of_its_own(library: LibraryPrior) -> None:
-    unseen = KernelLibrary(FAMILIES, shape=SHAPE, seed=78)
+def test_each_kind_has_a_size_of_its_own(library: KernelPrior) -> None:
+    unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=78)
     truth = np.stack([unseen.kernel(number).values for number in range(2)])
     truth *= np.array([1.0, 0.2])[:, None, None] / np.abs(truth).max(axis=(1, 2), keepdims=True)
     positions = np.random.default_rng(3).uniform(0, 95, (50, 2))
@@ -105,8 +105,8 @@ def test_each_kind_has_a_size_of_its_own(library: LibraryPrior) -> None:
         )
 
 
-def test_several_biases_and_progress(library: LibraryPrior) -> None:
-    unseen = KernelLibrary(FAMILIES, shape=SHAPE, seed=79)
+def test_several_biases_and_progress(library: KernelPrior) -> None:
+    unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=79)
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (12, 2)))
     stack = np.stack([observed(unseen.kernel(n).values, positions, 5.0) for n in range(3)])
     parameters = ExtractionParameters(kernel_shape=SHAPE, method="bayes")
@@ -126,8 +126,8 @@ def test_several_biases_and_progress(library: LibraryPrior) -> None:
         ) < 0.8 * affine_invariant_nrmse(truth, plain.kernel.values)
 
 
-def test_kernels_that_change_slowly_with_the_bias_help_each_other(library: LibraryPrior) -> None:
-    source = KernelLibrary(FAMILIES, shape=SHAPE, seed=79)
+def test_kernels_that_change_slowly_with_the_bias_help_each_other(library: KernelPrior) -> None:
+    source = KernelSampler(FAMILIES, shape=SHAPE, seed=79)
     recipe = source.recipe(0)
     bias = np.mean(recipe.bias) + 0.004 * np.arange(8)
     truth = source.make(recipe, bias=list(bias)).values
@@ -147,8 +147,8 @@ def test_kernels_that_change_slowly_with_the_bias_help_each_other(library: Libra
     assert 0.9 < covered.mean() < 1.0
 
 
-def test_a_bias_does_not_depend_on_strange_or_dead_ones(library: LibraryPrior) -> None:
-    good = KernelLibrary(FAMILIES, shape=SHAPE, seed=79).kernel(0).values
+def test_a_bias_does_not_depend_on_strange_or_dead_ones(library: KernelPrior) -> None:
+    good = KernelSampler(FAMILIES, shape=SHAPE, seed=79).kernel(0).values
     good = good / np.abs(good).max()
     strange = np.random.default_rng(5).normal(size=SHAPE)
     positions = Defects(np.random.default_rng(4).uniform(0, 95, (15, 2)))
@@ -163,8 +163,8 @@ def test_a_bias_does_not_depend_on_strange_or_dead_ones(library: LibraryPrior) -
         )
 
 
-def test_no_prior_is_least_squares_and_smooth_needs_no_network(library: LibraryPrior) -> None:
-    kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=80).kernel(0).values
+def test_no_prior_is_least_squares_and_smooth_needs_no_network(library: KernelPrior) -> None:
+    kernel = KernelSampler(FAMILIES, shape=SHAPE, seed=80).kernel(0).values
     positions = np.random.default_rng(4).uniform(0, 63, (12, 2))
     observation = observed(kernel, Defects(positions), snr=2.0)
     plain = extract(observation, positions, kernel_shape=SHAPE, method="least_squares")
@@ -185,9 +185,9 @@ def test_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("background", ["none", "offset", "rows"])
 @pytest.mark.parametrize("symmetry", [None, "C4"])
 def test_every_background_and_symmetry(
-    library: LibraryPrior, background: str, symmetry: str | None
+    library: KernelPrior, background: str, symmetry: str | None
 ) -> None:
-    kernel = KernelLibrary(["warped_four_fold"], shape=SHAPE, seed=80).kernel(0).values
+    kernel = KernelSampler(["warped_four_fold"], shape=SHAPE, seed=80).kernel(0).values
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
     observation = observed(kernel / np.abs(kernel).max(), positions, snr=3.0)
     parameters = ExtractionParameters(
@@ -198,15 +198,15 @@ def test_every_background_and_symmetry(
     assert found.quality.determined[0] <= 1
 
 
-def test_a_map_that_shows_nothing_is_called_so(library: LibraryPrior) -> None:
+def test_a_map_that_shows_nothing_is_called_so(library: KernelPrior) -> None:
     found = bayes(np.full((64, 64), 3.0), Defects(np.array([[20.0, 20.0], [40.0, 30.0]])), library)
-    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert found.provenance["priors"][0]["prior"] == WHITE_PRIOR
     assert "next to nothing" in " ".join(found.quality.verdict)
     assert not found.quality.well_posed
 
 
-def test_noise_that_is_not_white_is_not_trusted(library: LibraryPrior) -> None:
-    kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=81).kernel(0).values
+def test_noise_that_is_not_white_is_not_trusted(library: KernelPrior) -> None:
+    kernel = KernelSampler(FAMILIES, shape=SHAPE, seed=81).kernel(0).values
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
     rng = np.random.default_rng(0)
     lines = np.cumsum(rng.normal(size=(64, 64)), axis=1)
@@ -216,8 +216,8 @@ def test_noise_that_is_not_white_is_not_trusted(library: LibraryPrior) -> None:
     assert found.quality.verdict[0].startswith("Uncertain")
 
 
-def test_a_little_more_than_noise_is_remarked_on(library: LibraryPrior) -> None:
-    truth = KernelLibrary(FAMILIES, shape=SHAPE, seed=5).kernel(0).values
+def test_a_little_more_than_noise_is_remarked_on(library: KernelPrior) -> None:
+    truth = KernelSampler(FAMILIES, shape=SHAPE, seed=5).kernel(0).values
     positions = np.random.default_rng(1).uniform(0, 95, (20, 2))
     observation = observed(truth, Defects(positions), snr=1.0, size=96)
     off = positions + 0.5 * np.random.default_rng(2).normal(size=positions.shape)
@@ -228,8 +228,8 @@ def test_a_little_more_than_noise_is_remarked_on(library: LibraryPrior) -> None:
     assert not wrong.quality.well_posed
 
 
-def test_the_same_input_gives_the_same_bits(library: LibraryPrior) -> None:
-    kernel = KernelLibrary(FAMILIES, shape=SHAPE, seed=82).kernel(0).values
+def test_the_same_input_gives_the_same_bits(library: KernelPrior) -> None:
+    kernel = KernelSampler(FAMILIES, shape=SHAPE, seed=82).kernel(0).values
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
     observation = observed(kernel, positions, snr=3.0)
     first, second = (bayes(observation, positions, library) for _ in range(2))
@@ -246,12 +246,12 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     defects = Defects(rng.uniform(0, side - 1, (12, 2)))
     components = torch.from_numpy(rng.normal(size=(100, *shape)))
     components *= torch.logspace(0, -3, 100, dtype=torch.float64)[:, None, None]
-    factor = ComponentFactor(components)
+    factor = ComponentRoot(components)
     kernel = factor.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
     observation = observed(kernel, defects, snr=1e4, size=side)
     parameters = ExtractionParameters(kernel_shape=shape, method="bayes", background="none")
     problem = Problem.check(observation, defects, None, parameters)
-    solve = PriorSolve(problem, factor, MapNormal(problem))
+    solve = PosteriorSolver(problem, factor, ExactNormal(problem))
     for work in (solve.probe(), solve.solve(problem.planes(0, 1).values[0])):
         for _ in work:
             pass

@@ -6,13 +6,13 @@ import numpy as np
 import scipy.fft
 import torch
 
-from qpi_kernels.extraction.bayes.bias_transform import BiasRotation
+from qpi_kernels.extraction.bayes.bias_transform import BiasTransform
 
 
 def test_planes_come_back() -> None:
     rng = np.random.default_rng(0)
     matrix = scipy.fft.dct(np.eye(5), axis=0, norm="ortho")
-    rotation = BiasRotation("cosines", matrix, rng.uniform(0.5, 2.0, 5))
+    rotation = BiasTransform("cosines", matrix, rng.uniform(0.5, 2.0, 5))
     planes = torch.from_numpy(rng.normal(size=(5, 4, 3)))
     torch.testing.assert_close(rotation.part(rotation.combine(planes)), planes)
 
@@ -21,7 +21,7 @@ def test_noise_of_combinations_is_one_and_its_variance_comes_back() -> None:
     rng = np.random.default_rng(1)
     noise = np.array([0.5, 1.0, 2.0])
     matrix = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    rotation = BiasRotation("some", matrix, noise)
+    rotation = BiasTransform("some", matrix, noise)
     planes = torch.from_numpy(noise[:, None] * rng.normal(size=(3, 20_000)))
     np.testing.assert_allclose(rotation.combine(planes).std(dim=1), 1.0, rtol=0.05)
     variances = rotation.part_variance(torch.ones(3, 1).double())

@@ -7,33 +7,33 @@ import pytest
 import torch
 
 from qpi_kernels.extraction.bayes.covariance_roots import (
-    ComponentFactor,
-    PriorFactor,
-    SmoothFactor,
-    SumFactor,
-    WhiteFactor,
+    ComponentRoot,
+    CovarianceRoot,
+    SmoothRoot,
+    SumRoot,
+    WhiteRoot,
 )
 
 SHAPE = (12, 15)
 LIKE = torch.zeros((), dtype=torch.float64)
 
 
-def smooth() -> SmoothFactor:
+def smooth() -> SmoothRoot:
     profile = np.exp(-np.arange(12) / 4.0)
     spectrum = np.exp(-0.5 * ((np.arange(14) - 5) / 2.0) ** 2)
-    return SmoothFactor(SHAPE, profile, spectrum, period=15.0, scale=1.0, like=LIKE)
+    return SmoothRoot(SHAPE, profile, spectrum, period=15.0, scale=1.0, like=LIKE)
 
 
-def components() -> ComponentFactor:
+def components() -> ComponentRoot:
     generator = torch.Generator().manual_seed(0)
-    return ComponentFactor(torch.randn(7, *SHAPE, generator=generator, dtype=torch.float64))
+    return ComponentRoot(torch.randn(7, *SHAPE, generator=generator, dtype=torch.float64))
 
 
-FACTORS: dict[str, PriorFactor] = {
-    "white": WhiteFactor(SHAPE),
+FACTORS: dict[str, CovarianceRoot] = {
+    "white": WhiteRoot(SHAPE),
     "smooth": smooth(),
     "components": components(),
-    "sum": SumFactor([(1.0, components()), (0.3, smooth()), (0.01, WhiteFactor(SHAPE))]),
+    "sum": SumRoot([(1.0, components()), (0.3, smooth()), (0.01, WhiteRoot(SHAPE))]),
 }
 
 
@@ -59,8 +59,8 @@ def test_smooth_kernels_have_the_profile() -> None:
 
 def test_parts_of_a_sum_are_independent() -> None:
     generator = torch.Generator().manual_seed(3)
-    parts = [(2.0, components()), (0.5, WhiteFactor(SHAPE))]
-    factor = SumFactor(parts)
+    parts = [(2.0, components()), (0.5, WhiteRoot(SHAPE))]
+    factor = SumRoot(parts)
     drawn = factor.apply(torch.randn(6000, factor.size, generator=generator, dtype=torch.float64))
     expected = 4.0 * components().apply(torch.eye(7, dtype=torch.float64)).square().sum(0) + 0.25
     torch.testing.assert_close(drawn.var(dim=0), expected, rtol=0.15, atol=0.0)

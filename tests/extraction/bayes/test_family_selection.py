@@ -7,23 +7,23 @@ import pytest
 import torch
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.bayes.family_selection import FamilyScreen, likely_families
+from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
 from qpi_kernels.extraction.bayes.normal_operator import (
-    MapNormal,
-    Normal,
-    WindowNormal,
-    quick_normal,
+    ConvolutionNormal,
+    ExactNormal,
+    NormalOperator,
+    choose_normal_operator,
 )
 from qpi_kernels.extraction.parameters import ExtractionParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.models.library_prior import bundled_library
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.models.library_prior import bundled_prior
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 
 def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
     """A map of a kernel of a family, and the kernel in the plane's units."""
-    kernel = np.asarray(KernelLibrary([family], seed=5).kernel(1).values, float)
+    kernel = np.asarray(KernelSampler([family], seed=5).kernel(1).values, float)
     positions = Defects(np.random.default_rng(0).uniform(0, 255, (12, 2)))
     clean = ForwardModel(positions, (256, 256), (64, 64)).apply(torch.from_numpy(kernel)[None])
     noise = torch.randn(256, 256, generator=torch.Generator().manual_seed(0)).double()
@@ -33,8 +33,8 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
     return problem, torch.from_numpy(kernel / observation.std())[None]
 
 
-def costs_of(problem: Problem, start: torch.Tensor, normal: Normal) -> dict[str, float]:
-    screen = FamilyScreen(problem, bundled_library(), normal)
+def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:
+    screen = FamilySelection(problem, bundled_prior(), normal)
     for _ in screen.prepare():
         pass
     return screen.costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
@@ -43,16 +43,16 @@ def costs_of(problem: Problem, start: torch.Tensor, normal: Normal) -> dict[str,
 @pytest.mark.parametrize("family", ["free_electrons", "warped_four_fold", "square_lattice"])
 def test_the_true_family_is_among_the_likely(family: str) -> None:
     problem, start = problem_of(family, snr=9.0)
-    costs = costs_of(problem, start, quick_normal(problem))
+    costs = costs_of(problem, start, choose_normal_operator(problem))
     assert family in sorted(costs, key=costs.__getitem__)[:4]
     assert costs[family] < costs["asymmetric_cluster"]
 
 
 def test_the_quick_operator_tells_the_same_as_the_exact_one() -> None:
     problem, start = problem_of("warped_four_fold", snr=100.0)
-    quick = quick_normal(problem)
-    assert isinstance(quick, WindowNormal)
-    near, exact = costs_of(problem, start, quick), costs_of(problem, start, MapNormal(problem))
+    quick = choose_normal_operator(problem)
+    assert isinstance(quick, ConvolutionNormal)
+    near, exact = costs_of(problem, start, quick), costs_of(problem, start, ExactNormal(problem))
     best = min(exact, key=exact.__getitem__)
     assert min(near, key=near.__getitem__) == best
     others = np.array([[one[name] - one[best] for name in exact] for one in (near, exact)])

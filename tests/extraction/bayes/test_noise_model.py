@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 
 WINDOW = (32, 32)
 
 
-def spectrum_of(image: np.ndarray) -> NoiseSpectrum:
-    return NoiseSpectrum(np.abs(np.fft.fft2(image)) ** 2, WINDOW)
+def spectrum_of(image: np.ndarray) -> NoiseModel:
+    return NoiseModel(np.abs(np.fft.fft2(image)) ** 2, WINDOW)
 
 
 def test_white_noise_is_called_white() -> None:

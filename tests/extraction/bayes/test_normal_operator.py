@@ -8,8 +8,12 @@ import torch
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionParameters
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal, WindowNormal, quick_normal
-from qpi_kernels.extraction.bayes.progress_estimate import Phases
+from qpi_kernels.extraction.bayes.normal_operator import (
+    ConvolutionNormal,
+    ExactNormal,
+    choose_normal_operator,
+)
+from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 
@@ -32,7 +36,7 @@ def problem(side: int, kinds: int = 1, masked: bool = False) -> Problem:
 @pytest.mark.parametrize(("kinds", "masked"), [(1, False), (2, False), (2, True)])
 def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
     given = problem(60, kinds, masked)
-    quick = WindowNormal(given)
+    quick = ConvolutionNormal(given)
     unit = torch.eye(kinds * WINDOW[0] * WINDOW[1], dtype=torch.float64)
     dense = quick.apply(unit.view(-1, kinds, *WINDOW)).flatten(1)
     # The spectrum is cut where the window of lags makes it negative.
@@ -46,13 +50,13 @@ def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
 @pytest.mark.parametrize("kinds", [1, 2])
 def test_it_is_near_the_exact_one_on_a_large_map(kinds: int) -> None:
     given = problem(150, kinds)
-    assert isinstance(quick_normal(given), WindowNormal)
+    assert isinstance(choose_normal_operator(given), ConvolutionNormal)
     kernels = torch.randn(4, kinds, *WINDOW, dtype=torch.float64)
-    near, exact = (one(given).apply(kernels) for one in (WindowNormal, MapNormal))
+    near, exact = (one(given).apply(kernels) for one in (ConvolutionNormal, ExactNormal))
     assert float((near - exact).norm() / exact.norm()) < 0.15
 
 
-@pytest.mark.parametrize("normal", [WindowNormal, MapNormal])
+@pytest.mark.parametrize("normal", [ConvolutionNormal, ExactNormal])
 def test_noise_has_the_covariance_of_the_operator(normal: type) -> None:
     quick = normal(problem(40, kinds=2))
     generator = torch.Generator().manual_seed(1)
@@ -77,7 +81,7 @@ def test_conjugate_gradients_solve_each_right_hand_side() -> None:
 
 
 def test_phases_never_go_back_and_end_full() -> None:
-    phases = Phases({"short": 2, "long": 5}, {"short": 1, "long": 2})
+    phases = ProgressEstimator({"short": 2, "long": 5}, {"short": 1, "long": 2})
     events = []
     for name, steps in (("short", 9), ("long", 3), ("long", 20)):
         phases.begin(name)

@@ -9,11 +9,11 @@ from scipy.special import hankel1
 from qpi_kernels import Defects, extract
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem, shift_corrected
 from qpi_kernels.extraction import ExtractionError, ExtractionParameters
-from qpi_kernels.extraction.blind.alternating_fit import BlindRun
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.estimator import BlindExtraction
 from qpi_kernels.extraction.blind.fista import sparse_activation
-from qpi_kernels.extraction.blind.gibbs_sampler import Points, PointSampler
+from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.initial_kernels import unlike_patches
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
 from qpi_kernels.extraction.blind.quality_report import faint_defects
@@ -152,15 +152,15 @@ def test_first_guesses_are_not_taken_where_all_is_masked():
     problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
     mask = np.ones((128, 128), bool)
     mask[:, 40:] = False
-    seen = BlindMap(problem_of(problem.observation, mask, kernel_shape=(31, 31)))
+    seen = ConvolutionModel(problem_of(problem.observation, mask, kernel_shape=(31, 31)))
     guesses = unlike_patches(seen, kinds=2, each=2)
     assert guesses
     assert all(bool(torch.isfinite(guess).all()) for guess in guesses)
 
 
 def test_a_run_without_points_explains_nothing():
-    seen = BlindMap(problem_of(observe(rings(), scattered())))
-    run = BlindRun(seen, torch.from_numpy(rings())[None, None].float(), seed=0)
+    seen = ConvolutionModel(problem_of(observe(rings(), scattered())))
+    run = AlternatingFit(seen, torch.from_numpy(rings())[None, None].float(), seed=0)
     for threshold in (0.5, 0.35):
         run.relax(threshold)
     run.begin_sampling()
@@ -301,7 +301,7 @@ def test_an_unfinished_extraction_has_no_result():
 def test_the_map_predicts_what_the_forward_model_does():
     random = np.random.default_rng(0)
     kernel, shape = random.standard_normal((6, 5)), (17, 19)
-    seen = BlindMap(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
+    seen = ConvolutionModel(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
     sites = random.uniform(4, 16, (7, 2))
     strengths = random.normal(1, 0.2, 7)
     kernels = torch.from_numpy(kernel)[None, None].float()
@@ -319,7 +319,7 @@ def test_the_map_predicts_what_the_forward_model_does():
 def test_correlate_is_the_transpose_of_predict():
     generator = torch.Generator().manual_seed(0)
     image = np.random.default_rng(0).standard_normal((2, 17, 19))
-    seen = BlindMap(problem_of(image, kernel_shape=(6, 5)))
+    seen = ConvolutionModel(problem_of(image, kernel_shape=(6, 5)))
     planes = len(seen.values)
     kernels = seen.kernel_spectrum(torch.randn(3, planes, 6, 5, generator=generator))
     activation = torch.randn(3, *seen.sites, generator=generator)
@@ -331,7 +331,7 @@ def test_correlate_is_the_transpose_of_predict():
 
 def test_sparse_activation_fulfils_the_optimality_conditions():
     kernel = rings(9)
-    seen = BlindMap(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
+    seen = ConvolutionModel(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
     # A second kernel whose threshold is higher.
     kernels = torch.from_numpy(np.stack([kernel, np.roll(kernel, 2, 1)]))[:, None].float()
     level = torch.tensor([0.2, 0.3])
@@ -349,8 +349,8 @@ def test_the_sampler_gives_each_point_its_kind():
     defects = scattered(10, seed=7, kind=kinds.astype(str))
     observation = ForwardModel(defects, (72, 72), (21, 21)).apply(torch.from_numpy(kernels)).numpy()
     observation += 0.1 * np.random.default_rng(0).standard_normal((72, 72))
-    seen, scale = BlindMap(problem_of(observation)), float(np.std(observation))
-    sampler = PointSampler(seen, kinds=2, seed=0)
+    seen, scale = ConvolutionModel(problem_of(observation)), float(np.std(observation))
+    sampler = GibbsSampler(seen, kinds=2, seed=0)
     wrong = Points(defects.positions + 10, np.full(10, 0.5), 1 - kinds)
     sampler.place(wrong, pitch=8, group_reach=2)
     sampler.noise_variance = (0.1 / scale) ** 2
@@ -380,10 +380,10 @@ def test_a_centre_between_pixels_is_found():
 
 def test_the_sampler_splits_and_joins_points_until_they_fit():
     kernel, defects = rings(), scattered(8, seed=7)
-    seen = BlindMap(problem_of(observe(kernel, defects)))
+    seen = ConvolutionModel(problem_of(observe(kernel, defects)))
     scale = float(np.std(observe(kernel, defects)))
     kernels = torch.from_numpy(kernel / scale)[None, None].float()
-    sampler = PointSampler(seen, kinds=1, seed=0)
+    sampler = GibbsSampler(seen, kinds=1, seed=0)
     wrong = scattered(30, seed=8).positions + 10
     sampler.place(Points(wrong, np.full(30, 0.5), np.zeros(30, int)), pitch=4, group_reach=2)
     sampler.noise_variance = (0.03 / scale) ** 2

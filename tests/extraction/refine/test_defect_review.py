@@ -16,7 +16,7 @@ from qpi_kernels.extraction.refine.defect_review import (
 )
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate import KernelLibrary
+from qpi_kernels.simulate import KernelSampler
 
 SIZE, WINDOW = 96, 24
 
@@ -30,7 +30,7 @@ def scene(count: int, seed: int, kinds: int = 1, snr: float = 10.0) -> tuple[Def
         if not len(positions) or cdist(tried, positions).min() > 6:
             positions = np.concatenate([positions, tried])
     defects = Defects(positions, ["a", "b"] * (count // 2) if kinds == 2 else None)
-    library = KernelLibrary(shape=(WINDOW, WINDOW), seed=11)
+    library = KernelSampler(shape=(WINDOW, WINDOW), seed=11)
     kernels = np.stack([library.kernel(index).values for index in range(kinds)])
     kernels /= np.abs(kernels).max(axis=(-2, -1), keepdims=True)
     model = ForwardModel(defects, (SIZE, SIZE), (WINDOW, WINDOW))

@@ -20,7 +20,7 @@ from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.progress import Cancelled, CancelToken, drive
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate import KernelLibrary
+from qpi_kernels.simulate import KernelSampler
 
 Array = NDArray[np.float64]
 
@@ -265,7 +265,7 @@ def test_it_can_be_stopped_and_changes_nothing() -> None:
 def test_jitter_costs_less_than_five_percent(
     size: int, window: int, count: int, snr: float
 ) -> None:
-    library = KernelLibrary(shape=(window, window), seed=11)
+    library = KernelSampler(shape=(window, window), seed=11)
     ratios = []
     for seed in range(3):
         kernel = np.asarray(library.kernel(seed).values, float)

@@ -11,7 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QThread
 
-from napari_qpi.tasks.job import Job, JobState, OneStep
+from napari_qpi.tasks.job import Job, JobState, SingleCall
 from qpi_kernels.progress import CancelToken, Event
 
 
@@ -183,10 +183,10 @@ def test_a_result_may_start_the_next_run(qtbot: QtBot, job: Job) -> None:
     def again(result: str) -> None:
         results.append(result)
         if len(results) == 1:
-            job.start(lambda: OneStep(lambda: "second", "short"))
+            job.start(lambda: SingleCall(lambda: "second", "short"))
 
     job.succeeded.connect(again)
-    job.start(lambda: OneStep(lambda: "first", "short"))
+    job.start(lambda: SingleCall(lambda: "first", "short"))
     qtbot.waitUntil(lambda: len(results) == 2)
     assert results == ["first", "second"]
     qtbot.waitUntil(lambda: job.state is JobState.DONE)

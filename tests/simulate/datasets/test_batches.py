@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from qpi_kernels import simulate
 
-LIBRARY = simulate.KernelLibrary(
+LIBRARY = simulate.KernelSampler(
     ["free_electrons", "elliptic", "square_lattice"], shape=(32, 32), seed=1
 )
 SMALL = simulate.BatchParameters(
@@ -76,7 +76,7 @@ def test_an_observation_is_its_kernel_convolved_with_its_activation() -> None:
             "placement": simulate.Placement(count=3, margin_px=-2.0),
         }
     )
-    library = simulate.KernelLibrary(LIBRARY.families, shape=(24, 24), seed=1)
+    library = simulate.KernelSampler(LIBRARY.families, shape=(24, 24), seed=1)
     batch = simulate.SimulatedBatches(library, quiet, batch_size=4, steps=1)[0]
     for observation, activation, kernel in zip(
         batch["observation"], batch["activation"], batch["kernel"], strict=True

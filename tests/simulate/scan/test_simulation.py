@@ -15,10 +15,10 @@ from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.simulate.materials import MATERIALS, MaterialName
 from qpi_kernels.simulate.scan.simulation import (
-    SceneParameters,
-    SceneSimulation,
-    scene_dataset,
-    simulate_scene,
+    ScanSimulation,
+    SimulatedScanParameters,
+    simulate_scan,
+    simulated_scan_dataset,
 )
 from qpi_kernels.symmetry import symmetry_scores
 
@@ -33,7 +33,7 @@ SMALL = {"image_shape": (40, 48), "kernel_shape": (21, 21)}
 
 
 def small(**options):
-    return SceneParameters(**{"material": "Ag111", "density": 8.0, **SMALL, **options})
+    return SimulatedScanParameters(**{"material": "Ag111", "density": 8.0, **SMALL, **options})
 
 
 def test_every_name_has_a_material():
@@ -42,8 +42,8 @@ def test_every_name_has_a_material():
 
 @pytest.mark.parametrize("name", FOLDS)
 def test_a_materials_own_numbers_give_a_well_sampled_kernel(name):
-    scene = simulate_scene(
-        SceneParameters(material=name, image_shape=(16, 16), density=900), device="cpu"
+    scene = simulate_scan(
+        SimulatedScanParameters(material=name, image_shape=(16, 16), density=900), device="cpu"
     )
     kernel = scene.kernel
     scores = symmetry_scores(kernel.values)
@@ -64,11 +64,11 @@ def test_a_materials_own_numbers_give_a_well_sampled_kernel(name):
 def test_every_kind_of_impurity_of_a_material_works(name):
     material = MATERIALS[name]
     for kind in material.impurities:
-        parameters = SceneParameters(
+        parameters = SimulatedScanParameters(
             material=name, impurity=kind, image_shape=(16, 16), kernel_shape=(9, 9), density=900,
             broadening=4 * material.broadening,
         )  # fmt: skip
-        scene = simulate_scene(parameters, device="cpu")
+        scene = simulate_scan(parameters, device="cpu")
         assert np.isfinite(scene.observation).all()
         assert float(abs(scene.kernel).max()) > 0
 
@@ -76,24 +76,24 @@ def test_every_kind_of_impurity_of_a_material_works(name):
 @pytest.mark.parametrize(("name", "three_fold"), [("Bi2Te3", 0.95), ("NbSe2", 0.3)])
 def test_a_trimer_gives_three_folds_and_a_cluster_none(name, three_fold):
     options = {"material": name, "image_shape": (16, 16), "density": 900}
-    trimer = simulate_scene(SceneParameters(impurity="trimer", **options)).kernel.values
+    trimer = simulate_scan(SimulatedScanParameters(impurity="trimer", **options)).kernel.values
     scores = symmetry_scores(trimer)
     assert scores["C3"] > 0.98
     assert scores["C6"] < three_fold
-    cluster = simulate_scene(SceneParameters(impurity="cluster", **options)).kernel.values
+    cluster = simulate_scan(SimulatedScanParameters(impurity="cluster", **options)).kernel.values
     assert max(symmetry_scores(cluster).values()) < 0.95
 
 
 def test_what_is_left_out_is_the_materials_own():
     material = MATERIALS["Bi2Te3"]
-    one = SceneParameters(material="Bi2Te3")
+    one = SimulatedScanParameters(material="Bi2Te3")
     assert (one.bias, one.broadening, one.pixel_nm) == (0.1, material.broadening, 0.45)
-    many = SceneParameters(material="Bi2Te3", biases=5, bias=None)
+    many = SimulatedScanParameters(material="Bi2Te3", biases=5, bias=None)
     assert (many.bias, many.last_bias) == material.bias_range
-    given = SceneParameters(material="Bi2Te3", biases="3", bias="-0.01", broadening=0.05)
+    given = SimulatedScanParameters(material="Bi2Te3", biases="3", bias="-0.01", broadening=0.05)
     assert (given.bias, given.last_bias, given.broadening) == (-0.01, 0.15, 0.05)
     np.testing.assert_allclose(given.bias_values, [-0.01, 0.07, 0.15])
-    assert SceneParameters.model_validate(given.model_dump()) == given
+    assert SimulatedScanParameters.model_validate(given.model_dump()) == given
 
 
 @pytest.mark.parametrize(
@@ -112,26 +112,26 @@ def test_what_is_left_out_is_the_materials_own():
 )
 def test_what_can_not_be_is_explained(wrong, words):
     with pytest.raises(ValidationError, match=words):
-        SceneParameters(**wrong)
+        SimulatedScanParameters(**wrong)
 
 
 def test_waves_that_reach_too_far_are_refused():
     with pytest.raises(simulate.SimulationError, match="raise the broadening"):
-        simulate_scene(small(broadening=1e-6))
+        simulate_scan(small(broadening=1e-6))
 
 
 def test_the_same_seed_gives_the_same_bits():
-    first, again = (simulate_scene(small(artefacts="typical"), device="cpu") for _ in range(2))
+    first, again = (simulate_scan(small(artefacts="typical"), device="cpu") for _ in range(2))
     np.testing.assert_array_equal(first.observation, again.observation)
     np.testing.assert_array_equal(first.kernel, again.kernel)
     assert first.defects == again.defects
-    other = simulate_scene(small(artefacts="typical", seed=1), device="cpu")
+    other = simulate_scan(small(artefacts="typical", seed=1), device="cpu")
     assert not np.array_equal(first.defects.positions, other.defects.positions)
     np.testing.assert_array_equal(first.kernel, other.kernel)
 
 
 def test_the_clean_map_is_the_superposed_kernel():
-    scene = simulate_scene(small(noise=0, kernel_shape=(95, 95)))
+    scene = simulate_scan(small(noise=0, kernel_shape=(95, 95)))
     expected = simulate.observe(scene.kernel.astype(float), scene.defects, (40, 48))
     away = scene.observation.values - expected.values
     assert away.std() < 0.01 * expected.values.std()
@@ -140,17 +140,17 @@ def test_the_clean_map_is_the_superposed_kernel():
 
 
 def test_noise_is_relative_to_the_signal():
-    clean = simulate_scene(small(noise=0, seed=4)).observation.values
-    noisy = simulate_scene(small(noise=0.5, seed=4)).observation.values
+    clean = simulate_scan(small(noise=0, seed=4)).observation.values
+    noisy = simulate_scan(small(noise=0.5, seed=4)).observation.values
     assert (noisy - clean).std() == pytest.approx(0.5 * clean.std(), rel=0.1)
 
 
 @pytest.mark.parametrize("multiple", [False, True])
 def test_a_plane_of_a_stack_is_the_map_at_its_bias(multiple):
     stack = small(biases=3, noise=0, multiple_scattering=multiple)
-    scene = simulate_scene(stack)
+    scene = simulate_scan(stack)
     assert scene.observation.dims == scene.kernel.dims == ("bias", "y", "x")
-    plane = simulate_scene(stack.at(stack.bias_values[1]))
+    plane = simulate_scan(stack.at(stack.bias_values[1]))
     assert plane.observation.dims == ("y", "x")
     assert float(plane.observation.bias) == float(scene.observation.bias[1])
     np.testing.assert_allclose(plane.observation, scene.observation[1], rtol=1e-5, atol=1e-7)
@@ -162,7 +162,7 @@ def test_multiple_scattering_is_that_of_the_exact_solution(name):
     density = {"Ag111": 8.0, "square": 80.0}[name]
     options = {"material": name, "density": density, "noise": 0, "multiple_scattering": True}
     parameters = small(**options)
-    scene = simulate_scene(parameters, device="cpu")
+    scene = simulate_scan(parameters, device="cpu")
     material = parameters.known_material
     exact = simulate.multiple_defects(
         material.make_band(), scene.defects, bias=parameters.bias, pixel_nm=parameters.pixel_nm,
@@ -172,13 +172,13 @@ def test_multiple_scattering_is_that_of_the_exact_solution(name):
     np.testing.assert_allclose(
         scene.observation, exact, rtol=1e-3, atol=2e-3 * float(abs(exact).max())
     )
-    alone = simulate_scene(small(**options | {"multiple_scattering": False}), device="cpu")
+    alone = simulate_scan(small(**options | {"multiple_scattering": False}), device="cpu")
     assert np.corrcoef(alone.observation.values.ravel(), exact.values.ravel())[0, 1] < 0.999
 
 
 @pytest.mark.parametrize("name", ["NbSe2", "Bi2212", "graphene"])
 def test_defects_sit_on_the_lattice(name):
-    scene = simulate_scene(small(material=name, density=60.0))
+    scene = simulate_scan(small(material=name, density=60.0))
     lattice = scene.parameters.known_material.make_band().lattice
     positions = scene.defects.positions[:, ::-1] * scene.parameters.pixel_nm
     sites = positions @ np.linalg.inv(lattice)
@@ -189,7 +189,7 @@ def test_defects_sit_on_the_lattice(name):
 @pytest.mark.parametrize("arrangement", ["hard_core", "clustered", "ordered"])
 def test_arrangements_keep_the_number(arrangement):
     parameters = small(arrangement=arrangement)
-    scene = simulate_scene(parameters)
+    scene = simulate_scan(parameters)
     assert len(scene.defects) == parameters.defect_count
     away = np.linalg.norm(scene.defects.positions[:, None] - scene.defects.positions, axis=-1)
     closest = np.where(away > 0, away, np.inf).min()
@@ -199,7 +199,7 @@ def test_arrangements_keep_the_number(arrangement):
 
 def test_typical_artefacts_move_the_defects_with_the_drift():
     plain, drifted = (small(artefacts=choice, noise=0.2) for choice in ("none", "typical"))
-    first, second = simulate_scene(plain), simulate_scene(drifted)
+    first, second = simulate_scan(plain), simulate_scan(drifted)
     moved = np.linalg.norm(first.defects.positions - second.defects.positions, axis=1)
     assert 0.01 < moved.max() < 2
     assert float(second.observation.std()) > float(first.observation.std())
@@ -208,7 +208,7 @@ def test_typical_artefacts_move_the_defects_with_the_drift():
 
 def test_temperature_and_modulation_smear_the_waves():
     def far_waves(**options):
-        kernel = simulate_scene(small(kernel_shape=(65, 65), **options)).kernel
+        kernel = simulate_scan(small(kernel_shape=(65, 65), **options)).kernel
         return float(kernel.where(np.hypot(kernel.x, kernel.y) > 7).std())
 
     sharp = far_waves()
@@ -217,7 +217,7 @@ def test_temperature_and_modulation_smear_the_waves():
 
 
 def test_a_step_for_each_bias_and_one_for_the_scan():
-    simulation = SceneSimulation(small(biases=4))
+    simulation = ScanSimulation(small(biases=4))
     events = []
     while not simulation.done:
         events.append(simulation.step())
@@ -237,14 +237,14 @@ def test_it_stops_between_biases():
             token.cancel()
 
     with pytest.raises(Cancelled):
-        simulate_scene(small(biases=50), on_event=stop_at_second, cancel=token)
+        simulate_scan(small(biases=50), on_event=stop_at_second, cancel=token)
     assert len(seen) == 2
 
 
 @pytest.mark.parametrize("biases", [1, 3])
 def test_a_saved_scene_opens_as_a_scan_with_its_truth(tmp_path, biases):
-    scene = simulate_scene(small(biases=biases))
-    dataset = scene_dataset(scene)
+    scene = simulate_scan(small(biases=biases))
+    dataset = simulated_scan_dataset(scene)
     opened = open_scan(save_scan(dataset, tmp_path / "map.nc"))
     assert opened.identical(dataset)
     assert opened.attrs["header"]["material"] == "Ag111"
@@ -254,7 +254,7 @@ def test_a_saved_scene_opens_as_a_scan_with_its_truth(tmp_path, biases):
 
 
 def test_extraction_finds_the_true_kernel():
-    scene = simulate_scene(SceneParameters(noise=0.2, kernel_shape=(33, 33), density=2.0))
+    scene = simulate_scan(SimulatedScanParameters(noise=0.2, kernel_shape=(33, 33), density=2.0))
     result = extract(scene.observation, scene.defects, kernel_shape=(33, 33), background="offset")
     assert np.corrcoef(result.kernel.values.ravel(), scene.kernel.values.ravel())[0, 1] > 0.95
 
@@ -262,8 +262,8 @@ def test_extraction_finds_the_true_kernel():
 def test_choosing_parameters_imports_no_torch():
     program = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from qpi_kernels.simulate.scan.parameters import SceneParameters\n"
-        "SceneParameters(material='Bi2Te3').placement()\n"
+        "from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters\n"
+        "SimulatedScanParameters(material='Bi2Te3').placement()\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -271,10 +271,10 @@ def test_choosing_parameters_imports_no_torch():
 
 def test_defects_beyond_the_frame_send_their_waves_in():
     frame = dict(image_shape=(48, 48), density=6, noise=0.0)
-    scene = simulate_scene(SceneParameters(margin=20, kernel_shape=(135, 135), **frame))
+    scene = simulate_scan(SimulatedScanParameters(margin=20, kernel_shape=(135, 135), **frame))
     outside = ((scene.defects.positions < -0.5) | (scene.defects.positions > 47.5)).any(axis=1)
     assert 0.4 < outside.mean() < 0.9  # (88^2 - 48^2) / 88^2 = 0.70
-    alone = simulate_scene(SceneParameters(kernel_shape=(17, 17), **frame))
+    alone = simulate_scan(SimulatedScanParameters(kernel_shape=(17, 17), **frame))
     assert len(scene.defects) - outside.sum() == pytest.approx(len(alone.defects), abs=8)
     kernel = np.asarray(scene.kernel, np.float32)
     observed = scene.observation.values

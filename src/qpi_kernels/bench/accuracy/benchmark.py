@@ -24,7 +24,7 @@ from qpi_kernels.bench.accuracy.problems import accuracy_problem
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.bench.accuracy.scores import CellScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
 from qpi_kernels.train.card import code_version
 
@@ -72,9 +72,9 @@ class AccuracyBench:
             "known": SimulatedKernels(),
             "held-out": SimulatedKernels(held_out_families()),
         }
-        self._priors: dict[Kind, LibraryPrior] = {
-            "known": bundled_library(),
-            "own": bundled_library(),
+        self._priors: dict[Kind, KernelPrior] = {
+            "known": bundled_prior(),
+            "own": bundled_prior(),
         }
         kinds, digest = parameters.kinds, ""
         if kernels is not None:
@@ -152,7 +152,7 @@ class AccuracyBench:
         """Make sure that there is the prior of a kind of cells."""
         if kind not in self._priors:
             for made in self._folder.held_out_prior(self._settings.prior_kernels):
-                if isinstance(made, LibraryPrior):
+                if isinstance(made, KernelPrior):
                     self._priors[kind] = made
                 else:
                     message = f"Making the prior: {made.message}, {made.step} of {made.total}"
@@ -180,5 +180,5 @@ class AccuracyBench:
             write_report(report, self._report_path)
 
 
-def _told(prior: LibraryPrior) -> dict[str, Any]:
+def _told(prior: KernelPrior) -> dict[str, Any]:
     return {**prior.description, "components": len(prior.basis)}

@@ -11,10 +11,10 @@ from qpi_kernels.bench.accuracy.kernels import TEST_SEED, held_out_families
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.models.folder import ModelFormatError
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-from qpi_kernels.train.prior_fit import LibraryFit
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from qpi_kernels.train.prior_fit import PriorFit
 
 __all__ = ["AccuracyBenchError", "AccuracyFolder"]
 
@@ -68,7 +68,7 @@ class AccuracyFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_report(report, self._folder / _REPORT)
 
-    def held_out_prior(self, kernels: int) -> Iterator[Event | LibraryPrior]:
+    def held_out_prior(self, kernels: int) -> Iterator[Event | KernelPrior]:
         """Events, and then the prior that has never seen the families that are held out.
 
         Made as the bundled one, and kept in the folder.
@@ -78,11 +78,11 @@ class AccuracyFolder:
         kernels : int
             How many simulated kernels it is made of.
         """
-        seed = int(bundled_library().description["seed"])
+        seed = int(bundled_prior().description["seed"])
         if seed == TEST_SEED:
             raise AccuracyBenchError("the bundled prior is made of the test kernels")
-        library = KernelLibrary(seed=seed).without(*held_out_families())
-        fit = LibraryFit(library, kernels)
+        library = KernelSampler(seed=seed).without(*held_out_families())
+        fit = PriorFit(library, kernels)
         asked = {
             "families": list(library.families),
             "seed": seed,
@@ -94,15 +94,15 @@ class AccuracyFolder:
                 yield fit.step()
             self._folder.mkdir(parents=True, exist_ok=True)
             # From the file, so that a session that goes on has the same rounded numbers.
-            kept = LibraryPrior.load(fit.result.save(self._folder / _PRIOR))
+            kept = KernelPrior.load(fit.result.save(self._folder / _PRIOR))
         yield kept
 
-    def _kept_prior(self, asked: dict[str, object]) -> LibraryPrior | None:
+    def _kept_prior(self, asked: dict[str, object]) -> KernelPrior | None:
         path = self._folder / _PRIOR
         if not path.exists():
             return None
         try:
-            found = LibraryPrior.load(path)
+            found = KernelPrior.load(path)
         except ModelFormatError:
             return None
         same = all(found.description.get(name) == value for name, value in asked.items())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.simulate.datasets.protocol import protocol_labels
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 __all__ = [
     "TEST_SEED",
@@ -63,7 +63,7 @@ class SimulatedKernels:
 
     def kernel(self, number: int, side: int) -> tuple[Kernel, str]:
         """See `KernelSource`."""
-        library = KernelLibrary(self._families, shape=(side, side), seed=TEST_SEED)
+        library = KernelSampler(self._families, shape=(side, side), seed=TEST_SEED)
         made = library.kernel(number)
         return _scaled(np.asarray(made.values, np.float64)), str(made.attrs["family"])
 

@@ -22,7 +22,7 @@ from qpi_kernels.metrics import (
     fourier_correlation,
     published_errors,
 )
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import drive
 
 __all__ = ["measure"]
@@ -46,7 +46,7 @@ class _Estimate:
     ridge: float | None = None
 
 
-def measure(method: MethodName, problem: AccuracyProblem, library: LibraryPrior) -> MethodScores:
+def measure(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> MethodScores:
     """Run a method on a problem and score what it finds.
 
     Parameters
@@ -55,7 +55,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: LibraryPrior)
         One of `METHODS`: ``oracle`` is ``bayes`` that is told the family of the kernel.
     problem : AccuracyProblem
         The map and the truth.
-    library : LibraryPrior
+    library : KernelPrior
         The simulated kernels that bayes knows. The network of ``bayes_learned`` and ``two_step``
         was trained on all families, held out here or not.
 
@@ -83,7 +83,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: LibraryPrior)
     )
 
 
-def _estimate(method: MethodName, problem: AccuracyProblem, library: LibraryPrior) -> _Estimate:
+def _estimate(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> _Estimate:
     if method == "tuned_ridge":
         checked = _checked(problem, ExtractionParameters(method="least_squares"))
         kernel, ridge = tuned_ridge(checked, problem.kernel)
@@ -98,7 +98,7 @@ def _estimate(method: MethodName, problem: AccuracyProblem, library: LibraryPrio
     )
 
 
-def _stepper(method: MethodName, problem: AccuracyProblem, library: LibraryPrior) -> Extraction:
+def _stepper(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> Extraction:
     if method in _PRIORS:
         chosen = {"method": "bayes", "prior": _PRIORS[method]}
         parameters = ExtractionParameters.model_validate(chosen)
@@ -109,12 +109,12 @@ def _stepper(method: MethodName, problem: AccuracyProblem, library: LibraryPrior
     )
 
 
-def _true_family(problem: AccuracyProblem, library: LibraryPrior) -> LibraryPrior:
+def _true_family(problem: AccuracyProblem, library: KernelPrior) -> KernelPrior:
     """Kernels of the family that a problem's kernel is of, held out or not.
 
     Somebody's own kernels are of no family: for them it is the whole library, and no limit.
     """
-    everything = bundled_library()
+    everything = bundled_prior()
     known = problem.name in everything.families
     return everything.family(problem.name) if known else library
 

@@ -14,7 +14,7 @@ __all__ = ["tuned_ridge"]
 
 _RIDGES = np.logspace(-5, 3, 65)
 _CHECK_EVERY = 20
-_MOST_ITERATIONS = 300
+_MAX_ITERATIONS = 300
 _SETTLED = 1e-3
 
 
@@ -50,7 +50,7 @@ def tuned_ridge(problem: Problem, truth: NDArray[np.float64]) -> tuple[NDArray[n
     before = np.inf
     while True:
         lanczos.step()
-        finished = lanczos.iterations >= min(_MOST_ITERATIONS, truth.size)
+        finished = lanczos.iterations >= min(_MAX_ITERATIONS, truth.size)
         if lanczos.iterations % _CHECK_EVERY and not finished:
             continue
         data = lanczos.tridiagonal()

@@ -24,7 +24,7 @@ MethodName = Literal[
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
 """In the order of the tables; oracle is bayes that is told the true family of the kernel."""
 
-_SMALLEST_KERNEL = 16
+_MIN_KERNEL = 16
 # What the others are measured against, and what the aims are about.
 _ALWAYS: tuple[MethodName, ...] = ("tuned_ridge", "bayes")
 
@@ -107,10 +107,9 @@ class AccuracyParameters(BaseModel):
             if len(parts) != 2 or not all(part.isdecimal() for part in parts):
                 raise ValueError("a geometry is the side of the map and of the kernel, as 128/32")
             image, kernel = map(int, parts)
-            if not _SMALLEST_KERNEL <= kernel <= image:
+            if not _MIN_KERNEL <= kernel <= image:
                 raise ValueError(
-                    f"kernels have at least {_SMALLEST_KERNEL} pixels a side, maps no fewer than "
-                    "kernels"
+                    f"kernels have at least {_MIN_KERNEL} pixels a side, maps no fewer than kernels"
                 )
         return value
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import correlation
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 __all__ = ["BLIND_CASES", "BlindCase", "BlindProblem", "blind_problem", "shift_corrected"]
 
@@ -102,13 +102,13 @@ def blind_problem(
     seed : int
         Another seed gives another kernel, other defects and other noise.
     families : sequence of str
-        Of `KernelLibrary`.
+        Of `KernelSampler`.
     whole_pixels : bool
         Put the defects on different whole pixels rather than anywhere.
     """
     random = np.random.default_rng(seed)
     shape = (case.image_px, case.image_px)
-    library = KernelLibrary(families, shape=(case.kernel_px, case.kernel_px), seed=seed)
+    library = KernelSampler(families, shape=(case.kernel_px, case.kernel_px), seed=seed)
     kernels = [np.asarray(library.kernel(0), np.float64)]
     if case.second == "opposite":
         kernels.append(-kernels[0])

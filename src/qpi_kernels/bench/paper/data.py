@@ -16,7 +16,7 @@ from qpi_kernels.simulate.datasets.labels import KernelLabels
 from qpi_kernels.simulate.datasets.observations import binary_activation
 from qpi_kernels.simulate.datasets.protocol import AXIS_A, SIDE, PaperProtocol, protocol_labels
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 __all__ = ["TEST_SETS", "KernelSet", "PaperData", "TestName", "paper_labels"]
 
@@ -198,7 +198,7 @@ class PaperData:
 
         The published image has it between four pixels.
         """
-        library = KernelLibrary(
+        library = KernelSampler(
             [labels.family],
             shape=(SIDE, SIDE),
             pixel_nm=float(AXIS_A[1] - AXIS_A[0]) / _ANGSTROM_PER_NM,

@@ -25,7 +25,7 @@ __all__ = [
     "STRONG",
     "UNLIKE",
     "WEAK",
-    "LimitMap",
+    "RobustnessMap",
     "coupled_map",
     "displaced_map",
     "mixed_map",
@@ -48,7 +48,7 @@ UNLIKE, ALIKE = -0.2, 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class LimitMap:
+class RobustnessMap:
     """A map and the truth about it.
 
     Parameters
@@ -73,7 +73,7 @@ class LimitMap:
     left_out: float
 
 
-def plain_map(seed: int, *, snr: float = SNR) -> LimitMap:
+def plain_map(seed: int, *, snr: float = SNR) -> RobustnessMap:
     """Nothing is wrong here: what the others are compared with.
 
     Parameters
@@ -94,7 +94,7 @@ def step_map(
     jump: float = 0.0,
     masked_nm: float = 0.0,
     one_terrace: bool = False,
-) -> LimitMap:
+) -> RobustnessMap:
     """A step edge crosses the map and sends waves of its own into both terraces.
 
     What the step does to the defects' own waves is not simulated.
@@ -133,7 +133,7 @@ def step_map(
 
 def coupled_map(
     seed: int, *, snr: float = SNR, count: int = DEFECTS, impurity: float = STRONG
-) -> LimitMap:
+) -> RobustnessMap:
     """All multiple scattering between the defects is there (`multiple_defects`).
 
     Parameters
@@ -164,7 +164,7 @@ def coupled_map(
 
 def mixed_map(
     seed: int, *, snr: float = SNR, second: float, others: int, labelled: bool = False
-) -> LimitMap:
+) -> RobustnessMap:
     """Two kinds of defects, the first of them of the potential `STRONG`.
 
     Parameters
@@ -189,7 +189,7 @@ def mixed_map(
     return replace(made, left_out=float(np.sqrt(np.mean(unlike**2)) / pattern.std()))
 
 
-def displaced_map(seed: int, *, snr: float = SNR, rms_px: float) -> LimitMap:
+def displaced_map(seed: int, *, snr: float = SNR, rms_px: float) -> RobustnessMap:
     """The marks come from another scan, and creep bent one against the other.
 
     Creep dies away exponentially along the slow axis. A displacement that is the same everywhere
@@ -274,11 +274,11 @@ def _noisy(
     *,
     wrong: Image | None = None,
     mask: NDArray[np.bool_] | None = None,
-) -> LimitMap:
+) -> RobustnessMap:
     """Add what is wrong, and noise by the pattern's size: all maps of a seed have it alike."""
     counted = np.ones(pattern.shape, bool) if mask is None else mask
     extra = np.zeros_like(pattern) if wrong is None else wrong
     noise = np.random.default_rng([seed, 3]).standard_normal(pattern.shape)
     observation = pattern + extra + pattern.std() / np.sqrt(snr) * noise
     left_out = float(np.sqrt(np.mean(extra[counted] ** 2)) / pattern.std())
-    return LimitMap(observation, kernel, marked, counted, left_out)
+    return RobustnessMap(observation, kernel, marked, counted, left_out)

@@ -15,7 +15,7 @@ from qpi_kernels.bench.robustness.maps import (
     STRONG,
     UNLIKE,
     WEAK,
-    LimitMap,
+    RobustnessMap,
     coupled_map,
     displaced_map,
     mixed_map,
@@ -26,7 +26,7 @@ from qpi_kernels.extraction.extract import extract
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.result import KernelResult
 
-__all__ = ["LIMIT_CASES", "LimitCase", "LimitScores", "first_kind", "limit_scores"]
+__all__ = ["LIMIT_CASES", "RobustnessCase", "RobustnessScores", "first_kind", "limit_scores"]
 
 _WITHIN_95 = 1.959964
 
@@ -34,7 +34,7 @@ LimitMethod = Literal["average", "least_squares", "two_step", "bayes"]
 
 
 @dataclass(frozen=True)
-class LimitCase:
+class RobustnessCase:
     """A way in which a map departs from the sum of kernels, or a remedy.
 
     Parameters
@@ -48,10 +48,10 @@ class LimitCase:
     """
 
     name: str
-    build: Callable[..., LimitMap]
+    build: Callable[..., RobustnessMap]
     refine: Literal["positions"] | None = None
 
-    def run(self, found: LimitMap, method: str) -> KernelResult:
+    def run(self, found: RobustnessMap, method: str) -> KernelResult:
         """Extract, with the default of every other choice."""
         return extract(
             found.observation,
@@ -63,54 +63,56 @@ class LimitCase:
         )
 
 
-def _step(**changes: float | bool) -> Callable[..., LimitMap]:
+def _step(**changes: float | bool) -> Callable[..., RobustnessMap]:
     return partial(step_map, **changes)  # type: ignore[arg-type]
 
 
 LIMIT_CASES = {
-    "nothing wrong": (LimitCase("20 defects", plain_map),),
+    "nothing wrong": (RobustnessCase("20 defects", plain_map),),
     "step edge": (
-        LimitCase("its waves, nothing masked", _step()),
-        LimitCase("only the edge masked, 1 nm to each side", _step(masked_nm=1)),
-        LimitCase("masked as far as its waves are seen, 8 nm", _step(masked_nm=8)),
-        LimitCase("with a jump in height, nothing masked", _step(jump=10)),
-        LimitCase("with a jump, 8 nm masked", _step(jump=10, masked_nm=8)),
-        LimitCase("with a jump, one terrace", _step(jump=10, masked_nm=8, one_terrace=True)),
+        RobustnessCase("its waves, nothing masked", _step()),
+        RobustnessCase("only the edge masked, 1 nm to each side", _step(masked_nm=1)),
+        RobustnessCase("masked as far as its waves are seen, 8 nm", _step(masked_nm=8)),
+        RobustnessCase("with a jump in height, nothing masked", _step(jump=10)),
+        RobustnessCase("with a jump, 8 nm masked", _step(jump=10, masked_nm=8)),
+        RobustnessCase("with a jump, one terrace", _step(jump=10, masked_nm=8, one_terrace=True)),
     ),
     "multiple scattering": tuple(
-        LimitCase(f"{count} {words} defects", partial(coupled_map, count=count, impurity=potential))
+        RobustnessCase(
+            f"{count} {words} defects", partial(coupled_map, count=count, impurity=potential)
+        )
         for words, potential in (("weak", WEAK), ("strong", STRONG))
         for count in (20, 60, 200)
     ),
     "unlabelled kinds": (
-        LimitCase("16 + 4 unlike, one label", partial(mixed_map, second=UNLIKE, others=4)),
-        LimitCase("10 + 10 unlike, one label", partial(mixed_map, second=UNLIKE, others=10)),
-        LimitCase(
+        RobustnessCase("16 + 4 unlike, one label", partial(mixed_map, second=UNLIKE, others=4)),
+        RobustnessCase("10 + 10 unlike, one label", partial(mixed_map, second=UNLIKE, others=10)),
+        RobustnessCase(
             "10 + 10 unlike, two labels",
             partial(mixed_map, second=UNLIKE, others=10, labelled=True),
         ),
-        LimitCase("10 + 10 alike, one label", partial(mixed_map, second=ALIKE, others=10)),
-        LimitCase(
+        RobustnessCase("10 + 10 alike, one label", partial(mixed_map, second=ALIKE, others=10)),
+        RobustnessCase(
             "10 + 10 alike, two labels", partial(mixed_map, second=ALIKE, others=10, labelled=True)
         ),
     ),
     "bent positions": (
-        LimitCase("marks off by 0.5 px (rms)", partial(displaced_map, rms_px=0.5)),
-        LimitCase("marks off by 1 px", partial(displaced_map, rms_px=1.0)),
-        LimitCase("the same, refined", partial(displaced_map, rms_px=1.0), refine="positions"),
+        RobustnessCase("marks off by 0.5 px (rms)", partial(displaced_map, rms_px=0.5)),
+        RobustnessCase("marks off by 1 px", partial(displaced_map, rms_px=1.0)),
+        RobustnessCase("the same, refined", partial(displaced_map, rms_px=1.0), refine="positions"),
     ),
 }
 """By what is wrong with the model."""
 
 
 @dataclass(frozen=True)
-class LimitScores:
+class RobustnessScores:
     """Of one case over some seeds; medians.
 
     Parameters
     ----------
     left_out : float
-        See `LimitMap`.
+        See `RobustnessMap`.
     nrmse : dict
         `affine_invariant_nrmse` by method, where it runs.
     chi2, coverage : float
@@ -133,17 +135,17 @@ class LimitScores:
 
 
 def limit_scores(
-    case: LimitCase,
+    case: RobustnessCase,
     seeds: range,
     *,
     snr: float = 10.0,
     methods: tuple[str, ...] = get_args(LimitMethod),
-) -> LimitScores:
+) -> RobustnessScores:
     """Run the methods on a case.
 
     Parameters
     ----------
-    case : LimitCase
+    case : RobustnessCase
         Of `LIMIT_CASES`.
     seeds : range
         One map each.
@@ -154,7 +156,7 @@ def limit_scores(
 
     Returns
     -------
-    LimitScores
+    RobustnessScores
         Medians over the seeds.
     """
     maps = [case.build(seed, snr=snr) for seed in seeds]
@@ -171,7 +173,7 @@ def limit_scores(
         )
         for one, result in zip(maps, results, strict=True)
     ]
-    return LimitScores(
+    return RobustnessScores(
         left_out=float(np.median([one.left_out for one in maps])),
         nrmse=nrmse,
         chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
@@ -187,7 +189,7 @@ def first_kind(kernel: xr.DataArray) -> np.ndarray:
     return np.asarray(kernel.isel(kind=0) if "kind" in kernel.dims else kernel, np.float64)
 
 
-def _errors(maps: list[LimitMap], results: list[KernelResult]) -> Iterator[float]:
+def _errors(maps: list[RobustnessMap], results: list[KernelResult]) -> Iterator[float]:
     for one, result in zip(maps, results, strict=True):
         yield float(affine_invariant_nrmse(one.kernel, first_kind(result.kernel)))
 

@@ -1,4 +1,4 @@
-"""`BiasRotation`: combinations of biases whose kernels have little to do with each other."""
+"""`BiasTransform`: combinations of biases whose kernels have little to do with each other."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.covariance_roots import WhiteFactor
-from qpi_kernels.extraction.bayes.family_selection import FamilyScreen, likely_families
-from qpi_kernels.extraction.bayes.normal_operator import quick_normal
-from qpi_kernels.extraction.bayes.posterior import Posterior, PriorSolve, kind_sizes
-from qpi_kernels.extraction.bayes.progress_estimate import Phases
+from qpi_kernels.extraction.bayes.covariance_roots import WhiteRoot
+from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
+from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
+from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes
+from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import KernelPrior
 from qpi_kernels.progress import Event
 
-__all__ = ["BiasRotation", "RotationChoice"]
+__all__ = ["BiasTransform", "BiasTransformSelection"]
 
 # There are a few copies of the stack at a time.
-_MOST_BYTES = 2**30
+_MAX_BYTES = 2**30
 # Of a plane's rms: noise of what is only rounding, and largest ratio between two planes' noise.
 _DEAD, _UNEQUAL = 1e-9, 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class BiasRotation:
+class BiasTransform:
     r"""Orthogonal combinations of planes, each over its noise.
 
     If the prior covariance of kernels is a product, :math:`C_E \otimes K` of bias and place, and
@@ -71,7 +71,7 @@ class BiasRotation:
         return np.asarray(np.square(self.matrix.T) @ numbers)
 
 
-class RotationChoice:
+class BiasTransformSelection:
     """Chooses among rotations by the evidence of simulated kernels.
 
     Candidates are the planes themselves, and cosines along the bias, in whose last ones kernels
@@ -81,24 +81,24 @@ class RotationChoice:
     ----------
     problem : Problem
         Several planes.
-    library : LibraryPrior
+    library : KernelPrior
         Simulated kernels.
-    phases : Phases
+    phases : ProgressEstimator
         Counts the steps.
     """
 
-    def __init__(self, problem: Problem, library: LibraryPrior, phases: Phases) -> None:
+    def __init__(self, problem: Problem, library: KernelPrior, phases: ProgressEstimator) -> None:
         self._problem = problem
         self._library = library
         self._phases = phases
-        self._quick = quick_normal(problem)
-        self.chosen: BiasRotation | None = None
+        self._quick = choose_normal_operator(problem)
+        self.chosen: BiasTransform | None = None
 
     @staticmethod
     def worthwhile(problem: Problem) -> bool:
         """Whether there are several planes, and memory for all of them."""
         rows, columns = problem.image_shape
-        return problem.plane_count > 1 and 8 * problem.plane_count * rows * columns < _MOST_BYTES
+        return problem.plane_count > 1 and 8 * problem.plane_count * rows * columns < _MAX_BYTES
 
     def run(self, left: torch.Tensor) -> Iterator[Event]:
         """Find what is `chosen`, None for the planes themselves, for planes without background."""
@@ -109,7 +109,7 @@ class RotationChoice:
         # A dead plane has no noise; one of far more noise would be spoilt by its neighbours'.
         if not (noise.min() > _DEAD and noise.max() < _UNEQUAL * noise.min()):
             return
-        screen = FamilyScreen(self._problem, self._library, self._quick, kind_sizes(found))
+        screen = FamilySelection(self._problem, self._library, self._quick, kind_sizes(found))
         self._phases.begin("screen")
         for _ in screen.prepare():
             yield self._phases.step("Comparing families of simulated kernels")
@@ -119,17 +119,17 @@ class RotationChoice:
         total = []
         for matrix in (single, cosines):
             costs = []
-            rotation = BiasRotation("", matrix, noise)
+            rotation = BiasTransform("", matrix, noise)
             for plane, start in zip(rotation.combine(left), rotation.combine(kernels), strict=True):
                 costs.append(screen.costs(plane, start))
                 yield self._phases.step("Comparing combinations of biases")
             total.append(likely_families(costs)[1])
         if total[1] < total[0]:
-            self.chosen = BiasRotation("cosines along the bias", cosines, noise)
+            self.chosen = BiasTransform("cosines along the bias", cosines, noise)
 
     def _least_squares(self, left: torch.Tensor, found: list[Posterior]) -> Iterator[Event]:
-        nothing = WhiteFactor(self._problem.parameters.kernel_shape)
-        solver = PriorSolve(self._problem, nothing, self._quick)
+        nothing = WhiteRoot(self._problem.parameters.kernel_shape)
+        solver = PosteriorSolver(self._problem, nothing, self._quick)
         self._phases.begin("probe")
         for _ in solver.probe():
             yield self._phases.step("Probing how well the defects determine the kernel")

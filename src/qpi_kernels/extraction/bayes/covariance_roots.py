@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 
 __all__ = [
-    "ComponentFactor",
-    "KindFactor",
-    "PriorFactor",
-    "SmoothFactor",
-    "SumFactor",
-    "WhiteFactor",
+    "ComponentRoot",
+    "CovarianceRoot",
+    "KindRoot",
+    "SmoothRoot",
+    "SumRoot",
+    "WhiteRoot",
 ]
 
 
-class PriorFactor(Protocol):
+class CovarianceRoot(Protocol):
     """A map L from unit numbers to kernels: the prior's covariance is L L^T."""
 
     @property
@@ -36,7 +36,7 @@ class PriorFactor(Protocol):
         ...
 
 
-class WhiteFactor:
+class WhiteRoot:
     """Every pixel on its own: the ridge.
 
     Parameters
@@ -50,15 +50,15 @@ class WhiteFactor:
         self.size = shape[0] * shape[1]
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return numbers.view(-1, *self._shape)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return kernels.flatten(1)
 
 
-class SmoothFactor:
+class SmoothRoot:
     """Waves of some spectrum under an envelope, both round.
 
     Parameters
@@ -100,11 +100,11 @@ class SmoothFactor:
         self._filter = torch.from_numpy(np.sqrt(power)).to(like)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return self._filtered(numbers.view(-1, *self._shape)) * self._envelope
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return self._filtered(kernels * self._envelope).flatten(1)
 
     def _filtered(self, images: torch.Tensor) -> torch.Tensor:
@@ -115,7 +115,7 @@ class SmoothFactor:
         return filtered
 
 
-class ComponentFactor:
+class ComponentRoot:
     """A few components with a standard deviation each.
 
     Parameters
@@ -130,30 +130,30 @@ class ComponentFactor:
         self.size = len(components)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return (numbers @ self._components).view(-1, *self._shape)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return kernels.flatten(1) @ self._components.T
 
 
-class SumFactor:
+class SumRoot:
     """Sum of independent parts, each with a weight.
 
     Parameters
     ----------
-    parts : sequence of (float, PriorFactor)
+    parts : sequence of (float, CovarianceRoot)
         Weights multiply standard deviations.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, PriorFactor]]) -> None:
+    def __init__(self, parts: Sequence[tuple[float, CovarianceRoot]]) -> None:
         self._parts = parts
         self._sizes = [part.size for _, part in parts]
         self.size = sum(self._sizes)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         shares = torch.split(numbers, self._sizes, dim=1)
         made = [
             weight * part.apply(share)
@@ -162,31 +162,31 @@ class SumFactor:
         return torch.stack(made).sum(dim=0)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
 
 
-class KindFactor:
+class KindRoot:
     """A factor for each kind of defect, where each has a prior of its own.
 
     Parameters
     ----------
-    kinds : sequence of PriorFactor
+    kinds : sequence of CovarianceRoot
         Of one size. Vectors go round the kinds: ``v`` is a multiple of their number.
     """
 
-    def __init__(self, kinds: Sequence[PriorFactor]) -> None:
+    def __init__(self, kinds: Sequence[CovarianceRoot]) -> None:
         self._kinds = kinds
         self.size = kinds[0].size
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         count = len(self._kinds)
         made = [kind.apply(numbers[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `PriorFactor`."""
+        """See `CovarianceRoot`."""
         count = len(self._kinds)
         made = [kind.adjoint(kernels[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)

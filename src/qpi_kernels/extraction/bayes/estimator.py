@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.bias_transform import BiasRotation, RotationChoice
+from qpi_kernels.extraction.bayes.bias_transform import BiasTransform, BiasTransformSelection
 from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
-from qpi_kernels.extraction.bayes.model_selection import Chosen, Rivals
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.priors import named_library
-from qpi_kernels.extraction.bayes.progress_estimate import Phases
-from qpi_kernels.extraction.bayes.quality_report import BayesJudge
+from qpi_kernels.extraction.bayes.model_selection import PriorSelection, SelectedPosterior
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.priors import load_prior
+from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
+from qpi_kernels.extraction.bayes.quality_report import BayesAssessor
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.result_builder import Outcome
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.extraction.result_builder import ResultBuilder
+from qpi_kernels.models.library_prior import KernelPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 
@@ -24,7 +24,7 @@ __all__ = ["BayesExtraction"]
 
 _STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40, "encode": 64, "decode": 60}
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
-_MOST_ROUNDS, _SETTLED = 2, 0.15
+_MAX_ROUNDS, _SETTLED = 2, 0.15
 
 
 class BayesExtraction:
@@ -44,7 +44,7 @@ class BayesExtraction:
     ----------
     problem : Problem
         The checked input; its parameters tell the priors.
-    library : LibraryPrior, optional
+    library : KernelPrior, optional
         Simulated kernels instead of those that the parameters name.
 
     Raises
@@ -53,18 +53,18 @@ class BayesExtraction:
         If the library cannot be read, or the network that ``prior="learned"`` needs.
     """
 
-    def __init__(self, problem: Problem, library: LibraryPrior | None = None) -> None:
+    def __init__(self, problem: Problem, library: KernelPrior | None = None) -> None:
         self._problem = problem
-        self._library = library or named_library(problem.parameters.library)
+        self._library = library or load_prior(problem.parameters.library)
         learned = problem.parameters.prior == "learned"
         self._learned = LearnedPriors(problem, self._library) if learned else None
         self._told: list[dict[str, object]] = []
-        self._phases = Phases(_STEPS, {})
-        self._judge = BayesJudge()
-        self._outcome = Outcome(problem, judge=self._judge, provenance=self._provenance())
-        self._rotation: BiasRotation | None = None
+        self._phases = ProgressEstimator(_STEPS, {})
+        self._judge = BayesAssessor()
+        self._builder = ResultBuilder(problem, judge=self._judge, provenance=self._provenance())
+        self._rotation: BiasTransform | None = None
         self._combined: torch.Tensor | None = None
-        self._latest: Chosen
+        self._latest: SelectedPosterior
         self._result: KernelResult | None = None
         self._work = self._all_planes()
 
@@ -92,37 +92,39 @@ class BayesExtraction:
         problem = self._problem
         planes = range(problem.plane_count)
         # Sums of kernels are no kernels to a network.
-        if self._learned is None and RotationChoice.worthwhile(problem):
+        if self._learned is None and BiasTransformSelection.worthwhile(problem):
             yield from self._rotate(planes)
         self._phases.plan(_planned(len(planes)))
         rivals = self._rivals(None)
         yield from rivals.prepare(planes)
-        found: list[Chosen] = []
+        found: list[SelectedPosterior] = []
         for index in planes:
             yield from rivals.solve(index)
             yield from self._learn_noise(index, rivals)
             found.append(self._latest)
         self._add(found)
-        self._result = self._outcome.result()
+        self._result = self._builder.result()
         yield self._phases.end("Done")
 
     def _rotate(self, planes: range) -> Iterator[Event]:
         """Combine biases, if that explains the stack better than each on its own."""
         left = torch.stack([self._left(index) for index in planes])
-        choice = RotationChoice(self._problem, self._library, self._phases)
+        choice = BiasTransformSelection(self._problem, self._library, self._phases)
         yield from choice.run(left)
         self._rotation = choice.chosen
         if self._rotation is not None:
             self._combined = self._rotation.combine(left)
 
-    def _rivals(self, noise: NoiseSpectrum | None) -> Rivals:
-        return Rivals(self._problem, self._library, self._left, self._phases, noise, self._learned)
+    def _rivals(self, noise: NoiseModel | None) -> PriorSelection:
+        return PriorSelection(
+            self._problem, self._library, self._left, self._phases, noise, self._learned
+        )
 
-    def _learn_noise(self, index: int, white: Rivals) -> Iterator[Event]:
+    def _learn_noise(self, index: int, white: PriorSelection) -> Iterator[Event]:
         """Where the rest of a plane is not white, solve again with the spectrum that it has."""
-        noise: NoiseSpectrum | None = None
+        noise: NoiseModel | None = None
         chosen, stack = white.chosen, white if self._problem.plane_count > 1 else None
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             found = self._noise_left(index, chosen)
             if not found.coloured or (noise is not None and found.difference(noise) < _SETTLED):
                 break
@@ -133,9 +135,9 @@ class BayesExtraction:
             yield from rivals.solve(index)
             chosen = rivals.chosen
         # Which is right nobody knows: what white noise would make of the map counts as doubt.
-        self._latest = chosen if noise is None else chosen.doubted(white.chosen)
+        self._latest = chosen if noise is None else chosen.with_model_uncertainty(white.chosen)
 
-    def _noise_left(self, index: int, chosen: Chosen) -> NoiseSpectrum:
+    def _noise_left(self, index: int, chosen: SelectedPosterior) -> NoiseModel:
         """The spectrum of what the kernels leave of a plane.
 
         Less what they wrongly explain, so of what kernels as likely as these would leave: the
@@ -146,7 +148,7 @@ class BayesExtraction:
         doubt = problem.background.remove(problem.model.apply(chosen.deviations))
         power = torch.fft.fft2(self._left(index) - shown).abs().square()
         power += torch.fft.fft2(doubt).abs().square().mean(dim=0)
-        return NoiseSpectrum(power.cpu().double().numpy(), problem.parameters.kernel_shape)
+        return NoiseModel(power.cpu().double().numpy(), problem.parameters.kernel_shape)
 
     def _left(self, index: int) -> torch.Tensor:
         """A plane, or a combination of planes, without background."""
@@ -155,7 +157,7 @@ class BayesExtraction:
         planes = self._problem.planes(index, index + 1)
         return self._problem.background.remove(planes.values)[0]
 
-    def _add(self, found: list[Chosen]) -> None:
+    def _add(self, found: list[SelectedPosterior]) -> None:
         kernels = torch.stack([one.posterior.kernels for one in found])
         variances = torch.stack([one.std.square() for one in found])
         ridge = np.array([one.posterior.ridge for one in found])
@@ -167,13 +169,13 @@ class BayesExtraction:
             ridge = self._rotation.part_mean(ridge * freedom)
             freedom = self._rotation.part_mean(freedom)
             ridge /= np.maximum(freedom, 1e-300)
-            self._outcome.note("biases", self._rotation.name)
+            self._builder.note("biases", self._rotation.name)
         for index, one in enumerate(found):
             chosen = one.posterior
             self._told.append(_told(one))
             if self._rotation is None or chosen.determined >= 1:
                 self._judge.take(one, freedom[index])
-            self._outcome.add(
+            self._builder.add(
                 index,
                 self._problem.planes(index, index + 1),
                 kernels[index, None],
@@ -187,9 +189,9 @@ class BayesExtraction:
             )
 
 
-def _told(one: Chosen) -> dict[str, object]:
-    lost = {name: round(value) for name, value in one.lost.items()}
-    told: dict[str, object] = {"prior": one.prior, "log_evidence_lost": lost}
+def _told(one: SelectedPosterior) -> dict[str, object]:
+    lost = {name: round(value) for name, value in one.log_evidence_gap.items()}
+    told: dict[str, object] = {"prior": one.prior, "log_evidence_gap": lost}
     if one.sizes is not None:
         told["kind_sizes"] = [round(float(size), 4) for size in one.sizes]
     if one.noise is not None:

@@ -1,4 +1,4 @@
-"""`FamilyScreen`: which family of simulated kernels a map's kernel is like."""
+"""`FamilySelection`: which family of simulated kernels a map's kernel is like."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal, Normal
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum, Quadrature
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import KernelPrior
 
-__all__ = ["FamilyScreen", "likely_families"]
+__all__ = ["FamilySelection", "likely_families"]
 
 # A kernel's strongest components of the library are enough to tell families apart.
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
 _STRANGE = 0.05
 # How many are looked at in a step: so many, unless the map is large.
-_AT_ONCE, _MOST_PIXELS = 32, 2**22
+_AT_ONCE, _MAX_PIXELS = 32, 2**22
 
 
-class FamilyScreen:
+class FamilySelection:
     r"""Compares families of a library by the evidence that planes have for them.
 
     Each family is a Gaussian in the strongest components of the library, so its evidence is one
@@ -36,26 +36,26 @@ class FamilyScreen:
     ----------
     problem : Problem
         The checked input.
-    library : LibraryPrior
+    library : KernelPrior
         With its families.
-    normal : Normal
-        From `qpi_kernels.extraction.bayes.normal_operator.quick_normal`.
+    normal : NormalOperator
+        From `qpi_kernels.extraction.bayes.normal_operator.choose_normal_operator`.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White noise when left out.
     """
 
     def __init__(
         self,
         problem: Problem,
-        library: LibraryPrior,
-        normal: Normal,
+        library: KernelPrior,
+        normal: NormalOperator,
         sizes: torch.Tensor | None = None,
-        noise: NoiseSpectrum | None = None,
+        noise: NoiseModel | None = None,
     ) -> None:
         self._problem = problem
-        self._exact = MapNormal(problem, noise)
+        self._exact = ExactNormal(problem, noise)
         self._library = library
         self._normal = normal
         self._kinds = len(problem.model.kinds)
@@ -71,7 +71,7 @@ class FamilyScreen:
     def prepare(self) -> Iterator[int]:
         """Learn what the defects show of each component; a few of them per item."""
         shape = self._problem.parameters.kernel_shape
-        at_once = max(1, min(_AT_ONCE, _MOST_PIXELS // int(np.prod(self._problem.image_shape))))
+        at_once = max(1, min(_AT_ONCE, _MAX_PIXELS // int(np.prod(self._problem.image_shape))))
         blocks = []
         for kind in range(self._kinds):
             for start in range(0, self._count, at_once):
@@ -146,7 +146,7 @@ def likely_families(costs: Sequence[Mapping[str, float]]) -> tuple[list[str], fl
     Parameters
     ----------
     costs : sequence of mappings
-        From `FamilyScreen.costs`, of each plane.
+        From `FamilySelection.costs`, of each plane.
     """
     shared = {name: sum(one[name] for one in costs) for name in costs[0]}
     best = min(shared, key=shared.__getitem__)

@@ -1,4 +1,4 @@
-"""`Rivals`: priors that compete for a plane by their evidence, under one kind of noise."""
+"""`PriorSelection`: priors that compete for a plane by their evidence, under one kind of noise."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from qpi_kernels.extraction.bayes.covariance_roots import PriorFactor, WhiteFactor
-from qpi_kernels.extraction.bayes.family_selection import FamilyScreen, likely_families
+from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, WhiteRoot
+from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
 from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.normal_operator import quick_normal
-from qpi_kernels.extraction.bayes.posterior import Posterior, PriorSolve, kind_sizes, smoothed
-from qpi_kernels.extraction.bayes.priors import IGNORANT, prior_factors, wide_factors
-from qpi_kernels.extraction.bayes.progress_estimate import Phases
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
+from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes, smoothed
+from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR, broad_priors, narrow_priors
+from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import KernelPrior
 from qpi_kernels.progress import Event
 
-__all__ = ["Chosen", "Rivals"]
+__all__ = ["PriorSelection", "SelectedPosterior"]
 
 # Priors that take long are tried unless a quick one leads by so much log-evidence.
 _CLEAR = 5.0
@@ -28,7 +28,7 @@ _BETTER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class SelectedPosterior:
     """The posterior of a plane under the prior of the largest evidence.
 
     Parameters
@@ -43,11 +43,11 @@ class Chosen:
         Their spread.
     free : int
         Number of free kernel numbers.
-    lost : dict of str to float
+    log_evidence_gap : dict of str to float
         Log-evidence that each prior loses to the chosen one.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind, where there are several.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White when left out.
     """
 
@@ -56,31 +56,31 @@ class Chosen:
     deviations: torch.Tensor
     std: torch.Tensor
     free: int
-    lost: dict[str, float]
+    log_evidence_gap: dict[str, float]
     sizes: torch.Tensor | None = None
-    noise: NoiseSpectrum | None = None
+    noise: NoiseModel | None = None
 
-    def doubted(self, other: Chosen) -> Chosen:
+    def with_model_uncertainty(self, other: SelectedPosterior) -> SelectedPosterior:
         """The same, but as uncertain as another answer to the same plane and their difference."""
         apart = smoothed((self.posterior.kernels - other.posterior.kernels).square())
         variance = torch.maximum(self.std.square(), other.std.square()) + apart
         return replace(self, std=variance.sqrt())
 
 
-class Rivals:
+class PriorSelection:
     """Solves planes under all priors and takes the best.
 
     Parameters
     ----------
     problem : Problem
         The checked input; its parameters tell the priors.
-    library : LibraryPrior
+    library : KernelPrior
         Simulated kernels.
     left : callable
         From the index of a plane to the plane (rows, columns) without background.
-    phases : Phases
+    phases : ProgressEstimator
         Counts the steps.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White noise when left out.
     learned : LearnedPriors, optional
         The network's, for the prior ``learned``.
@@ -89,10 +89,10 @@ class Rivals:
     def __init__(
         self,
         problem: Problem,
-        library: LibraryPrior,
+        library: KernelPrior,
         left: Callable[[int], torch.Tensor],
-        phases: Phases,
-        noise: NoiseSpectrum | None = None,
+        phases: ProgressEstimator,
+        noise: NoiseModel | None = None,
         learned: LearnedPriors | None = None,
     ) -> None:
         self._problem = problem
@@ -101,30 +101,34 @@ class Rivals:
         self._left = left
         self._phases = phases
         self._noise = noise
-        self._quick = quick_normal(problem, noise)
-        self._solves: dict[str, PriorSolve] = {}
+        self._quick = choose_normal_operator(problem, noise)
+        self._solves: dict[str, PosteriorSolver] = {}
         self._ignorant: dict[int, Posterior] = {}
         self.sizes: torch.Tensor | None = None
         self._families: dict[int, str] = {}
-        self.chosen: Chosen
+        self.chosen: SelectedPosterior
 
-    def prepare(self, planes: Sequence[int], shared: Rivals | None = None) -> Iterator[Event]:
+    def prepare(
+        self, planes: Sequence[int], shared: PriorSelection | None = None
+    ) -> Iterator[Event]:
         """What all planes share; must come before `solve` of any of them.
 
         Parameters
         ----------
         planes : sequence of int
             Their indices.
-        shared : Rivals, optional
+        shared : PriorSelection, optional
             Those of the whole stack, which know its family and the sizes of kinds.
         """
         problem = self._problem
-        nothing = WhiteFactor(problem.parameters.kernel_shape)
-        self._solves[IGNORANT] = PriorSolve(problem, nothing, self._quick, noise=self._noise)
-        yield from self._probe(IGNORANT)
+        nothing = WhiteRoot(problem.parameters.kernel_shape)
+        self._solves[WHITE_PRIOR] = PosteriorSolver(
+            problem, nothing, self._quick, noise=self._noise
+        )
+        yield from self._probe(WHITE_PRIOR)
         for index in planes:
-            yield from self._solve(IGNORANT, index)
-            self._ignorant[index] = self._solves[IGNORANT].posterior
+            yield from self._solve(WHITE_PRIOR, index)
+            self._ignorant[index] = self._solves[WHITE_PRIOR].posterior
         if shared is not None:
             self.sizes, self._families = shared.sizes, shared._families
             return
@@ -139,31 +143,34 @@ class Rivals:
     def solve(self, index: int) -> Iterator[Event]:
         """Find what is `chosen` for a plane."""
         problem, library = self._problem, self._library
-        found = {IGNORANT: self._ignorant[index]}
+        found = {WHITE_PRIOR: self._ignorant[index]}
         if self._learned is not None:
             yield from self._try_learned(index, self._learned, found)
         else:
             family = self._families.get(index, "")
-            yield from self._try(index, prior_factors(problem, library, family), found)
+            yield from self._try(index, narrow_priors(problem, library, family), found)
         if problem.parameters.prior == "library" and _undecided(found) and not _says_nothing(found):
-            yield from self._try(index, wide_factors(problem, library), found)
+            yield from self._try(index, broad_priors(problem, library), found)
         best = min(found, key=lambda name: _cost(name, found[name]))
         posterior, solve = found[best], self._solves[best]
         self._phases.begin("draw")
         for _ in solve.draw(posterior):
             yield self._phases.step(f"Estimating its standard deviation{self._of(index)}")
         lost = {name: (each.cost - posterior.cost) / 2 for name, each in found.items()}
-        self.chosen = Chosen(
+        self.chosen = SelectedPosterior(
             best, posterior, solve.deviations, solve.std, solve.free, lost, self.sizes, self._noise
         )
 
     def _try(
-        self, index: int, factors: dict[str, Callable[[], PriorFactor]], found: dict[str, Posterior]
+        self,
+        index: int,
+        factors: dict[str, Callable[[], CovarianceRoot]],
+        found: dict[str, Posterior],
     ) -> Iterator[Event]:
         """Solve a plane under some priors; if it says nothing, one is enough."""
         for name in factors:
             if name not in self._solves:
-                self._solves[name] = PriorSolve(
+                self._solves[name] = PosteriorSolver(
                     self._problem, factors[name](), self._quick, self.sizes, self._noise
                 )
                 yield from self._probe(name)
@@ -181,7 +188,7 @@ class Rivals:
         for _ in learned.fit(self._left(index), ignorant, self._quick, self._noise):
             yield self._phases.step(f"Looking for the network's kernel{self._of(index)}")
         for name, prior in learned.found.items():
-            self._solves[name] = PriorSolve(
+            self._solves[name] = PosteriorSolver(
                 self._problem, prior.factor, self._quick, noise=self._noise, mean=prior.mean
             )
             yield from self._probe(name)
@@ -199,7 +206,7 @@ class Rivals:
             yield self._phases.step(f"Solving for the kernel{self._of(index)}, prior: {name}")
 
     def _screen(self, planes: Sequence[int]) -> Iterator[Event]:
-        screen = FamilyScreen(self._problem, self._library, self._quick, self.sizes, self._noise)
+        screen = FamilySelection(self._problem, self._library, self._quick, self.sizes, self._noise)
         self._phases.begin("screen")
         for _ in screen.prepare():
             yield self._phases.step("Comparing families of simulated kernels")
@@ -228,4 +235,4 @@ def _undecided(found: dict[str, Posterior]) -> bool:
 
 def _cost(name: str, posterior: Posterior) -> float:
     """What decides; a prior that is no better than none is not taken."""
-    return posterior.cost - (_BETTER if name == IGNORANT else 0.0)
+    return posterior.cost - (_BETTER if name == WHITE_PRIOR else 0.0)

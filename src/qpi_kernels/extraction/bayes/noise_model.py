@@ -1,4 +1,4 @@
-"""`NoiseSpectrum`: the power spectrum of what a model leaves of a map, and whitening by it."""
+"""`NoiseModel`: the power spectrum of what a model leaves of a map, and whitening by it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import scipy.ndimage
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["NoiseSpectrum"]
+__all__ = ["NoiseModel"]
 
 # Power is averaged over neighbouring wave vectors: this many standard deviations per period of the
 # kernel's window, and at least so many periods of the map.
@@ -18,7 +18,7 @@ _FAINTEST = 0.05
 _SURE = 2.0
 
 
-class NoiseSpectrum:
+class NoiseModel:
     r"""Stationary noise of a map, periodic in it: its covariance is diagonal in Fourier space.
 
     The power is that of Whittle's likelihood, :math:`-2 \log p = \sum_q \log S_q + |r_q|^2 / S_q`,
@@ -57,7 +57,7 @@ class NoiseSpectrum:
         """Strongest power over the faintest."""
         return float(self.power.max() / self.power.min())
 
-    def difference(self, other: NoiseSpectrum) -> float:
+    def difference(self, other: NoiseModel) -> float:
         """Root mean square difference of the logarithms of two spectra's power."""
         return float(np.sqrt(np.square(np.log(self.power / other.power)).mean()))
 

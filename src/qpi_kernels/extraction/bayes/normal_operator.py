@@ -7,19 +7,19 @@ from typing import Protocol
 import scipy.fft
 import torch
 
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.problem import Problem
 
-__all__ = ["MapNormal", "Normal", "WindowNormal", "quick_normal"]
+__all__ = ["ConvolutionNormal", "ExactNormal", "NormalOperator", "choose_normal_operator"]
 
 # How much larger the map's transforms must be for the approximation to be worth it.
 _WORTH = 2.0
 # When the approximation is not taken: it loses much of its spectrum, as for ordered defects, or is
 # far from the exact one, as behind a mask of stripes.
-_MOST_LOST, _FAR = 0.02, 0.2
+_MAX_LOST, _FAR = 0.02, 0.2
 
 
-class Normal(Protocol):
+class NormalOperator(Protocol):
     """A normal operator, and a square root of it."""
 
     @property
@@ -41,18 +41,22 @@ class Normal(Protocol):
         ...
 
 
-def quick_normal(problem: Problem, noise: NoiseSpectrum | None = None) -> Normal:
+def choose_normal_operator(problem: Problem, noise: NoiseModel | None = None) -> NormalOperator:
     """Choose the exact operator, unless transforms of the kernel's size cost far less and do."""
     rows, columns = problem.model.fft_shape
     height, width = problem.parameters.kernel_shape
-    exact = MapNormal(problem, noise)
+    exact = ExactNormal(problem, noise)
     if rows * columns <= _WORTH * (2 * height) * (2 * width):
         return exact
-    near = WindowNormal(problem, noise)
-    return near if near.lost < _MOST_LOST and _difference(near, exact, problem) < _FAR else exact
+    near = ConvolutionNormal(problem, noise)
+    return (
+        near
+        if near.negative_share < _MAX_LOST and _difference(near, exact, problem) < _FAR
+        else exact
+    )
 
 
-def _difference(near: Normal, exact: Normal, problem: Problem) -> float:
+def _difference(near: NormalOperator, exact: NormalOperator, problem: Problem) -> float:
     """How far one operator is from another on random kernels, relative to it."""
     generator = torch.Generator().manual_seed(problem.parameters.seed)
     size = (2, len(problem.model.kinds), *problem.parameters.kernel_shape)
@@ -61,30 +65,30 @@ def _difference(near: Normal, exact: Normal, problem: Problem) -> float:
     return float((near.apply(kernels) - image).norm() / image.norm().clamp(min=1e-300))
 
 
-class MapNormal:
+class ExactNormal:
     """The exact normal operator, through the whole map.
 
     Parameters
     ----------
     problem : Problem
         The checked input.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White noise when left out.
     """
 
     noise_layers = 1
 
-    def __init__(self, problem: Problem, noise: NoiseSpectrum | None = None) -> None:
+    def __init__(self, problem: Problem, noise: NoiseModel | None = None) -> None:
         self._problem = problem
         self._noise = noise
         self.noise_shape = problem.image_shape
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `Normal`."""
+        """See `NormalOperator`."""
         return self.adjoint(self.forward(kernels))
 
     def noise(self, white: torch.Tensor) -> torch.Tensor:
-        """See `Normal`."""
+        """See `NormalOperator`."""
         return self.adjoint(white[:, 0])
 
     def forward(self, kernels: torch.Tensor) -> torch.Tensor:
@@ -100,7 +104,7 @@ class MapNormal:
         return images if self._noise is None else self._noise.whiten(images)
 
 
-class WindowNormal:
+class ConvolutionNormal:
     r"""What the normal operator does to kernels, but for the details of the image's edges.
 
     Far from edges and mask :math:`H^T W H` is a convolution with the correlation of the activation
@@ -112,18 +116,20 @@ class WindowNormal:
     ----------
     problem : Problem
         The checked input.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White noise when left out.
     """
 
-    def __init__(self, problem: Problem, noise: NoiseSpectrum | None = None) -> None:
+    def __init__(self, problem: Problem, noise: NoiseModel | None = None) -> None:
         self._shape = problem.parameters.kernel_shape
         self._size = [scipy.fft.next_fast_len(2 * side - 1, real=True) for side in self._shape]
         lags = self._lags(problem, noise)
         # A spectrum that is cut to a window of lags may dip below zero.
         spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
         values, vectors = torch.linalg.eigh((spectrum + spectrum.mH) / 2)
-        self.lost = float(-values.clamp(max=0.0).sum() / values.abs().sum().clamp(min=1e-300))
+        self.negative_share = float(
+            -values.clamp(max=0.0).sum() / values.abs().sum().clamp(min=1e-300)
+        )
         root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
         precision = torch.complex64 if problem.dtype == torch.float32 else torch.complex128
         self._root = (root @ vectors.mH).permute(2, 3, 0, 1).to(problem.device, precision)
@@ -132,7 +138,7 @@ class WindowNormal:
         self.noise_layers = len(lags)
         self._weight = (problem.coverage / total.clamp(min=1e-300)).sqrt()
 
-    def _lags(self, problem: Problem, noise: NoiseSpectrum | None) -> torch.Tensor:
+    def _lags(self, problem: Problem, noise: NoiseModel | None) -> torch.Tensor:
         """Correlation of the activation maps, (kind, kind, lag rows, lag columns), lag 0 first."""
         activation = problem.model.activation.double().cpu()
         extent = [
@@ -153,17 +159,17 @@ class WindowNormal:
         return found
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `Normal`."""
+        """See `NormalOperator`."""
         spectrum = self._mixed(torch.fft.rfft2(kernels * self._weight, s=self._size))
         return self._cut(self._mixed(spectrum))
 
     def noise(self, white: torch.Tensor) -> torch.Tensor:
-        """See `Normal`."""
+        """See `NormalOperator`."""
         return self._cut(self._mixed(torch.fft.rfft2(white)))
 
     @property
     def noise_shape(self) -> tuple[int, int]:
-        """See `Normal`."""
+        """See `NormalOperator`."""
         rows, columns = self._size
         return rows, columns
 

@@ -1,4 +1,4 @@
-"""`PriorSolve`: the posterior of kernels under one Gaussian prior."""
+"""`PosteriorSolver`: the posterior of kernels under one Gaussian prior."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.covariance_roots import PriorFactor
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal, Normal
+from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.linalg.lanczos import Lanczos
 
-__all__ = ["Posterior", "PriorSolve", "kind_sizes", "smoothed"]
+__all__ = ["Posterior", "PosteriorSolver", "kind_sizes", "smoothed"]
 
 _PROBES = 4
 _PROBE_ITERATIONS = 60
-_MOST_PROBES = 200
+_MAX_PROBES = 200
 _PROBE_TOLERANCE = 0.01
 _CHECK_EVERY = 4
 _DRAWS = 8
@@ -64,7 +64,7 @@ class Posterior:
     converged: bool
 
 
-class PriorSolve:
+class PosteriorSolver:
     r"""Solves for kernels :math:`A = m + L x` with independent unit numbers x, by Lanczos.
 
     The normal operator is :math:`L^T H^T R H L`; the ridge, which is the noise variance over the
@@ -76,13 +76,13 @@ class PriorSolve:
     ----------
     problem : Problem
         The checked input.
-    factor : PriorFactor
+    factor : CovarianceRoot
         L, the same for every kind of defect but for its size.
-    quick : Normal
-        From `quick_normal`.
+    quick : NormalOperator
+        From `choose_normal_operator`.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         White noise when left out.
     mean : tensor, (kind, h, w), optional
         The prior's mean m, in the plane's scaled units; zero when left out. A prior with a mean
@@ -92,15 +92,15 @@ class PriorSolve:
     def __init__(
         self,
         problem: Problem,
-        factor: PriorFactor,
-        quick: Normal,
+        factor: CovarianceRoot,
+        quick: NormalOperator,
         sizes: torch.Tensor | None = None,
-        noise: NoiseSpectrum | None = None,
+        noise: NoiseModel | None = None,
         mean: torch.Tensor | None = None,
     ) -> None:
         self._problem = problem
         self._noise = noise
-        self._exact = MapNormal(problem, noise)
+        self._exact = ExactNormal(problem, noise)
         self._factor = factor
         self._quick = quick
         self._kinds = len(problem.model.kinds)
@@ -126,7 +126,7 @@ class PriorSolve:
         """Probe on until the determinant at a ridge stands still; so do those of larger ridges."""
         probes = self._probes
         most = min(
-            _PROBE_ITERATIONS if ridge is None else _MOST_PROBES, self._kinds * self._factor.size
+            _PROBE_ITERATIONS if ridge is None else _MAX_PROBES, self._kinds * self._factor.size
         )
         before = np.nan
         while True:

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes.covariance_roots import (
-    ComponentFactor,
-    PriorFactor,
-    SmoothFactor,
-    SumFactor,
+    ComponentRoot,
+    CovarianceRoot,
+    SmoothRoot,
+    SumRoot,
 )
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import ModelFormatError
-from qpi_kernels.models.library_prior import LibraryPrior, bundled_library
+from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
 
-__all__ = ["IGNORANT", "named_library", "prior_factors", "smooth_waves", "wide_factors"]
+__all__ = ["WHITE_PRIOR", "broad_priors", "load_prior", "narrow_priors", "smooth_waves"]
 
-IGNORANT = "every pixel on its own"
+WHITE_PRIOR = "every pixel on its own"
 # Amplitude of what simulated kernels do not have, over that of what they have.
 _STRICT, _FREE, _LOOSE = 0.05, 0.15, 0.5
 # A quick look at what all simulated kernels have in common: fewer components, and more of the rest.
@@ -32,19 +32,19 @@ _FEW, _ROUGH = 256, 0.2
 _FAINTEST = 0.1
 
 
-def prior_factors(
-    problem: Problem, library: LibraryPrior, family: str = ""
-) -> dict[str, Callable[[], PriorFactor]]:
+def narrow_priors(
+    problem: Problem, library: KernelPrior, family: str = ""
+) -> dict[str, Callable[[], CovarianceRoot]]:
     """What makes square roots of the priors to compare with none, by names in plain words.
 
     For the prior ``library`` there are two: narrow, and rough but wide. Where the rough one is
-    nearly as likely, `wide_factors` are worth their time.
+    nearly as likely, `broad_priors` are worth their time.
 
     Parameters
     ----------
     problem : Problem
         Its ``prior`` says which.
-    library : LibraryPrior
+    library : KernelPrior
         Simulated kernels.
     family : str
         Which of its families the narrow prior is of; empty for all of them.
@@ -52,7 +52,7 @@ def prior_factors(
     if problem.parameters.prior == "smooth":
         return {"smooth waves": partial(smooth_waves, problem, library)}
 
-    def narrow() -> PriorFactor:
+    def narrow() -> CovarianceRoot:
         return _known(problem, library.family(family) if family else library, _STRICT)
 
     few = replace(library, basis=library.basis[:_FEW], spread=library.spread[:_FEW])
@@ -63,26 +63,26 @@ def prior_factors(
     }
 
 
-def wide_factors(problem: Problem, library: LibraryPrior) -> dict[str, Callable[[], PriorFactor]]:
-    """What makes priors for kernels unlike those of one family; see `prior_factors`."""
+def broad_priors(problem: Problem, library: KernelPrior) -> dict[str, Callable[[], CovarianceRoot]]:
+    """What makes priors for kernels unlike those of one family; see `narrow_priors`."""
     return {
         "simulated kernels": partial(_known, problem, library, _FREE),
         "simulated kernels and smooth waves": partial(_known, problem, library, _LOOSE),
     }
 
 
-def _known(problem: Problem, library: LibraryPrior, rest: float) -> PriorFactor:
+def _known(problem: Problem, library: KernelPrior, rest: float) -> CovarianceRoot:
     """Kernels as simulated ones, and smooth waves that are a share of their amplitude."""
     components, _ = library.components_on(problem.parameters.kernel_shape)
-    known = ComponentFactor(torch.from_numpy(components).to(problem.coverage))
-    return SumFactor([(1.0, known), (rest, smooth_waves(problem, library))])
+    known = ComponentRoot(torch.from_numpy(components).to(problem.coverage))
+    return SumRoot([(1.0, known), (rest, smooth_waves(problem, library))])
 
 
-def smooth_waves(problem: Problem, library: LibraryPrior) -> SmoothFactor:
+def smooth_waves(problem: Problem, library: KernelPrior) -> SmoothRoot:
     """Square root of a prior that knows a library's envelope and spectrum only."""
     shape = problem.parameters.kernel_shape
     scale = library.scale_on(shape)
-    return SmoothFactor(
+    return SmoothRoot(
         shape,
         np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
         np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
@@ -92,7 +92,7 @@ def smooth_waves(problem: Problem, library: LibraryPrior) -> SmoothFactor:
     )
 
 
-def named_library(name: str) -> LibraryPrior:
+def load_prior(name: str) -> KernelPrior:
     """Read a library by the name that parameters have for it.
 
     Raises
@@ -101,12 +101,12 @@ def named_library(name: str) -> LibraryPrior:
         If there is no such library.
     """
     if name == "bundled":
-        return bundled_library()
+        return bundled_prior()
     try:
         path = Path(name).expanduser()
         if not path.is_file():
             raise ModelFormatError(f"there is no file {name!r}")
-        return LibraryPrior.load(path)
+        return KernelPrior.load(path)
     except (ModelFormatError, RuntimeError) as error:
         raise ExtractionError(
             f"no library of kernels: {error}; make one with `napari-qpi library`, or take "

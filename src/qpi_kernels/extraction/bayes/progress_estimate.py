@@ -6,10 +6,10 @@ from collections import Counter
 
 from qpi_kernels.progress import Event
 
-__all__ = ["Phases"]
+__all__ = ["ProgressEstimator"]
 
 
-class Phases:
+class ProgressEstimator:
     """Counts steps and expects each phase to take as long as the last of its name did.
 
     The share that is done never goes back.

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.model_selection import Chosen
-from qpi_kernels.extraction.bayes.priors import IGNORANT
+from qpi_kernels.extraction.bayes.model_selection import SelectedPosterior
+from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.quality_report import close_pairs, relative_error, unseen_share
 
-__all__ = ["BayesJudge"]
+__all__ = ["BayesAssessor"]
 
-_MOST_ERROR = 0.5
-_MOST_MISFIT = 1.3
-_LEAST_EXCESS = 0.03
+_MAX_ERROR = 0.5
+_MAX_MISFIT = 1.3
+_MIN_EXCESS = 0.03
 _CHANCE = 8.0
 """Chi-squared of sound maps of N pixels scatters by 2 / sqrt(N): four times that is no chance."""
 
 
-class BayesJudge:
-    """Judges posterior kernels; called like `qpi_kernels.extraction.quality_report.plain_words`."""
+class BayesAssessor:
+    """Judges posterior kernels; called like `describe_quality`."""
 
     def __init__(self) -> None:
         self._priors: list[str] = []
@@ -28,7 +28,7 @@ class BayesJudge:
         self._free = 1
         self._coloured = False
 
-    def take(self, chosen: Chosen, fixed: float) -> None:
+    def take(self, chosen: SelectedPosterior, fixed: float) -> None:
         """Note the prior of a plane, and how many of the kernel's free numbers its data fix."""
         self._priors.append(chosen.prior)
         self._coloured |= chosen.noise is not None
@@ -54,8 +54,8 @@ class BayesJudge:
         }
         finite = [value for value in reduced_chi2 if np.isfinite(value)]
         misfit = float(np.median(finite)) if finite else float("nan")
-        white = not (misfit > _MOST_MISFIT or self._coloured)
-        trusted = white and all(error <= _MOST_ERROR for error in errors.values())
+        white = not (misfit > _MAX_MISFIT or self._coloured)
+        trusted = white and all(error <= _MAX_ERROR for error in errors.values())
         words = [self._head(problem, errors, white), self._sources()]
         words += self._weak_kinds(errors)
         words += _doubts(problem, misfit, float(np.median(r_squared)))
@@ -80,7 +80,7 @@ class BayesJudge:
             expected = f"expected error of the worst kind {error:.1%} of its kernel's rms"
         if not white:
             return f"Uncertain: {defects}, {expected} if what is left of the map is only noise."
-        head = "Determined" if error <= _MOST_ERROR else "Poorly determined"
+        head = "Determined" if error <= _MAX_ERROR else "Poorly determined"
         return f"{head}: {defects}, {expected}."
 
     def _sources(self) -> str:
@@ -89,13 +89,15 @@ class BayesJudge:
         if fixed < 1:
             return "The map says next to nothing about the kernel."
         words = f"The map fixes about {fixed:.0f} of {self._free} numbers"
-        alone = sum(prior == IGNORANT for prior in self._priors)
+        alone = sum(prior == WHITE_PRIOR for prior in self._priors)
         if alone == len(self._priors):
             return (
                 f"{words}; no prior explains it better than pixels on their own, so the answer is "
                 "that of least squares."
             )
-        known = max({prior for prior in self._priors if prior != IGNORANT}, key=self._priors.count)
+        known = max(
+            {prior for prior in self._priors if prior != WHITE_PRIOR}, key=self._priors.count
+        )
         biases = f"{alone} bias{'es' if alone > 1 else ''}"
         some = f" At {biases} no prior helps and least squares stands." if alone else ""
         return (
@@ -104,7 +106,7 @@ class BayesJudge:
         )
 
     def _weak_kinds(self, errors: dict[str, float]) -> list[str]:
-        weak = [kind for kind, error in errors.items() if not error <= _MOST_ERROR]
+        weak = [kind for kind, error in errors.items() if not error <= _MAX_ERROR]
         if not weak:
             return []
         of = f" of {', '.join(weak)}" if len(errors) > 1 else ""
@@ -116,8 +118,8 @@ class BayesJudge:
 
 def _bad_planes(problem: Problem, reduced_chi2: list[float], misfit: float) -> list[str]:
     """Planes that are much worse than the median, which hides them."""
-    bad = [index for index, value in enumerate(reduced_chi2) if value > _MOST_MISFIT]
-    if misfit > _MOST_MISFIT or not bad:
+    bad = [index for index, value in enumerate(reduced_chi2) if value > _MAX_MISFIT]
+    if misfit > _MAX_MISFIT or not bad:
         return []
     named = ", ".join(str(index + 1) for index in bad[:6]) + (" ..." if len(bad) > 6 else "")
     return [f"More than noise is left at {problem.plane_dim} number {named}; look there."]
@@ -138,7 +140,7 @@ def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:
             f"imposed symmetry {symmetry} may be why: extract without it and compare. The "
             "standard deviation does not know of a wrong symmetry."
         )
-    elif misfit > _MOST_MISFIT:
+    elif misfit > _MAX_MISFIT:
         words.append(
             f"The defects explain {explained:.0%} of the map, and what is left is not only pixel "
             f"noise (chi-squared {misfit:.2g}): unmarked defects, misplaced positions, steps, "
@@ -146,7 +148,7 @@ def _doubts(problem: Problem, misfit: float, explained: float) -> list[str]:
             "much noise of that kind, not for a kernel that they blur or shift. Look at the "
             "residual layer; refine='positions' shows whether positions are to blame."
         )
-    elif misfit > 1.0 + max(_CHANCE / np.sqrt(problem.mask.sum()), _LEAST_EXCESS):
+    elif misfit > 1.0 + max(_CHANCE / np.sqrt(problem.mask.sum()), _MIN_EXCESS):
         words.append(
             f"A little more than pixel noise is left of the map (chi-squared {misfit:.3g}): "
             "misplaced positions, a second kind, waves that scatter from defect to defect or a "

@@ -7,12 +7,12 @@ import scipy.ndimage
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.fista import sparse_activation
-from qpi_kernels.extraction.blind.gibbs_sampler import Points, PointSampler
+from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
 
-__all__ = ["BlindRun"]
+__all__ = ["AlternatingFit"]
 
 _FISTA_STEPS = 10
 _KERNEL_STEPS = 6
@@ -20,14 +20,14 @@ _WEAKEST_PEAK = 0.15
 _RELATIVE_RIDGE = 0.01
 
 
-class BlindRun:
+class AlternatingFit:
     """Alternates between kernels and defects, first with dense activations, then with points.
 
     Kernels are scaled so that strengths of each kind are 1 on average.
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     start : tensor, (kind, plane, h, w)
         First guess of the kernels.
@@ -35,11 +35,11 @@ class BlindRun:
         Of the sampler.
     """
 
-    def __init__(self, seen: BlindMap, start: torch.Tensor, seed: int) -> None:
+    def __init__(self, seen: ConvolutionModel, start: torch.Tensor, seed: int) -> None:
         self.seen = seen
         self.kernels = start / _norms(start).clamp(min=1e-12)
         self._activation = torch.zeros(len(start), *seen.sites)
-        self.sampler = PointSampler(seen, len(start), seed)
+        self.sampler = GibbsSampler(seen, len(start), seed)
         self._misfit = float(seen.values.square().sum())
 
     def relax(self, threshold: float) -> None:
@@ -85,7 +85,7 @@ class BlindRun:
         self.sampler.learn(float(misfit))
 
     def sample(self, *, settle: bool = False) -> None:
-        """One round of sampling points, kernels, and the noise; see `PointSampler.sweep`."""
+        """One round of sampling points, kernels, and the noise; see `GibbsSampler.sweep`."""
         self.sampler.sweep(self.kernels, settle=settle)
         if not len(self.sampler.points):
             self._misfit = float(self.seen.values.square().sum())
@@ -104,7 +104,7 @@ class BlindRun:
 
     @property
     def cost(self) -> float:
-        """Lower is better; see `PointSampler.cost`."""
+        """Lower is better; see `GibbsSampler.cost`."""
         return self.sampler.cost(self._misfit)
 
     @property

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import Background
 
-__all__ = ["BlindMap"]
+__all__ = ["ConvolutionModel"]
 
-_MOST_COMPONENTS = 3
-_LEAST_SIGNAL = 0.1
+_MAX_COMPONENTS = 3
+_MIN_SIGNAL = 0.1
 
 
-class BlindMap:
+class ConvolutionModel:
     r"""Maps of unit variance, ``Y = sum_t A_t (*) X_t``, of unknown kernels and activations.
 
     The activation ``X_t`` of a kind is shared by all biases. As any mixture of biases is again a
@@ -167,8 +167,8 @@ def _components(problem: Problem, background: Background) -> torch.Tensor:
         variances, vectors = torch.linalg.eigh(counted @ counted.T / counted.shape[1])
         strongest = variances[-1]
         excess = variances - variances[0]
-        chosen = [i for i in range(len(left)) if excess[i] >= _LEAST_SIGNAL * excess[-1]]
-        mixture = vectors[:, chosen[-_MOST_COMPONENTS:]] / strongest.sqrt() / noise[:, None]
+        chosen = [i for i in range(len(left)) if excess[i] >= _MIN_SIGNAL * excess[-1]]
+        mixture = vectors[:, chosen[-_MAX_COMPONENTS:]] / strongest.sqrt() / noise[:, None]
         left = torch.einsum("bc,byx->cyx", mixture.float(), left)
     scale = left[:, background.weight > 0].square().mean().sqrt()
     return left / scale if scale > 0 else left

@@ -10,11 +10,15 @@ import torch
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-from qpi_kernels.extraction.blind.alternating_fit import BlindRun
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset
-from qpi_kernels.extraction.blind.model_order import is_worth_it, repeated_kinds, strong_points
+from qpi_kernels.extraction.blind.model_order import (
+    prefers_more_kinds,
+    repeated_kinds,
+    strong_points,
+)
 from qpi_kernels.extraction.blind.quality_report import with_remarks
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
@@ -32,7 +36,7 @@ _MORE_SWEEPS = 4
 _LAST_SWEEPS = 15
 _REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
 # Kinds that are tried unasked.
-_MOST_KINDS = 3
+_MAX_KINDS = 3
 _SOLUTION = 60
 
 
@@ -43,7 +47,7 @@ class BlindExtraction:
     al. 2020, doi:10.1038/s41467-020-14633-1): accelerated proximal gradients for non-negative
     activations under a falling threshold, least squares for the kernels. Each activation is then
     turned into points, which are drawn from their posterior in turn with the kernels and the noise
-    level (`PointSampler`); the guesses that explain the map best go on. Last, the points get
+    level (`GibbsSampler`); the guesses that explain the map best go on. Last, the points get
     sub-pixel positions, and the kernels are those of `BayesExtraction` with them.
 
     This is done for one kind of defect, then for two and three, as long as the map is explained
@@ -93,19 +97,19 @@ class BlindExtraction:
         return next(self._work)
 
     def _stages(self) -> Iterator[Event]:
-        seen, asked = BlindMap(self._problem), self._problem.parameters.kinds
-        counts = range(1, _MOST_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
+        seen, asked = ConvolutionModel(self._problem), self._problem.parameters.kinds
+        counts = range(1, _MAX_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
         guesses = {count: self._guesses(seen, count) for count in counts}
         if not any(guesses.values()):
             raise ExtractionError(_NOTHING_FOUND)
         rounds = {count: _rounds(len(each)) for count, each in guesses.items()}
         self._total = sum(rounds.values()) + _SOLUTION
-        best: BlindRun | None = None
+        best: AlternatingFit | None = None
         for count in counts:
             if not guesses[count]:
                 break
             found = yield from self._search(seen, guesses[count])
-            if best is not None and not is_worth_it(best, found):
+            if best is not None and not prefers_more_kinds(best, found):
                 break
             best = found
         assert best is not None
@@ -113,7 +117,7 @@ class BlindExtraction:
         self._steps = sum(rounds.values())
         yield from self._solve(self._defects(best))
 
-    def _guesses(self, seen: BlindMap, kinds: int) -> list[torch.Tensor]:
+    def _guesses(self, seen: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
         """First guesses of the kernels, (kind, plane, h, w)."""
         if kinds > 1:
             return unlike_patches(seen, kinds, _STARTS_OF_KINDS)
@@ -121,12 +125,12 @@ class BlindExtraction:
         return [patch[None] for of_width in patches for patch in of_width]
 
     def _search(
-        self, seen: BlindMap, guesses: list[torch.Tensor]
-    ) -> Generator[Event, None, BlindRun]:
+        self, seen: ConvolutionModel, guesses: list[torch.Tensor]
+    ) -> Generator[Event, None, AlternatingFit]:
         """The best description of the maps by as many kinds as the guesses have."""
         seed, kinds = self._problem.parameters.seed, len(guesses[0])
         many = f", {kinds} kinds" if kinds > 1 else ""
-        runs = [BlindRun(seen, guess, seed + index) for index, guess in enumerate(guesses)]
+        runs = [AlternatingFit(seen, guess, seed + index) for index, guess in enumerate(guesses)]
         for number, run in enumerate(runs, 1):
             trying = f"Trying guess {number} of {len(runs)}{many}"
             for threshold in _THRESHOLDS:
@@ -153,7 +157,7 @@ class BlindExtraction:
         yield self._event(f"Settling the defects{many}", best)
         return best
 
-    def _defects(self, run: BlindRun) -> Defects:
+    def _defects(self, run: AlternatingFit) -> Defects:
         points = strong_points(run)
         found = repeated_kinds(run)
         if not found:
@@ -182,7 +186,7 @@ class BlindExtraction:
                 self._result = with_remarks(final.result)
             yield replace(event, step=before + event.step, total=before + event.total)
 
-    def _event(self, message: str, run: BlindRun | None = None) -> Event:
+    def _event(self, message: str, run: AlternatingFit | None = None) -> Event:
         self._steps += 1
         values = {}
         if run is not None:

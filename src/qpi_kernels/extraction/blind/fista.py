@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 
 __all__ = ["sparse_activation"]
 
 
 def sparse_activation(
-    seen: BlindMap,
+    seen: ConvolutionModel,
     kernels: torch.Tensor,
     start: torch.Tensor,
     threshold: torch.Tensor,
@@ -23,7 +23,7 @@ def sparse_activation(
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     kernels : tensor, (kind, plane, h, w)
         ``A``.

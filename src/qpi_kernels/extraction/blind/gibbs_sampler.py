@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
-from qpi_kernels.extraction.blind.sampler_residual import SamplerView
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
+from qpi_kernels.extraction.blind.sampler_residual import SamplerResidual
 
-__all__ = ["PointSampler", "Points"]
+__all__ = ["GibbsSampler", "Points"]
 
 _NEVER = -60.0
 _STRENGTH_VARIANCE = (0.01, 0.2)
@@ -19,7 +19,7 @@ _STRENGTH_VARIANCE = (0.01, 0.2)
 
 @dataclass(frozen=True)
 class Points:
-    """Defects on the sites of a `BlindMap`.
+    """Defects on the sites of a `ConvolutionModel`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class _Found:
     strength: float
 
 
-class PointSampler:
+class GibbsSampler:
     r"""Gibbs sampling of points under a spike-and-slab prior.
 
     Each site holds a defect of a kind with a small probability; its strength is drawn from a normal
@@ -64,7 +64,7 @@ class PointSampler:
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     kinds : int
         Number of kinds.
@@ -81,7 +81,7 @@ class PointSampler:
         Probability that a site holds a defect.
     """
 
-    def __init__(self, seen: BlindMap, kinds: int, seed: int) -> None:
+    def __init__(self, seen: ConvolutionModel, kinds: int, seed: int) -> None:
         self._seen = seen
         self._random = np.random.default_rng(seed)
         self._points: dict[tuple[int, int], _Found] = {}
@@ -105,7 +105,7 @@ class PointSampler:
 
     @property
     def spectrum(self) -> torch.Tensor:
-        """Of the points of each kind, for `BlindMap.residual`."""
+        """Of the points of each kind, for `ConvolutionModel.residual`."""
         points = self.points
         every = range(len(self.density))
         chosen = [points.kinds == kind for kind in every]
@@ -168,7 +168,7 @@ class PointSampler:
             Take the most probable choice rather than one at random.
         """
         self._settle = settle
-        view = SamplerView(self._seen, kernels, self.spectrum, self._fractions, self._reach)
+        view = SamplerResidual(self._seen, kernels, self.spectrum, self._fractions, self._reach)
         jobs = [*self._points, *self._births(view)]
         for index in self._random.permutation(len(jobs)):
             site = jobs[index]
@@ -223,7 +223,7 @@ class PointSampler:
         if other is None or other.strength < point.strength:
             self._points[site] = point
 
-    def _take_out(self, view: SamplerView, site: tuple[int, int]) -> int:
+    def _take_out(self, view: SamplerResidual, site: tuple[int, int]) -> int:
         """Take a point and its group out, if it is still there; how many there were."""
         if site not in self._points:
             return 0
@@ -239,7 +239,7 @@ class PointSampler:
             view.add(point.row, point.col, point.choice, point.strength)
         return len(group)
 
-    def _births(self, view: SamplerView) -> list[tuple[int, int]]:
+    def _births(self, view: SamplerResidual) -> list[tuple[int, int]]:
         every = np.arange(len(self.density))[:, None, None]
         each = self._log_odds(view.correlation(), view.norm, every)[0]
         odds = np.logaddexp.reduce(np.where(view.usable, each, _NEVER), axis=0)
@@ -275,7 +275,7 @@ class PointSampler:
         drawn = self._random.random() * (chances[-1] + np.exp(-top))
         return int(np.searchsorted(chances, drawn, side="right")) if drawn < chances[-1] else None
 
-    def _draw(self, view: SamplerView, site: tuple[int, int], reach: int) -> _Found | None:
+    def _draw(self, view: SamplerResidual, site: tuple[int, int], reach: int) -> _Found | None:
         correlation, norm, usable = view.near(site, reach)
         shifts = len(self._fractions)
         every = np.arange(len(self.density)).repeat(shifts)

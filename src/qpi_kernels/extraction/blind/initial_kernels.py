@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 
 __all__ = ["energetic_patches", "unlike_patches"]
 
 _WIDTHS = (1.0, 0.5, 0.33)
-_LEAST_WIDTH = 5
+_MIN_WIDTH = 5
 _CANDIDATES = 6
-_LEAST_ENERGY = 1e-4
+_MIN_ENERGY = 1e-4
 
 
 def energetic_patches(
-    seen: BlindMap, each: int, apart: float | None = None
+    seen: ConvolutionModel, each: int, apart: float | None = None
 ) -> list[list[torch.Tensor]]:
     """Cut the most energetic patches out of the maps, under tapers of several widths.
 
@@ -25,7 +25,7 @@ def energetic_patches(
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     each : int
         Patches of each width.
@@ -41,12 +41,12 @@ def energetic_patches(
     return [_patches(seen, width, each, width / 2 if apart is None else apart) for width in _WIDTHS]
 
 
-def unlike_patches(seen: BlindMap, kinds: int, each: int) -> list[torch.Tensor]:
+def unlike_patches(seen: ConvolutionModel, kinds: int, each: int) -> list[torch.Tensor]:
     """Guesses of several kernels at once: energetic patches that are not alike.
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     kinds : int
         Number of kernels.
@@ -84,7 +84,7 @@ def _likeness(patches: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def _patches(seen: BlindMap, width: float, count: int, apart: float) -> list[torch.Tensor]:
+def _patches(seen: ConvolutionModel, width: float, count: int, apart: float) -> list[torch.Tensor]:
     taper = _taper(seen.kernel_shape, width)
     energy = seen.values.square().sum(dim=0)
     weight = taper[None, None].sqrt()
@@ -95,7 +95,7 @@ def _patches(seen: BlindMap, width: float, count: int, apart: float) -> list[tor
     near = [max(int(2 * apart * size) // 2, 1) for size in seen.kernel_shape]
     patches: list[torch.Tensor] = []
     # Where all is masked, rounding leaves a little.
-    least = _LEAST_ENERGY * float(energies.max()) if energies.numel() else 0.0
+    least = _MIN_ENERGY * float(energies.max()) if energies.numel() else 0.0
     while len(patches) < count and energies.numel() and float(energies.max()) > least:
         row, col = divmod(int(energies.argmax()), energies.shape[1])
         height, length = seen.kernel_shape
@@ -111,7 +111,7 @@ def _taper(shape: tuple[int, int], width: float) -> torch.Tensor:
     """Hann window of a share of the kernel's window, zero around it."""
     sides = []
     for size in shape:
-        inner = min(max(int(width * size), _LEAST_WIDTH), size)
+        inner = min(max(int(width * size), _MIN_WIDTH), size)
         side = np.zeros(size, np.float32)
         start = size // 2 - inner // 2
         side[start : start + inner] = np.hanning(inner + 2)[1:-1]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = ["centre_offset", "shifted"]
 
-_LEAST_SYMMETRY = 0.8
+_MIN_SYMMETRY = 0.8
 
 
 def centre_offset(kernels: NDArray[np.floating]) -> tuple[float, float]:
@@ -40,7 +40,7 @@ def centre_offset(kernels: NDArray[np.floating]) -> tuple[float, float]:
         max(middle[1] - reach[1], 1) : middle[1] + reach[1] + 1,
     ]
     best = np.unravel_index(near.argmax(), near.shape)
-    if near[best] < _LEAST_SYMMETRY:
+    if near[best] < _MIN_SYMMETRY:
         return _core_centroid(kernels)
     row = int(best[0]) + max(middle[0] - reach[0], 1)
     col = int(best[1]) + max(middle[1] - reach[1], 1)

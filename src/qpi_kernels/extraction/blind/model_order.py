@@ -10,35 +10,35 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.blind.alternating_fit import BlindRun
+from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 
-__all__ = ["is_worth_it", "repeated_kinds", "strong_points"]
+__all__ = ["prefers_more_kinds", "repeated_kinds", "strong_points"]
 
 _WEAKEST = 0.15
 # What a further kind must gain for a pixel of its kernels, as -2 log-likelihood: Akaike's price of
 # a number. Superfluous kinds gain about 1 in white noise.
 _WORTH = 2.0
-_FEWEST_PLACES = 2
+_MIN_PLACES = 2
 # Points of one kind keep to those of another if so few maps in which they lie anywhere would have
 # as many within so many windows of them.
 _BY_CHANCE, _NEAR = 1e-3, 0.75
 
 
-def strong_points(run: BlindRun) -> Points:
+def strong_points(run: AlternatingFit) -> Points:
     """Points that are not too weak to be told from noise."""
     points = run.sampler.points
     strong = points.strengths > _WEAKEST
     return Points(points.sites[strong], points.strengths[strong], points.kinds[strong])
 
 
-def repeated_kinds(run: BlindRun) -> list[int]:
+def repeated_kinds(run: AlternatingFit) -> list[int]:
     """Kinds with several defects: what is seen once may be anything, and is all of pure noise."""
     kinds, counts = np.unique(strong_points(run).kinds, return_counts=True)
     return [int(kind) for kind in kinds[counts > 1]]
 
 
-def is_worth_it(poorer: BlindRun, richer: BlindRun) -> bool:
+def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
     """Whether one more kind explains the maps so much better that its kernel is paid for.
 
     A kind in one place is none: it may be a few defects of another kind that stand close together.
@@ -47,7 +47,7 @@ def is_worth_it(poorer: BlindRun, richer: BlindRun) -> bool:
 
     Parameters
     ----------
-    poorer, richer : BlindRun
+    poorer, richer : AlternatingFit
         The best descriptions of the same maps by fewer and by more kinds.
     """
     numbers = richer.kernels[0].numel()
@@ -56,12 +56,12 @@ def is_worth_it(poorer: BlindRun, richer: BlindRun) -> bool:
     points = strong_points(richer)
     sites = np.rint(points.sites).astype(int)
     kinds = [sites[points.kinds == kind] for kind in range(len(richer.kernels))]
-    if any(_places(of, richer) < _FEWEST_PLACES for of in kinds):
+    if any(_separate_sites(of, richer) < _MIN_PLACES for of in kinds):
         return False
-    return not any(_keeps_to(of, others, richer) for others, of in permutations(kinds, 2))
+    return not any(_colocalised(of, others, richer) for others, of in permutations(kinds, 2))
 
 
-def _correlated(run: BlindRun) -> float:
+def _correlated(run: AlternatingFit) -> float:
     """How many pixels of what is left of the maps move together, 1 in white noise.
 
     The sum of squares of the autocorrelation: noise of fewer independent numbers promises as many
@@ -75,7 +75,7 @@ def _correlated(run: BlindRun) -> float:
     return max(1.0, float(area.mean()))
 
 
-def _places(points: NDArray[np.int64], run: BlindRun) -> int:
+def _separate_sites(points: NDArray[np.int64], run: AlternatingFit) -> int:
     """How many of the points are half a window from each other."""
     apart: list[NDArray[np.float64]] = []
     for place in points / (0.5 * np.array(run.seen.kernel_shape)):
@@ -84,7 +84,7 @@ def _places(points: NDArray[np.int64], run: BlindRun) -> int:
     return len(apart)
 
 
-def _keeps_to(points: NDArray[np.int64], others: NDArray[np.int64], run: BlindRun) -> bool:
+def _colocalised(points: NDArray[np.int64], others: NDArray[np.int64], run: AlternatingFit) -> bool:
     """Whether points lie near others more often than by chance (binomial test)."""
     seen = run.seen
     near = np.zeros(seen.sites, bool)

@@ -7,20 +7,20 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.blind.convolution_model import BlindMap
+from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 
-__all__ = ["SamplerView"]
+__all__ = ["SamplerResidual"]
 
-_LEAST_REACH = 0.15
+_MIN_REACH = 0.15
 _ROOM = 8
 
 
-class SamplerView:
+class SamplerResidual:
     """The residual during a sweep, with room around it so that nothing has to be clipped.
 
     Parameters
     ----------
-    seen : BlindMap
+    seen : ConvolutionModel
         The maps.
     kernels : tensor, (kind, plane, h, w)
         The kernels.
@@ -41,7 +41,7 @@ class SamplerView:
 
     def __init__(
         self,
-        seen: BlindMap,
+        seen: ConvolutionModel,
         kernels: torch.Tensor,
         activation: torch.Tensor,
         fractions: NDArray[np.float64],
@@ -58,7 +58,7 @@ class SamplerView:
         self._windows = every.transpose(1, 2, 0, 3, 4)
         self._mask = self._padded(seen.mask.numpy()[None].astype(np.float32))
         self.norm = seen.reach(kernels).numpy().astype(float)
-        self.usable = self.norm > _LEAST_REACH * self.norm.max(axis=(1, 2), keepdims=True)
+        self.usable = self.norm > _MIN_REACH * self.norm.max(axis=(1, 2), keepdims=True)
         energy = np.square(self._flat).sum(axis=0, dtype=float).reshape(len(kernels), -1)
         whole = kernels.square().sum(dim=(1, 2, 3)).numpy()[:, None].clip(1e-30)
         self._energies = energy / whole

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from qpi_kernels.extraction.network.model_grid import model_grid
-from qpi_kernels.extraction.network.quality_report import NetworkJudge
+from qpi_kernels.extraction.network.quality_report import NetworkAssessor
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.result_builder import Outcome
+from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models import ModelFormatError, load_model
 from qpi_kernels.models.folder import Method
@@ -21,8 +21,8 @@ from qpi_kernels.result import KernelResult
 __all__ = ["NetworkExtraction"]
 
 _PLANES_AT_ONCE = 4
-_LEAST_INDEPENDENCE = 0.05
-_LEAST_LEFT = 1e-3
+_MIN_INDEPENDENCE = 0.05
+_MIN_LEFT = 1e-3
 
 
 class NetworkExtraction:
@@ -71,8 +71,8 @@ class NetworkExtraction:
             "grid": list(self._model.grid),
             "scale_px": self._grid.scale,
         }
-        self._judge = NetworkJudge(self._grid.words())
-        self._outcome = Outcome(problem, judge=self._judge, provenance={"model": used})
+        self._judge = NetworkAssessor(self._grid.words())
+        self._builder = ResultBuilder(problem, judge=self._judge, provenance={"model": used})
         self._start = 0
         self._result: KernelResult | None = None
 
@@ -104,7 +104,7 @@ class NetworkExtraction:
         ]
         std = (torch.stack(drawn) - kernels).square().mean(dim=0).sqrt() * self._model.std_factor
         freedom = 1.0 if self._model.representation.kind == "asinh" else 2.0
-        self._outcome.add(
+        self._builder.add(
             self._start,
             planes,
             kernels[:, None],
@@ -115,7 +115,7 @@ class NetworkExtraction:
         )
         self._start = stop
         if stop == count:
-            self._result = self._outcome.result()
+            self._result = self._builder.result()
         return Event("Asking the network for the kernel", stop, count)
 
     def _noise(self, shape: torch.Size) -> torch.Tensor:
@@ -143,10 +143,10 @@ class NetworkExtraction:
         shown = self._problem.background.remove(plain).flatten(2)
         size = shown.norm(dim=-1)
         # What the background takes is rounding noise when it is gone, and has no amount.
-        size = torch.where(size > _LEAST_LEFT * plain.flatten(2).norm(dim=-1), size, torch.inf)
+        size = torch.where(size > _MIN_LEFT * plain.flatten(2).norm(dim=-1), size, torch.inf)
         shown = shown / size[..., None]
         gram = (shown @ shown.mT).cpu().double()
-        inverse = torch.linalg.pinv(gram, rtol=_LEAST_INDEPENDENCE**2, hermitian=True)
+        inverse = torch.linalg.pinv(gram, rtol=_MIN_INDEPENDENCE**2, hermitian=True)
         wanted = (shown @ left.flatten(1)[..., None]).cpu().double()
         amounts: torch.Tensor = (inverse @ wanted)[..., 0].to(left) / size
         return amounts

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
 
-__all__ = ["NetworkJudge"]
+__all__ = ["NetworkAssessor"]
 
-_MOST_MISFIT = 1.5
+_MAX_MISFIT = 1.5
 _MOSTLY_EXPLAINED = 0.9
 _MOSTLY_NOISE = 0.3
 
 
 @dataclass
-class NetworkJudge:
-    """Judges a network's answers; called like `qpi_kernels.extraction.quality_report.plain_words`.
+class NetworkAssessor:
+    """Judges a network's answers; called like `describe_quality`.
 
     Parameters
     ----------
@@ -49,9 +49,7 @@ class NetworkJudge:
         shown = np.isfinite(explained)
         # Without noise to speak of, chi-squared counts what no network of this size can draw.
         fits = (
-            shown
-            and not self.negative
-            and (explained > _MOSTLY_EXPLAINED or misfit <= _MOST_MISFIT)
+            shown and not self.negative and (explained > _MOSTLY_EXPLAINED or misfit <= _MAX_MISFIT)
         )
         words = [self._head(problem, explained, fits), *self._doubts(explained, misfit, fits)]
         words += [

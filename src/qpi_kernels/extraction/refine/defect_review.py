@@ -10,14 +10,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.refine.position_fit import PointFit, PointPrior
-from qpi_kernels.extraction.refine.residual import Leftover, leftover
+from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
+from qpi_kernels.extraction.refine.residual import ResidualMap, leftover
 from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel
 from qpi_kernels.result import KernelResult
 
 __all__ = ["DefectReport", "marked_defects", "proposed_defects", "spurious_defects"]
 
-_LEAST_SHARE = 0.5
+_MIN_SHARE = 0.5
 _DISTANCE_PX = 2.0
 _PLACING_PX = 1.0
 _FREE_SPREAD = 100.0
@@ -118,7 +118,7 @@ def proposed_defects(
 class _Search:
     """Matched filter of a residual from which found defects are taken off."""
 
-    def __init__(self, left: Leftover, marked: Defects) -> None:
+    def __init__(self, left: ResidualMap, marked: Defects) -> None:
         self._left = left
         self._values = left.values.copy()
         self._usual = {kind: _usual_strength(marked, kind) for kind in left.kernels}
@@ -169,7 +169,7 @@ class _Search:
         best: tuple[float, str, NDArray[np.intp]] | None = None
         for kind, usual in self._usual.items():
             score, strength = self._scores(kind)
-            allowed = self._open & (strength * np.sign(usual) > _LEAST_SHARE * abs(usual))
+            allowed = self._open & (strength * np.sign(usual) > _MIN_SHARE * abs(usual))
             score = np.where(allowed, np.abs(score), 0.0)
             peak = np.array(np.unravel_index(score.argmax(), score.shape))
             height = float(score[peak[0], peak[1]]) / self._scatter
@@ -192,9 +192,9 @@ class _Search:
         values = self._values.copy()
         wave = float(start.strength[0]) * view.at(start.positions[0]) * self._left.mask[rows, cols]
         values[:, rows, cols] -= wave
-        here = Leftover(values, self._left.mask, self._left.weight, self._left.kernels)
+        here = ResidualMap(values, self._left.mask, self._left.weight, self._left.kernels)
         prior = PointPrior(_PLACING_PX, _FREE_SPREAD, _PLACING_PX)
-        fit = PointFit.solve(start, start, here, prior)
+        fit = PositionFit.solve(start, start, here, prior)
         position, strength = fit.defects.positions[0], float(fit.defects.strength[0])
         self._values[:, rows, cols] -= strength * view.at(position) * self._left.mask[rows, cols]
         self._close(position)
@@ -225,7 +225,7 @@ def marked_defects(result: KernelResult, *, mask: NDArray[np.bool_] | None = Non
         marked.positions, marked.kind, np.where(marked.strength == 0, 1e-12, marked.strength)
     )
     prior = PointPrior(1e-6, _FREE_SPREAD, 1e-6)
-    fit = PointFit.solve(given, given, left, prior, sweeps=_SWEEPS)
+    fit = PositionFit.solve(given, given, left, prior, sweeps=_SWEEPS)
     strength = np.array(fit.defects.strength)
     error = fit.strength_error * np.abs(given.strength)
     for kind in marked.kinds:

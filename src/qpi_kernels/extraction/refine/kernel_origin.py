@@ -11,7 +11,7 @@ from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 __all__ = ["rotation_centre"]
 
 _FOLDS = (2, 3)
-_LEAST_SYMMETRY = 0.7
+_MIN_SYMMETRY = 0.7
 _FARTHEST = 4.0
 _RIM_PX = 2
 _CORRELATED_PIXELS = 8.0
@@ -52,7 +52,7 @@ def rotation_centre(
     found = [each.run(expected, expected_error_px) for each in searches]
     score, centre = max(found, key=lambda each: each[0])
     away = float(np.hypot(*(centre - expected)))
-    if score < _LEAST_SYMMETRY or away > _FARTHEST * expected_error_px:
+    if score < _MIN_SYMMETRY or away > _FARTHEST * expected_error_px:
         return None
     return centre
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.refine.residual import Leftover
+from qpi_kernels.extraction.refine.residual import ResidualMap
 from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel
 
-__all__ = ["PointFit", "PointPrior"]
+__all__ = ["PointPrior", "PositionFit"]
 
 _SWEEPS = 2
 _NEWTON_STEPS = 3
@@ -40,7 +40,7 @@ class PointPrior:
 
 
 @dataclass(frozen=True, eq=False)
-class PointFit:
+class PositionFit:
     """Positions and strengths that fit, with standard errors.
 
     Parameters
@@ -62,11 +62,11 @@ class PointFit:
         cls,
         defects: Defects,
         clicks: Defects,
-        left: Leftover,
+        left: ResidualMap,
         prior: PointPrior,
         *,
         sweeps: int = _SWEEPS,
-    ) -> PointFit:
+    ) -> PositionFit:
         r"""Minimise over positions and strengths, one defect after the other.
 
         .. math:: \sum_p w_p \lvert W (Y_p - \sum_i s_i A_p(r - r_i)) \rvert^2
@@ -82,7 +82,7 @@ class PointFit:
             Positions and strengths that ``left`` belongs to.
         clicks : Defects
             Where the prior is centred: the same defects as they were given.
-        left : Leftover
+        left : ResidualMap
             Kernels, and what they leave of the map with ``defects``.
         prior : PointPrior
             Widths of the prior.
@@ -106,7 +106,7 @@ class _Sweep:
 
     defects: Defects
     clicks: Defects
-    left: Leftover
+    left: ResidualMap
     prior: PointPrior
     position: NDArray[np.float64] = field(init=False)
     factor: NDArray[np.float64] = field(init=False)
@@ -158,7 +158,7 @@ class _Block:
         self,
         view: ShiftedKernel,
         mask: NDArray[np.bool_],
-        left: Leftover,
+        left: ResidualMap,
         prior: PointPrior,
         click: Defects,
     ) -> None:

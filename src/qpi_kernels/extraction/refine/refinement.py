@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
-from qpi_kernels.extraction.refine.position_fit import PointFit, PointPrior
+from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
-from qpi_kernels.extraction.refine.residual import Leftover, leftover
+from qpi_kernels.extraction.refine.residual import ResidualMap, leftover
 from qpi_kernels.progress import Event, Stepper
 from qpi_kernels.result import KernelResult
 
@@ -23,10 +23,10 @@ __all__ = ["Refinement", "RefinementParameters"]
 
 _FIRST_SPREAD = 0.2
 _FIRST_JITTER_PX = 0.75
-_LARGEST_GAIN = 8.0
+_MAX_GAIN = 8.0
 _FIRST_GAIN = 3.0
-_LARGEST_FILL = 0.25
-_LEAST_WINDOW = 9
+_MAX_FILL = 0.25
+_MIN_WINDOW = 9
 _GAIN_UP, _GAIN_DOWN = 1.5, 0.5
 
 
@@ -65,7 +65,7 @@ class Refinement:
     """Kernel estimates and moves of the defects in turn, as a stepper.
 
     A round extracts the kernel with the defects where they are, then moves each defect to where
-    this kernel explains the map best (`PointFit`). Clicks scatter about the truth by a jitter
+    this kernel explains the map best (`PositionFit`). Clicks scatter about the truth by a jitter
     whose width is estimated from the moves; a defect that shows too little to be placed better
     than that stays. Since the kernel follows a part of every move, a defect that keeps going one
     way is moved farther than it asks for.
@@ -209,7 +209,7 @@ class _Moves:
         """The defects moved on, and how far the farthest went, in px."""
         left = leftover(found, problem.mask)
         before = problem.defects
-        fit = PointFit.solve(before, self._clicks, left, self.prior)
+        fit = PositionFit.solve(before, self._clicks, left, self.prior)
         positions = self._ahead(before.positions, fit.defects.positions, left.absorbed)
         for kind in before.kinds:
             chosen = before.kind == kind
@@ -235,14 +235,14 @@ class _Moves:
         else:
             onwards = (step * self._previous).sum(axis=1) > 0
             self._gain *= np.where(onwards, _GAIN_UP, _GAIN_DOWN)
-            self._gain = self._gain.clip(1.0, max(1.0, _LARGEST_GAIN * absorbed))
+            self._gain = self._gain.clip(1.0, max(1.0, _MAX_GAIN * absorbed))
         self._previous = step
         return before + self._gain[:, None] * step
 
     def _origin(
         self,
         kind: str,
-        left: Leftover,
+        left: ResidualMap,
         moved: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """The mean move of a kind that puts its kernel's origin at the window's middle."""
@@ -263,7 +263,7 @@ class _Moves:
         return strengths
 
     def _learn(
-        self, positions: NDArray[np.float64], strengths: NDArray[np.float64], fit: PointFit
+        self, positions: NDArray[np.float64], strengths: NDArray[np.float64], fit: PositionFit
     ) -> None:
         """Update the widths of the prior from the moves."""
         prior = self.prior
@@ -282,8 +282,8 @@ def _window(problem: Problem) -> tuple[int, int]:
     """The part of the kernel's window that tells positions, (rows, columns)."""
     height, width = problem.parameters.kernel_shape
     size = len(problem.defects.kinds) * height * width
-    share = min(1.0, float(np.sqrt(_LARGEST_FILL * problem.mask.sum() / size)))
+    share = min(1.0, float(np.sqrt(_MAX_FILL * problem.mask.sum() / size)))
     return (
-        max(int(height * share), min(height, _LEAST_WINDOW)),
-        max(int(width * share), min(width, _LEAST_WINDOW)),
+        max(int(height * share), min(height, _MIN_WINDOW)),
+        max(int(width * share), min(width, _MIN_WINDOW)),
     )

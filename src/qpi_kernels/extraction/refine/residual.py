@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from qpi_kernels.result import KernelResult
 from qpi_kernels.symmetry import Symmetry
 
-__all__ = ["Leftover", "leftover"]
+__all__ = ["ResidualMap", "leftover"]
 
 _PLANES_USED = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Leftover:
+class ResidualMap:
     """Residual and kernels of the planes that say most about the defects.
 
     Parameters
@@ -43,7 +43,7 @@ class Leftover:
 
 def leftover(
     result: KernelResult, mask: NDArray[np.bool_] | None = None, *, planes: int = _PLANES_USED
-) -> Leftover:
+) -> ResidualMap:
     """Take residual and kernels out of a result.
 
     Parameters
@@ -57,7 +57,7 @@ def leftover(
 
     Returns
     -------
-    Leftover
+    ResidualMap
         In the observation's units.
     """
     kinds = result.defects.kinds
@@ -77,7 +77,7 @@ def leftover(
     # A noiseless map would otherwise weigh without limit.
     variance = np.maximum(variance, 1e-12 * np.maximum(energy, 1e-290))
     best = np.sort(np.argsort(-energy / variance, kind="stable")[:planes])
-    return Leftover(
+    return ResidualMap(
         values[best],
         counted,
         1.0 / variance[best],

@@ -44,14 +44,14 @@ __all__ = ["read"]
 _FORMAT = "Createc .dat"
 _ZLIB_START = re.compile(rb"DATA(?=\x78[\x01\x5e\x9c\xda])")
 _CHUNK_BYTES = 4096
-_MOST_PIXELS_A_SIDE = 65536
-_MOST_PLANES = 1024
+_MAX_PIXELS_A_SIDE = 65536
+_MAX_PLANES = 1024
 # zlib cannot compress better than 1032 : 1, so a much larger image is not in the file.
 _ZLIB_RATIO = 1100
 _ALWAYS_ALLOWED_BYTES = 64 * 2**20
 _NEVER_ALLOWED_BYTES = 2 * 2**30
 # No converter counts that far; larger values and infinities come from damage.
-_MOST_COUNTS = 2.0**32
+_MAX_COUNTS = 2.0**32
 # Behind the planes come four spare rows and 32 values; some room to meet the checksum, too.
 _TAIL_BYTES = 2**16
 
@@ -88,7 +88,7 @@ def read(path: str | Path) -> xr.Dataset:
     layout = _declared_layout(header)
     _refuse_impossible_size(path, len(raw), shape, layout)
     values, intact = _stored_values(path, raw, start, shape, layout)
-    planes = layout.planes or min(values.size // math.prod(shape), _MOST_PLANES)
+    planes = layout.planes or min(values.size // math.prod(shape), _MAX_PLANES)
     stored = values.size // math.prod(shape)
     if intact and 0 < stored < planes:
         planes = stored  # an honest end of the stream outranks the header's count
@@ -184,7 +184,7 @@ def _data_start(path: Path, raw: bytes) -> int:
 
 def _image_shape(path: Path, header: _Header) -> tuple[int, int]:
     rows, columns = _count(header, "Num.Y"), _count(header, "Num.X")
-    if not (0 < rows <= _MOST_PIXELS_A_SIDE and 0 < columns <= _MOST_PIXELS_A_SIDE):
+    if not (0 < rows <= _MAX_PIXELS_A_SIDE and 0 < columns <= _MAX_PIXELS_A_SIDE):
         said = [header.by_name.get(name, "nothing") for name in ("num.x", "num.y")]
         reason = (
             f"the header's image size makes no sense (Num.X {said[0]:.20}, Num.Y {said[1]:.20})"
@@ -232,9 +232,9 @@ def _declared_layout(header: _Header) -> _Layout:
     if planes == 0 and inputs:
         directions = 2 if _count(header, "ScanXMode", "Scanmode") == 2 else 1
         planes = len(inputs) * directions * passes
-    if planes > _MOST_PLANES:
+    if planes > _MAX_PLANES:
         planes = 0
-    return _Layout(planes, passes if passes <= _MOST_PLANES else 1, inputs)
+    return _Layout(planes, passes if passes <= _MAX_PLANES else 1, inputs)
 
 
 def _stored_values(
@@ -298,7 +298,7 @@ def _as_images(values: np.ndarray, size: int) -> np.ndarray:
         images = np.full(size, np.nan, np.float32)
         images[: values.size] = values
     with np.errstate(invalid="ignore"):  # damaged streams hold signalling NaN
-        images[~(np.abs(images) <= _MOST_COUNTS)] = np.nan
+        images[~(np.abs(images) <= _MAX_COUNTS)] = np.nan
     return images
 
 

@@ -28,7 +28,7 @@ _LAZY_ABOVE_BYTES = 512 * 1024 * 1024
 # Small enough that turning (y, x, point) into (point, y, x) stays within the processor's cache.
 _EAGER_BLOCK_BYTES = 512 * 1024
 _LAZY_BLOCK_BYTES = 64 * 1024 * 1024
-_MOST_POINTS = 10_000_000
+_MAX_POINTS = 10_000_000
 
 
 def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
@@ -220,7 +220,7 @@ def _grid(header: Header, header_stop: int) -> Grid:
     (points,) = header.counts("Points", 1)
     (sweep_bytes,) = header.counts("Experiment size (bytes)", 1)
     channels = _names(header.text("Channels"))
-    if not channels or not 0 < points <= _MOST_POINTS:
+    if not channels or not 0 < points <= _MAX_POINTS:
         raise header.error(f"the header lists {len(channels)} channels of {points} points")
     if sweep_bytes != 4 * points * len(channels):
         raise header.error(

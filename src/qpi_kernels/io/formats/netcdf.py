@@ -21,8 +21,8 @@ FORMAT = "NetCDF .nc"
 _TYPE_ATTRIBUTE = "qpi_kernels_type"
 _JSON_ATTRIBUTE = "qpi_kernels_json"
 _SCAN = "Scan"
-_LARGEST_UNPACKED = 1024**3
-_LARGEST_RATIO = 200
+_MAX_UNPACKED = 1024**3
+_MAX_RATIO = 200
 _BIAS_NAMES = ("bias", "voltage", "v")
 
 
@@ -95,7 +95,7 @@ def read(path: str | Path) -> xr.Dataset:
 def _check_size(dataset: xr.Dataset, path: Path) -> None:
     """Refuse variables that are far larger than the file: HDF5 need not store what is empty."""
     present = path.stat().st_size
-    if dataset.nbytes > max(_LARGEST_UNPACKED, _LARGEST_RATIO * present):
+    if dataset.nbytes > max(_MAX_UNPACKED, _MAX_RATIO * present):
         reason = f"it announces {dataset.nbytes} bytes of data in a file of {present}"
         raise ScanFormatError(path, FORMAT, reason)
 

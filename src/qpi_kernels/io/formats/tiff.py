@@ -19,8 +19,8 @@ from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 __all__ = ["read"]
 
 FORMAT = "TIFF"
-_LARGEST_UNPACKED = 1024**3
-_LARGEST_RATIO = 200
+_MAX_UNPACKED = 1024**3
+_MAX_RATIO = 200
 _BIAS_LABEL = re.compile(r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>m?V)\b")
 
 
@@ -91,7 +91,7 @@ def _contents(
         raise ValueError("it is a colour image; save the measured values as 32-bit grey")
     if series.dtype is None or series.dtype.kind not in "fiu":
         raise ValueError(f"pixels of type {series.dtype} are no measured values")
-    if series.nbytes > max(_LARGEST_UNPACKED, _LARGEST_RATIO * file_bytes) or (
+    if series.nbytes > max(_MAX_UNPACKED, _MAX_RATIO * file_bytes) or (
         series.keyframe.compression == tifffile.COMPRESSION.NONE and series.nbytes > file_bytes
     ):
         raise ValueError(f"it announces {series.nbytes} bytes of pixels but holds {file_bytes}")

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.families import Recipe
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.maps.annotation import Annotation, annotate
 from qpi_kernels.simulate.maps.artefact_mixture import draw_artefacts
 from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drifted
@@ -91,7 +91,7 @@ class SimulatedBatches(Dataset[Batch]):
 
     Parameters
     ----------
-    library : KernelLibrary
+    library : KernelSampler
         Where kernels come from. Its window may be larger than the kernel to learn: then waves
         reach further in the observation than the window shows, as they do in life.
     parameters : BatchParameters
@@ -113,7 +113,7 @@ class SimulatedBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        library: KernelLibrary,
+        library: KernelSampler,
         parameters: BatchParameters | None = None,
         *,
         batch_size: int = 32,

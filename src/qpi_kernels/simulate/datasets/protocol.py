@@ -27,7 +27,7 @@ from qpi_kernels.simulate.datasets.public_layout import (
     write_public_csv,
 )
 from qpi_kernels.simulate.families import FAMILIES, ISOTROPIC, Recipe
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.maps.artefacts import apply_artefacts
 from qpi_kernels.simulate.maps.observation import superpose
 from qpi_kernels.simulate.maps.placement import Placement, on_lattice, place_defects
@@ -102,7 +102,7 @@ class PaperProtocol:
         self.folder = Path(folder)
         self.parameters = parameters or ProtocolParameters()
         self._libraries = {
-            name: KernelLibrary(
+            name: KernelSampler(
                 [name],
                 shape=(_WINDOW, _WINDOW),
                 pixel_nm=_PITCH_A / 10,

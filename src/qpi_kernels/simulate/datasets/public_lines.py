@@ -20,8 +20,8 @@ __all__ = [
 ]
 
 UNUSED = 1000.0
-_LARGEST_SIDE = 4096
-_MOST_SCATTERERS = 100_000
+_MAX_SIDE = 4096
+_MAX_SCATTERERS = 100_000
 
 
 class DatasetFormatError(ValueError):
@@ -73,7 +73,7 @@ def read_sizes(path: Path, line: int, text: bytes) -> tuple[int, int]:
     numbers = _numbers(path, line, text.split(b",", 2)[:2])
     side, most = numbers if len(numbers) == 2 else (np.nan, np.nan)
     whole = side % 1 == 0 and most % 1 == 0
-    if not (whole and 2 <= side <= _LARGEST_SIDE and 1 <= most <= _MOST_SCATTERERS):
+    if not (whole and 2 <= side <= _MAX_SIDE and 1 <= most <= _MAX_SCATTERERS):
         reason = (
             "must hold the resolution and the largest number of scatterers, such as '64,20'; "
             "remove the file if it is not of the public layout"

@@ -23,7 +23,7 @@ _NOISE = (0.03, 1.0)
 _LINE_TIME_S = (0.2, 5.0)
 _STREAK_PX = (2.0, 30.0)
 _STEP_PX = (1.0, 10.0)
-_MOST_STREAKS = 8
+_MAX_STREAKS = 8
 _FRAME_DRIFT = (0.002, 0.02)
 
 
@@ -64,7 +64,7 @@ def draw_artefacts(
     values["mains_hz"] = float(rng.choice([50.0, 60.0]))
     values |= {name: between(limits) for name, limits in _AMPLITUDES.items() if on()}
     if on():
-        values["streaks"] = int(rng.integers(1, _MOST_STREAKS + 1))
+        values["streaks"] = int(rng.integers(1, _MAX_STREAKS + 1))
         values["streak_nm"] = between(_STREAK_PX) * pixel_nm
     if on():
         values["tip_changes"] = 1

@@ -17,7 +17,7 @@ from qpi_kernels.simulate.maps.streams import Seed, stream
 __all__ = ["Placement", "PlacementError", "on_lattice", "place_defects", "scatter_defects"]
 
 _CANDIDATES_PER_DEFECT = 1000
-_LARGEST_BLOCK = 1000
+_MAX_BLOCK = 1000
 _ANGLE_DEG = {"square": 90.0, "triangular": 60.0}
 
 
@@ -282,7 +282,7 @@ def _candidates(
     if placement.arrangement == "clustered":
         clusters = max(1, round(placement.count / placement.cluster_members))
         centres = region.points(clusters, rng)
-    size = min(placement.count, _LARGEST_BLOCK)
+    size = min(placement.count, _MAX_BLOCK)
     while True:
         if centres is None:
             yield region.points(size, rng)

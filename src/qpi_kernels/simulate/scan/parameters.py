@@ -1,4 +1,4 @@
-"""`SceneParameters`: every choice of a simulated map, written once for all faces."""
+"""`SimulatedScanParameters`: every choice of a simulated map, written once for all faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
 from qpi_kernels.simulate.materials import MATERIALS, ImpurityKind, Material, MaterialName
 
-__all__ = ["SceneParameters"]
+__all__ = ["SimulatedScanParameters"]
 
 _VOLT: JsonDict = {"unit": "V"}
 _ELECTRONVOLT: JsonDict = {"unit": "eV"}
@@ -22,8 +22,8 @@ _PIXELS: JsonDict = {"unit": "px"}
 # Of the mean distance between neighbouring defects.
 _HARD_CORE = 0.5
 _CLUSTER = 0.3
-_MOST_DEFECTS = 5000
-_MOST_MULTIPLE = 200
+_MAX_DEFECTS = 5000
+_MAX_MULTIPLE = 200
 
 
 def _own(**options: Any) -> Any:
@@ -32,8 +32,8 @@ def _own(**options: Any) -> Any:
     return Field(default=None, **options)
 
 
-class SceneParameters(BaseModel):
-    """What to simulate, for `simulate_scene`; saved with every simulated map.
+class SimulatedScanParameters(BaseModel):
+    """What to simulate, for `simulate_scan`; saved with every simulated map.
 
     Units stand in ``json_schema_extra["unit"]`` of each field, help in its description. Fields
     that default to the material's own value are filled in: an instance never holds None.
@@ -189,7 +189,7 @@ class SceneParameters(BaseModel):
         } | filled
 
     @model_validator(mode="after")
-    def _fits_together(self) -> SceneParameters:
+    def _fits_together(self) -> SimulatedScanParameters:
         material = self.known_material
         if self.impurity not in material.impurities:
             raise ValueError(
@@ -198,18 +198,18 @@ class SceneParameters(BaseModel):
             )
         if self.biases > 1 and self.bias == self.last_bias:
             raise ValueError("first and last bias are the same: change one, or ask for 1 bias")
-        if not 1 <= self.defect_count <= _MOST_DEFECTS:
+        if not 1 <= self.defect_count <= _MAX_DEFECTS:
             raise ValueError(
                 f"{self.density:g} per 100 nm² make {self.defect_count} defects in a map of "
                 f"{self.area_nm2:.4g} nm²; change the density or the image size for 1 to "
-                f"{_MOST_DEFECTS}"
+                f"{_MAX_DEFECTS}"
             )
         if self.multiple_scattering:
             if self.impurity != "point":
                 raise ValueError("multiple scattering needs point impurities")
-            if self.defect_count > _MOST_MULTIPLE:
+            if self.defect_count > _MAX_MULTIPLE:
                 raise ValueError(
-                    f"multiple scattering takes at most {_MOST_MULTIPLE} defects, not "
+                    f"multiple scattering takes at most {_MAX_MULTIPLE} defects, not "
                     f"{self.defect_count}: lower the density or the image size"
                 )
         return self
@@ -235,7 +235,7 @@ class SceneParameters(BaseModel):
         """How many defects lie in the map and its margin."""
         return round(self.density * self.area_nm2 / 100)
 
-    def at(self, bias: float) -> SceneParameters:
+    def at(self, bias: float) -> SimulatedScanParameters:
         """Return the same scene as a single map at one bias in V."""
         return self.model_copy(update={"bias": float(bias), "biases": 1})
 

@@ -11,7 +11,11 @@ from qpi_kernels.simulate.bands import Band, ParabolicBand, TriangularBand
 from qpi_kernels.simulate.maps.observation import observe
 from qpi_kernels.simulate.maps.placement import on_lattice, scatter_defects
 from qpi_kernels.simulate.scan.dataset import scan_with_truth
-from qpi_kernels.simulate.scan.simulation import SceneParameters, scene_dataset, simulate_scene
+from qpi_kernels.simulate.scan.simulation import (
+    SimulatedScanParameters,
+    simulate_scan,
+    simulated_scan_dataset,
+)
 from qpi_kernels.simulate.scattering.kernels import single_defect
 
 __all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "triangular_map"]
@@ -51,11 +55,11 @@ def bias_grid() -> xr.Dataset:
 
 def bi2te3_grid() -> xr.Dataset:
     """Grid over bias of a warped topological surface state: 9 biases on 96 x 96 points."""
-    parameters = SceneParameters(
+    parameters = SimulatedScanParameters(
         material="Bi2Te3", bias=-0.05, last_bias=0.15, biases=9, image_shape=(96, 96), seed=5,
         noise=0.2, arrangement="hard_core",
     )  # fmt: skip
-    return scene_dataset(simulate_scene(parameters))
+    return simulated_scan_dataset(simulate_scan(parameters))
 
 
 def _scan(

@@ -1,4 +1,4 @@
-"""`simulate_scene`: from a material's name to a map with its defects and its true kernel."""
+"""`simulate_scan`: from a material's name to a map with its defects and its true kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qpi_kernels.simulate.maps.artefacts import apply_artefacts, drifted
 from qpi_kernels.simulate.maps.observation import superpose
 from qpi_kernels.simulate.maps.placement import on_lattice, place_defects
 from qpi_kernels.simulate.scan.dataset import scan_with_truth
-from qpi_kernels.simulate.scan.parameters import SceneParameters
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 from qpi_kernels.simulate.scattering.impurities import (
     ClusterImpurity,
     Impurity,
@@ -29,7 +29,13 @@ from qpi_kernels.simulate.scattering.impurities import (
 from qpi_kernels.simulate.scattering.instrument import EnergyResolution
 from qpi_kernels.simulate.scattering.ldos import ldos_change
 
-__all__ = ["Scene", "SceneParameters", "SceneSimulation", "scene_dataset", "simulate_scene"]
+__all__ = [
+    "ScanSimulation",
+    "SimulatedScan",
+    "SimulatedScanParameters",
+    "simulate_scan",
+    "simulated_scan_dataset",
+]
 
 # Waves count until their density has decayed by exp(-5).
 _DECAY_LENGTHS = 2.5
@@ -40,12 +46,12 @@ _CLUSTER_STRENGTHS = (1.0, 0.5, -0.3)
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SimulatedScan:
     """A simulated map and what it was made from.
 
     Parameters
     ----------
-    parameters : SceneParameters
+    parameters : SimulatedScanParameters
         All choices.
     kernel : xarray.DataArray
         True kernel, ``(y, x)`` or ``(bias, y, x)``, float32, in states/(eV nm^2); ``y``, ``x`` in
@@ -56,24 +62,24 @@ class Scene:
         Where the defects appear, in pixels of the map.
     """
 
-    parameters: SceneParameters
+    parameters: SimulatedScanParameters
     kernel: xr.DataArray
     observation: xr.DataArray
     defects: Defects
 
 
-def simulate_scene(
-    parameters: SceneParameters | None = None,
+def simulate_scan(
+    parameters: SimulatedScanParameters | None = None,
     *,
     device: str = "auto",
     on_event: Callable[[Event], object] | None = None,
     cancel: CancelToken | None = None,
-) -> Scene:
+) -> SimulatedScan:
     """Simulate a map of a named material.
 
     Parameters
     ----------
-    parameters : SceneParameters, optional
+    parameters : SimulatedScanParameters, optional
         What to simulate; a map of Ag(111) when left out.
     device : str
         ``auto``, ``cpu``, ``cuda``, ...
@@ -84,7 +90,7 @@ def simulate_scene(
 
     Returns
     -------
-    Scene
+    SimulatedScan
         The same for the same parameters on the same device.
 
     Raises
@@ -94,10 +100,10 @@ def simulate_scene(
     Cancelled
         If the token was cancelled.
     """
-    return drive(SceneSimulation(parameters or SceneParameters(), device), on_event, cancel)
+    return drive(ScanSimulation(parameters or SimulatedScanParameters(), device), on_event, cancel)
 
 
-def scene_dataset(scene: Scene) -> xr.Dataset:
+def simulated_scan_dataset(scene: SimulatedScan) -> xr.Dataset:
     """Put a scene into the form that `open_scan` gives, with the truth beside the map.
 
     `qpi_kernels.io.formats.netcdf.save_scan` writes it, `open_scan` and napari open it; see
@@ -112,18 +118,18 @@ def scene_dataset(scene: Scene) -> xr.Dataset:
     )
 
 
-class SceneSimulation:
-    """The stepper behind `simulate_scene`: one bias a step, then noise and artefacts.
+class ScanSimulation:
+    """The stepper behind `simulate_scan`: one bias a step, then noise and artefacts.
 
     Parameters
     ----------
-    parameters : SceneParameters
+    parameters : SimulatedScanParameters
         What to simulate.
     device : str
         ``auto``, ``cpu``, ``cuda``, ...
     """
 
-    def __init__(self, parameters: SceneParameters, device: str = "auto") -> None:
+    def __init__(self, parameters: SimulatedScanParameters, device: str = "auto") -> None:
         self._parameters = parameters
         self._device = device
         self._band = parameters.known_material.make_band()
@@ -135,7 +141,7 @@ class SceneSimulation:
         self._defects = on_lattice(placed, self._band.lattice, pixel_nm)
         self._kernels: list[NDArray[np.float32]] = []
         self._signals: list[NDArray[np.float32]] = []
-        self._scene: Scene | None = None
+        self._scene: SimulatedScan | None = None
 
     @property
     def done(self) -> bool:
@@ -143,7 +149,7 @@ class SceneSimulation:
         return self._scene is not None
 
     @property
-    def result(self) -> Scene:
+    def result(self) -> SimulatedScan:
         """The scene."""
         if self._scene is None:
             raise RuntimeError("the simulation is not done")
@@ -231,10 +237,12 @@ class SceneSimulation:
         y, x = ((np.arange(size) - size // 2) * pixel_nm for size in parameters.kernel_shape)
         kernel = _labelled(np.stack(self._kernels), y, x, parameters, "true kernel")
         seen = drifted(self._defects, self._artefacts, shape, pixel_nm=pixel_nm)
-        self._scene = Scene(parameters, kernel.rename("kernel"), observation.rename("didv"), seen)
+        self._scene = SimulatedScan(
+            parameters, kernel.rename("kernel"), observation.rename("didv"), seen
+        )
 
 
-def _impurity(parameters: SceneParameters, band: Band) -> Impurity:
+def _impurity(parameters: SimulatedScanParameters, band: Band) -> Impurity:
     material, strength = parameters.known_material, parameters.strength
     radius, orbital = material.cluster_nm, material.orbital
     # A continuum needs no sharper point than a pixel; a lattice has no use for a width.
@@ -262,7 +270,7 @@ def _labelled(
     planes: NDArray[np.float32],
     y: NDArray[np.floating],
     x: NDArray[np.floating],
-    parameters: SceneParameters,
+    parameters: SimulatedScanParameters,
     title: str,
 ) -> xr.DataArray:
     array = xr.DataArray(

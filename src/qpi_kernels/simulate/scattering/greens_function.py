@@ -20,8 +20,8 @@ __all__ = [
     "local_greens_function",
 ]
 
-_LARGEST_BOX = 4096
-_LARGEST_MESH = 4096
+_MAX_BOX = 4096
+_MAX_MESH = 4096
 MOST_ELEMENTS = 2**26
 """Size of the largest array: 1 GB in double precision, and a few are needed."""
 _ELEMENTS_AT_ONCE = 2**20
@@ -62,7 +62,7 @@ def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, ex
         raise SimulationError(f"{type(band).__name__} gives no damping at {energy:g} V")
     reach = 1.0 / (damping * pixel_nm)
     needed = max(5.0 * reach, extent + 3.0 * reach)
-    largest = min(_LARGEST_BOX, int((MOST_ELEMENTS / band.orbitals**2) ** 0.5))
+    largest = min(_MAX_BOX, int((MOST_ELEMENTS / band.orbitals**2) ** 0.5))
     if needed > largest or (size := _round_up(needed)) > largest:
         raise SimulationError(
             f"waves at {energy:g} V reach {1 / damping:.3g} nm; with the window of {extent} pixels "
@@ -230,10 +230,10 @@ def _zone_mesh(band: Band, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
     assert band.lattice is not None
     width = box.size * box.pixel_nm
     cells = [width / float(np.hypot(*vector)) for vector in band.lattice]
-    if max(cells) > _LARGEST_MESH:
+    if max(cells) > _MAX_MESH:
         raise SimulationError(
             f"the box of {width:.0f} nm holds {max(cells):.0f} unit cells in a row, more than "
-            f"{_LARGEST_MESH}: raise the broadening, or choose a smaller window or pixel size"
+            f"{_MAX_MESH}: raise the broadening, or choose a smaller window or pixel size"
         )
     steps = [torch.arange(n, dtype=torch.float64) / n for n in map(_round_up, cells)]
     a, b = (step.ravel() for step in torch.meshgrid(*steps, indexing="ij"))

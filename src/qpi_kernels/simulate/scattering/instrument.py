@@ -13,7 +13,7 @@ __all__ = ["EnergyNodes", "EnergyResolution", "SetPoint"]
 
 _BOLTZMANN = 8.617333e-5
 _FWHM_PER_SIGMA = 2 * float(np.sqrt(2 * np.log(2)))
-_MOST_NODES = 401
+_MAX_NODES = 401
 
 
 class EnergyNodes(NamedTuple):
@@ -61,7 +61,7 @@ class EnergyResolution:
         sigma = self.width_eV / _FWHM_PER_SIGMA
         if sigma < 0.02 * broadening:
             return EnergyNodes(np.zeros(1), np.ones(1))
-        count = min(2 * int(np.ceil(3 * sigma / (0.5 * broadening))) + 5, _MOST_NODES)
+        count = min(2 * int(np.ceil(3 * sigma / (0.5 * broadening))) + 5, _MAX_NODES)
         offsets = np.linspace(-3 * sigma, 3 * sigma, count)
         weights = np.exp(-(offsets**2) / (2 * sigma**2))
         return EnergyNodes(offsets, weights / weights.sum())
@@ -95,7 +95,7 @@ class SetPoint:
 
     def energies(self, broadening: float) -> NDArray[np.float64]:
         """Energies of the current's integral in eV, no further apart than the broadening."""
-        count = min(max(int(np.ceil(abs(self.bias) / broadening)), 8) + 1, _MOST_NODES)
+        count = min(max(int(np.ceil(abs(self.bias) / broadening)), 8) + 1, _MAX_NODES)
         return np.linspace(0.0, self.bias, count)
 
     def apply(

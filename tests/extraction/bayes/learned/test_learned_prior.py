@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract, start_extraction
-from qpi_kernels.extraction.bayes.covariance_roots import ComponentFactor
-from qpi_kernels.extraction.bayes.learned.decoder import LatentKernels
+from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
+from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import WindowMisfit
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal, WindowNormal
-from qpi_kernels.extraction.bayes.posterior import PriorSolve
-from qpi_kernels.extraction.bayes.priors import IGNORANT
+from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
+from qpi_kernels.extraction.bayes.normal_operator import ConvolutionNormal, ExactNormal
+from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
+from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models import load_model
 from qpi_kernels.progress import Cancelled, CancelToken, drive
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 SHAPE = (32, 32)
 Array = NDArray[np.float64]
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 def kernels(count: int, seed: int = 77) -> Array:
     """Kernels of the bundled model's families that it was not trained on, (count, h, w)."""
-    library = KernelLibrary(["warped_two_fold", "square_lattice"], shape=SHAPE, seed=seed)
+    library = KernelSampler(["warped_two_fold", "square_lattice"], shape=SHAPE, seed=seed)
     made = np.stack([library.kernel(number).values for number in range(count)])
     return np.asarray(made / np.abs(made).max(axis=(1, 2), keepdims=True))
 
@@ -71,7 +71,7 @@ def test_a_kernel_that_it_can_not_make_is_left_to_the_data() -> None:
     observation = observed(strange[None], defects, snr=30.0, side=128)
     plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
     found = extract(observation, defects, kernel_shape=SHAPE, prior="learned")
-    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert found.provenance["priors"][0]["prior"] == WHITE_PRIOR
     np.testing.assert_allclose(
         affine_invariant_nrmse(strange, found.kernel.values),
         affine_invariant_nrmse(strange, plain.kernel.values),
@@ -84,10 +84,10 @@ def test_what_the_result_says_of_it() -> None:
     found = extract(
         observed(kernels(1), defects, 3.0), defects, kernel_shape=SHAPE, prior="learned"
     )
-    lost = found.provenance["priors"][0]["log_evidence_lost"]
-    assert set(lost) == {IGNORANT, *LEARNED}
+    lost = found.provenance["priors"][0]["log_evidence_gap"]
+    assert set(lost) == {WHITE_PRIOR, *LEARNED}
     assert min(lost.values()) == 0
-    assert lost[IGNORANT] > 10
+    assert lost[WHITE_PRIOR] > 10
     assert found.provenance["model"]["sha256"] == load_model().digest
     assert any("learned kernels" in words for words in found.quality.verdict)
 
@@ -144,7 +144,7 @@ def test_a_stop_is_obeyed_while_the_network_is_asked() -> None:
 
 @pytest.mark.parametrize("shape", [(20, 33), (80, 80)])
 def test_windows_of_other_sizes(shape: tuple[int, int]) -> None:
-    truth = KernelLibrary(["warped_two_fold"], shape=shape, seed=7).kernel(0).values
+    truth = KernelSampler(["warped_two_fold"], shape=shape, seed=7).kernel(0).values
     defects = scattered(15)
     clean = ForwardModel(defects, (96, 96), shape).apply(torch.from_numpy(truth)[None]).numpy()
     noisy = clean + 0.5 * clean.std() * np.random.default_rng(0).normal(size=clean.shape)
@@ -158,7 +158,7 @@ def test_a_map_that_shows_nothing() -> None:
     found = extract(
         np.full((64, 64), 3.0), [(20, 20), (40, 30)], kernel_shape=SHAPE, prior="learned"
     )
-    assert found.provenance["priors"][0]["prior"] == IGNORANT
+    assert found.provenance["priors"][0]["prior"] == WHITE_PRIOR
 
 
 def test_refused(tmp_path: Path) -> None:
@@ -184,10 +184,10 @@ def test_the_misfit_is_that_of_the_map() -> None:
     amount = (shown * left).sum() / shown.square().sum()
     expected = float((left - amount * shown).square().sum())
     for normal, about in (
-        (MapNormal(problem), torch.from_numpy(truth[1:])),
-        (WindowNormal(problem), amount * shape),
+        (ExactNormal(problem), torch.from_numpy(truth[1:])),
+        (ConvolutionNormal(problem), amount * shape),
     ):
-        misfit = WindowMisfit(problem, normal, left)
+        misfit = QuadraticMisfit(problem, normal, left)
         misfit.expand(about)
         found = misfit.fit(shape)
         assert found.misfit == pytest.approx(expected, rel=1e-8)
@@ -199,7 +199,7 @@ def test_the_misfit_is_that_of_the_map() -> None:
 
 def test_tangents_are_those_of_the_shapes() -> None:
     problem, _ = checked(kernels(1)[0])
-    family = LatentKernels(problem, load_model())
+    family = KernelDecoder(problem, load_model())
     for _ in family.prepare():
         pass
     numbers = family.numbers_of_kernels(torch.from_numpy(kernels(1)))
@@ -216,7 +216,7 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     rng = np.random.default_rng(3)
     columns = torch.from_numpy(rng.normal(size=(30, *SHAPE)))
     mean = torch.from_numpy(kernels(1))
-    solve = PriorSolve(problem, ComponentFactor(columns), MapNormal(problem), mean=mean)
+    solve = PosteriorSolver(problem, ComponentRoot(columns), ExactNormal(problem), mean=mean)
     for work in (solve.probe(), solve.solve(left)):
         for _ in work:
             pass

@@ -24,13 +24,13 @@ from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.extract.kernel_window import resized_shape, window_corners
-from napari_qpi.widgets.extract.quality_summary import QualityCard, quality_rows
+from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
-from qpi_kernels.train.prior_fit import LibraryFit
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from qpi_kernels.train.prior_fit import PriorFit
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -338,7 +338,7 @@ def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
 def test_a_library_is_chosen_from_the_disk(
     qtbot: QtBot, panel: ExtractKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = LibraryFit(KernelLibrary(("cuprate",), shape=(24, 24)), count=64, components=16)
+    fit = PriorFit(KernelSampler(("cuprate",), shape=(24, 24)), count=64, components=16)
     path = drive(fit).save(tmp_path / "mine.safetensors")
     editor = panel.advanced_form.editor("library")
     button = editor.findChild(QToolButton)
@@ -586,7 +586,7 @@ def test_the_card_is_green_only_without_remarks(
     scored = quality.model_copy(update={"symmetry_scores": scores})
     rows = {row[0]: row[1] for row in quality_rows(scored, "")}
     assert rows["Symmetry b"].split() == ["C2", "0.90", "C3", "0.10"]
-    card = QualityCard()
+    card = QualitySummary()
     qtbot.addWidget(card)
     shown = []
     for well_posed, verdict in ((True, ["fine"]), (True, ["fine", "but"]), (False, ["bad"])):

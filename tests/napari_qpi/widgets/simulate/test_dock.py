@@ -17,14 +17,14 @@ from qtpy.QtWidgets import QApplication, QDoubleSpinBox
 
 from napari_qpi.layers.conversion import METADATA_KEY, defects_from_points, observation_from_layer
 from napari_qpi.tasks.job import JobState
-from napari_qpi.tasks.simulation_preview import ScenePlane, ScenePreview
+from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview
 from napari_qpi.widgets import simulate as simulate_module
-from napari_qpi.widgets.common.image_view import PlaneView, round_length
+from napari_qpi.widgets.common.image_view import ImageView, round_length
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.simulate.dock import Simulate
 from qpi_kernels.io import open_scan
-from qpi_kernels.simulate.scan.parameters import SceneParameters
-from qpi_kernels.simulate.scan.simulation import SceneSimulation, simulate_scene
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
+from qpi_kernels.simulate.scan.simulation import ScanSimulation, simulate_scan
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -46,7 +46,7 @@ def panel(qtbot: QtBot, viewer: Viewer) -> Simulate:
     return made
 
 
-def shown(qtbot: QtBot, panel: Simulate) -> ScenePlane:
+def shown(qtbot: QtBot, panel: Simulate) -> SimulatedPlane:
     """Wait until the pictures show what is entered."""
 
     def current() -> bool:
@@ -87,7 +87,7 @@ class Gate:
 
 def test_the_pictures_show_the_librarys_scene(qtbot: QtBot, panel: Simulate) -> None:
     plane = shown(qtbot, panel)
-    expected = simulate_scene(SceneParameters(**SMALL, density=5))
+    expected = simulate_scan(SimulatedScanParameters(**SMALL, density=5))
     np.testing.assert_allclose(plane.scene.observation, expected.observation, rtol=1e-4, atol=1e-5)
     assert panel.pictures.observation.shape == (48, 64)
     assert panel.pictures.kernel.shape == (17, 17)
@@ -114,12 +114,14 @@ def test_pictures_follow_the_entries(qtbot: QtBot, panel: Simulate) -> None:
 
 def test_what_nobody_chose_follows_the_material(qtbot: QtBot, panel: Simulate) -> None:
     panel.set_values(broadening=0.03, noise=0.4, biases=3)
-    assert panel.parameters == SceneParameters(
+    assert panel.parameters == SimulatedScanParameters(
         **SMALL, density=5, broadening=0.03, noise=0.4, biases=3
     )
     assert panel.form.values()["bias"] == -0.05
     panel.set_values(material="Bi2Te3")
-    assert panel.parameters == SceneParameters(material="Bi2Te3", **SMALL, noise=0.4, biases=3)
+    assert panel.parameters == SimulatedScanParameters(
+        material="Bi2Te3", **SMALL, noise=0.4, biases=3
+    )
     values = panel.form.values() | panel.advanced_form.values()
     assert values == panel.parameters.model_dump()
     assert panel.description.text() == panel.parameters.known_material.description
@@ -178,9 +180,9 @@ def test_another_seed_moves_the_defects(qtbot: QtBot, panel: Simulate) -> None:
 def test_a_newer_change_supersedes_an_older_run(
     qtbot: QtBot, panel: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures: list[ScenePlane] = []
+    pictures: list[SimulatedPlane] = []
     panel.preview_job.succeeded.connect(pictures.append)
-    gate = Gate(monkeypatch, ScenePreview)
+    gate = Gate(monkeypatch, SimulationPreview)
     panel.set_values(noise=0.3)
     qtbot.waitUntil(gate.entered.is_set)
     panel.set_values(noise=0.4)
@@ -221,7 +223,7 @@ def test_layers_lie_right_and_can_be_extracted(
     np.testing.assert_allclose(kernel.scale, image.scale)
     assert kernel.extent.world[0, -1] > image.extent.world[1, -1]
     assert panel.parameters is not None
-    expected = simulate_scene(panel.parameters)
+    expected = simulate_scan(panel.parameters)
     np.testing.assert_allclose(image.data, expected.observation, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(kernel.data, expected.kernel, rtol=1e-4, atol=1e-6)
     known = image.metadata[METADATA_KEY]
@@ -249,7 +251,7 @@ def test_adding_can_be_cancelled(
 ) -> None:
     panel.set_values(biases=30)
     shown(qtbot, panel)
-    gate = Gate(monkeypatch, SceneSimulation)
+    gate = Gate(monkeypatch, ScanSimulation)
     panel.run_row.run_button.click()
     assert gate.entered.wait(10)
     panel.run_row.cancel_button.click()
@@ -275,7 +277,7 @@ def test_closing_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
     close: Callable[[Viewer, Simulate], None],
 ) -> None:
-    gate = Gate(monkeypatch, SceneSimulation)
+    gate = Gate(monkeypatch, ScanSimulation)
     panel.run_row.run_button.click()
     assert gate.entered.wait(10)
     panel.new_seed()
@@ -292,7 +294,7 @@ def test_closing_meanwhile(
 def test_an_error_is_shown_and_the_next_run_works(
     qtbot: QtBot, viewer: Viewer, panel: Simulate, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(parameters: SceneParameters) -> None:
+    def fail(parameters: SimulatedScanParameters) -> None:
         raise error
 
     with monkeypatch.context() as patch:
@@ -316,7 +318,7 @@ def test_the_script_repeats_the_simulation(
     assert panel.parameters is not None
     monkeypatch.chdir(tmp_path)
     exec(compile(clipboard.text(), "again.py", "exec"), {})
-    expected = simulate_scene(panel.parameters)
+    expected = simulate_scan(panel.parameters)
     scan = open_scan(tmp_path / "simulated.nc")
     np.testing.assert_allclose(scan["didv"], expected.observation, rtol=1e-4, atol=1e-5)
     assert (tmp_path / "simulated_defects.csv").exists()
@@ -324,7 +326,7 @@ def test_the_script_repeats_the_simulation(
 
 def test_every_field_of_the_parameters_has_a_row(panel: Simulate) -> None:
     rows = panel.form.values() | panel.advanced_form.values()
-    assert set(rows) == set(SceneParameters.model_fields)
+    assert set(rows) == set(SimulatedScanParameters.model_fields)
 
 
 def test_opening_imports_no_torch() -> None:
@@ -337,7 +339,7 @@ def test_opening_imports_no_torch() -> None:
 
 
 def test_the_view_paints_pixels_and_bar(qtbot: QtBot, panel: Simulate) -> None:
-    view = PlaneView("gray")
+    view = ImageView("gray")
     qtbot.addWidget(view)
     view.resize(200, 200)
     plane = shown(qtbot, panel).scene.observation[:40, :40].copy()
@@ -355,7 +357,7 @@ def test_the_view_paints_pixels_and_bar(qtbot: QtBot, panel: Simulate) -> None:
 def test_a_transform_is_shown_square(qtbot: QtBot, panel: Simulate) -> None:
     plane = shown(qtbot, panel)
     assert plane.observation_fft.shape == (48, 64)
-    view = PlaneView("gray")
+    view = ImageView("gray")
     qtbot.addWidget(view)
     view.resize(200, 200)
     view.show_plane(plane.observation_fft + 1.0, "transform")

@@ -24,12 +24,12 @@ from napari_qpi.tasks.trained_models import (
     remember_model,
     usual_training_folder,
 )
-from napari_qpi.tasks.training import Wish
-from napari_qpi.widgets.common.close_guard import ClosingGuard
+from napari_qpi.tasks.training import RunCommand
+from napari_qpi.widgets.common.close_guard import CloseGuard
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.train.controls import duration
 from napari_qpi.widgets.train.dock import Train
-from napari_qpi.widgets.train.loss_plot import CurvePlot, linear_ticks, log_ticks
+from napari_qpi.widgets.train.loss_plot import LossPlot, linear_ticks, log_ticks
 from napari_qpi.widgets.train.reconstruction_strip import ReconstructionStrip
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
@@ -64,7 +64,7 @@ def panel(qtbot: QtBot, viewer: Viewer) -> Iterator[Train]:
     made.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
     yield made
     if made.training_run is not None:
-        made.training_run.wish = Wish.HALT
+        made.training_run.wish = RunCommand.HALT
     at_rest(qtbot, made)
 
 
@@ -230,7 +230,7 @@ def test_the_guard_keeps_the_window_open(qtbot: QtBot, may_close: bool) -> None:
         asked.append(can_stay)
         return may_close or not can_stay
 
-    guard = ClosingGuard(canvas, answer)
+    guard = CloseGuard(canvas, answer)
     guard.watch(canvas)
     assert window.close() is may_close
     assert window.isVisible() is not may_close
@@ -238,7 +238,7 @@ def test_the_guard_keeps_the_window_open(qtbot: QtBot, may_close: bool) -> None:
     canvas.close()
     assert window.close()
     window.show()
-    guard.let_go()
+    guard.disconnect_events()
     assert window.close()
     assert asked == [True, False]
 
@@ -514,7 +514,7 @@ def colored(widget: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_falling_curve_is_painted_falling(qtbot: QtBot) -> None:
-    plot = CurvePlot("loss", "#ff0000")
+    plot = LossPlot("loss", "#ff0000")
     qtbot.addWidget(plot)
     plot.resize(240, 120)
     plot.show_points([(step, 10.0 ** (-step / 500)) for step in range(1, 1000)], 1000)
@@ -525,7 +525,7 @@ def test_a_falling_curve_is_painted_falling(qtbot: QtBot) -> None:
 
 
 def test_what_has_no_logarithm_is_left_out(qtbot: QtBot) -> None:
-    plot = CurvePlot("loss", "#ff0000")
+    plot = LossPlot("loss", "#ff0000")
     qtbot.addWidget(plot)
     plot.show_points([(1, 0.0), (2, float("nan")), (3, 1.0), (4, float("inf"))], 10)
     assert plot.points.tolist() == [[3, 1]]

@@ -14,9 +14,9 @@ from qpi_kernels.extraction.network.model_grid import ModelGrid, model_grid
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.latent_prior import LatentPrior
-from qpi_kernels.simulate.kernel_sampler import KernelLibrary
+from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
-__all__ = ["LatentKernels"]
+__all__ = ["KernelDecoder"]
 
 # More would make a step longer than the wait for a cancel should be.
 _KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 8, 8
@@ -26,7 +26,7 @@ _SEED = 905
 _FARTHEST = 4.0
 
 
-class LatentKernels:
+class KernelDecoder:
     """Shapes of unit numbers u: decoded and brought onto the window.
 
     Parameters
@@ -46,7 +46,7 @@ class LatentKernels:
     ) -> None:
         self._problem = problem
         self._model = model
-        self._library = KernelLibrary(families, shape=model.grid, seed=_SEED)
+        self._library = KernelSampler(families, shape=model.grid, seed=_SEED)
         self.grid: ModelGrid = model_grid(problem, model)
 
     @property

@@ -1,4 +1,4 @@
-"""`LatentFit`: the most likely latents of the kernels in a plane."""
+"""`LatentMapEstimate`: the most likely latents of the kernels in a plane."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import torch
 
-from qpi_kernels.extraction.bayes.learned.decoder import LatentKernels
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import FittedShapes, WindowMisfit
+from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
+from qpi_kernels.extraction.bayes.learned.quadratic_misfit import FittedShapes, QuadraticMisfit
 
-__all__ = ["LatentFit"]
+__all__ = ["LatentMapEstimate"]
 
 # An item is a few decodings.
 _ITERATIONS, _DECODINGS = 2, 6
@@ -19,7 +19,7 @@ _FIRST, _MOST = 5, 30
 _SETTLED = 0.5
 
 
-class LatentFit:
+class LatentMapEstimate:
     r"""Minimises the negative log-posterior of latents by L-BFGS.
 
     .. math:: n \log S(u) + |u|^2, \quad S(u) = \min_a |R(y - \sum_t a_t H_t D(u_t))|^2
@@ -29,15 +29,15 @@ class LatentFit:
 
     Parameters
     ----------
-    family : LatentKernels
+    family : KernelDecoder
         D, prepared.
-    misfit : WindowMisfit
+    misfit : QuadraticMisfit
         S, expanded about the start.
     samples : int
         n: counted pixels less the background's parameters.
     """
 
-    def __init__(self, family: LatentKernels, misfit: WindowMisfit, samples: int) -> None:
+    def __init__(self, family: KernelDecoder, misfit: QuadraticMisfit, samples: int) -> None:
         self._family = family
         self._misfit = misfit
         self._samples = samples
@@ -79,7 +79,7 @@ class _Descent:
     """L-BFGS from one start."""
 
     def __init__(
-        self, family: LatentKernels, misfit: WindowMisfit, samples: int, start: torch.Tensor
+        self, family: KernelDecoder, misfit: QuadraticMisfit, samples: int, start: torch.Tensor
     ) -> None:
         self._family, self._misfit, self._samples = family, misfit, samples
         self._numbers = start.clone().requires_grad_()

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import torch
 
 from qpi_kernels.extraction.bayes.covariance_roots import (
-    ComponentFactor,
-    KindFactor,
-    PriorFactor,
-    SumFactor,
+    ComponentRoot,
+    CovarianceRoot,
+    KindRoot,
+    SumRoot,
 )
-from qpi_kernels.extraction.bayes.learned.decoder import LatentKernels
-from qpi_kernels.extraction.bayes.learned.latent_map_estimate import LatentFit
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import WindowMisfit
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.normal_operator import Normal
+from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
+from qpi_kernels.extraction.bayes.learned.latent_map_estimate import LatentMapEstimate
+from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.normal_operator import NormalOperator
 from qpi_kernels.extraction.bayes.priors import smooth_waves
 from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models import KernelModel, ModelFormatError, load_model
-from qpi_kernels.models.library_prior import LibraryPrior
+from qpi_kernels.models.library_prior import KernelPrior
 from qpi_kernels.simulate.families import FAMILIES
 
 __all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model"]
@@ -39,7 +39,7 @@ class LearnedPrior:
     """A Gaussian: its mean (kind, h, w), in the plane's scaled units, and its square root."""
 
     mean: torch.Tensor
-    factor: PriorFactor
+    factor: CovarianceRoot
 
 
 class LearnedPriors:
@@ -62,7 +62,7 @@ class LearnedPriors:
     ----------
     problem : Problem
         The checked input; its parameters tell the model.
-    library : LibraryPrior
+    library : KernelPrior
         Its families are those that the decoder is used for, its envelope and spectrum those of the
         residual.
 
@@ -72,14 +72,14 @@ class LearnedPriors:
         If the model can not be used.
     """
 
-    def __init__(self, problem: Problem, library: LibraryPrior) -> None:
+    def __init__(self, problem: Problem, library: KernelPrior) -> None:
         parameters = problem.parameters
         model = learned_model(parameters, problem.device)
         self._problem = problem
         self._smooth = smooth_waves(problem, library)
         told = library.description.get("families", ())
         families = [name for name in told if name in FAMILIES]
-        self._family = LatentKernels(problem, model, families or None)
+        self._family = KernelDecoder(problem, model, families or None)
         self.provenance = {
             "source": parameters.model,
             "sha256": model.digest,
@@ -99,8 +99,8 @@ class LearnedPriors:
         self,
         left: torch.Tensor,
         kernels: torch.Tensor,
-        quick: Normal,
-        noise: NoiseSpectrum | None = None,
+        quick: NormalOperator,
+        noise: NoiseModel | None = None,
     ) -> Iterator[int]:
         """Find the priors for a plane, by name.
 
@@ -111,18 +111,18 @@ class LearnedPriors:
         kernels : tensor, (kind, h, w)
             What least squares finds in it: one of the starts. The other is what the network sees
             in the map, if there is one kind.
-        quick : Normal
-            From `quick_normal`.
-        noise : NoiseSpectrum, optional
+        quick : NormalOperator
+            From `choose_normal_operator`.
+        noise : NoiseModel, optional
             White noise when left out.
         """
         self.found = {}
         if not left.any():
             return
-        misfit = WindowMisfit(self._problem, quick, left, noise)
+        misfit = QuadraticMisfit(self._problem, quick, left, noise)
         misfit.expand(kernels)
         samples = int(self._problem.mask.sum()) - self._problem.background.parameters
-        fit = LatentFit(self._family, misfit, max(samples, 1))
+        fit = LatentMapEstimate(self._family, misfit, max(samples, 1))
         starts = [self._family.numbers_of_kernels(kernels)]
         if len(kernels) == 1:
             starts.append(self._family.numbers_of_plane(left))
@@ -140,13 +140,13 @@ class LearnedPriors:
                 yield 1
             columns = torch.cat(tangents)
             means.append(-torch.einsum("m,myx->yx", numbers, columns))
-            known.append(ComponentFactor(torch.cat([columns, kernel[None]])))
+            known.append(ComponentRoot(torch.cat([columns, kernel[None]])))
         for name, strength in LEARNED.items():
             kinds = [
-                SumFactor([(1.0, made), (strength * float(size), self._smooth)])
+                SumRoot([(1.0, made), (strength * float(size), self._smooth)])
                 for made, size in zip(known, sizes, strict=True)
             ]
-            self.found[name] = LearnedPrior(torch.stack(means), KindFactor(kinds))
+            self.found[name] = LearnedPrior(torch.stack(means), KindRoot(kinds))
 
 
 def learned_model(parameters: ExtractionParameters, device: torch.device | str) -> KernelModel:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from qpi_kernels.extraction.bayes.noise_model import NoiseSpectrum
-from qpi_kernels.extraction.bayes.normal_operator import MapNormal, Normal
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 
-__all__ = ["FittedShapes", "WindowMisfit"]
+__all__ = ["FittedShapes", "QuadraticMisfit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class FittedShapes:
     gradient: torch.Tensor
 
 
-class WindowMisfit:
+class QuadraticMisfit:
     r"""Sum of squares :math:`|R(y - H A)|^2` that kernels A leave of a plane.
 
     With an approximate normal operator G it is expanded about kernels :math:`A_0` at which value
@@ -47,27 +47,27 @@ class WindowMisfit:
     ----------
     problem : Problem
         The checked input.
-    quick : Normal
-        G, from `quick_normal`.
+    quick : NormalOperator
+        G, from `choose_normal_operator`.
     left : tensor, (rows, columns)
         The plane without background.
-    noise : NoiseSpectrum, optional
+    noise : NoiseModel, optional
         Of which G knows; white noise when left out.
     """
 
     def __init__(
         self,
         problem: Problem,
-        quick: Normal,
+        quick: NormalOperator,
         left: torch.Tensor,
-        noise: NoiseSpectrum | None = None,
+        noise: NoiseModel | None = None,
     ) -> None:
-        self._exact = MapNormal(problem, noise)
+        self._exact = ExactNormal(problem, noise)
         self._quick = quick
         self._symmetrisation = Symmetrisation(problem)
         self._left = self._exact.whiten(left)
         self._floor = 1e-9 * float(self._left.square().sum())
-        self.exact = isinstance(quick, MapNormal)
+        self.exact = isinstance(quick, ExactNormal)
 
     def expand(self, kernels: torch.Tensor) -> None:
         """Make value and gradient exact at kernels (kind, h, w)."""
