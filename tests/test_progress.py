@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from qpi_kernels.progress import Cancelled, CancelToken, Event, drive
+from qpi_kernels.progress import Cancelled, CancelToken, Event, GeneratorStepper, drive
 
 
 class Countdown:
@@ -60,3 +60,53 @@ def test_a_cancel_reaches_from_another_thread():
     assert token.cancelled
     with pytest.raises(Cancelled):
         token.check()
+
+
+class _Halves(GeneratorStepper[float]):
+    """Halve a number a few times."""
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+
+    def _part(self, count: int):
+        number = self._number
+        for index in range(count):
+            number /= 2
+            yield Event("Halving", index + 1, count, {"number": number})
+        return number
+
+    def _run(self):
+        number = yield from self._part(3)
+        return number
+
+
+def test_a_generator_stepper_returns_what_its_generator_returns() -> None:
+    stepper = _Halves(8.0)
+    events = []
+    assert drive(stepper, events.append) == 1.0
+    assert [event.step for event in events] == [1, 2, 3, 3]
+    assert events[-1].fraction == 1.0
+    assert stepper.step() == events[-1]
+
+
+def test_a_generator_stepper_has_no_result_before_it_is_done() -> None:
+    stepper = _Halves(8.0)
+    stepper.step()
+    assert not stepper.done
+    with pytest.raises(RuntimeError, match="not finished"):
+        _ = stepper.result
+
+
+def test_an_error_of_a_generator_stepper_reaches_the_caller() -> None:
+    class Fails(GeneratorStepper[int]):
+        def _run(self):
+            yield Event("Working")
+            raise ValueError("broken")
+
+    stepper = Fails()
+    stepper.step()
+    with pytest.raises(ValueError, match="broken"):
+        stepper.step()
+    with pytest.raises(ValueError, match="broken"):
+        stepper.step()
+    assert not stepper.done

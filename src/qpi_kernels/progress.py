@@ -7,11 +7,20 @@ command line and widgets drive the same object; none of it knows of Qt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["CancelToken", "Cancelled", "CancelledResumably", "Event", "Stepper", "drive"]
+__all__ = [
+    "CancelToken",
+    "Cancelled",
+    "CancelledResumably",
+    "Event",
+    "GeneratorStepper",
+    "Stepper",
+    "drive",
+]
 
 Result = TypeVar("Result", covariant=True)
 
@@ -92,6 +101,70 @@ class Stepper(Protocol[Result]):
     def step(self) -> Event:
         """Do one unit of work, short enough for a cancel to feel immediate."""
         ...
+
+
+class GeneratorStepper(ABC, Generic[Result]):
+    """A stepper whose work is one generator: it yields events and returns the result.
+
+    Subclasses write `_run`; a computation of several parts delegates with
+    ``value = yield from part``, so that each part returns what it found.
+
+    Examples
+    --------
+    >>> class Count(GeneratorStepper[int]):
+    ...     def _run(self):
+    ...         for number in (1, 2):
+    ...             yield Event("Counting", number, 2)
+    ...         return 2
+    >>> drive(Count())
+    2
+    """
+
+    _work: Generator[Event, None, Result] | None = None
+    _finished: tuple[Result] | None = None
+    _error: Exception | None = None
+    _latest = Event("")
+
+    @abstractmethod
+    def _run(self) -> Generator[Event, None, Result]:
+        """Yield an event after each unit of work, and return the result."""
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` is ready."""
+        return self._finished is not None
+
+    @property
+    def result(self) -> Result:
+        """The finished result.
+
+        Raises
+        ------
+        RuntimeError
+            If the computation is not finished.
+        """
+        if self._finished is None:
+            raise RuntimeError(f"{type(self).__name__} is not finished; call step() until done")
+        return self._finished[0]
+
+    def step(self) -> Event:
+        """Do one unit of work and report it; the last step repeats the last event, as complete."""
+        if self._finished is not None:
+            return self._latest
+        if self._error is not None:
+            raise self._error
+        if self._work is None:
+            self._work = self._run()
+        try:
+            self._latest = next(self._work)
+        except StopIteration as stop:
+            self._finished = (stop.value,)
+            self._latest = replace(self._latest, step=self._latest.total)
+        except Exception as error:
+            # A generator that failed would end without a result at its next step.
+            self._error = error
+            raise
+        return self._latest
 
 
 def drive(
