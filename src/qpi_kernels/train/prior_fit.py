@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from qpi_kernels.models.library_prior import FamilyPrior, KernelPrior
+from qpi_kernels.models.kernel_prior import FamilyPrior, KernelPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.card import code_version

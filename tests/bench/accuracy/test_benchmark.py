@@ -12,7 +12,7 @@ from qpi_kernels.bench.accuracy.plots import write_accuracy_plots
 from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import CellScores, MethodScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
-from qpi_kernels.models.library_prior import bundled_prior
+from qpi_kernels.models.kernel_prior import bundled_prior
 from qpi_kernels.progress import drive
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit

@@ -21,7 +21,7 @@ from qpi_kernels.extraction.parameters import ExtractionParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
-from qpi_kernels.models.library_prior import bundled_prior
+from qpi_kernels.models.kernel_prior import bundled_prior
 
 SOURCE = SimulatedKernels()
 

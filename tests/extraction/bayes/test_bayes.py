@@ -20,7 +20,7 @@ from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
-from qpi_kernels.models.library_prior import KernelPrior
+from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler

@@ -12,7 +12,8 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 
 import qpi_kernels as qk
-from qpi_kernels.extraction import ExtractionError, network
+from qpi_kernels.extraction import ExtractionError
+from qpi_kernels.extraction.network import estimator
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models import KernelModel, write_model
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
@@ -192,7 +193,7 @@ def use(monkeypatch: pytest.MonkeyPatch, kernel: NDArray[np.float64], kind: str)
     representation = KernelRepresentation.model_validate({"kind": kind})
     shown = representation.encode(torch.from_numpy(kernel)).numpy()
     model = KernelModel("one_step", representation, {"one_step": KnownKernel(shown)})
-    monkeypatch.setattr(network, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(estimator, "load_model", lambda *_, **__: model)
 
 
 def rings() -> NDArray[np.float64]:

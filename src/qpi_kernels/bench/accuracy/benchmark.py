@@ -24,7 +24,7 @@ from qpi_kernels.bench.accuracy.problems import accuracy_problem
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.bench.accuracy.scores import CellScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
-from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
+from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
 from qpi_kernels.train.card import code_version
 

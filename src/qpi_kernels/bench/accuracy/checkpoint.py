@@ -11,7 +11,7 @@ from qpi_kernels.bench.accuracy.kernels import TEST_SEED, held_out_families
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.models.folder import ModelFormatError
-from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
+from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit

@@ -22,7 +22,7 @@ from qpi_kernels.metrics import (
     fourier_correlation,
     published_errors,
 )
-from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
+from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import drive
 
 __all__ = ["measure"]

@@ -16,7 +16,7 @@ from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.library_prior import KernelPrior
+from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event
 
 __all__ = ["BiasTransform", "BiasTransformSelection"]

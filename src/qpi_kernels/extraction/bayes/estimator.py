@@ -16,7 +16,7 @@ from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.bayes.quality_report import BayesAssessor
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
-from qpi_kernels.models.library_prior import KernelPrior
+from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 

@@ -13,7 +13,7 @@ from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOper
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum, Quadrature
-from qpi_kernels.models.library_prior import KernelPrior
+from qpi_kernels.models.kernel_prior import KernelPrior
 
 __all__ = ["FamilySelection", "likely_families"]
 

@@ -22,7 +22,7 @@ from qpi_kernels.extraction.bayes.priors import smooth_waves
 from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models import KernelModel, ModelFormatError, load_model
-from qpi_kernels.models.library_prior import KernelPrior
+from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.simulate.families import FAMILIES
 
 __all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model"]

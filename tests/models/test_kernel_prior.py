@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from qpi_kernels.models import ModelFormatError
-from qpi_kernels.models.library_prior import KernelPrior, bundled_prior
+from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
 
