@@ -155,7 +155,7 @@ def run_pytest(session: nox.Session, *options: str) -> None:
 
     A module or data file that packaging forgets fails here; plain ``pytest`` uses the checkout.
     """
-    session.run("pytest", "--override-ini=pythonpath=", *options, *session.posargs)
+    session.run("pytest", "--override-ini=pythonpath=tests", *options, *session.posargs)
 
 
 def provide_display_libraries(session: nox.Session) -> None:

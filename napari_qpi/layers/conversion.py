@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KIND_COLORS",
     "METADATA_KEY",
+    "PROPOSALS",
     "LayerConversionError",
     "LayerData",
     "add_layers",
@@ -49,6 +50,9 @@ __all__ = [
 ]
 
 METADATA_KEY = "napari_qpi"
+
+# The role of points that an extraction suggests to mark.
+PROPOSALS = "proposals"
 
 LayerData = tuple[Any, dict[str, Any], str]
 

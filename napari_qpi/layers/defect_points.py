@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from napari_qpi.layers.conversion import (
     KIND_COLORS,
     METADATA_KEY,
+    PROPOSALS,
     defects_from_points,
     points_from_defects,
 )
 from napari_qpi.layers.geometry import pixel_to_pixel
 from napari_qpi.layers.result import CAPTIONS
-from napari_qpi.tasks.defect_review import PROPOSALS
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.table import DEFAULT_KIND
 

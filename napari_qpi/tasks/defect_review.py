@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_qpi.layers.conversion import METADATA_KEY, LayerData, points_from_defects
+from napari_qpi.layers.conversion import (
+    METADATA_KEY,
+    PROPOSALS,
+    LayerData,
+    points_from_defects,
+)
 from qpi_kernels.progress import Event
 
 if TYPE_CHECKING:
@@ -16,9 +21,7 @@ if TYPE_CHECKING:
     from qpi_kernels.extraction.refine.defect_review import DefectReport
     from qpi_kernels.result import KernelResult
 
-__all__ = ["PROPOSALS", "ProposalSearch", "Proposals", "doubtful_layer", "proposed_layer"]
-
-PROPOSALS = "proposals"
+__all__ = ["ProposalSearch", "Proposals", "doubtful_layer", "proposed_layer"]
 
 # Unlike the colours of kinds, and unlike each other in shape too.
 _PROPOSED_LOOK = {"face_color": "#39FF14", "symbol": "cross"}

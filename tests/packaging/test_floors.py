@@ -1,115 +1,61 @@
-"""The library is built in floors: an import points down, or sideways without a circle."""
+"""Both packages are built in floors, in rooms and files that one can survey."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-FLOORS = (
+from shared.import_graph import ImportGraph
+
+LIBRARY_FLOORS = (
     {
-        *("devices", "interpolation", "symmetry", "progress", "metrics"),
-        *("io", "prepare", "defects", "models", "inspect"),
+        *("devices", "interpolation", "symmetry", "progress", "metrics", "linalg"),
+        *("io", "defects", "models"),
     },
-    {"forward", "result"},
-    {"extraction", "simulate"},
-    {"train", "bench"},
+    {"prepare", "forward", "result"},
+    {"inspect"},
+    {"simulate"},
+    {"extraction"},
+    {"train", "batch"},
+    {"bench"},
     {"cli"},
 )
-HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-
-WINDOW_SYSTEM = {
-    "napari", "napari_qpi", "qtpy", "PyQt5", "PyQt6", "PySide6", "magicgui", "superqt", "vispy",
-}  # fmt: skip
-
-LIBRARY = Path(import_module("qpi_kernels").__path__[0])
-
-
-def imported_modules(source: str, package: str) -> Iterator[str]:
-    """Name in full every module that a source text imports, anywhere in it.
-
-    `package` is the package that holds the source, from which relative imports count.
-    """
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join([*(parents if node.level else []), *filter(None, [node.module])])
-            # `from qpi_kernels import forward` names a module by an alias, other imports may.
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def sources() -> dict[str, tuple[Path, str]]:
-    """Give every file of the library, by its path, with the package that holds it."""
-    return {
-        str(path.relative_to(LIBRARY)): (
-            path,
-            ".".join(["qpi_kernels", *path.relative_to(LIBRARY).parent.parts]),
-        )
-        for path in sorted(LIBRARY.rglob("*.py"))
-    }
-
-
-def room_of(file: str) -> str:
-    """Give the room (top-level module or package) that a file of the library belongs to."""
-    return Path(file).parts[0].removesuffix(".py")
-
-
-def rooms_used(file: str) -> set[str]:
-    """Give the other rooms that a file imports."""
-    path, package = sources()[file]
-    modules = imported_modules(path.read_text(encoding="utf-8"), package)
-    used = {name.split(".")[1] for name in modules if name.startswith("qpi_kernels.")}
-    return used - {room_of(file)}
-
-
-# The library's own __init__ is its front door: it may name any room, since it imports lazily.
-FILES = [file for file in sources() if file != "__init__.py"]
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_imports_point_down(file: str) -> None:
-    for room in rooms_used(file):
-        assert room in HEIGHT, f"{file}: import {room!r} from the room that defines it"
-        assert HEIGHT[room] <= HEIGHT[room_of(file)], f"{file} imports {room}, which is above it"
-
-
-def test_every_room_has_a_floor() -> None:
-    assert {room_of(file) for file in FILES} <= HEIGHT.keys()
-
-
-def test_rooms_do_not_import_each_other_in_a_circle() -> None:
-    graph: dict[str, set[str]] = {}
-    for file in FILES:
-        graph.setdefault(room_of(file), set()).update(rooms_used(file))
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as circle:
-        pytest.fail(f"rooms import each other in a circle: {' -> '.join(circle.args[1])}")
-
-
-@pytest.mark.parametrize("file", sources())
-def test_the_library_knows_no_window_system(file: str) -> None:
-    path, package = sources()[file]
-    modules = imported_modules(path.read_text(encoding="utf-8"), package)
-    assert {module.split(".")[0] for module in modules} & WINDOW_SYSTEM == set()
-
-
-@pytest.mark.parametrize(
-    ("source", "module"),
-    [
-        ("import napari.layers", "napari.layers"),
-        ("from qpi_kernels import forward", "qpi_kernels.forward"),
-        ("from qpi_kernels.forward import adjoint", "qpi_kernels.forward.adjoint"),
-        ("from .table import Defects", "qpi_kernels.defects.table.Defects"),
-        ("from ..forward import adjoint", "qpi_kernels.forward.adjoint"),
-        ("def late():\n    from .. import forward", "qpi_kernels.forward"),
-    ],
+FACE_FLOORS = (
+    {"layers"},
+    {"tasks"},
+    {"widgets"},
+    {"readers", "writers", "samples", "commands", "console", "demonstration"},
 )
-def test_every_form_of_import_is_seen(source: str, module: str) -> None:
-    assert module in imported_modules(source, "qpi_kernels.defects")
+WINDOW_SYSTEM = {
+    *("napari", "napari_qpi", "qtpy", "PyQt5", "PyQt6", "PySide6"),
+    *("magicgui", "superqt", "vispy", "pyqtgraph"),
+}
+MAX_LINES, MAX_FILES = 400, 14
+BEING_SPLIT = ("createc", "nanonis_3ds", "rhk_sm4", "annotate.dock", "train:")
+
+
+@pytest.fixture(scope="module")
+def graph() -> ImportGraph:
+    """Return the imports of the packages under test, installed or of the checkout."""
+    packages = ("qpi_kernels", "napari_qpi")
+    return ImportGraph(Path(import_module(name).__path__[0]) for name in packages)
+
+
+def test_imports_point_down(graph: ImportGraph) -> None:
+    assert graph.upward_imports("qpi_kernels", LIBRARY_FLOORS) == []
+    assert graph.upward_imports("napari_qpi", FACE_FLOORS) == []
+
+
+def test_no_files_or_rooms_import_each_other_in_a_circle(graph: ImportGraph) -> None:
+    assert graph.circles() == []
+
+
+def test_the_library_knows_no_window_system(graph: ImportGraph) -> None:
+    assert graph.foreign_imports("qpi_kernels", WINDOW_SYSTEM) == []
+
+
+def test_files_and_folders_are_small(graph: ImportGraph) -> None:
+    found = [*graph.too_long(MAX_LINES), *graph.too_full(MAX_FILES)]
+    assert [fault for fault in found if not any(known in fault for known in BEING_SPLIT)] == []
