@@ -13,9 +13,115 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.activation import activation_map
 
-__all__ = ["Background", "ForwardModel"]
+__all__ = ["Background", "Convolution", "ForwardModel"]
 
 BackgroundKind = Literal["none", "offset", "plane", "rows"]
+
+
+class Convolution:
+    r"""Linear convolution of kernels with activations on all sites that reach the image.
+
+    Activations live on *sites*: the ``n + k - 1`` pixels per axis from which a kernel of ``k``
+    pixels reaches into an image of ``n``. A kernel at site ``e`` has its first pixel at image pixel
+    ``e - (k - 1)``, so nothing wraps around. Spectra are ``rfft2`` of zero-padded arrays, any of
+    kernels, activations and images; leading dimensions are a batch.
+
+    Parameters
+    ----------
+    image_shape, kernel_shape : tuple of int
+        (rows, columns).
+
+    Attributes
+    ----------
+    sites : tuple of int
+        Size of activations, (rows, columns).
+    fft_shape : tuple of int
+        Size of the zero-padded arrays.
+    """
+
+    def __init__(self, image_shape: tuple[int, int], kernel_shape: tuple[int, int]) -> None:
+        self.image_shape = image_shape
+        self.kernel_shape = kernel_shape
+        rows, columns = (n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True))
+        self.sites = (rows, columns)
+        self.fft_shape = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.sites)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Image pixel (row, col) of a defect on the first site."""
+        rows, cols = (k // 2 - (k - 1) for k in self.kernel_shape)
+        return rows, cols
+
+    @cached_property
+    def _frequencies(self) -> list[NDArray[np.float64]]:
+        """Angular frequencies along rows and columns of spectra, in radians per pixel."""
+        return [
+            2 * np.pi * scipy.fft.fftfreq(self.fft_shape[0]),
+            2 * np.pi * scipy.fft.rfftfreq(self.fft_shape[1]),
+        ]
+
+    @cached_property
+    def phase(self) -> torch.Tensor:
+        """Factor of one of the two spectra of a product, complex128, (rows, frequencies).
+
+        A linear convolution's first ``k - 1`` rows and columns lie before the image: the phase
+        moves the image to index (0, 0), so that cropping is slicing.
+        """
+        rows, columns = (
+            np.exp(1j * q * (k - 1))
+            for q, k in zip(self._frequencies, self.kernel_shape, strict=True)
+        )
+        return torch.from_numpy(rows[:, None] * columns[None, :])
+
+    def spectrum(self, arrays: torch.Tensor) -> torch.Tensor:
+        """Transform kernels, activations or images (..., rows, columns)."""
+        spectrum: torch.Tensor = torch.fft.rfft2(arrays, s=self.fft_shape)
+        return spectrum
+
+    def point_spectrum(
+        self, points: NDArray[np.float64], strengths: NDArray[np.float64]
+    ) -> torch.Tensor:
+        """Transform the activation of points at sub-pixel sites, band-limited.
+
+        Parameters
+        ----------
+        points : array, (N, 2)
+            Sites (row, col).
+        strengths : array, (N,)
+            Weight of each point.
+
+        Returns
+        -------
+        tensor, complex64, (rows, frequencies)
+        """
+        whole = np.rint(points).astype(np.int64)
+        if (whole == points).all():
+            activation = np.zeros(self.sites, np.float32)
+            np.add.at(activation, tuple(whole.T), strengths)
+            return self.spectrum(torch.from_numpy(activation))
+        waves = [
+            torch.from_numpy(np.exp(-1j * np.outer(q, points[:, axis]))).to(torch.complex64)
+            for axis, q in enumerate(self._frequencies)
+        ]
+        weights = torch.from_numpy(strengths).to(torch.complex64)
+        return (waves[0] * weights) @ waves[1].T
+
+    def image(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Transform a product of spectra, phase included, back to images."""
+        return self._cropped(spectrum, self.image_shape)
+
+    def kernel(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Transform a product of spectra back to kernels."""
+        return self._cropped(spectrum, self.kernel_shape)
+
+    def activation(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Transform a product of spectra back to activations."""
+        return self._cropped(spectrum, self.sites)
+
+    def _cropped(self, spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+        """Transform back and keep the first rows and columns."""
+        arrays: torch.Tensor = torch.fft.irfft2(spectrum, s=self.fft_shape)
+        return arrays[..., : shape[0], : shape[1]]
 
 
 class ForwardModel:
@@ -55,36 +161,19 @@ class ForwardModel:
         self.kernel_shape = kernel_shape
         self.dtype = dtype
         self.device = torch.device(device)
-        extent = [n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True)]
-        self.fft_shape = tuple(scipy.fft.next_fast_len(n, real=True) for n in extent)
+        self.convolution = Convolution(image_shape, kernel_shape)
+        self.fft_shape = self.convolution.fft_shape
         maps = np.stack([self._extended_activation(defects.of_kind(kind)) for kind in self.kinds])
         self._activation = torch.from_numpy(maps)
-        spectrum = torch.fft.rfft2(self._activation, s=self.fft_shape)
-        # A linear convolution's first kh-1 rows and kw-1 columns lie before the image: this phase
-        # moves the image to index (0, 0), so that cropping is slicing.
-        spectrum = spectrum * self._phase()
+        spectrum = self.convolution.spectrum(self._activation) * self.convolution.phase
         self._spectrum = spectrum.to(
             self.device, torch.complex64 if dtype == torch.float32 else torch.complex128
         )
 
     def _extended_activation(self, defects: Defects) -> NDArray[np.float64]:
-        """Activation on all pixels from which a kernel reaches into the image."""
-        height, width = (
-            n + k - 1 for n, k in zip(self.image_shape, self.kernel_shape, strict=True)
-        )
-        return activation_map(defects.positions, defects.strength, (height, width), self._origin)
-
-    @property
-    def _origin(self) -> tuple[int, int]:
-        rows, cols = (k // 2 - (k - 1) for k in self.kernel_shape)
-        return rows, cols
-
-    def _phase(self) -> torch.Tensor:
-        phases = []
-        for axis, frequencies in enumerate((scipy.fft.fftfreq, scipy.fft.rfftfreq)):
-            q = 2 * np.pi * frequencies(self.fft_shape[axis])
-            phases.append(np.exp(1j * q * (self.kernel_shape[axis] - 1)))
-        return torch.from_numpy(phases[0][:, None] * phases[1][None, :])
+        """Write defects on all pixels from which a kernel reaches into the image."""
+        sites, origin = self.convolution.sites, self.convolution.origin
+        return activation_map(defects.positions, defects.strength, sites, origin)
 
     @property
     def activation(self) -> torch.Tensor:
@@ -107,10 +196,8 @@ class ForwardModel:
         tensor, (..., rows, columns)
             The prediction without background.
         """
-        spectrum = torch.fft.rfft2(kernels, s=self.fft_shape)
-        product = self._multiply(spectrum, self._spectrum).sum(dim=-3)
-        image: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
-        return image[..., : self.image_shape[0], : self.image_shape[1]]
+        spectrum = self.convolution.spectrum(kernels)
+        return self.convolution.image(self._multiply(spectrum, self._spectrum).sum(dim=-3))
 
     def adjoint(self, images: torch.Tensor) -> torch.Tensor:
         """Correlate images with the activation maps: the transpose of `apply`.
@@ -127,10 +214,10 @@ class ForwardModel:
         """
         if not images.numel():
             return images.new_zeros((*images.shape[:-2], len(self.kinds), *self.kernel_shape))
-        spectrum = torch.fft.rfft2(images, s=self.fft_shape)
-        product = self._multiply(spectrum.unsqueeze(-3), self._spectrum.conj())
-        kernels: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
-        return kernels[..., : self.kernel_shape[0], : self.kernel_shape[1]]
+        spectrum = self.convolution.spectrum(images)
+        return self.convolution.kernel(
+            self._multiply(spectrum.unsqueeze(-3), self._spectrum.conj())
+        )
 
     def _multiply(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Product, in place where the first factor is a temporary of the full size."""
@@ -152,11 +239,9 @@ class ForwardModel:
             Diagonal of the normal operator: the sum of squared strengths of the defects that
             show the kernel pixel on a counted image pixel.
         """
-        image = torch.fft.rfft2(mask.to("cpu", torch.float64), s=self.fft_shape)
-        product = image * self._squared_spectrum.conj()
-        found: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape)
-        found = found[..., : self.kernel_shape[0], : self.kernel_shape[1]].clamp(min=0.0)
-        return found.to(self.device, self.dtype)
+        image = self.convolution.spectrum(mask.to("cpu", torch.float64))
+        coverage = self.convolution.kernel(image * self._squared_spectrum.conj()).clamp(min=0.0)
+        return coverage.to(self.device, self.dtype)
 
     def apply_variance(self, variances: torch.Tensor) -> torch.Tensor:
         """Predict the variance of images from that of independent kernel pixels.
@@ -171,10 +256,9 @@ class ForwardModel:
         tensor, (..., rows, columns)
             Variance of each image pixel.
         """
-        spectrum = torch.fft.rfft2(variances, s=self.fft_shape)
+        spectrum = self.convolution.spectrum(variances)
         product = self._multiply(spectrum, self._variance_spectrum).sum(dim=-3)
-        image: torch.Tensor = torch.fft.irfft2(product, s=self.fft_shape).clamp(min=0.0)
-        return image[..., : self.image_shape[0], : self.image_shape[1]]
+        return self.convolution.image(product).clamp(min=0.0)
 
     @cached_property
     def _variance_spectrum(self) -> torch.Tensor:
@@ -182,8 +266,7 @@ class ForwardModel:
 
     @cached_property
     def _squared_spectrum(self) -> torch.Tensor:
-        spectrum: torch.Tensor = torch.fft.rfft2(self._activation.square(), s=self.fft_shape)
-        return spectrum * self._phase()
+        return self.convolution.spectrum(self._activation.square()) * self.convolution.phase
 
 
 class Background:

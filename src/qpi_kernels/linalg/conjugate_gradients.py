@@ -21,18 +21,28 @@ class ConjugateGradients:
         ``G`` acting on ``(vector, n)``.
     right : tensor, (vector, n)
         The right-hand sides.
+    start : tensor, (vector, n), optional
+        Where to start; zero when left out.
     """
 
     def __init__(
-        self, operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor
+        self,
+        operator: Callable[[torch.Tensor], torch.Tensor],
+        right: torch.Tensor,
+        start: torch.Tensor | None = None,
     ) -> None:
         self._operator = operator
-        self.solution = torch.zeros_like(right)
-        self._residual = right.clone()
-        self._direction = right.clone()
-        self._square = right.square().sum(dim=1)
+        self.solution = torch.zeros_like(right) if start is None else start.clone()
+        self._residual = right.clone() if start is None else right - operator(start)
+        self._direction = self._residual.clone()
+        self._square = self._residual.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
+
+    @property
+    def misfit(self) -> torch.Tensor:
+        """Squared norm of each residual, (vector,)."""
+        return self._square
 
     def step(self) -> None:
         """One iteration: apply the operator once to a vector per right-hand side."""
