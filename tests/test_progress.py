@@ -1,10 +1,21 @@
 """Events, cancelling and the driving loop."""
 
 import threading
+import time
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from qpi_kernels.progress import Cancelled, CancelToken, Event, GeneratorStepper, drive
+from qpi_kernels.progress import (
+    Cancelled,
+    CancelToken,
+    Event,
+    GeneratorStepper,
+    drive,
+    open_ended,
+    portion,
+)
 
 
 class Countdown:
@@ -110,3 +121,61 @@ def test_an_error_of_a_generator_stepper_reaches_the_caller() -> None:
     with pytest.raises(ValueError, match="broken"):
         stepper.step()
     assert not stepper.done
+
+
+def count(steps, total):
+    for number in range(1, steps + 1):
+        yield Event("counting", number, total)
+    return steps
+
+
+class Portions(GeneratorStepper[int]):
+    """Two parts, of which the first takes fewer steps than it expected, the second more."""
+
+    def _run(self):
+        first = yield from portion(count(3, 10), 0.0, 0.5)
+        second = yield from portion(self._nested(), 0.5, 1.0)
+        return first + second
+
+    def _nested(self):
+        return (yield from portion(count(12, 10), 0.0, 0.9))
+
+
+def test_portions_have_one_total_and_never_go_back():
+    events = []
+    assert drive(Portions(), events.append) == 15
+    assert len({event.total for event in events}) == 1
+    fractions = [event.fraction for event in events]
+    assert fractions == sorted(fractions)
+    np.testing.assert_allclose(fractions[:4], [0.05, 0.1, 0.15, 0.545])
+    assert fractions[-2:] == [0.95, 1.0]
+
+
+def test_an_open_ended_part_goes_on_without_reaching_its_end():
+    fractions = [open_ended("solving", step, 20).fraction for step in range(0, 100, 5)]
+    assert fractions[0] == 0
+    assert all(before < after < 1 for before, after in pairwise(fractions[:11]))
+    assert 0.8 < open_ended("solving", 20, 20).fraction < 0.9
+
+
+class Slow(GeneratorStepper[None]):
+    def _run(self):
+        for number in range(1, 9):
+            time.sleep(0.2)
+            yield Event("waiting", number, 10)
+
+
+def test_the_time_left_follows_from_the_time_taken():
+    events = []
+    drive(Slow(), events.append)
+    assert [event.seconds_left for event in events[:4]] == [None] * 4
+    for event in events[5:8]:
+        assert event.seconds_left == pytest.approx(0.2 * (10 - event.step), rel=0.25)
+    assert events[-1].seconds_left is None
+
+
+def test_the_time_left_in_words():
+    words = {0.2: "1 s", 80: "80 s", 100: "2 min", 5000: "83 min", 7300: "2 h"}
+    for seconds, word in words.items():
+        assert Event("", seconds_left=seconds).time_left == f"about {word} left"
+    assert Event("").time_left == ""

@@ -6,7 +6,9 @@ command line and widgets drive the same object; none of it knows of Qt.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -20,9 +22,16 @@ __all__ = [
     "GeneratorStepper",
     "Stepper",
     "drive",
+    "open_ended",
+    "portion",
 ]
 
 Result = TypeVar("Result", covariant=True)
+
+# Steps of a whole that is made of portions, fine enough for a progress bar.
+_SHARES = 1000
+# A rate is known after so much time and so much of the work.
+_MIN_SECONDS, _MIN_FRACTION = 1.0, 0.02
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -45,17 +54,30 @@ class Event:
         Work units done and expected; ``total`` 0 means unknown. ``total`` may be revised.
     values : dict of str to float
         Numbers worth plotting live, such as a residual norm or a loss.
+    seconds_left : float, optional
+        Expected time to the end, None while it cannot be told; `GeneratorStepper` fills it in.
     """
 
     message: str
     step: int = 0
     total: int = 0
     values: dict[str, float] = field(default_factory=dict)
+    seconds_left: float | None = None
 
     @property
     def fraction(self) -> float | None:
         """Share of the work that is done, 0 to 1, or None when the total is unknown."""
         return min(self.step / self.total, 1.0) if self.total > 0 else None
+
+    @property
+    def time_left(self) -> str:
+        """The expected time to the end in words, such as ``about 2 min left``, or nothing."""
+        if self.seconds_left is None:
+            return ""
+        for unit, size in (("h", 3600), ("min", 60)):
+            if self.seconds_left >= 1.5 * size:
+                return f"about {round(self.seconds_left / size)} {unit} left"
+        return f"about {max(round(self.seconds_left), 1)} s left"
 
 
 class CancelToken:
@@ -107,7 +129,8 @@ class GeneratorStepper(ABC, Generic[Result]):
     """A stepper whose work is one generator: it yields events and returns the result.
 
     Subclasses write `_run`; a computation of several parts delegates with
-    ``value = yield from part``, so that each part returns what it found.
+    ``value = yield from part``, so that each part returns its result. Events carry the time left,
+    from the time that the share so far has taken.
 
     Examples
     --------
@@ -124,6 +147,7 @@ class GeneratorStepper(ABC, Generic[Result]):
     _finished: tuple[Result] | None = None
     _error: Exception | None = None
     _latest = Event("")
+    _started: float | None = None
 
     @abstractmethod
     def _run(self) -> Generator[Event, None, Result]:
@@ -154,17 +178,78 @@ class GeneratorStepper(ABC, Generic[Result]):
         if self._error is not None:
             raise self._error
         if self._work is None:
-            self._work = self._run()
+            self._work, self._started = self._run(), time.monotonic()
         try:
-            self._latest = next(self._work)
+            self._latest = self._timed(next(self._work))
         except StopIteration as stop:
             self._finished = (stop.value,)
-            self._latest = replace(self._latest, step=self._latest.total)
+            self._latest = replace(self._latest, step=self._latest.total, seconds_left=None)
         except Exception as error:
             # A generator that failed would end without a result at its next step.
             self._error = error
             raise
         return self._latest
+
+    def _timed(self, event: Event) -> Event:
+        """Add the time left to an event, once there is a rate to tell it from."""
+        elapsed = time.monotonic() - (self._started or 0.0)
+        fraction = event.fraction
+        if fraction is None or fraction < _MIN_FRACTION or elapsed < _MIN_SECONDS:
+            return replace(event, seconds_left=None)
+        return replace(event, seconds_left=elapsed * (1 - fraction) / fraction)
+
+
+def portion(
+    work: Generator[Event, None, Result], start: float, stop: float
+) -> Generator[Event, None, Result]:
+    """Run a part of a computation as the share from ``start`` to ``stop`` of the whole.
+
+    The total of a computation made of portions is the same from its first event to its last,
+    and its share never goes back, whatever its parts turn out to need. Portions may be nested.
+
+    Parameters
+    ----------
+    work : generator
+        Yields events and returns a result.
+    start, stop : float
+        Shares of the whole, 0 to 1, that are done before and after this part.
+
+    Returns
+    -------
+    generator
+        Yields the events, counted within the whole, and returns the result of ``work``.
+    """
+    share = start
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        share = max(share, start + (stop - start) * (event.fraction or 0.0))
+        yield replace(event, step=math.floor(_SHARES * share + 1e-6), total=_SHARES)
+
+
+def open_ended(
+    message: str, step: int, typical: int, values: dict[str, float] | None = None
+) -> Event:
+    """Report a step of a part that ends when it has settled, which takes a typical number.
+
+    Its share approaches the whole and never reaches it, so no total has to be revised.
+
+    Parameters
+    ----------
+    message : str
+        As in `Event`.
+    step : int
+        Steps done.
+    typical : int
+        Steps that such a part usually takes; then six sevenths of it count as done.
+    values : dict of str to float, optional
+        As in `Event`.
+    """
+    share = 1.0 - math.exp(-2.0 * step / typical)
+    return Event(message, math.floor(_SHARES * share), _SHARES, values or {})
 
 
 def drive(
