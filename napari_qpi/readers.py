@@ -5,17 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from napari_qpi.layers.conversion import LayerData
+if TYPE_CHECKING:
+    from napari_qpi.layers.conversion import LayerData
 
 __all__ = ["IncompleteScanWarning", "get_reader", "read_layers"]
 
 PathOrPaths = str | Sequence[str]
-
-# Extensions that other programs use too: their content decides whether we offer to read them.
-_SHARED_EXTENSIONS = (".dat", ".nc")
-# Formats that napari reads itself; with one of the shared extensions they are not ours.
-_GENERAL_MODULES = ("tiff", "numpy_arrays")
 
 
 class IncompleteScanWarning(UserWarning):
@@ -59,40 +56,31 @@ def _paths(path: PathOrPaths) -> list[str]:
 
 
 def _is_ours(path: Path) -> bool:
+    """Decide whether to offer a file: by an extension that only microscopes use, or by content."""
     if path.is_dir():
         return False
-    if path.suffix.lower() not in _SHARED_EXTENSIONS:
-        return True
-    from qpi_kernels.io import ScanFormatError
     from qpi_kernels.io.open_scan import sniff
+    from qpi_kernels.io.registry import known_formats
+    from qpi_kernels.io.scan import ScanFormatError
 
+    name = path.name.lower()
+    if any(name.endswith(known.extensions) for known in known_formats() if not known.shared):
+        return True
     try:
-        module = sniff(path).module
+        found = sniff(path)
     except ScanFormatError:
         return False
-    if module == "netcdf":
-        return _netcdf_type(path) is not None
-    return module not in _GENERAL_MODULES
-
-
-def _netcdf_type(path: Path) -> str | None:
-    import h5netcdf
-
-    try:
-        with h5netcdf.File(path, "r") as file:
-            found = file.attrs.get("qpi_kernels_type")
-    except (OSError, ValueError, KeyError):
-        return None
-    return None if found is None else str(found)
+    return found.written_here is None or found.written_here(path)
 
 
 def _read_file(path: Path) -> list[LayerData]:
     from napari_qpi.layers.result import result_layers
     from napari_qpi.layers.scan import scan_layers
     from qpi_kernels.io import open_scan
+    from qpi_kernels.io.formats.netcdf import stored_type
     from qpi_kernels.result import KernelResult
 
-    if path.suffix.lower() == ".nc" and _netcdf_type(path) == "KernelResult":
+    if path.suffix.lower() == ".nc" and stored_type(path) == "KernelResult":
         return result_layers(KernelResult.load(path))
     dataset = open_scan(path)
     if not dataset.attrs.get("complete", True):

@@ -9,7 +9,7 @@ from qpi_kernels.io import ScanFormatError, open_scan
 def test_an_unknown_option_is_named_with_those_that_are_known(tmp_path):
     path = tmp_path / "map.npy"
     np.save(path, np.zeros((3, 4)))
-    with pytest.raises(TypeError, match=r"NumPy .npy files .* option lazy; it takes .*pixel_nm"):
+    with pytest.raises(TypeError, match=r"NumPy files .* option lazy; it takes .*pixel_nm"):
         open_scan(path, lazy=True)
     assert open_scan(path, pixel_nm=0.5).x[1] == 0.5
 

@@ -50,6 +50,8 @@ def gsf(tmp_path: Path) -> Path:
         "a.gwy",
         "a.gsf",
         "a.nc",
+        "a.npz",
+        "map_kernel.tif",
     ],
 )
 def test_microscope_files_are_claimed(plugin_manager: PluginManager, name: str) -> None:
@@ -57,7 +59,7 @@ def test_microscope_files_are_claimed(plugin_manager: PluginManager, name: str) 
     assert OURS in readers
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.npz", "a.csv", "a.png", "a.mtrx", "a.h5"])
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.csv", "a.png", "a.mtrx", "a.h5"])
 def test_other_files_are_left_to_others(plugin_manager: PluginManager, name: str) -> None:
     readers = [reader.plugin_name for reader in plugin_manager.iter_compatible_readers(name)]
     assert OURS not in readers

@@ -6,8 +6,12 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
+# Libraries that the import of the package and a refused file must not cost, either.
+SLOW = ("xarray", "pandas", "scipy", "h5netcdf", "tifffile", "gsffile", "access2thematrix", "dask")
 HEAVY = ("torch", "diffusers", "napari", "qtpy", "PyQt6", "PyQt5", "PySide6", "magicgui", "vispy")
 
 # Prints, per module in the order of import, the heavy packages that are loaded after it.
@@ -22,10 +26,15 @@ print(json.dumps(loaded))
 """
 
 
-def heavy_imports(modules: list[str]) -> dict[str, list[str]]:
+def heavy_imports(modules: list[str], names: tuple[str, ...] = HEAVY) -> dict[str, list[str]]:
     """Import modules one after the other in a fresh interpreter that finds what this one finds."""
-    program = f"import sys; sys.path[:] = {sys.path!r}\n{PROBE}"
-    command = [sys.executable, "-c", program, json.dumps(modules), json.dumps(HEAVY)]
+    return in_fresh_interpreter(PROBE, json.dumps(modules), json.dumps(names))
+
+
+def in_fresh_interpreter(program: str, *arguments: str) -> Any:
+    """Run a program that prints JSON in an interpreter that finds what this one finds."""
+    program = f"import sys; sys.path[:] = {sys.path!r}\n{program}"
+    command = [sys.executable, "-c", program, *arguments]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
@@ -52,3 +61,27 @@ def test_library_plugin_and_readers_import_nothing_heavy() -> None:
     ]
     loaded = heavy_imports(modules)
     assert {module: names for module, names in loaded.items() if names} == {}
+
+
+def test_importing_library_plugin_and_reader_loads_no_slow_library() -> None:
+    modules = ["qpi_kernels", "napari_qpi", "napari_qpi.readers", "qpi_kernels.io.open_scan"]
+    loaded = heavy_imports(modules, (*SLOW, *HEAVY))
+    assert {module: names for module, names in loaded.items() if names} == {}
+
+
+READER = """
+import json
+from napari_qpi.readers import get_reader
+offers = [get_reader(path) is not None for path in json.loads(sys.argv[1])]
+print(json.dumps([offers, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
+"""
+
+
+def test_a_foreign_file_costs_nothing_but_sniffing(tmp_path: Path) -> None:
+    (tmp_path / "log.dat").write_text("time,value\n1,2\n")
+    (tmp_path / "photo.nc").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "scan.dat").write_bytes(b"[Paramco32]\n")
+    paths = [str(tmp_path / name) for name in ("log.dat", "photo.nc", "missing.dat", "scan.dat")]
+    offers, loaded = in_fresh_interpreter(READER, json.dumps(paths), json.dumps((*SLOW, *HEAVY)))
+    assert offers == [False, False, False, True]
+    assert loaded == []

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
+from qpi_kernels.io.registry import known_formats
+
 ROOT = Path(__file__).parents[2]
 TOP_LEVEL = ROOT / "napari.yaml"
 
@@ -42,6 +44,12 @@ def test_napari_finds_the_packaged_manifest(packaged: Path) -> None:
 
 def test_every_command_of_the_manifest_can_be_imported(packaged: Path) -> None:
     PluginManifest.from_file(packaged).validate_imports()
+
+
+def test_the_reader_s_patterns_are_those_of_the_registry(packaged: Path) -> None:
+    (reader,) = PluginManifest.from_file(packaged).contributions.readers or []
+    registered = [pattern for known in known_formats() for pattern in known.patterns]
+    assert sorted(reader.filename_patterns) == sorted(set(registered))
 
 
 def test_every_command_belongs_to_a_contribution_or_a_menu(packaged: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.array_geometry import pitch_of
 from qpi_kernels.io.atomic_write import replacing
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["ExportError", "export_array"]
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import xarray as xr
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Channel", "ScanFormatError", "scan_dataset"]
 
@@ -146,6 +148,8 @@ def scan_dataset(
         ``direction`` and ``derived``; coordinates ``y`` and ``x`` in nm from the first pixel's
         centre, growing with row and column, and ``bias`` in V.
     """
+    import xarray as xr
+
     names = _Names()
     variables: dict[str, xr.DataArray] = {}
     coords: dict[str, Any] = {}

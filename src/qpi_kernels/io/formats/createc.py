@@ -32,16 +32,20 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.physical_units import credible_pitch
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_FORMAT = "Createc .dat"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Createc .dat"
 _ZLIB_START = re.compile(rb"DATA(?=\x78[\x01\x5e\x9c\xda])")
 _CHUNK_BYTES = 4096
 _MAX_PIXELS_A_SIDE = 65536
@@ -83,7 +87,7 @@ def read(path: str | Path) -> xr.Dataset:
     start = _data_start(path, raw)
     header = _parse_header(raw[:start].decode("latin-1"))
     if _number(header, "ScanmodeSine", default=0.0) != 0:
-        raise ScanFormatError(path, _FORMAT, "sine scan mode is not supported")
+        raise ScanFormatError(path, _NAME, "sine scan mode is not supported")
     shape = _image_shape(path, header)
     layout = _declared_layout(header)
     _refuse_impossible_size(path, len(raw), shape, layout)
@@ -93,18 +97,18 @@ def read(path: str | Path) -> xr.Dataset:
     if intact and 0 < stored < planes:
         planes = stored  # an honest end of the stream outranks the header's count
     if planes == 0 or values.size == 0:
-        raise ScanFormatError(path, _FORMAT, "no image data could be decoded")
+        raise ScanFormatError(path, _NAME, "no image data could be decoded")
     layout = layout.for_planes(planes)
     images = _as_images(values, planes * math.prod(shape))
     images = images.reshape(layout.passes, layout.planes_per_pass, *shape)
     complete = _blank_unscanned_rows(images, layout) and intact
     missing = np.isnan(images)
     if missing.all():
-        raise ScanFormatError(path, _FORMAT, "the scan was stopped before its first row")
+        raise ScanFormatError(path, _NAME, "the scan was stopped before its first row")
     return scan_dataset(
         _channels(images, layout, header),
         source=path,
-        format=_FORMAT,
+        format=_NAME,
         pixel_nm=_pixel_nm(header, shape),
         bias=_bias(header, layout.passes),
         offset_nm=_frame_centre_nm(header, shape),
@@ -163,11 +167,11 @@ def _count(header: _Header, *names: str) -> int:
 def _data_start(path: Path, raw: bytes) -> int:
     if raw.startswith(b"[ParVERT"):
         raise ScanFormatError(
-            path, _FORMAT, "this is a Createc spectrum; only Createc images are read"
+            path, _NAME, "this is a Createc spectrum; only Createc images are read"
         )
     if raw.startswith(b"[Parameter]"):
         reason = "16-bit files of early Createc versions are not read; save it with a newer one"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     if raw.startswith(b"[Paramet32]"):
         marker = raw.find(b"\nDATA")
         if marker >= 0:
@@ -177,9 +181,7 @@ def _data_start(path: Path, raw: bytes) -> int:
         at_line_start = [start for start in starts if raw[start - 5 : start - 4] in b"\n\r\0"]
         if starts:
             return (at_line_start or starts)[0]
-    raise ScanFormatError(
-        path, _FORMAT, "no image data after the header; the file is cut or damaged"
-    )
+    raise ScanFormatError(path, _NAME, "no image data after the header; the file is cut or damaged")
 
 
 def _image_shape(path: Path, header: _Header) -> tuple[int, int]:
@@ -189,7 +191,7 @@ def _image_shape(path: Path, header: _Header) -> tuple[int, int]:
         reason = (
             f"the header's image size makes no sense (Num.X {said[0]:.20}, Num.Y {said[1]:.20})"
         )
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     return rows, columns
 
 
@@ -249,7 +251,7 @@ def _stored_values(
         body, intact = _inflate(raw, start, wanted)
     values = np.frombuffer(body, "<f4", count=len(body) // 4)[1:]
     if raw.startswith(b"[Paramet32]") and _looks_like_integers(values):
-        raise ScanFormatError(path, _FORMAT, "uncompressed integer data are not supported")
+        raise ScanFormatError(path, _NAME, "uncompressed integer data are not supported")
     return values, intact
 
 
@@ -264,7 +266,7 @@ def _refuse_impossible_size(
             f"the header declares {layout.planes} planes of {rows} x {columns} values, "
             "more than this file can hold"
         )
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
 
 
 def _inflate(raw: bytes, start: int, wanted: int) -> tuple[bytearray, bool]:
@@ -422,3 +424,17 @@ def _setpoint(header: _Header) -> str:
     if not ampere and millivolt and gain:
         ampere = millivolt * 1e-3 / gain
     return f"{ampere * 1e12:.4g} pA" if ampere else ""
+
+
+# Old files lack the first-line magic; their data are a zlib stream after "DATA".
+_ZLIB_DATA = re.compile(rb"\nDATA\x78[\x01\x5e\x9c\xda]")
+
+
+def _matches(head: bytes) -> bool:
+    """Recognise images, and spectra ([ParVERT..]), which the reader refuses with the reason."""
+    if head.startswith((b"[Paramco32]", b"[Paramet32]", b"[ParVERT")):
+        return True
+    return b"Num.X" in head and (head.startswith(b"[Parameter]") or bool(_ZLIB_DATA.search(head)))
+
+
+FORMAT = ScanFormat(_NAME, (".dat",), _matches, read, shared=True)

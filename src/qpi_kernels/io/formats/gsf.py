@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
-from gsffile import read_gsf
 
 from qpi_kernels.io.physical_units import (
     credible_pitch,
@@ -16,11 +15,15 @@ from qpi_kernels.io.physical_units import (
     in_project_units,
     quantity_of,
 )
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_FORMAT = "Gwyddion .gsf"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Gwyddion .gsf"
 _SIZE = re.compile(rb"^\s*(XRes|YRes)\s*=\s*(\d{1,9})\s*$", re.MULTILINE)
 _HEADER_BYTES = 64 * 1024
 
@@ -44,6 +47,9 @@ def read(path: str | Path) -> xr.Dataset:
     ScanFormatError
         If the file is cut or damaged.
     """
+    # The reading library is imported when a file of the format comes, not for sniffing.
+    from gsffile import read_gsf
+
     path = Path(path)
     _check_size(path)
     data, metadata = read_gsf(path)
@@ -60,7 +66,7 @@ def read(path: str | Path) -> xr.Dataset:
     return scan_dataset(
         [Channel(title, values, unit, quantity_of(title, unit), direction_of(title))],
         source=path,
-        format=_FORMAT,
+        format=_NAME,
         pixel_nm=pitch,
         # Offsets give the top left corner in a frame with y downwards.
         offset_nm=(left + width / 2, -(top + height / 2)) if pitch else (0.0, 0.0),
@@ -80,10 +86,15 @@ def _check_size(path: Path) -> None:
     sizes = {key: int(value) for key, value in _SIZE.findall(head)}
     columns, rows = sizes.get(b"XRes", 0), sizes.get(b"YRes", 0)
     if not (rows and columns):
-        raise ScanFormatError(path, _FORMAT, "its header gives no image size (XRes, YRes)")
+        raise ScanFormatError(path, _NAME, "its header gives no image size (XRes, YRes)")
     present = path.stat().st_size - len(head)
     if present < 4 * rows * columns:
         reason = (
             f"it is cut: {rows} x {columns} values are declared, {max(0, present) // 4} are there"
         )
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
+
+
+FORMAT = ScanFormat(
+    _NAME, (".gsf",), lambda head: head.startswith(b"Gwyddion Simple Field 1.0\n"), read
+)

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.physical_units import (
     credible_pitch,
@@ -24,11 +24,15 @@ from qpi_kernels.io.physical_units import (
     in_project_units,
     quantity_of,
 )
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_FORMAT = "Gwyddion .gwy"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Gwyddion .gwy"
 _MAGIC = b"GWYP"
 _OLD_MAGIC = b"GWYO"
 _CHANNEL = re.compile(r"/(\d+)/data")
@@ -64,27 +68,27 @@ def read(path: str | Path, *, size: tuple[int, int] | None = None) -> xr.Dataset
     raw = path.read_bytes()
     if raw.startswith(_OLD_MAGIC):
         reason = "it is of Gwyddion 1; open it in Gwyddion and save it again"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     try:
         container = _Object.at(raw, len(_MAGIC), len(raw))
         fields = _data_fields(container)
     except (struct.error, UnicodeDecodeError) as error:
-        raise ScanFormatError(path, _FORMAT, "it is cut or damaged") from error
+        raise ScanFormatError(path, _NAME, "it is cut or damaged") from error
     if not fields:
-        raise ScanFormatError(path, _FORMAT, "it holds no image")
+        raise ScanFormatError(path, _NAME, "it holds no image")
     wanted = fields[0].grid if size is None else None
     kept = [f for f in fields if f.grid == wanted or (size is not None and f.shape == tuple(size))]
     kept = [f for f in kept if f.grid == kept[0].grid]
     if not kept:
         there = ", ".join(f"{rows} x {columns}" for rows, columns in {f.shape for f in fields})
-        raise ScanFormatError(path, _FORMAT, f"no image of this size; it holds {there}")
+        raise ScanFormatError(path, _NAME, f"no image of this size; it holds {there}")
     left_out = [f"{f.title} ({f.shape[0]} x {f.shape[1]})" for f in fields if f not in kept]
     header = {"channels left out": "; ".join(left_out)} if left_out else {}
     channels = [field.channel() for field in kept]
     return scan_dataset(
         channels,
         source=path,
-        format=_FORMAT,
+        format=_NAME,
         pixel_nm=kept[0].pixel_nm,
         bias=kept[0].bias,
         offset_nm=kept[0].centre_nm,
@@ -275,3 +279,6 @@ def _data_field(container: _Object, number: int) -> _Field | None:
 def _unit(field: _Object, name: str) -> str:
     unit = field.child(name)
     return unit.text("unitstr") if unit else ""
+
+
+FORMAT = ScanFormat(_NAME, (".gwy",), lambda head: head[:4] in (_MAGIC, _OLD_MAGIC), read)

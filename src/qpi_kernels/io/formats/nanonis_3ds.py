@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.nanonis_header import (
     ChannelName,
@@ -19,11 +18,15 @@ from qpi_kernels.io.nanonis_header import (
 )
 from qpi_kernels.io.nanonis_sweep import sweep_axis
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-FORMAT = "Nanonis .3ds"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Nanonis .3ds"
 _LAZY_ABOVE_BYTES = 512 * 1024 * 1024
 # Small enough that turning (y, x, point) into (point, y, x) stays within the processor's cache.
 _EAGER_BLOCK_BYTES = 512 * 1024
@@ -61,8 +64,8 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
         If the header is damaged, no complete point was recorded, or the sweep axis is unknown.
     """
     path = Path(path)
-    text, data_start = read_header_text(path, b":HEADER_END:", FORMAT)
-    header = Header(path, FORMAT, _entries(text))
+    text, data_start = read_header_text(path, b":HEADER_END:", _NAME)
+    header = Header(path, _NAME, _entries(text))
     grid = _grid(header, data_start)
     parameters, measured = _survey(grid)
     if not measured.any():
@@ -87,7 +90,7 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
     dataset = scan_dataset(
         channels,
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=header.pixel_nm((width, height), (grid.columns, grid.rows)),
         bias=axis * signal.scale if sweeps_bias else None,
         offset_nm=(1e9 * centre_x, 1e9 * centre_y),
@@ -418,3 +421,6 @@ def _topography(
             start = channel.data[0]
             return [Channel("Z", start, channel.units, "topography", derived=derived)]
     return []
+
+
+FORMAT = ScanFormat(_NAME, (".3ds",), lambda head: head.startswith(b"Grid dim="), read)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.nanonis_header import ChannelName, Header, read_header_text, setpoint_text
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-FORMAT = "Nanonis .dat"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Nanonis .dat"
 
 
 def read(path: str | Path) -> xr.Dataset:
@@ -40,13 +44,13 @@ def read(path: str | Path) -> xr.Dataset:
         If the header or the table is damaged.
     """
     path = Path(path)
-    text, start = read_header_text(path, b"[DATA]", FORMAT)
+    text, start = read_header_text(path, b"[DATA]", _NAME)
     entries = {}
     for line in text.splitlines():
         key, tab, value = line.partition("\t")
         if tab:
             entries[key.strip()] = value.strip()
-    header = Header(path, FORMAT, entries)
+    header = Header(path, _NAME, entries)
     columns, table, whole = _table(header, start)
 
     names = [ChannelName.parse(column) for column in columns]
@@ -71,7 +75,7 @@ def read(path: str | Path) -> xr.Dataset:
     dataset = scan_dataset(
         channels,
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=None,
         bias=axis if sweeps_bias else None,
         setpoint=setpoint_text(
@@ -135,3 +139,11 @@ def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel
         for channel, name in zip(channels, names, strict=True)
         if channel.quantity == "current" and not (name.is_single_sweep or name.is_filtered)
     ]
+
+
+def _matches(head: bytes) -> bool:
+    # A text editor that saved the file again may have left a byte order mark.
+    return head.removeprefix(b"\xef\xbb\xbf").startswith(b"Experiment\t")
+
+
+FORMAT = ScanFormat(_NAME, (".dat",), _matches, read, shared=True)

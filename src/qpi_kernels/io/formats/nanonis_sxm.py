@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.nanonis_header import (
     ChannelName,
@@ -15,11 +15,15 @@ from qpi_kernels.io.nanonis_header import (
     refuse_mostly_missing,
     setpoint_text,
 )
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Direction, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-FORMAT = "Nanonis .sxm"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Nanonis .sxm"
 _DATA_MARKER = b"\x1a\x04"
 
 
@@ -46,8 +50,8 @@ def read(path: str | Path) -> xr.Dataset:
         If the header is damaged, or not one row was scanned.
     """
     path = Path(path)
-    text, header_stop = read_header_text(path, b":SCANIT_END:", FORMAT)
-    header = Header(path, FORMAT, _entries(text))
+    text, header_stop = read_header_text(path, b":SCANIT_END:", _NAME)
+    header = Header(path, _NAME, _entries(text))
     columns, rows = header.image_size("SCAN_PIXELS")
     planes = _planes(header)
     data = _read_planes(header, header_stop, (len(planes), rows, columns))
@@ -78,7 +82,7 @@ def read(path: str | Path) -> xr.Dataset:
     return scan_dataset(
         channels,
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=header.pixel_nm((width, height), (columns, rows)),
         bias=_bias(header),
         offset_nm=(1e9 * centre_x, 1e9 * centre_y),
@@ -176,10 +180,13 @@ def _setpoint(header: Header) -> str:
     for row in _table(header.entries.get("Z-CONTROLLER", "")):
         match = re.match(r"\s*(\S+)\s*(\S*)", row.get("Setpoint", ""))
         if match:
-            value = Header(header.path, FORMAT, {"": match[1]}).number("")
+            value = Header(header.path, _NAME, {"": match[1]}).number("")
             return setpoint_text(value, match[2], row.get("on", ""))
     return setpoint_text(
         header.number("Z-Controller>Setpoint"),
         header.entries.get("Z-Controller>Setpoint unit", "").strip(),
         header.entries.get("Z-Controller>Controller status", ""),
     )
+
+
+FORMAT = ScanFormat(_NAME, (".sxm",), lambda head: head.startswith(b":NANONIS_VERSION:"), read)

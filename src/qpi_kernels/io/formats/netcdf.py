@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.array_geometry import pitch_of, without_bias
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.io.physical_units import in_project_units, quantity_of
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
-__all__ = ["read", "save_scan"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-FORMAT = "NetCDF .nc"
+__all__ = ["FORMAT", "read", "save_scan", "stored_type"]
+
+_NAME = "NetCDF .nc"
 _TYPE_ATTRIBUTE = "qpi_kernels_type"
 _JSON_ATTRIBUTE = "qpi_kernels_json"
 _SCAN = "Scan"
@@ -78,6 +81,8 @@ def read(path: str | Path) -> xr.Dataset:
         If the file holds no image, or announces far more data than it holds. For a damaged file
         `open_scan` turns the NetCDF library's own error into this one.
     """
+    import xarray as xr
+
     path = Path(path)
     with path.open("rb") as file:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
@@ -97,7 +102,7 @@ def _check_size(dataset: xr.Dataset, path: Path) -> None:
     present = path.stat().st_size
     if dataset.nbytes > max(_MAX_UNPACKED, _MAX_RATIO * present):
         reason = f"it announces {dataset.nbytes} bytes of data in a file of {present}"
-        raise ScanFormatError(path, FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
 
 
 def _encoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     scan = scan_dataset(
         channels,
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=pitch_of(kernel),
         bias=bias,
         header={key: value for key, value in dataset.attrs.items() if key != "arrays"},
@@ -176,7 +181,7 @@ def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     if not images:
         found = ", ".join(f"{name} {variable.dims}" for name, variable in dataset.data_vars.items())
         reason = f"no variable over y and x; it holds {found[:200] or 'nothing'}"
-        raise ScanFormatError(path, FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     stacked = [variable.dims for variable in images if variable.ndim == 3]
     first_dim = next((dim for dims in stacked for dim in dims if dim not in ("y", "x")), None)
     images = [image for image in images if image.ndim == 2 or first_dim in image.dims]
@@ -190,7 +195,7 @@ def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     scan = scan_dataset(
         channels,
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=pitch_of(_lengths_in_nm(images[0])),
         bias=_foreign_bias(dataset, first_dim),
         complete=not any(np.isnan(channel.data).any() for channel in channels),
@@ -225,3 +230,25 @@ def _foreign_bias(dataset: xr.Dataset, first_dim: Hashable | None) -> np.ndarray
         if unit == "V" and (coordinate.ndim == 1) == (first_dim is not None):
             return np.asarray(coordinate.values, float) * factor
     return None
+
+
+def stored_type(path: Path) -> str | None:
+    """Return ``"Scan"`` or ``"KernelResult"`` for a file of this library, else None."""
+    import h5netcdf
+
+    try:
+        with h5netcdf.File(path, "r") as file:
+            found = file.attrs.get(_TYPE_ATTRIBUTE)
+    except (OSError, ValueError, KeyError):
+        return None
+    return None if found is None else str(found)
+
+
+FORMAT = ScanFormat(
+    _NAME,
+    (".nc",),
+    lambda head: head.startswith((b"\x89HDF\r\n\x1a\n", b"CDF")),
+    read,
+    shared=True,
+    written_here=lambda path: stored_type(path) is not None,
+)

@@ -6,19 +6,21 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.array_geometry import as_pitch, without_bias
 from qpi_kernels.io.physical_units import quantity_of
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Quantity, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_NPY = "NumPy .npy"
-_NPZ = "NumPy .npz"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "NumPy"
 _PREFERRED = ("data", "didv", "observation", "topography", "current")
 _SAID_BESIDE = ("pixel_nm", "bias", "units")
 # Deflate cannot do better than 1032:1; beyond this size such a ratio is taken for an attack.
@@ -60,27 +62,26 @@ def read(
     path = Path(path)
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
-    format_name = _NPZ if is_archive else _NPY
     try:
         arrays = _from_npz(path) if is_archive else {"data": _from_npy(path)}
         pitch = as_pitch(pixel_nm if pixel_nm is not None else arrays.get("pixel_nm"))
     except (ValueError, zipfile.BadZipFile) as error:
-        raise ScanFormatError(path, format_name, str(error)) from error
+        raise ScanFormatError(path, _NAME, str(error)) from error
 
     units = str(arrays["units"].ravel()[0]) if arrays.get("units", np.empty(0)).size else ""
     images, left_out = _images(arrays)
     if not images:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ScanFormatError(path, format_name, f"no 2-D or 3-D array of real numbers in {found}")
+        raise ScanFormatError(path, _NAME, f"no 2-D or 3-D array of real numbers in {found}")
     channels = [
         Channel(name, array, units if index == 0 else "", _quantity(name, units))
         for index, (name, array) in enumerate(images.items())
     ]
-    known_bias = _bias(path, format_name, bias if bias is not None else arrays.get("bias"), images)
+    known_bias = _bias(path, bias if bias is not None else arrays.get("bias"), images)
     dataset = scan_dataset(
         channels,
         source=path,
-        format=format_name,
+        format=_NAME,
         pixel_nm=pitch,
         bias=known_bias,
         complete=not any(np.isnan(channel.data).any() for channel in channels),
@@ -166,18 +167,36 @@ def _quantity(name: str, units: str) -> Quantity:
     return quantity_of(name, units if lowered == "data" else "")
 
 
-def _bias(
-    path: Path, format_name: str, bias: Any, images: dict[str, np.ndarray]
-) -> np.ndarray | None:
+def _bias(path: Path, bias: Any, images: dict[str, np.ndarray]) -> np.ndarray | None:
     """Return the bias if it is one value, or one for each plane."""
     if bias is None:
         return None
     try:
         values = np.asarray(bias, dtype=float).squeeze()
     except (TypeError, ValueError) as error:
-        raise ScanFormatError(path, format_name, f"bias is not numbers ({error})") from error
+        raise ScanFormatError(path, _NAME, f"bias is not numbers ({error})") from error
     planes = next((array.shape[0] for array in images.values() if array.ndim == 3), 1)
     if values.size != planes or not np.isfinite(values).all():
         reason = f"bias has {values.size} values for {planes} planes; they must be finite numbers"
-        raise ScanFormatError(path, format_name, reason)
+        raise ScanFormatError(path, _NAME, reason)
     return values
+
+
+def _written_here(path: Path) -> bool:
+    """Recognise a file of `qpi_kernels.io.exporters` by the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"data.npy", "units.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+FORMAT = ScanFormat(
+    _NAME,
+    (".npz", ".npy"),
+    lambda head: head.startswith((b"\x93NUMPY", b"PK\x03\x04")),
+    read,
+    shared=True,
+    written_here=_written_here,
+    patterns=("*.npz",),
+)

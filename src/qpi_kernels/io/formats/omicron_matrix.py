@@ -9,18 +9,20 @@ hand. The sense of the angle (anticlockwise) is read in access2theMatrix, not ve
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import xarray as xr
-from access2thematrix import MtrxData
 
 from qpi_kernels.io.physical_units import credible_pitch, in_project_units, quantity_of
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_FORMAT = "Omicron Matrix"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "Omicron Matrix"
 _SCANNER = "EEPA::XYScanner."
 _ALWAYS_ALLOWED_BYTES = 64 * 2**20
 
@@ -45,15 +47,18 @@ def read(path: str | Path) -> xr.Dataset:
         For the parameter file itself, a data file without its parameter file or renamed, curves
         and damaged files.
     """
+    # The reading library is imported when a file of the format comes, not for sniffing.
+    from access2thematrix import MtrxData
+
     path = Path(path)
     _refuse_unreadable(path)
     matrix = MtrxData()
     traces, message = matrix.open(str(path.absolute()))
     if matrix.raw_param and matrix.param.get("BREF") != path.name:
         reason = "its parameter file does not mention it; a renamed or foreign file cannot be read"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     if not traces:
-        raise ScanFormatError(path, _FORMAT, message)
+        raise ScanFormatError(path, _NAME, message)
     rows = _declared_rows(path, matrix)
     channels = [_channel(matrix, str(trace), rows) for trace in traces.values()]
     columns = channels[0].data.shape[1]
@@ -64,7 +69,7 @@ def read(path: str | Path) -> xr.Dataset:
     return scan_dataset(
         channels,
         source=path,
-        format=_FORMAT,
+        format=_NAME,
         pixel_nm=credible_pitch(abs(length_y) / rows, abs(length_x) / columns),
         bias=_parameter(matrix, "EEPA::GapVoltageControl.Voltage", default=None),
         offset_nm=(centre_x, centre_y),
@@ -82,20 +87,18 @@ def _refuse_unreadable(path: Path) -> None:
         stem = path.stem.rpartition("_")[0]
         names = sorted(p.name for p in path.parent.iterdir() if p.name.startswith(f"{stem}--"))
         beside = f" beside it: {', '.join(names[:5])}" if names else ", such as ....Z_mtrx"
-        raise ScanFormatError(
-            path, _FORMAT, f"this is the parameter file; open a data file{beside}"
-        )
+        raise ScanFormatError(path, _NAME, f"this is the parameter file; open a data file{beside}")
     stem, dashes, ending = path.name.rpartition("--")
     if not dashes or "_" not in ending or "." not in ending:
         reason = "the file needs its original name, such as name--4_1.Z_mtrx"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     if "(" in ending:
         reason = f"{ending} holds spectroscopy curves; only images are read"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
     parameters = path.with_name(f"{stem}_0001.mtrx")
     if not parameters.exists():
         reason = f"its parameter file {parameters.name} is missing; copy it into the same folder"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
 
 
 @overload
@@ -113,7 +116,7 @@ def _declared_rows(path: Path, matrix: Any) -> int:
     columns = matrix.scan.shape[-1]
     if not 0 < rows * columns * 4 <= max(_ALWAYS_ALLOWED_BYTES, 64 * len(matrix.raw_data)):
         reason = f"its parameters declare {rows} lines of {columns} points"
-        raise ScanFormatError(path, _FORMAT, f"{reason}, which cannot be")
+        raise ScanFormatError(path, _NAME, f"{reason}, which cannot be")
     return rows
 
 
@@ -153,3 +156,7 @@ def _header(matrix: Any) -> dict[str, str]:
         "time": matrix.param.get("BKLT", ""),
     }
     return {key: str(value) for key, value in about.items() if value} | entries
+
+
+# The parameter file ends in ".mtrx" and the channels in ".Z_mtrx", ".I_mtrx", ...
+FORMAT = ScanFormat(_NAME, ("_mtrx",), lambda head: head.startswith(b"ONTMATRX0101"), read)

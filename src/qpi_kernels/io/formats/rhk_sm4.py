@@ -22,18 +22,21 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from qpi_kernels.io.curve_grid import CurveGrid, grid_of_positions
 from qpi_kernels.io.physical_units import credible_pitch, in_project_units, quantity_of
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import xarray as xr
 
-_FORMAT = "RHK .sm4"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "RHK .sm4"
 _PAGE_INDEX_HEADER, _PAGE_INDEX_ARRAY, _PAGE_HEADER, _PAGE_DATA = 1, 2, 3, 4
 _CURVE_POSITIONS, _STRINGS = 8, 10
 _IMAGE, _CURVES = 0, 1
@@ -86,7 +89,7 @@ def read(
     ]
     if not wanted:
         there = "; ".join(str(group) for group in groups) or "no image, map or bias spectrum"
-        raise ScanFormatError(path, _FORMAT, f"no such pages; the file holds {there}")
+        raise ScanFormatError(path, _NAME, f"no such pages; the file holds {there}")
     ranks = {"maps": 2, "images": 1, "spectra": 0}
     chosen = max(wanted, key=lambda g: (ranks[g.kind], len(g.channels), math.prod(g.size)))
     companions = [
@@ -107,7 +110,7 @@ def _as_dataset(
     return scan_dataset(
         [channel for group in kept for channel in group.channels],
         source=path,
-        format=_FORMAT,
+        format=_NAME,
         pixel_nm=chosen.pixel_nm,
         bias=page.bias_axis() if page.kind == _CURVES else page.bias,
         offset_nm=chosen.centre_nm,
@@ -222,7 +225,7 @@ def _pages(path: Path, raw: bytes) -> _Found:
         _checked(raw, offset, page_count, 32)
     except (struct.error, KeyError) as error:
         reason = "its table of pages is missing or points outside the file"
-        raise ScanFormatError(path, _FORMAT, reason) from error
+        raise ScanFormatError(path, _NAME, reason) from error
     pages: list[_Page] = []
     complete = True
     for _ in range(page_count):
@@ -241,9 +244,7 @@ def _pages(path: Path, raw: bytes) -> _Found:
         else:
             pages.append(page)
     if not pages:
-        raise ScanFormatError(
-            path, _FORMAT, "no page of it can be read; the file is cut or damaged"
-        )
+        raise ScanFormatError(path, _NAME, "no page of it can be read; the file is cut or damaged")
     _refuse_impossible_sizes(path, raw, pages)
     return _Found(pages, complete)
 
@@ -305,7 +306,7 @@ def _refuse_impossible_sizes(path: Path, raw: bytes, pages: list[_Page]) -> None
         _ALWAYS_ALLOWED_BYTES, 16 * len(raw)
     ):
         reason = f"its pages declare {declared} bytes of data, more than this file can hold"
-        raise ScanFormatError(path, _FORMAT, reason)
+        raise ScanFormatError(path, _NAME, reason)
 
 
 def _physical(raw: bytes, page: _Page) -> tuple[np.ndarray, str]:
@@ -413,3 +414,8 @@ def _grid(page: _Page, positions: np.ndarray | None) -> CurveGrid | None:
         return None
     index = np.arange(page.rows)
     return CurveGrid(index // columns, index % columns, (rows, columns), 1, None, (0.0, 0.0))
+
+
+FORMAT = ScanFormat(
+    _NAME, (".sm4",), lambda head: head[2:16] == "STiMage".encode("utf-16-le"), read
+)

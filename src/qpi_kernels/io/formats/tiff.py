@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
-import tifffile
-import xarray as xr
 
 from qpi_kernels.io.array_geometry import as_pitch, without_bias
 from qpi_kernels.io.physical_units import in_project_units, quantity_of
+from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
-__all__ = ["read"]
+if TYPE_CHECKING:
+    import tifffile
+    import xarray as xr
 
-FORMAT = "TIFF"
+__all__ = ["FORMAT", "read"]
+
+_NAME = "TIFF"
 _MAX_UNPACKED = 1024**3
 _MAX_RATIO = 200
 _BIAS_LABEL = re.compile(r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>m?V)\b")
@@ -53,6 +56,9 @@ def read(
     ScanFormatError
         If the file is damaged, a colour image or has more than three axes.
     """
+    # tifffile takes a fifth of a second to import.
+    import tifffile
+
     path = Path(path)
     try:
         with tifffile.TiffFile(path) as file:
@@ -66,11 +72,11 @@ def read(
         ):
             raise ValueError(f"bias has {known_bias.size} values for {planes} pages")
     except (ValueError, tifffile.TiffFileError) as error:
-        raise ScanFormatError(path, FORMAT, str(error)) from error
+        raise ScanFormatError(path, _NAME, str(error)) from error
     dataset = scan_dataset(
         [Channel(title, data, units, quantity_of(title, units))],
         source=path,
-        format=FORMAT,
+        format=_NAME,
         pixel_nm=pitch,
         bias=known_bias,
         complete=not bool(np.isnan(data).any()),
@@ -81,6 +87,8 @@ def read(
 def _contents(
     file: tifffile.TiffFile, file_bytes: int
 ) -> tuple[np.ndarray, tuple[float, float] | None, np.ndarray | None, str, str]:
+    import tifffile
+
     if not file.series:
         raise ValueError("it holds no image")
     series = file.series[0]
@@ -152,3 +160,27 @@ def _labelled_bias(labels: Sequence[str], data: np.ndarray) -> np.ndarray | None
     scale = {"V": 1.0, "mV": 1e-3}
     biases = np.array([float(match["value"]) * scale[match["unit"]] for match in found if match])
     return biases if data.ndim == 3 else biases.reshape(())
+
+
+def _written_here(path: Path) -> bool:
+    """Recognise a file of `qpi_kernels.io.exporters` by the notes in its ImageJ description."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            info = str((file.imagej_metadata or {}).get("Info", ""))
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return False
+    return info.startswith("channel=") and "\nunits=" in info
+
+
+FORMAT = ScanFormat(
+    _NAME,
+    (".tif", ".tiff"),
+    lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    read,
+    shared=True,
+    written_here=_written_here,
+    # napari asks which reader to take for every name that fits, so all TIFFs would be too many.
+    patterns=("*kernel*.tif", "*kernel*.tiff"),
+)
