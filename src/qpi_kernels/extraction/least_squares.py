@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.pixel_noise import estimate_pixel_noise
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
@@ -20,6 +21,10 @@ _PROBE_ITERATIONS = 60
 _PROBE_TOLERANCE = 2e-3
 _CHECK_EVERY = 4
 _CHUNK_BYTES = 16 * 2**20
+_MAX_WHITE_EXCESS = 2.0
+"""Variance of a map over that of its pixel noise, above which it holds more than white noise."""
+_WEAK_RIDGE = 0.03
+"""Ridge over the mean eigenvalue; shrinks a kernel by 3 %."""
 
 
 class LeastSquares:
@@ -30,6 +35,11 @@ class LeastSquares:
     The ridge is the one of largest `Evidence`, found without further FFTs because the Krylov
     space does not depend on it; the spectrum that the evidence needs is probed once and shared by
     all biases.
+
+    The evidence takes all that the kernels do not explain for white noise. In a map whose variance
+    is steps, streaks or rims it therefore prefers no kernel at all, a ridge beyond every eigenvalue
+    of the normal operator. Where the pixel noise shows that the rest is not noise, such a ridge
+    is replaced by a weak one, and the standard deviation says how far the rest disturbs.
 
     Parameters
     ----------
@@ -136,12 +146,16 @@ class LeastSquares:
         start = self._symmetrisation.adjoint(self._problem.model.adjoint(left).flatten(1))
         energy = (left.double() if left.device.type != "mps" else left).square().sum(dim=(-2, -1))
         samples = int(self._problem.mask.sum()) - self._problem.background.parameters
+        variance = energy.double().cpu().numpy() / max(samples, 1)
+        weighted = left * self._problem.background.weight
+        noise = np.array([estimate_pixel_noise(one, self._problem.mask_tensor) for one in weighted])
         self._chunk = _Chunk(
             self._start,
             stop,
             planes,
             Lanczos(self._normal, start),
             Evidence(energy.double().cpu().numpy(), samples, self._spectrum),
+            structured=variance > _MAX_WHITE_EXCESS * np.square(noise),
         )
         return self._chunk
 
@@ -158,9 +172,12 @@ class LeastSquares:
         return settled and chunk.residual <= self._problem.parameters.tolerance
 
     def _ridge(self, chunk: _Chunk, data: Tridiagonal) -> NDArray[np.float64]:
-        if self._problem.parameters.ridge == "auto":
-            return chunk.evidence.best_ridge(data)
-        return np.full(chunk.stop - chunk.start, float(self._problem.parameters.ridge))
+        """Choose the ridge of each plane, (plane,)."""
+        if self._problem.parameters.ridge != "auto":
+            return np.full(chunk.stop - chunk.start, float(self._problem.parameters.ridge))
+        ridge = chunk.evidence.best_ridge(data)
+        chunk.ridge_replaced = chunk.structured & (ridge > self._spectrum.maximum)
+        return np.where(chunk.ridge_replaced, _WEAK_RIDGE * self._spectrum.mean, ridge)
 
     def _finish(self, chunk: _Chunk, converged: bool) -> None:
         data = chunk.lanczos.tridiagonal()
@@ -228,12 +245,21 @@ class _Chunk:
     """Planes that are being solved together."""
 
     def __init__(
-        self, start: int, stop: int, planes: Planes, lanczos: Lanczos, evidence: Evidence
+        self,
+        start: int,
+        stop: int,
+        planes: Planes,
+        lanczos: Lanczos,
+        evidence: Evidence,
+        *,
+        structured: NDArray[np.bool_],
     ) -> None:
         self.start, self.stop = start, stop
         self.planes = planes
         self.lanczos = lanczos
         self.evidence = evidence
+        self.structured = structured
+        self.ridge_replaced = np.zeros_like(structured)
         self.ridge: NDArray[np.float64] | None = None
         self.residual = float("nan")
 

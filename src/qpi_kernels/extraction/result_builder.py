@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.pixel_noise import estimate_pixel_noise
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.quality_report import QualityAssessor, describe_quality
 from qpi_kernels.result import KernelResult, Quality
@@ -126,9 +127,9 @@ class ResultBuilder:
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
         weighted = (left - background) * problem.background.weight
         misfit = _energy(weighted)
-        room = self._left_to_noise(std, free / counted)
+        noise_share = self._noise_share(std, free / counted)
         for index in range(len(kernels)):
-            noise = _pixel_noise(weighted[index], room[index], problem.mask_tensor)
+            noise = estimate_pixel_noise(weighted[index], problem.mask_tensor, noise_share[index])
             self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
             # A fit that follows nearly every pixel leaves nothing to judge it by.
             judged = noise > 1e-9 and free[index] > 0.3 * counted
@@ -142,7 +143,7 @@ class ResultBuilder:
         self._iterations = max(self._iterations, iterations)
         self._converged &= converged
 
-    def _left_to_noise(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
+    def _noise_share(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
         """Share of the noise variance that the fit leaves in each pixel, (plane, rows, columns).
 
         One less the leverage. A lone defect's kernel follows every pixel around it, noise and all;
@@ -266,26 +267,6 @@ def _energy(images: torch.Tensor) -> NDArray[np.float64]:
 
 def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.cpu().numpy()
-
-
-def _pixel_noise(residual: torch.Tensor, room: torch.Tensor, mask: torch.Tensor) -> float:
-    """Noise of single pixels, blind to anything smooth: second differences, robust to outliers.
-
-    ``room`` is the share of the noise variance that each pixel of the residual still holds; where
-    it is far below the usual share the residual tells little.
-    """
-    if min(residual.shape) < 2:
-        return float("nan")
-    corners = [slice(None, -1), slice(1, None)]
-    signed = [(1 if i == j else -1, (corners[i], corners[j])) for i in (0, 1) for j in (0, 1)]
-    difference = torch.stack([sign * residual[where] for sign, where in signed]).sum(dim=0) / 2
-    counted = torch.stack([mask[where] for _, where in signed]).all(dim=0)
-    if not counted.any():
-        return float("nan")
-    left = torch.stack([room[where] for _, where in signed]).mean(dim=0)[counted]
-    telling = left >= 0.5 * left.median()
-    chosen = difference[counted][telling] / left[telling].sqrt()
-    return float(chosen.abs().median() / 0.6745)
 
 
 def _pitch(observation: xr.DataArray, axis: str) -> tuple[float, str]:

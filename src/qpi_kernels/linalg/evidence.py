@@ -56,6 +56,11 @@ class OperatorSpectrum:
         return float(self.counts.sum())
 
     @property
+    def maximum(self) -> float:
+        """Largest eigenvalue."""
+        return float(self.values.max(initial=0.0))
+
+    @property
     def mean(self) -> float:
         """Mean eigenvalue."""
         return float((self.counts * self.values).sum() / max(self.size, 1e-300))
