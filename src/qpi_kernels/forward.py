@@ -106,6 +106,12 @@ class Convolution:
         weights = torch.from_numpy(strengths).to(torch.complex64)
         return (waves[0] * weights) @ waves[1].T
 
+    def on_sites(self, activation: torch.Tensor) -> torch.Tensor:
+        """Place activations that are given on the image's pixels on the sites, 0 around them."""
+        before = [-first for first in self.origin]
+        after = [k - 1 - first for k, first in zip(self.kernel_shape, before, strict=True)]
+        return torch.nn.functional.pad(activation, (before[1], after[1], before[0], after[0]))
+
     def image(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Transform a product of spectra, phase included, back to images."""
         return self._cropped(spectrum, self.image_shape)
@@ -210,7 +216,7 @@ class ForwardModel:
         Returns
         -------
         tensor, (..., kind, h, w)
-            What a matched filter would call the sum over all defects.
+            The sum over all defects of the images about them, as of a matched filter.
         """
         if not images.numel():
             return images.new_zeros((*images.shape[:-2], len(self.kinds), *self.kernel_shape))
@@ -226,7 +232,7 @@ class ForwardModel:
         return first * second
 
     def coverage(self, mask: torch.Tensor) -> torch.Tensor:
-        """How much of the data speaks about each kernel pixel.
+        """Count the defects that show each kernel pixel, weighted by their squared strengths.
 
         Parameters
         ----------
@@ -307,16 +313,16 @@ class Background:
         self._basis = self._orthonormalise([f.to(mask.device, dtype) for f in functions])
 
     def _orthonormalise(self, functions: list[torch.Tensor]) -> torch.Tensor:
-        """Functions that are orthonormal on the counted pixels (and to the row offsets)."""
+        """Make functions orthonormal on the counted pixels (and to the row offsets)."""
         basis: list[torch.Tensor] = []
         for function in functions:
-            left = self._without_row_means(function)
+            remainder = self._without_row_means(function)
             for _ in range(2):
                 for other in basis:
-                    left = left - (self.weight * other * left).sum() * other
-            norm = (self.weight * left * left).sum().sqrt()
+                    remainder = remainder - (self.weight * other * remainder).sum() * other
+            norm = (self.weight * remainder * remainder).sum().sqrt()
             if norm > 1e-4 * (self.weight * function * function).sum().sqrt():
-                basis.append(left / norm)
+                basis.append(remainder / norm)
         return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
 
     @property
@@ -326,8 +332,8 @@ class Background:
 
     def remove_rows(self, images: torch.Tensor) -> torch.Tensor:
         """Subtract row offsets if they are fitted, and blank the pixels that do not count."""
-        left = self._without_row_means(images)
-        return left if self._counts_everything else left * self.weight
+        remainder = self._without_row_means(images)
+        return remainder if self._counts_everything else remainder * self.weight
 
     def _without_row_means(self, images: torch.Tensor) -> torch.Tensor:
         if self.kind != "rows":
@@ -353,17 +359,17 @@ class Background:
         tensor
             Of the same shape, zero where a pixel does not count.
         """
-        left = self._without_row_means(images)
+        remainder = self._without_row_means(images)
         if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", left, self.functions)
-            left = left - torch.einsum("...f,fyx->...yx", coefficients, self._basis)
-        return left * self.weight
+            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
+            remainder = remainder - torch.einsum("...f,fyx->...yx", coefficients, self._basis)
+        return remainder * self.weight
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Evaluate the best-fitting background on every pixel; arguments as in `remove`."""
-        left = self._without_row_means(images)
-        background = images - left
+        remainder = self._without_row_means(images)
+        background = images - remainder
         if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", left, self.functions)
+            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
             background = background + torch.einsum("...f,fyx->...yx", coefficients, self._basis)
         return background

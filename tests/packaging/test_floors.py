@@ -12,9 +12,9 @@ from shared.import_graph import ImportGraph
 LIBRARY_FLOORS = (
     {
         *("devices", "interpolation", "symmetry", "progress", "metrics", "linalg"),
-        *("io", "defects", "models"),
+        *("io", "defects", "forward", "models"),
     },
-    {"prepare", "forward", "result"},
+    {"prepare", "result"},
     {"inspect"},
     {"simulate"},
     {"extraction"},

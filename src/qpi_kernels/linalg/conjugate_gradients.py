@@ -22,35 +22,43 @@ class ConjugateGradients:
     right : tensor, (vector, n)
         The right-hand sides.
     start : tensor, (vector, n), optional
-        Where to start; zero when left out.
+        First solutions; zero when left out.
+    tolerance : float
+        Length of the residual over that of the right-hand side at which a solution stays.
     """
 
     def __init__(
         self,
         operator: Callable[[torch.Tensor], torch.Tensor],
         right: torch.Tensor,
+        *,
         start: torch.Tensor | None = None,
+        tolerance: float = 0.0,
     ) -> None:
         self._operator = operator
         self.solution = torch.zeros_like(right) if start is None else start.clone()
         self._residual = right.clone() if start is None else right - operator(start)
         self._direction = self._residual.clone()
         self._square = self._residual.square().sum(dim=1)
+        self._smallest = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
 
     @property
-    def misfit(self) -> torch.Tensor:
-        """Squared norm of each residual, (vector,)."""
-        return self._square
+    def converged(self) -> bool:
+        """Whether all residuals are within the tolerance."""
+        return bool((self._square <= self._smallest).all())
 
     def step(self) -> None:
-        """One iteration: apply the operator once to a vector per right-hand side."""
+        """Do one iteration: apply the operator once to a vector per right-hand side."""
+        going = self._square > self._smallest
         image = self._operator(self._direction)
-        length = self._square / (self._direction * image).sum(dim=1).clamp(min=self._tiny)
+        curvature = (self._direction * image).sum(dim=1).clamp(min=self._tiny)
+        length = torch.where(going, self._square / curvature, 0.0)
         self.solution += length[:, None] * self._direction
         self._residual -= length[:, None] * image
         before, self._square = self._square, self._residual.square().sum(dim=1)
-        self._direction *= (self._square / before.clamp(min=self._tiny))[:, None]
+        ratio = torch.where(going, self._square / before.clamp(min=self._tiny), 0.0)
+        self._direction *= ratio[:, None]
         self._direction += self._residual
         self.iterations += 1

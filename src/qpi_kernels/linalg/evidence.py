@@ -1,4 +1,4 @@
-"""Choosing the ridge and the noise level from the data, by marginal likelihood."""
+"""Ridge and noise level of a linear model from its marginal likelihood."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Quadrature:
 
     Parameters
     ----------
-    values, weights : array, (plane, n)
+    values, weights : array, (observation, n)
         Eigenvalues, and the share of each right-hand side's square along each eigenvector.
-    norm : array, (plane,)
+    norm : array, (observation,)
         Length of each right-hand side.
     """
 
@@ -38,7 +38,7 @@ class OperatorSpectrum:
     values : array, (n,)
         Eigenvalue nodes.
     counts : array, (n,)
-        How many eigenvalues each node stands for; they sum to the number of free kernel pixels.
+        How many eigenvalues each node stands for; they sum to the number of unknowns.
     """
 
     values: NDArray[np.float64]
@@ -52,7 +52,7 @@ class OperatorSpectrum:
 
     @property
     def size(self) -> float:
-        """Number of eigenvalues: the free numbers of the kernels."""
+        """Number of eigenvalues: the number of unknowns."""
         return float(self.counts.sum())
 
     @property
@@ -66,16 +66,16 @@ class OperatorSpectrum:
         return float((self.counts * self.values).sum() / max(self.size, 1e-300))
 
     def determined(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Effective number of kernel parameters that the data fix at each ridge strength."""
+        """Count the unknowns that the data determine at each ridge, their effective number."""
         ratio = self.values / np.maximum(self.values + ridge[..., None], np.finfo(float).tiny)
         return np.asarray((self.counts * ratio).sum(axis=-1))
 
     def log_determinant(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``log det(1 + G/ridge)``."""
+        """Evaluate ``log det(1 + G/ridge)``."""
         return np.asarray((self.counts * np.log1p(self.values / ridge[..., None])).sum(axis=-1))
 
     def inverse_trace(self, ridge: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Trace of ``(G + ridge)^-1``; eigenvalues that vanish count only with a ridge."""
+        """Evaluate the trace of ``(G + ridge)^-1``, without a ridge that of its pseudo-inverse."""
         floor = 1e-12 * self.values.max(initial=1e-300)
         shifted = self.values + ridge[..., None]
         known = shifted > floor
@@ -83,9 +83,9 @@ class OperatorSpectrum:
 
 
 class Evidence:
-    r"""Marginal likelihood of the ridge strength for each observation plane.
+    r"""Marginal likelihood of the ridge for each observation of one linear model.
 
-    With prior ``A ~ N(0, (sigma^2/ridge) 1)`` and white noise of variance ``sigma^2`` the
+    With prior ``x ~ N(0, (sigma^2/ridge) 1)`` and white noise of variance ``sigma^2`` the
     evidence, maximised over ``sigma``, is (MacKay 1992; the linear-Gaussian textbook case)
 
     .. math:: -2 \log p = n \log S(\lambda) + \log\det(1 + G/\lambda), \quad
@@ -96,10 +96,10 @@ class Evidence:
 
     Parameters
     ----------
-    energy : array, (plane,)
-        ``|y|^2`` of each plane after removing the background.
+    energy : array, (observation,)
+        ``|y|^2`` of each observation.
     samples : int
-        Counted pixels less the background's parameters.
+        Number of independent samples of an observation.
     spectrum : OperatorSpectrum
         Eigenvalues of the normal operator.
     least_variance : float
@@ -123,25 +123,25 @@ class Evidence:
     def misfit(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
-        """``S``, (plane, candidate) from ridges of that shape."""
+        """Evaluate ``S``, (observation, candidate), at ridges of that shape."""
         explained = data.weights[:, None, :] / np.maximum(
             data.values[:, None, :] + ridge[..., None], np.finfo(float).tiny
         )
-        left = self._energy[:, None] - data.norm[:, None] ** 2 * explained.sum(axis=-1)
-        return np.asarray(np.maximum(left, 1e-13 * self._energy[:, None] + 1e-300))
+        misfit = self._energy[:, None] - data.norm[:, None] ** 2 * explained.sum(axis=-1)
+        return np.asarray(np.maximum(misfit, 1e-13 * self._energy[:, None] + 1e-300))
 
     def cost(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
-        """``-2 log p`` up to a constant, (plane, candidate)."""
+        """Evaluate ``-2 log p`` up to a constant, (observation, candidate)."""
         misfit = self.misfit(ridge, data)
         noise = np.maximum(misfit, self._samples * self._least_variance * ridge)
         fit = self._samples * (np.log(noise) + misfit / noise - 1)
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
 
     def best_ridge(self, data: Tridiagonal | Quadrature) -> NDArray[np.float64]:
-        """The ridge of the largest evidence, (plane,)."""
-        # Only zeros: the defects send nothing that the background does not take away.
+        """Find the ridge of the largest evidence, (observation,)."""
+        # Only zeros: nothing in the observations depends on the unknowns.
         top = self._spectrum.values.max(initial=0.0) or 1.0
         grid = np.broadcast_to(self._GRID * top, (len(self._energy), self._GRID.size))
         ratio = self._GRID[1] / self._GRID[0]
@@ -154,7 +154,7 @@ class Evidence:
     def noise_variance(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
-        """Noise variance at given ridges, (plane,); without a ridge the unbiased estimate."""
+        """Estimate the noise variance at given ridges, (observation,); without bias at ridge 0."""
         misfit = self.misfit(ridge[:, None], data)[:, 0]
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
         noise = misfit / np.maximum(self._samples - freedom, 1.0)

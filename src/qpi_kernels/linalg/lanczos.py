@@ -13,7 +13,7 @@ __all__ = ["Lanczos", "Tridiagonal"]
 
 
 class Tridiagonal:
-    r"""Spectral form of what `Lanczos` has learnt about ``G`` from each start vector ``b``.
+    r"""Spectral form of ``G`` in the Krylov space of each start vector ``b``, from `Lanczos`.
 
     For any function, :math:`b^T f(G) b \approx |b|^2 \sum_j w_j f(\theta_j)` (Gauss quadrature).
 
@@ -63,8 +63,8 @@ class Tridiagonal:
 
     def residual(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Length of ``b - (G + shift) a`` relative to that of ``b``, (vector,)."""
-        left = np.abs(self._next * coordinates[:, -1])
-        return np.divide(left, self.norm, where=self.norm > 0, out=np.zeros_like(left))
+        residual = np.abs(self._next * coordinates[:, -1])
+        return np.divide(residual, self.norm, where=self.norm > 0, out=np.zeros_like(residual))
 
 
 class Lanczos:
@@ -100,7 +100,7 @@ class Lanczos:
         return len(self._diagonal)
 
     def step(self) -> None:
-        """One iteration: apply the operator once to a vector per right-hand side."""
+        """Do one iteration: apply the operator once to a vector per right-hand side."""
         count = self.iterations
         latest = self._basis[count]
         image = self._operator(latest)
@@ -122,7 +122,7 @@ class Lanczos:
         )
 
     def tridiagonal(self) -> Tridiagonal:
-        """What is known about the operator so far."""
+        """Decompose the operator in the Krylov space built so far."""
 
         def columns(rows: list[torch.Tensor]) -> NDArray[np.float64]:
             return torch.stack(rows, dim=1).double().cpu().numpy()
@@ -130,6 +130,6 @@ class Lanczos:
         return Tridiagonal(columns(self._diagonal), columns(self._beyond), self.norm)
 
     def combine(self, coordinates: NDArray[np.float64]) -> torch.Tensor:
-        """Vectors with the given coordinates, (vector, m) to (vector, n)."""
+        """Sum the basis with given coordinates, (vector, m) to (vector, n)."""
         weights = torch.from_numpy(coordinates).to(self._basis)
         return torch.einsum("rm,mrn->rn", weights, self._basis[: coordinates.shape[1]])

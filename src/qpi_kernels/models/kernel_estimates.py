@@ -1,10 +1,11 @@
-"""What a map says about its kernel before any network: unfinished least squares."""
+"""Estimates of a kernel before any network: early iterates of least squares."""
 
 from __future__ import annotations
 
 import torch
-from scipy.fft import next_fast_len
 
+from qpi_kernels.forward import Convolution
+from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.models.representation import normalised_observation
 
 __all__ = ["ESTIMATE_CHANNELS", "kernel_estimates"]
@@ -12,6 +13,8 @@ __all__ = ["ESTIMATE_CHANNELS", "kernel_estimates"]
 # After so many iterations an image is taken: from a blurred estimate with little noise to a sharp
 # one with much.
 _TAKEN = (1, 2, 4, 8)
+# Iterations beyond this residual would only add rounding.
+_TOLERANCE = 1e-5
 
 ESTIMATE_CHANNELS = len(_TAKEN) + 1
 """Channels that `kernel_estimates` gives."""
@@ -45,69 +48,39 @@ def kernel_estimates(
     tensor, (B, 5, h, w)
     """
     seen = observation.isfinite()
-    image = normalised_observation(observation)
-    operator = _Convolution(activation, window)
-    residual = operator.adjoint(image)
-    direction = residual
-    kernel = torch.zeros_like(residual)
-    size = _energy(residual)
-    smallest = 1e-10 * size
+    rows, columns = activation.shape[-2:]
+    convolution = Convolution((rows, columns), window)
+    spectrum = convolution.spectrum(convolution.on_sites(activation))
+    spectrum = spectrum * convolution.phase.to(spectrum)
+
+    def apply(kernels: torch.Tensor) -> torch.Tensor:
+        return convolution.image(convolution.spectrum(kernels) * spectrum)
+
+    def adjoint(images: torch.Tensor) -> torch.Tensor:
+        return convolution.kernel(convolution.spectrum(images) * spectrum.conj())
+
+    def normal(vectors: torch.Tensor) -> torch.Tensor:
+        kernels = vectors.view(-1, 1, *window)
+        return adjoint(torch.where(seen, apply(kernels), 0.0)).flatten(1)
+
+    right = adjoint(normalised_observation(observation)).flatten(1)
+    solver = ConjugateGradients(normal, right, tolerance=_TOLERANCE)
     taken = []
-    for iteration in range(1, max(_TAKEN) + 1):
-        image = operator.adjoint(torch.where(seen, operator.apply(direction), 0.0))
-        curvature = (direction * image).sum(dim=(-2, -1), keepdim=True)
-        going = size > smallest
-        length = torch.where(going, size / torch.where(going, curvature, 1.0), 0.0)
-        kernel = kernel + length * direction
-        residual = residual - length * image
-        before, size = size, _energy(residual)
-        direction = residual + torch.where(going, size / torch.where(going, before, 1.0), 0) * (
-            direction
-        )
-        if iteration in _TAKEN:
-            taken.append(_compressed(kernel))
-    return torch.cat([*taken, _neighbours(operator.adjoint(activation))], dim=1)
-
-
-class _Convolution:
-    """Kernels (B, 1, h, w) to images (B, 1, rows, columns) and back, by padded FFT."""
-
-    def __init__(self, activation: torch.Tensor, window: tuple[int, int]) -> None:
-        self._window = window
-        self._image = activation.shape[-2:]
-        self._size = [
-            next_fast_len(one + other - 1, real=True)
-            for one, other in zip(self._image, window, strict=True)
-        ]
-        self._spectrum = torch.fft.rfft2(activation, s=self._size)
-        self._first = tuple(side // 2 for side in window)
-
-    def apply(self, kernels: torch.Tensor) -> torch.Tensor:
-        product = self._spectrum * torch.fft.rfft2(kernels, s=self._size)
-        whole: torch.Tensor = torch.fft.irfft2(product, s=self._size)
-        (top, left), (rows, columns) = self._first, self._image
-        return whole[..., top : top + rows, left : left + columns]
-
-    def adjoint(self, images: torch.Tensor) -> torch.Tensor:
-        (top, left), (rows, columns) = self._first, self._image
-        placed = images.new_zeros(*images.shape[:-2], *self._size)
-        placed[..., top : top + rows, left : left + columns] = images
-        product = self._spectrum.conj() * torch.fft.rfft2(placed)
-        whole: torch.Tensor = torch.fft.irfft2(product, s=self._size)
-        return whole[..., : self._window[0], : self._window[1]]
-
-
-def _energy(images: torch.Tensor) -> torch.Tensor:
-    return images.square().sum(dim=(-2, -1), keepdim=True)
+    while solver.iterations < max(_TAKEN):
+        solver.step()
+        if solver.iterations in _TAKEN:
+            taken.append(_compressed(solver.solution.view(-1, 1, *window)))
+    return torch.cat([*taken, _neighbours(adjoint(activation))], dim=1)
 
 
 def _compressed(kernels: torch.Tensor) -> torch.Tensor:
+    """Divide kernels by their root mean square and compress them by asinh."""
     spread = kernels.square().mean(dim=(-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
     return torch.asinh(kernels / spread)
 
 
 def _neighbours(autocorrelation: torch.Tensor) -> torch.Tensor:
-    """Share of the defects that have a neighbour at each distance."""
+    """Compress the autocorrelation to the share of defects with a neighbour at each distance."""
     height, width = autocorrelation.shape[-2:]
     own = autocorrelation[..., height // 2, width // 2, None, None].clamp(min=1e-12)
     return torch.asinh(10 * autocorrelation / own)

@@ -15,7 +15,6 @@ from qpi_kernels.extraction.bayes.normal_operator import (
 )
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 
 WINDOW = (9, 12)
 
@@ -66,18 +65,6 @@ def test_noise_has_the_covariance_of_the_operator(normal: type) -> None:
     found = (drawn * direction).sum(dim=(1, 2, 3)).var()
     expected = (direction * quick.apply(direction)).sum()
     assert float(found / expected) == pytest.approx(1.0, abs=0.1)
-
-
-def test_conjugate_gradients_solve_each_right_hand_side() -> None:
-    generator = torch.Generator().manual_seed(2)
-    root = torch.randn(20, 20, generator=generator, dtype=torch.float64)
-    matrix = root @ root.T + torch.eye(20)
-    right = torch.randn(3, 20, generator=generator, dtype=torch.float64)
-    right[1] = 0
-    solver = ConjugateGradients(lambda vectors: vectors @ matrix, right)
-    for _ in range(40):
-        solver.step()
-    torch.testing.assert_close(solver.solution @ matrix, right)
 
 
 def test_phases_never_go_back_and_end_full() -> None:

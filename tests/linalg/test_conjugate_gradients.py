@@ -1,0 +1,49 @@
+"""Conjugate gradients: each right-hand side by itself, from any start, to a tolerance."""
+
+from __future__ import annotations
+
+import torch
+
+from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
+
+
+def system() -> tuple[torch.Tensor, torch.Tensor]:
+    """A positive matrix and three right-hand sides, the second of them zero."""
+    generator = torch.Generator().manual_seed(2)
+    root = torch.randn(20, 20, generator=generator, dtype=torch.float64)
+    right = torch.randn(3, 20, generator=generator, dtype=torch.float64)
+    right[1] = 0
+    return root @ root.T + torch.eye(20), right
+
+
+def test_each_right_hand_side_is_solved() -> None:
+    matrix, right = system()
+    solver = ConjugateGradients(lambda vectors: vectors @ matrix, right)
+    for _ in range(40):
+        solver.step()
+    torch.testing.assert_close(solver.solution @ matrix, right)
+
+
+def test_a_start_at_the_solution_stays_there() -> None:
+    matrix, right = system()
+    exact = torch.linalg.solve(matrix, right.T).T
+    solver = ConjugateGradients(
+        lambda vectors: vectors @ matrix, right, start=exact, tolerance=1e-8
+    )
+    assert solver.converged
+    solver.step()
+    torch.testing.assert_close(solver.solution, exact, rtol=0, atol=0)
+
+
+def test_a_solution_within_the_tolerance_is_kept() -> None:
+    matrix, right = system()
+    solver = ConjugateGradients(lambda vectors: vectors @ matrix, right, tolerance=1e-3)
+    while not solver.converged:
+        solver.step()
+    assert solver.iterations < 20
+    residual = (right - solver.solution @ matrix).norm(dim=1)
+    assert (residual <= 1.01e-3 * right.norm(dim=1)).all()
+    found = solver.solution.clone()
+    for _ in range(5):
+        solver.step()
+    torch.testing.assert_close(solver.solution, found, rtol=0, atol=0)
