@@ -43,7 +43,7 @@ class RunCommand(Enum):
 
 
 class TrainingRun:
-    """A stepper over stages; `wish` may be set from another thread at any moment.
+    """A stepper over stages; `command` may be set from another thread at any moment.
 
     Nothing is loaded before the first `step`.
 
@@ -59,8 +59,8 @@ class TrainingRun:
 
     Attributes
     ----------
-    wish : RunCommand
-        What is wanted next; it counts after the step that is being made.
+    command : RunCommand
+        Obeyed after the step that is being made.
     ended : threading.Event
         Set once all is written that will be.
     history : StageHistory or None
@@ -74,7 +74,7 @@ class TrainingRun:
     ) -> None:
         self.folder = folder.resolve()
         self.stages = tuple(stages)
-        self.wish = RunCommand.GO_ON
+        self.command = RunCommand.GO_ON
         self.ended = threading.Event()
         self.history: StageHistory | None = None
         self.validation: tuple[int, Validation] | None = None
@@ -99,7 +99,7 @@ class TrainingRun:
         return self.folder
 
     def step(self) -> Event:
-        """Do what is wished, or one optimiser step."""
+        """Obey the command, or make one optimiser step."""
         try:
             with _spare_core():
                 return self._step()
@@ -149,13 +149,13 @@ class TrainingRun:
 
     def _step(self) -> Event:
         if self._training is None:
-            if self.wish in (RunCommand.STOP, RunCommand.HALT):
+            if self.command in (RunCommand.STOP, RunCommand.HALT):
                 self._end()
                 return Event("stopped")
             return self._begin()
-        if self.wish is RunCommand.PAUSE:
+        if self.command is RunCommand.PAUSE:
             return self._rest(self._training)
-        if self.wish is not RunCommand.GO_ON:
+        if self.command is not RunCommand.GO_ON:
             return self._obey(self._training)
         if self._training.done:
             return self._next_stage()
@@ -217,12 +217,12 @@ class TrainingRun:
         return self._event()
 
     def _obey(self, training: Training) -> Event:
-        if self.wish is RunCommand.HALT:
+        if self.command is RunCommand.HALT:
             training.save()
         else:
             training.stop()
-        if self.wish is RunCommand.NEXT_STAGE and not self.last_stage:
-            self.wish = RunCommand.GO_ON
+        if self.command is RunCommand.NEXT_STAGE and not self.last_stage:
+            self.command = RunCommand.GO_ON
             return self._next_stage()
         self._end()
         return self._event()

@@ -219,7 +219,7 @@ class AnnotateDefects(Dock):
         """Add an empty layer of defects over the image and choose it."""
         image = self.image_choice.layer
         if image is None:
-            self._say("Open an image first.")
+            self._show_status("Open an image first.")
             return None
         points = DefectPoints.new(image)
         self.viewer.add_layer(points.layer)
@@ -233,7 +233,7 @@ class AnnotateDefects(Dock):
             self.viewer.layers.selection.active = points.layer
             points.layer.visible = True
             points.layer.mode = "add"
-            self._say("Click on the defects; press 3 to select and move points, 4 to pan.")
+            self._show_status("Click on the defects; press 3 to select and move points, 4 to pan.")
 
     def detect(self) -> None:
         """Start looking for defects of the current kind on the plane that is shown."""
@@ -265,7 +265,7 @@ class AnnotateDefects(Dock):
         what, layer, snapshot = self._undo
         self._undo = None
         DefectPoints(layer).restore(snapshot)
-        self._say(f"{what} was taken back.")
+        self._show_status(f"{what} was taken back.")
         self._refresh()
 
     def save_csv(self, path: str | Path) -> None:
@@ -275,21 +275,21 @@ class AnnotateDefects(Dock):
                 defects = self._points.defects(self.image_choice.layer)
                 defects.to_csv(path)
             except (DefectFormatError, OSError) as error:
-                self._say(f"Not saved: {error}")
+                self._show_status(f"Not saved: {error}")
             else:
-                self._say(f"Saved {len(defects)} defects to {Path(path).name}.")
+                self._show_status(f"Saved {len(defects)} defects to {Path(path).name}.")
 
     def load_csv(self, path: str | Path) -> None:
         """Replace the points by a table in pixels of the image."""
         try:
             defects = Defects.from_csv(path)
         except (DefectFormatError, OSError) as error:
-            self._say(str(error))
+            self._show_status(str(error))
             return
         points = self._points or self.new_points()
         if points is not None:
             self._change("Load", points, lambda: points.replace(defects, self.image_choice.layer))
-            self._say(f"Loaded {len(defects)} defects from {Path(path).name}.")
+            self._show_status(f"Loaded {len(defects)} defects from {Path(path).name}.")
 
     def remove_from_viewer(self) -> None:
         """Take the preview away when the panel is closed."""
@@ -306,9 +306,9 @@ class AnnotateDefects(Dock):
         try:
             compute, before = prepare(image, points), points.defects(image)
         except ValidationError as error:
-            self._say(explain(error))
+            self._show_status(explain(error))
         except (DefectFormatError, LayerConversionError) as error:
-            self._say(str(error))
+            self._show_status(str(error))
         else:
             change = AutomaticChange(what, points, image, points.snapshot(), moves=what == "Snap")
             self.job.start(lambda: SingleCall(lambda: (change, compute(before)), what))
@@ -317,15 +317,15 @@ class AnnotateDefects(Dock):
         change, defects = outcome
         what = change.what
         if change.points.layer not in self.viewer.layers:
-            self._say(f"{what}: the points layer was removed meanwhile; nothing was changed.")
+            self._show_status(f"{what}: the points layer was removed; nothing was changed.")
         elif change.points.snapshot() != change.before:
-            self._say(f"{what}: the points were edited meanwhile; nothing was changed. Repeat?")
+            self._show_status(f"{what}: the points were edited meanwhile; repeat it.")
         else:
             self._change(what, change.points, lambda: change.apply(defects))
-            self._say(change.summary(defects))
+            self._show_status(change.summary(defects))
 
     def _on_failed(self, error: Exception) -> None:
-        self._say(f"Failed: {error}")
+        self._show_status(f"Failed: {error}")
 
     def _change(self, what: str, points: DefectPoints, change: Callable[[], object]) -> None:
         snapshot = points.snapshot()
@@ -381,7 +381,7 @@ class AnnotateDefects(Dock):
             self.preview.show(image, points.defects(image))
         except DefectFormatError as error:
             self.preview.hide()
-            self._say(str(error))
+            self._show_status(str(error))
 
     def _show_state(self, state: JobState | None = None) -> None:
         busy = self.job.state.busy
@@ -400,9 +400,9 @@ class AnnotateDefects(Dock):
         for widget in (self.busy_bar, self.cancel_button):
             widget.setVisible(busy)
         if state is JobState.RUNNING:
-            self._say("Working…")
+            self._show_status("Working…")
         elif state is JobState.CANCELLED:
-            self._say("Cancelled; nothing was changed.")
+            self._show_status("Cancelled; nothing was changed.")
 
     # -- kinds ------------------------------------------------------------------------------
 
@@ -414,7 +414,7 @@ class AnnotateDefects(Dock):
         def remove(points: DefectPoints) -> None:
             count = points.counts()[kind]
             self._change(f"remove {kind}", points, lambda: points.remove_kind(kind))
-            self._say(f"Removed the kind {kind!r} with its {count} points.")
+            self._show_status(f"Removed the kind {kind!r} with its {count} points.")
 
         self._change_kinds(remove)
 
@@ -422,10 +422,10 @@ class AnnotateDefects(Dock):
         def assign(points: DefectPoints) -> None:
             selected = sorted(points.layer.selected_data)
             if not selected:
-                self._say("Select points first: press 3 on the points layer and drag around them.")
+                self._show_status("Select points first: press 3 and drag around them.")
                 return
             self._change(f"assign {kind}", points, lambda: points.assign(selected, kind))
-            self._say(f"{len(selected)} points are {kind!r} now.")
+            self._show_status(f"{len(selected)} points are {kind!r} now.")
 
         self._change_kinds(assign)
 
@@ -434,7 +434,7 @@ class AnnotateDefects(Dock):
             try:
                 change(self._points)
             except KindError as error:
-                self._say(f"{error}.")
+                self._show_status(f"{error}.")
             self._refresh()
 
     # -- files ------------------------------------------------------------------------------
@@ -449,7 +449,7 @@ class AnnotateDefects(Dock):
         if path:
             self.load_csv(path)
 
-    def _say(self, text: str) -> None:
+    def _show_status(self, text: str) -> None:
         self.status.setText(text)
 
 

@@ -103,7 +103,7 @@ class ExtractKernel(Dock):
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
         self.kernel_size = KernelSize(self.viewer, size_editor)
-        self.run_row = RunControls("Extract")
+        self.run_controls = RunControls("Extract")
         self.card = QualitySummary()
         self.compare_button = QPushButton("Compare methods")
         self.compare_button.setToolTip(
@@ -111,18 +111,18 @@ class ExtractKernel(Dock):
             "show their kernels next to each other, on the colour scale of bayes. Positions are "
             "not refined.</qt>"
         )
-        self.table = ComparisonTable()
-        self.proposals = DefectReview(self.viewer)
-        self.keep = ExportButtons()
+        self.comparison_table = ComparisonTable()
+        self.defect_review = DefectReview(self.viewer)
+        self.export_buttons = ExportButtons()
 
         self.column.addLayout(self.layer_rows)
         self.column.addWidget(group("Kernel", self.form, self.kernel_size))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
-        self.column.addWidget(self.run_row)
+        self.column.addWidget(self.run_controls)
         self.column.addWidget(self.card)
-        self.column.addWidget(group("Check the defects", self.proposals))
-        self.column.addWidget(group("Compare", self.compare_button, self.table))
-        self.column.addWidget(group("Keep", self.keep))
+        self.column.addWidget(group("Check the defects", self.defect_review))
+        self.column.addWidget(group("Compare", self.compare_button, self.comparison_table))
+        self.column.addWidget(group("Keep", self.export_buttons))
         self.column.addStretch()
 
     def _connect(self) -> None:
@@ -131,22 +131,22 @@ class ExtractKernel(Dock):
         self.when_closed(self._unfollow_points)
         self.when_closed(self.job.cancel)
         self.follow(self.job.state_changed, self._on_state)
-        self.follow(self.job.progressed, self.run_row.show_event)
+        self.follow(self.job.progressed, self.run_controls.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
         self.follow(models_changed, self.extraction_form.offer_models)
         self.when_closed(self.kernel_size.disconnect_events)
-        self.when_closed(self.proposals.disconnect_events)
+        self.when_closed(self.defect_review.disconnect_events)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
         self.extraction_form.changed.connect(self._refresh)
         self.kernel_size.changed.connect(self._refresh)
-        self.run_row.run_button.clicked.connect(self.extract)
-        self.run_row.cancel_button.clicked.connect(self.job.cancel)
+        self.run_controls.run_button.clicked.connect(self.extract)
+        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.compare_button.clicked.connect(self.compare)
-        self.proposals.propose_button.clicked.connect(self.propose)
-        for row in (self.proposals, self.keep):
-            row.status.connect(self.run_row.show_status)
+        self.defect_review.propose_button.clicked.connect(self.propose)
+        for row in (self.defect_review, self.export_buttons):
+            row.status.connect(self.run_controls.show_status)
 
     # -- what a person or a script may call -------------------------------------------------
 
@@ -165,9 +165,9 @@ class ExtractKernel(Dock):
 
     def propose(self) -> None:
         """Start looking for defects that the last extraction suggests, and for doubtful marks."""
-        search = self.proposals.search()
+        search = self.defect_review.search()
         if search is not None and not self.job.state.busy:
-            self._start(search, self.proposals.show_proposals)
+            self._start(search, self.defect_review.show_proposals)
 
     def parameters(self) -> ExtractionParameters:
         """What is entered.
@@ -211,9 +211,9 @@ class ExtractKernel(Dock):
                 bias_range=self.bias_range.value(),
             )
         except ValidationError as error:
-            self.run_row.show_status(explain(error))
+            self.run_controls.show_status(explain(error))
         except (LayerConversionError, DefectFormatError) as error:
-            self.run_row.show_status(str(error))
+            self.run_controls.show_status(str(error))
         else:
             return [replace(task, parameters=parameters) for parameters in chosen]
         return []
@@ -224,8 +224,8 @@ class ExtractKernel(Dock):
         self.job.start(make_stepper)
 
     def _on_state(self, state: JobState) -> None:
-        self.run_row.show_state(state)
-        self.proposals.show_busy(state.busy)
+        self.run_controls.show_state(state)
+        self.defect_review.show_busy(state.busy)
         if not state.busy:
             self.extraction_form.offer_devices()
         self._refresh()
@@ -250,22 +250,22 @@ class ExtractKernel(Dock):
         # The kernels lie beside the image, out of sight until the view is fitted.
         self.viewer.reset_view()
         self.card.show_result(placed)
-        self.keep.show_result(task, placed)
-        self.proposals.show_result(task, placed, points)
-        self.run_row.show_status(said)
+        self.export_buttons.show_result(task, placed)
+        self.defect_review.show_result(task, placed, points)
+        self.run_controls.show_status(said)
 
     def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
         results = {run.title: run.result for run in runs if run.result is not None}
         show_side_by_side(self.viewer, results, image)
         self.viewer.reset_view()
-        self.table.show_runs(runs)
+        self.comparison_table.show_runs(runs)
         failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
         done = f"{len(results)} methods in {monotonic() - self._started:.1f} s."
-        self.run_row.show_status(" ".join([done, *failed]))
+        self.run_controls.show_status(" ".join([done, *failed]))
 
     def _on_failed(self, error: Exception) -> None:
         self._then = None
-        self.run_row.show_status(f"Failed: {error}")
+        self.run_controls.show_status(f"Failed: {error}")
         if not isinstance(error, ValueError):
             show_error(f"Extraction failed: {error}")
 
@@ -308,7 +308,7 @@ class ExtractKernel(Dock):
             missing = "Open a map or a bias stack first."
         elif not marked and not self._finds_defects:
             missing = "Mark the defects first."
-        self.run_row.show_ready(self.job.state, missing)
+        self.run_controls.show_ready(self.job.state, missing)
         ready = image is not None and marked and not self.job.state.busy
         self.compare_button.setEnabled(ready)
         self.kernel_size.show_on(image, points)

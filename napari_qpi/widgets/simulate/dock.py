@@ -102,7 +102,7 @@ class Simulate(Dock):
         self._read_form()
 
     def _build(self) -> None:
-        self.pictures = PreviewImages()
+        self.preview = PreviewImages()
         self.bias_slider = QSlider(Qt.Orientation.Horizontal)
         self.bias_label = QLabel()
         self.fft_box = QCheckBox("|FFT| of the map")
@@ -112,8 +112,8 @@ class Simulate(Dock):
         line.addWidget(self.bias_label)
         line.addStretch()
         line.addWidget(self.fft_box)
-        self.run_row = RunControls("Add layers")
-        self.run_row.run_button.setToolTip(
+        self.run_controls = RunControls("Add layers")
+        self.run_controls.run_button.setToolTip(
             "<qt>Add the map, its true defects and its true kernel to the viewer.</qt>"
         )
         self.description = QLabel()
@@ -139,9 +139,9 @@ class Simulate(Dock):
         self.copy_button.setToolTip(
             "<qt>Put a script on the clipboard that simulates the same without napari.</qt>"
         )
-        self.column.addWidget(self.pictures)
+        self.column.addWidget(self.preview)
         self.column.addLayout(line)
-        self.column.addWidget(self.run_row)
+        self.column.addWidget(self.run_controls)
         self.column.addWidget(group("Scan", self.description, self.form))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
         self.column.addWidget(self.copy_button)
@@ -154,16 +154,16 @@ class Simulate(Dock):
         self.follow(self.preview_job.succeeded, self._on_preview)
         self.follow(self.preview_job.failed, self._on_preview_failed)
         self.follow(self.job.state_changed, self._on_state)
-        self.follow(self.job.progressed, self.run_row.show_event)
+        self.follow(self.job.progressed, self.run_controls.show_event)
         self.follow(self.job.succeeded, self._on_succeeded)
         self.follow(self.job.failed, self._on_failed)
         for form in (self.form, self.advanced_form):
             form.changed.connect(self._read_form)
         self.bias_slider.valueChanged.connect(self._on_bias)
-        self.fft_box.toggled.connect(lambda ticked: self.pictures.show_fft_of(not ticked))
+        self.fft_box.toggled.connect(lambda ticked: self.preview.show_fft_of(not ticked))
         self.seed_button.clicked.connect(self.new_seed)
-        self.run_row.run_button.clicked.connect(self.simulate)
-        self.run_row.cancel_button.clicked.connect(self.job.cancel)
+        self.run_controls.run_button.clicked.connect(self.simulate)
+        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.copy_button.clicked.connect(self.copy_as_python)
 
     # -- what a person or a script may call -------------------------------------------------
@@ -189,7 +189,7 @@ class Simulate(Dock):
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(simulation_script(self.parameters))
-        self.run_row.show_status("The script is on the clipboard.")
+        self.run_controls.show_status("The script is on the clipboard.")
 
     def remove_from_viewer(self) -> None:
         """Start no more previews when the panel is closed."""
@@ -282,9 +282,9 @@ class Simulate(Dock):
 
     def _on_slow_preview(self) -> None:
         if self.preview_job.state.busy:
-            self.pictures.fade()
+            self.preview.fade()
             if not self.job.state.busy:
-                self.run_row.show_status("Simulating…")
+                self.run_controls.show_status("Simulating…")
 
     def _on_preview_state(self, state: JobState) -> None:
         if not state.busy and self._preview_again:
@@ -292,27 +292,27 @@ class Simulate(Dock):
             self._request_preview()
 
     def _on_preview(self, plane: SimulatedPlane) -> None:
-        self.pictures.show_plane(plane)
-        self._say_ready(_summary(plane))
+        self.preview.show_plane(plane)
+        self._show_ready(_summary(plane))
 
     def _on_preview_failed(self, error: Exception) -> None:
         self._show_problem(_words(error))
 
     def _show_problem(self, problem: str) -> None:
-        self.pictures.fade()
-        self.run_row.show_ready(self.job.state, problem)
+        self.preview.fade()
+        self.run_controls.show_ready(self.job.state, problem)
         if not self.job.state.busy:
-            self.run_row.show_status(problem)
+            self.run_controls.show_status(problem)
 
-    def _say_ready(self, summary: str) -> None:
-        self.run_row.show_ready(self.job.state, "")
+    def _show_ready(self, summary: str) -> None:
+        self.run_controls.show_ready(self.job.state, "")
         if not self.job.state.busy:
-            self.run_row.show_status(summary)
+            self.run_controls.show_status(summary)
 
     # -- adding layers ----------------------------------------------------------------------
 
     def _on_state(self, state: JobState) -> None:
-        self.run_row.show_state(state)
+        self.run_controls.show_state(state)
 
     def _on_succeeded(self, scene: Any) -> None:
         from qpi_kernels.simulate.scan.simulation import simulated_scan_dataset
@@ -321,10 +321,10 @@ class Simulate(Dock):
         layers = simulated_layers(simulated_scan_dataset(scene), name, with_kernel=True)
         made = add_layers(self.viewer, layers)
         self.viewer.reset_view()
-        self.run_row.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
+        self.run_controls.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
 
     def _on_failed(self, error: Exception) -> None:
-        self.run_row.show_status(_words(error))
+        self.run_controls.show_status(_words(error))
         if not isinstance(error, ValueError):
             show_error(f"Simulation failed: {error}")
 

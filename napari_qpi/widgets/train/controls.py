@@ -64,16 +64,16 @@ class TrainingControls(QWidget):
 
     def show_run(self, run: TrainingRun) -> None:
         """Show a run that is under way."""
-        steerable = run.wish in (RunCommand.GO_ON, RunCommand.PAUSE)
+        steerable = run.command in (RunCommand.GO_ON, RunCommand.PAUSE)
         self.start_button.setEnabled(False)
-        self.pause_button.setText("Resume" if run.wish is RunCommand.PAUSE else "Pause")
+        self.pause_button.setText("Resume" if run.command is RunCommand.PAUSE else "Pause")
         self.pause_button.setEnabled(steerable)
         self.stop_button.setEnabled(steerable)
         self.next_button.setEnabled(steerable and run.step_number > 0 and not run.last_stage)
         self.bar.show()
         self.bar.setRange(0, run.stage.steps if run.history is not None else 0)
         self.bar.setValue(run.step_number)
-        self.status.setText(_ENDING.get(run.wish) or _progress(run))
+        self.status.setText(_ENDING.get(run.command) or _progress(run))
 
     def show_status(self, text: str) -> None:
         """Show a text below the buttons."""
@@ -87,7 +87,7 @@ def _progress(run: TrainingRun) -> str:
     words = f"{stage.stage}: step {run.step_number} of {stage.steps}"
     if len(run.stages) > 1:
         words = f"Stage {run.stages.index(stage) + 1} of {len(run.stages)}, {words}"
-    if run.wish is RunCommand.PAUSE:
+    if run.command is RunCommand.PAUSE:
         return f"Paused. {words}; a checkpoint is kept."
     pace, left = run.seconds_per_step, run.seconds_left
     if pace is not None and left is not None:

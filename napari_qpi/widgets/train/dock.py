@@ -34,7 +34,7 @@ from qpi_kernels.train.parameters import TrainingParameters
 __all__ = ["Train"]
 
 _REFRESH_MS = 250
-_LONGEST_SAVE_SECONDS = 120.0
+_MAX_SAVE_SECONDS = 120.0
 _CLOSING_SECONDS = 0.02
 
 
@@ -57,7 +57,7 @@ class Train(Dock):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.job = Job()
-        self.look_job = Job()
+        self.folder_job = Job()
         self.families_job = Job()
         self.training_run: TrainingRun | None = None
         self.found: FoundRun | None = None
@@ -68,49 +68,49 @@ class Train(Dock):
         self._timer.timeout.connect(self._show_run)
         self._build()
         self._connect()
-        self._look()
+        self._read_folder()
 
     def _build(self) -> None:
-        self.view = TrainingMonitor()
+        self.monitor = TrainingMonitor()
         self.controls = TrainingControls()
-        self.folder_choice = FolderEdit(usual_training_folder())
+        self.folder_edit = FolderEdit(usual_training_folder())
         self.new_button = QPushButton("New folder")
         self.new_button.setToolTip("<qt>Leave the run of this folder and begin another.</qt>")
         row = QHBoxLayout()
         row.addWidget(QLabel("Folder"))
-        row.addWidget(self.folder_choice, 1)
+        row.addWidget(self.folder_edit, 1)
         row.addWidget(self.new_button)
-        self.entries = TrainingForm()
-        self.column.addWidget(self.view)
+        self.form = TrainingForm()
+        self.column.addWidget(self.monitor)
         self.column.addWidget(self.controls)
         self.column.addLayout(row)
-        self.column.addWidget(self.entries)
+        self.column.addWidget(self.form)
         self.column.addStretch()
 
     def _connect(self) -> None:
         self.when_closed(self._leave_checkpoint)
-        for job in (self.look_job, self.families_job):
+        for job in (self.folder_job, self.families_job):
             self.when_closed(job.abandon)
         self.follow(self.job.state_changed, self._on_state)
         self.follow(self.job.failed, self._on_failed)
-        self.follow(self.look_job.succeeded, self._on_found)
-        self.follow(self.look_job.failed, self._on_unreadable)
-        self.follow(self.families_job.succeeded, self.entries.families.offer)
-        self.entries.changed.connect(self._check_entries)
-        self.entries.stages_changed.connect(self._look)
-        self.entries.families_fold.toggled.connect(self._load_families)
-        self.folder_choice.changed.connect(self._on_folder)
+        self.follow(self.folder_job.succeeded, self._on_found)
+        self.follow(self.folder_job.failed, self._on_unreadable)
+        self.follow(self.families_job.succeeded, self.form.families.offer)
+        self.form.changed.connect(self._check_entries)
+        self.form.stages_changed.connect(self._read_folder)
+        self.form.families_fold.toggled.connect(self._load_families)
+        self.folder_edit.changed.connect(self._on_folder)
         self.new_button.clicked.connect(self.new_folder)
         self.controls.start_button.clicked.connect(self.start)
         self.controls.pause_button.clicked.connect(self.pause_or_resume)
-        self.controls.next_button.clicked.connect(partial(self._wish, RunCommand.NEXT_STAGE))
+        self.controls.next_button.clicked.connect(partial(self._send, RunCommand.NEXT_STAGE))
         self.controls.stop_button.clicked.connect(self.stop)
 
     # -- what a person or a script may call -------------------------------------------------
 
     def set_values(self, **values: Any) -> None:
         """Choose values of `TrainingParameters` by name, as if a person had entered them."""
-        self.entries.enter(values)
+        self.form.enter(values)
         self._check_entries()
 
     def parameters(self) -> list[TrainingParameters]:
@@ -122,7 +122,7 @@ class Train(Dock):
             If an entry is out of range.
         """
         under_way = None if self.found is None else self.found.parameters.stage
-        return self.entries.parameters(under_way)
+        return self.form.parameters(under_way)
 
     def start(self) -> None:
         """Start a training, or go on with the one that the folder holds."""
@@ -133,7 +133,7 @@ class Train(Dock):
         except ValidationError as error:
             self.controls.show_status(explain(error))
             return
-        run = TrainingRun(self.folder_choice.value(), stages, resume=self.found is not None)
+        run = TrainingRun(self.folder_edit.value(), stages, resume=self.found is not None)
         self.training_run = run
         self.guard.watch(self)
         self.job.start(lambda: run)
@@ -142,15 +142,15 @@ class Train(Dock):
         """Pause the training, or let it go on."""
         run = self.training_run
         if run is not None:
-            self._wish(RunCommand.GO_ON if run.wish is RunCommand.PAUSE else RunCommand.PAUSE)
+            self._send(RunCommand.GO_ON if run.command is RunCommand.PAUSE else RunCommand.PAUSE)
 
     def stop(self) -> None:
         """End the training after this step and keep the best network."""
-        self._wish(RunCommand.STOP)
+        self._send(RunCommand.STOP)
 
     def new_folder(self) -> None:
         """Choose a folder without a run."""
-        self.folder_choice.set_value(next_training_folder())
+        self.folder_edit.set_value(next_training_folder())
 
     def remove_from_viewer(self) -> None:
         """Say what becomes of a training when the panel is closed."""
@@ -166,35 +166,35 @@ class Train(Dock):
     # -- the folder -------------------------------------------------------------------------
 
     def _on_folder(self) -> None:
-        folder = self.folder_choice.value()
-        if not has_run(folder, self.entries.stages):
+        folder = self.folder_edit.value()
+        if not has_run(folder, self.form.stages):
             # Show the run that the folder holds, whatever was chosen for another one.
             held = (stages for _, stages in STAGE_CHOICES if has_run(folder, stages))
-            self.entries.choose_stages(next(held, self.entries.stages))
-        self._look()
+            self.form.choose_stages(next(held, self.form.stages))
+        self._read_folder()
 
-    def _look(self) -> None:
+    def _read_folder(self) -> None:
         """Read the run that the folder holds, if any."""
-        self.look_job.abandon()
+        self.folder_job.abandon()
         self.found = None
-        folder, stages = self.folder_choice.value(), self.entries.stages
+        folder, stages = self.folder_edit.value(), self.form.stages
         if has_run(folder, stages):
             self._problem = "Reading the run in this folder…"
             look = partial(find_run, folder, stages)
-            self.look_job.start(partial(SingleCall, look, self._problem))
+            self.folder_job.start(partial(SingleCall, look, self._problem))
         else:
             self._problem = ""
-            self._say_found("")
+            self._show_found("")
         self._refresh()
 
     def _on_found(self, found: FoundRun | None) -> None:
         self._problem = ""
         self.found = found
         if found is not None:
-            self.entries.enter(found.parameters.model_dump(exclude={"stage", "device"}))
-            for model in models_in(self.folder_choice.value()):
+            self.form.enter(found.parameters.model_dump(exclude={"stage", "device"}))
+            for model in models_in(self.folder_edit.value()):
                 remember_model(model)
-            last = found.parameters.stage == self.entries.stages[-1]
+            last = found.parameters.stage == self.form.stages[-1]
             words = f"{found.parameters.stage}, step {found.step} of {found.parameters.steps}"
             if found.finished and last:
                 self._problem = f"This folder holds a finished run ({words}). Choose a new folder."
@@ -204,7 +204,7 @@ class Train(Dock):
                     f"its own {found.own}: only that can go on with it. Choose a new folder."
                 )
             else:
-                self._say_found(
+                self._show_found(
                     f"This folder holds a run: {words}. Resume run goes on with its parameters; "
                     "for another one choose a new folder."
                 )
@@ -214,20 +214,20 @@ class Train(Dock):
         self._problem = f"The run in this folder can not be read: {error}"
         self._refresh()
 
-    def _say_found(self, words: str) -> None:
+    def _show_found(self, words: str) -> None:
         if not self._just_ended():
             self.controls.show_status(words)
 
     def _just_ended(self) -> bool:
         """Whether the folder is the last run's, whose end has been told already."""
         run = self.training_run
-        return run is not None and run.folder == self.folder_choice.value().resolve()
+        return run is not None and run.folder == self.folder_edit.value().resolve()
 
     # -- the form ---------------------------------------------------------------------------
 
     def _check_entries(self) -> None:
         if not self.job.state.busy and not self._problem and self.found is None:
-            self.controls.show_status(self.entries.problem())
+            self.controls.show_status(self.form.problem())
 
     def _load_families(self, opened: bool) -> None:
         if opened and not self.families_job.state.busy:
@@ -236,8 +236,8 @@ class Train(Dock):
     def _refresh(self) -> None:
         """Let what can be pressed follow from what goes on."""
         busy = self.job.state.busy
-        self.entries.lock(run=busy or self.found is not None, device=busy)
-        self.folder_choice.setEnabled(not busy)
+        self.form.lock(run=busy or self.found is not None, device=busy)
+        self.folder_edit.setEnabled(not busy)
         self.new_button.setEnabled(not busy)
         if not busy:
             self.controls.show_idle(ready=not self._problem, resumable=self.found is not None)
@@ -246,16 +246,16 @@ class Train(Dock):
 
     # -- the run ----------------------------------------------------------------------------
 
-    def _wish(self, wish: RunCommand) -> None:
+    def _send(self, command: RunCommand) -> None:
         run = self.training_run
         if run is not None and not run.done:
-            run.wish = wish
+            run.command = command
             self._show_run()
 
     def _show_run(self) -> None:
         if self.training_run is not None:
             self.controls.show_run(self.training_run)
-            self.view.show_run(self.training_run)
+            self.monitor.show_run(self.training_run)
 
     def _on_state(self, state: JobState) -> None:
         if state.busy:
@@ -265,16 +265,16 @@ class Train(Dock):
             self._timer.stop()
             self.guard.disconnect_events()
             # torch is loaded now and knows the devices.
-            self.entries.show_devices()
+            self.form.show_devices()
             if state is JobState.DONE:
                 self._show_end()
-            self._look()
+            self._read_folder()
         self._refresh()
 
     def _show_end(self) -> None:
         run = self.training_run
         assert run is not None
-        self.view.show_run(run)
+        self.monitor.show_run(run)
         models = run.models
         self.controls.show_status(_ending(run, models))
         for model in models:
@@ -293,10 +293,10 @@ class Train(Dock):
 
     def _leave_checkpoint(self) -> None:
         if self.training_run is not None:
-            self.training_run.wish = RunCommand.HALT
+            self.training_run.command = RunCommand.HALT
 
     def _at_work(self) -> bool:
-        return self.job.state.busy or self.look_job.state.busy
+        return self.job.state.busy or self.folder_job.state.busy
 
     def _may_close(self, can_stay: bool) -> bool:
         """Ask whether napari may close, and see that a checkpoint is written before it does."""
@@ -305,9 +305,9 @@ class Train(Dock):
             return True
         if can_stay and not _asked_to_stop(self):
             return False
-        run.wish = RunCommand.HALT
+        run.command = RunCommand.HALT
         self._show_run()
-        latest = time.monotonic() + _LONGEST_SAVE_SECONDS
+        latest = time.monotonic() + _MAX_SAVE_SECONDS
         # Until the last signals have come, too: they would find a window that is gone.
         while self._at_work() and time.monotonic() < latest:
             QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
@@ -335,7 +335,7 @@ def _family_names() -> list[str]:
 
 
 def _ending(run: TrainingRun, models: list[Path]) -> str:
-    stopped = run.wish is not RunCommand.GO_ON
+    stopped = run.command is not RunCommand.GO_ON
     words = f"{'Stopped' if stopped else 'Trained'}: {run.stage.stage}, step {run.step_number}."
     if run.history is not None and run.history.errors:
         words += f" Best RMSE {min(error for _, error in run.history.errors):.3f}."

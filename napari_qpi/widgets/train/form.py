@@ -71,22 +71,22 @@ class TrainingForm(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.addRow("Train", self.stage_choice)
-        self.form = ParameterForm(
+        self.main = ParameterForm(
             TrainingParameters, _MAIN_FIELDS, choices={"device": device_choices()}
         )
-        self.advanced_form = ParameterForm(TrainingParameters, _ADVANCED_FIELDS)
+        self.advanced = ParameterForm(TrainingParameters, _ADVANCED_FIELDS)
         self.families = FamilyList()
         self.families_fold = collapsed("Families", self.families)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(group("Training", stage_row, self.form))
+        column.addWidget(group("Training", stage_row, self.main))
         column.addWidget(self.families_fold)
-        column.addWidget(collapsed("Advanced", self.advanced_form))
+        column.addWidget(collapsed("Advanced", self.advanced))
         self._filled = self._shown()
         self._enter_usual()
-        for part in (self.form, self.advanced_form, self.families):
+        for part in (self.main, self.advanced, self.families):
             part.changed.connect(self.changed)
-        self.form.editor("preset").changed.connect(self._enter_usual)
+        self.main.editor("preset").changed.connect(self._enter_usual)
         self.stage_choice.currentIndexChanged.connect(self._on_stages)
 
     @property
@@ -129,7 +129,7 @@ class TrainingForm(QWidget):
             if name == "held_out":
                 self.families.set_value(value)
             else:
-                form = self.form if name in _MAIN_FIELDS else self.advanced_form
+                form = self.main if name in _MAIN_FIELDS else self.advanced
                 form.editor(name).set_value(value)
 
     def choose_stages(self, stages: tuple[StageName, ...]) -> None:
@@ -141,25 +141,25 @@ class TrainingForm(QWidget):
 
     def show_devices(self) -> None:
         """Offer the devices that are known by now."""
-        self.form.set_choices("device", device_choices())
+        self.main.set_choices("device", device_choices())
 
     def lock(self, *, run: bool, device: bool) -> None:
         """Let no one change what a run has fixed, or not even its device."""
         self.stage_choice.setEnabled(not device)
         for name in _MAIN_FIELDS:
-            self.form.editor(name).setEnabled(not (device if name == "device" else run))
-        self.advanced_form.setEnabled(not run)
+            self.main.editor(name).setEnabled(not (device if name == "device" else run))
+        self.advanced.setEnabled(not run)
         self.families.setEnabled(not run)
 
     def _entered(self, stage: StageName) -> TrainingParameters:
         return TrainingParameters.model_validate(
-            self.form.values()
-            | self.advanced_form.values()
+            self.main.values()
+            | self.advanced.values()
             | {"held_out": self.families.value(), "stage": stage}
         )
 
     def _on_stages(self) -> None:
-        if self.form.editor("preset").value() == "paper":
+        if self.main.editor("preset").value() == "paper":
             self._enter_usual()  # its stages differ
         self.stages_changed.emit()
 
@@ -168,14 +168,14 @@ class TrainingForm(QWidget):
         changed = {
             name: value for name, value in self._shown().items() if value != self._filled[name]
         }
-        usual = _usual(self.form.editor("preset").value(), self.stages[0])
+        usual = _usual(self.main.editor("preset").value(), self.stages[0])
         self.enter(usual.model_dump(exclude=_NEVER_FILLED))
         self._filled = self._shown()
         self.enter(changed)
 
     def _shown(self) -> dict[str, Any]:
         """What stands in the rows that `_enter_usual` fills, as it stands there."""
-        rows = self.form.values() | self.advanced_form.values()
+        rows = self.main.values() | self.advanced.values()
         return {name: value for name, value in rows.items() if name not in _NEVER_FILLED}
 
 

@@ -79,11 +79,11 @@ def open_panel(viewer: Viewer) -> ExtractKernel:
 
 def wait(qtbot: QtBot, panel: ExtractKernel) -> None:
     qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=120_000)
-    assert panel.job.state is JobState.DONE, panel.run_row.status.text()
+    assert panel.job.state is JobState.DONE, panel.run_controls.status.text()
 
 
 def run(qtbot: QtBot, panel: ExtractKernel, *buttons: str) -> None:
-    rows = {"extract": panel.run_row.run_button, "propose": panel.proposals.propose_button}
+    rows = {"extract": panel.run_controls.run_button, "propose": panel.defect_review.propose_button}
     for name in buttons:
         rows[name].click()
         wait(qtbot, panel)
@@ -133,7 +133,7 @@ def test_methods_are_compared_side_by_side(
     offered = [panel.points_choice.itemText(row) for row in range(panel.points_choice.count())]
     assert captions.name not in offered
 
-    table = panel.table
+    table = panel.comparison_table
     assert not table.isHidden()
     shown = [[table.item(row, column).text() for column in range(5)] for row in range(4)]
     assert [row[0] for row in shown] == ["average", "least squares", "two step", "bayes"]
@@ -165,7 +165,7 @@ def test_a_stack_with_two_kinds_is_compared(qtbot: QtBot, viewer: Viewer) -> Non
     kernels = of_role(viewer, "kernel")
     # The networks know one kind.
     assert len(kernels) == 6
-    assert "two step: " in panel.run_row.status.text()
+    assert "two step: " in panel.run_controls.status.text()
     places = [layer.translate[-1] for layer in kernels]
     assert places == sorted(set(places))
     assert all(layer.ndim == 3 for layer in kernels)
@@ -188,13 +188,13 @@ def test_a_comparison_is_cancelled(
     panel.compare_button.click()
     assert entered.wait(30)
     assert not panel.compare_button.isEnabled()
-    assert not panel.run_row.run_button.isEnabled()
-    panel.run_row.cancel_button.click()
+    assert not panel.run_controls.run_button.isEnabled()
+    panel.run_controls.cancel_button.click()
     gate.set()
     qtbot.waitUntil(lambda: not panel.job.state.busy)
     assert panel.job.state is JobState.CANCELLED
     assert list(viewer.layers) == before
-    assert panel.table.isHidden()
+    assert panel.comparison_table.isHidden()
     assert panel.compare_button.isEnabled()
 
 
@@ -206,10 +206,10 @@ def test_one_method_may_fail(
     panel.compare_button.click()
     wait(qtbot, panel)
     assert len(of_role(viewer, "kernel")) == 3
-    item = panel.table.item(2, 1)
+    item = panel.comparison_table.item(2, 1)
     assert item is not None
     assert item.text() == "failed"
-    assert "two step:" in panel.run_row.status.text()
+    assert "two step:" in panel.run_controls.status.text()
 
 
 def test_networks_of_another_method_are_not_compared(panel: ExtractKernel) -> None:
@@ -233,7 +233,7 @@ def test_proposals_are_accepted_and_taken_back(
     marked: Points,
     refine: str | None,
 ) -> None:
-    row = panel.proposals
+    row = panel.defect_review
     panel.advanced_form.set_values({"refine": refine})
     assert not row.propose_button.isEnabled()
     run(qtbot, panel, "extract")
@@ -278,17 +278,17 @@ def test_all_left_proposals_are_accepted_and_help(
     run(qtbot, panel, "extract", "propose")
     assert panel.result is not None
     misfit = panel.result.quality.reduced_chi2[0]
-    proposed = panel.proposals.proposed
+    proposed = panel.defect_review.proposed
     assert proposed is not None
     count = len(proposed.data)
-    panel.proposals.accept_button.click()
+    panel.defect_review.accept_button.click()
     assert proposed not in viewer.layers
-    assert not panel.proposals.accept_button.isEnabled()
+    assert not panel.defect_review.accept_button.isEnabled()
     assert len(marked.data) == 6 + count
-    panel.proposals.remove_button.click()
+    panel.defect_review.remove_button.click()
     run(qtbot, panel, "extract", "propose")
     assert panel.result.quality.reduced_chi2[0] < misfit
-    assert panel.proposals.doubtful is None
+    assert panel.defect_review.doubtful is None
 
 
 def test_proposals_with_layers_removed_or_edited_meanwhile(
@@ -297,21 +297,21 @@ def test_proposals_with_layers_removed_or_edited_meanwhile(
     run(qtbot, panel, "extract", "propose", "propose")
     assert len(of_role(viewer, "proposals")) == 2
     marked.data = np.vstack([marked.data[2:], [[20.0, 20.0]]])
-    panel.proposals.remove_button.click()
+    panel.defect_review.remove_button.click()
     assert len(marked.data) == 4
     assert np.hypot(*(in_image(marked, image) - NOWHERE).T).min() > 5
     marked.data = np.zeros((0, 2))
-    panel.proposals.accept_button.click()
+    panel.defect_review.accept_button.click()
     assert len(marked.data) >= 1
     run(qtbot, panel, "propose")
     viewer.layers.remove(marked)
-    assert not panel.proposals.undo_button.isEnabled()
-    panel.proposals.accept_button.click()
-    assert "removed" in panel.run_row.status.text()
-    proposed = panel.proposals.proposed
+    assert not panel.defect_review.undo_button.isEnabled()
+    panel.defect_review.accept_button.click()
+    assert "removed" in panel.run_controls.status.text()
+    proposed = panel.defect_review.proposed
     assert proposed is not None
     viewer.layers.remove(proposed)
-    assert not panel.proposals.accept_button.isEnabled()
+    assert not panel.defect_review.accept_button.isEnabled()
 
 
 def test_closing_the_panel_leaves_the_proposals(
@@ -329,11 +329,11 @@ def test_blind_needs_no_points_and_gives_them(
     qtbot: QtBot, viewer: Viewer, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel = open_panel(viewer)
-    assert not panel.run_row.run_button.isEnabled()
+    assert not panel.run_controls.run_button.isEnabled()
     panel.form.set_values({"method": "blind"})
     assert panel.points_choice.isHidden()
-    assert panel.run_row.run_button.isEnabled()
-    assert panel.run_row.status.text() == ""
+    assert panel.run_controls.run_button.isEnabled()
+    assert panel.run_controls.status.text() == ""
     assert not panel.compare_button.isEnabled()
     run(qtbot, panel, "extract")
     assert panel.result is not None
@@ -344,8 +344,8 @@ def test_blind_needs_no_points_and_gives_them(
     np.testing.assert_allclose(in_image(found, image), panel.result.defects.positions, atol=1e-6)
     for position in TRUE:
         assert np.hypot(*(in_image(found, image) - position).T).min() < 1
-    assert f"{len(found.data)} defects found" in panel.run_row.status.text()
-    script = panel.keep.script("observation.npy")
+    assert f"{len(found.data)} defects found" in panel.run_controls.status.text()
+    script = panel.export_buttons.script("observation.npy")
     assert "defects" not in script.split("result = ")[0]
     np.save(tmp_path / "observation.npy", observed())
     monkeypatch.chdir(tmp_path)
@@ -403,4 +403,4 @@ def test_a_comparison_of_nothing_shows_nothing(
     panel.compare_button.click()
     wait(qtbot, panel)
     assert list(viewer.layers) == before
-    assert "no bayes today" in panel.run_row.status.text()
+    assert "no bayes today" in panel.run_controls.status.text()

@@ -107,9 +107,9 @@ def wait(qtbot: QtBot, panel: ExtractKernel) -> None:
 
 
 def extract(qtbot: QtBot, panel: ExtractKernel) -> None:
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     wait(qtbot, panel)
-    assert panel.job.state is JobState.DONE, panel.run_row.status.text()
+    assert panel.job.state is JobState.DONE, panel.run_controls.status.text()
 
 
 def roles(viewer: Viewer) -> list[str]:
@@ -132,8 +132,8 @@ def test_results_are_those_of_the_library_and_lie_right(
     np.testing.assert_allclose(layers["kernel"].scale, image.scale)
     assert layers["kernel"].units == image.units
     assert expected.quality.verdict[0].split(",")[0] in panel.card.text()
-    assert panel.run_row.run_button.isEnabled()
-    assert not panel.run_row.cancel_button.isEnabled()
+    assert panel.run_controls.run_button.isEnabled()
+    assert not panel.run_controls.cancel_button.isEnabled()
 
 
 def test_the_bias_range_chooses_planes(qtbot: QtBot, viewer: Viewer) -> None:
@@ -179,12 +179,12 @@ def test_cancel_leaves_the_old_result_and_can_run_again(
     old, before = panel.result, list(viewer.layers)
     with monkeypatch.context() as patch:
         slow = SlowTask(patch)
-        panel.run_row.run_button.click()
+        panel.run_controls.run_button.click()
         assert slow.entered.wait(10)
-        assert not panel.run_row.run_button.isEnabled()
-        panel.run_row.cancel_button.click()
+        assert not panel.run_controls.run_button.isEnabled()
+        panel.run_controls.cancel_button.click()
         assert panel.job.state is JobState.CANCELLING
-        assert not panel.run_row.cancel_button.isEnabled()
+        assert not panel.run_controls.cancel_button.isEnabled()
         slow.gate.set()
         wait(qtbot, panel)
     assert panel.job.state is JobState.CANCELLED
@@ -198,7 +198,7 @@ def test_layers_renamed_edited_and_removed_meanwhile(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image, slow: SlowTask
 ) -> None:
     place = image.data_to_world((5, 6))
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert slow.entered.wait(10)
     image.name = "other name"
     image.data[:] = 0
@@ -226,7 +226,7 @@ def test_layers_renamed_edited_and_removed_meanwhile(
 def test_closing_the_panel_meanwhile(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, slow: SlowTask
 ) -> None:
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert slow.entered.wait(10)
     job = panel.job
     viewer.window.remove_dock_widget(panel)
@@ -243,7 +243,7 @@ def test_closing_the_panel_meanwhile(
 def test_closing_the_window_meanwhile(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, slow: SlowTask
 ) -> None:
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert slow.entered.wait(10)
     job = panel.job
     viewer.close()
@@ -261,29 +261,29 @@ def test_an_error_is_shown_and_the_next_run_starts(
 
     with monkeypatch.context() as patch:
         patch.setattr(ExtractionInput, "start", fail)
-        panel.run_row.run_button.click()
+        panel.run_controls.run_button.click()
         wait(qtbot, panel)
     assert panel.job.state is JobState.FAILED
-    assert str(error) in panel.run_row.status.text()
+    assert str(error) in panel.run_controls.status.text()
     extract(qtbot, panel)
 
 
 def test_a_wrong_entry_is_explained(panel: ExtractKernel) -> None:
     panel.form.set_values({"symmetry": "C5"})
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert panel.job.state is JobState.IDLE
-    assert "C6v" in panel.run_row.status.text()
+    assert "C6v" in panel.run_controls.status.text()
 
 
 def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
     panel = open_panel(viewer)
-    assert not panel.run_row.run_button.isEnabled()
-    assert panel.run_row.status.text() == "Mark the defects first."
+    assert not panel.run_controls.run_button.isEnabled()
+    assert panel.run_controls.status.text() == "Mark the defects first."
     points = viewer.add_points([[5.0, 5.0]], **PLANE)
-    assert panel.run_row.run_button.isEnabled()
-    assert panel.run_row.status.text() == ""
+    assert panel.run_controls.run_button.isEnabled()
+    assert panel.run_controls.status.text() == ""
     viewer.layers.remove(points)
-    assert not panel.run_row.run_button.isEnabled()
+    assert not panel.run_controls.run_button.isEnabled()
 
 
 def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
@@ -516,7 +516,7 @@ def test_the_script_repeats_a_kernel_from_a_file(
     panel.mask_choice.layer = labels
     panel.bias_range.high.setValue(0.1)
     extract(qtbot, panel)
-    panel.keep.copy_button.click()
+    panel.export_buttons.copy_button.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     again, said = run_script(clipboard.text(), tmp_path)
@@ -538,7 +538,7 @@ def test_the_script_of_an_array_loads_the_saved_array(
     extract(qtbot, panel)
     path = str(tmp_path / "observation.npy")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (path, ""))
-    panel.keep.copy_button.click()
+    panel.export_buttons.copy_button.click()
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     script = clipboard.text()
@@ -554,10 +554,10 @@ def test_the_script_of_an_array_loads_the_saved_array(
 def test_the_kernel_is_saved(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path) -> None:
     extract(qtbot, panel)
     assert panel.result is not None
-    (whole,) = panel.keep.save_kernel(tmp_path / "kernel.nc")
+    (whole,) = panel.export_buttons.save_kernel(tmp_path / "kernel.nc")
     np.testing.assert_array_equal(qk.KernelResult.load(whole).kernel, panel.result.kernel)
     for suffix in (".tif", ".gwy", ".npz"):
-        (saved,) = panel.keep.save_kernel(tmp_path / f"kernel{suffix}")
+        (saved,) = panel.export_buttons.save_kernel(tmp_path / f"kernel{suffix}")
         (array,) = qk.open_scan(saved).data_vars.values()
         np.testing.assert_allclose(np.squeeze(array), panel.result.kernel, rtol=1e-6, atol=1e-12)
 
@@ -566,8 +566,8 @@ def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> 
     second = ExtractKernel(napari_viewer=viewer)
     viewer.window.add_dock_widget(second, name="second")
     second.form.set_values({"kernel_shape": (9, 9)})
-    panel.run_row.run_button.click()
-    second.run_row.run_button.click()
+    panel.run_controls.run_button.click()
+    second.run_controls.run_button.click()
     wait(qtbot, panel)
     wait(qtbot, second)
     assert roles(viewer).count("kernel") == 2

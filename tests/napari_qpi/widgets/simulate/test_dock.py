@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QApplication, QDoubleSpinBox
 from napari_qpi.layers.conversion import METADATA_KEY, defects_from_points, observation_from_layer
 from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview
-from napari_qpi.widgets import simulate as simulate_module
 from napari_qpi.widgets.common.image_view import ImageView, round_length
 from napari_qpi.widgets.extract.dock import ExtractKernel
+from napari_qpi.widgets.simulate import dock as simulate_module
 from napari_qpi.widgets.simulate.dock import Simulate
 from qpi_kernels.io import open_scan
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
@@ -50,21 +50,21 @@ def shown(qtbot: QtBot, panel: Simulate) -> SimulatedPlane:
     """Wait until the pictures show what is entered."""
 
     def current() -> bool:
-        plane, wanted = panel.pictures.plane, panel.parameters
+        plane, wanted = panel.preview.plane, panel.parameters
         if plane is None or wanted is None:
             return False
         bias = wanted.bias_values[panel.bias_slider.value()]
         return bool(plane.scene.parameters == wanted.at(bias))
 
     qtbot.waitUntil(current, timeout=60_000)
-    assert panel.pictures.plane is not None
-    return panel.pictures.plane
+    assert panel.preview.plane is not None
+    return panel.preview.plane
 
 
 def added(qtbot: QtBot, panel: Simulate) -> None:
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=60_000)
-    assert panel.job.state is JobState.DONE, panel.run_row.status.text()
+    assert panel.job.state is JobState.DONE, panel.run_controls.status.text()
 
 
 class Gate:
@@ -89,14 +89,14 @@ def test_the_pictures_show_the_librarys_scene(qtbot: QtBot, panel: Simulate) -> 
     plane = shown(qtbot, panel)
     expected = simulate_scan(SimulatedScanParameters(**SMALL, density=5))
     np.testing.assert_allclose(plane.scene.observation, expected.observation, rtol=1e-4, atol=1e-5)
-    assert panel.pictures.observation.shape == (48, 64)
-    assert panel.pictures.kernel.shape == (17, 17)
+    assert panel.preview.observation.shape == (48, 64)
+    assert panel.preview.kernel.shape == (17, 17)
     assert plane.kernel_fft["q_x"].attrs["units"] == "1/nm"
-    assert "nm⁻¹" in panel.pictures.fft.toolTip()
-    assert "14.4 × 19.2 nm" in panel.pictures.observation.toolTip()  # noqa: RUF001
-    assert "14 defects" in panel.run_row.status.text()
+    assert "nm⁻¹" in panel.preview.fft.toolTip()
+    assert "14.4 × 19.2 nm" in panel.preview.observation.toolTip()  # noqa: RUF001
+    assert "14 defects" in panel.run_controls.status.text()
     panel.fft_box.setChecked(True)
-    assert "of map" in panel.pictures.fft.toolTip()
+    assert "of map" in panel.preview.fft.toolTip()
 
 
 def test_nothing_is_added_to_the_viewer_unasked(viewer: Viewer, panel: Simulate) -> None:
@@ -195,17 +195,19 @@ def test_a_newer_change_supersedes_an_older_run(
 
 def test_what_is_impossible_is_said(qtbot: QtBot, panel: Simulate) -> None:
     panel.set_values(density=0.001)
-    assert "change the density" in panel.run_row.status.text()
+    assert "change the density" in panel.run_controls.status.text()
     assert panel.parameters is None
-    assert not panel.run_row.run_button.isEnabled()
+    assert not panel.run_controls.run_button.isEnabled()
     assert not panel.copy_button.isEnabled()
     panel.set_values(density=5, broadening=1e-6)
-    qtbot.waitUntil(lambda: "raise the broadening" in panel.run_row.status.text(), timeout=10_000)
-    assert not panel.run_row.run_button.isEnabled()
+    qtbot.waitUntil(
+        lambda: "raise the broadening" in panel.run_controls.status.text(), timeout=10_000
+    )
+    assert not panel.run_controls.run_button.isEnabled()
     panel.set_values(broadening=0.01)
     shown(qtbot, panel)
-    assert panel.run_row.run_button.isEnabled()
-    assert "14 defects" in panel.run_row.status.text()
+    assert panel.run_controls.run_button.isEnabled()
+    assert "14 defects" in panel.run_controls.status.text()
 
 
 @pytest.mark.parametrize("biases", [1, 3])
@@ -239,9 +241,9 @@ def test_layers_lie_right_and_can_be_extracted(
     assert extract.image_choice.layer is image
     assert extract.points_choice.layer is points
     extract.form.set_values({"kernel_shape": (17, 17)})
-    extract.run_row.run_button.click()
+    extract.run_controls.run_button.click()
     qtbot.waitUntil(lambda: not extract.job.state.busy, timeout=60_000)
-    assert extract.result is not None, extract.run_row.status.text()
+    assert extract.result is not None, extract.run_controls.status.text()
     extracted = extract.result.kernel.values.ravel()
     assert np.corrcoef(extracted, kernel.data.ravel())[0, 1] > 0.9
 
@@ -252,9 +254,9 @@ def test_adding_can_be_cancelled(
     panel.set_values(biases=30)
     shown(qtbot, panel)
     gate = Gate(monkeypatch, ScanSimulation)
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert gate.entered.wait(10)
-    panel.run_row.cancel_button.click()
+    panel.run_controls.cancel_button.click()
     assert panel.job.state is JobState.CANCELLING
     gate.open.set()
     qtbot.waitUntil(lambda: not panel.job.state.busy)
@@ -278,7 +280,7 @@ def test_closing_meanwhile(
     close: Callable[[Viewer, Simulate], None],
 ) -> None:
     gate = Gate(monkeypatch, ScanSimulation)
-    panel.run_row.run_button.click()
+    panel.run_controls.run_button.click()
     assert gate.entered.wait(10)
     panel.new_seed()
     qtbot.waitUntil(lambda: panel.preview_job.state.busy)
@@ -299,10 +301,10 @@ def test_an_error_is_shown_and_the_next_run_works(
 
     with monkeypatch.context() as patch:
         patch.setattr(simulate_module, "start_scene", fail)
-        panel.run_row.run_button.click()
+        panel.run_controls.run_button.click()
         qtbot.waitUntil(lambda: not panel.job.state.busy)
     assert panel.job.state is JobState.FAILED
-    assert str(error) in panel.run_row.status.text()
+    assert str(error) in panel.run_controls.status.text()
     added(qtbot, panel)
     assert len(viewer.layers) == 3
 

@@ -61,16 +61,16 @@ def panel(qtbot: QtBot, viewer: Viewer) -> Iterator[Train]:
     """Return an open panel; a training that a test leaves is ended."""
     made = open_panel(viewer)
     made.set_values(**SMALL, steps=50)
-    made.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    made.form.stage_choice.setCurrentIndex(STAGES["kernels"])
     yield made
     if made.training_run is not None:
-        made.training_run.wish = RunCommand.HALT
+        made.training_run.command = RunCommand.HALT
     at_rest(qtbot, made)
 
 
 def at_rest(qtbot: QtBot, panel: Train) -> None:
     qtbot.waitUntil(
-        lambda: not panel.job.state.busy and not panel.look_job.state.busy, timeout=60_000
+        lambda: not panel.job.state.busy and not panel.folder_job.state.busy, timeout=60_000
     )
 
 
@@ -105,27 +105,27 @@ def test_two_stages_give_a_model_that_extract_offers(
     assert isinstance(extract, ExtractKernel)
     models: list[Path] = []
     panel.model_trained.connect(models.append)
-    panel.entries.stage_choice.setCurrentIndex(STAGES["both"])
+    panel.form.stage_choice.setCurrentIndex(STAGES["both"])
     panel.set_values(steps=2)
     trained(qtbot, panel)
-    folder = panel.folder_choice.value()
+    folder = panel.folder_edit.value()
     assert models == known_models() == [folder / "model"]
     assert "offered in Extract" in panel.controls.status.text()
     extract.form.set_values({"model": str(folder / "model")})
     assert extract.form.values()["model"] == str(folder / "model")
-    assert [step for step, _ in panel.view.error_plot.points] == [0, 2]
-    assert [step for step, _ in panel.view.loss_plot.points] == [1, 2]
-    assert "noisy maps, step 2" in panel.view.caption.text()
-    assert panel.view.strip.count == 4
+    assert [step for step, _ in panel.monitor.error_plot.points] == [0, 2]
+    assert [step for step, _ in panel.monitor.loss_plot.points] == [1, 2]
+    assert "noisy maps, step 2" in panel.monitor.caption.text()
+    assert panel.monitor.strip.count == 4
     assert not panel.controls.start_button.isEnabled()
     panel.new_button.click()
-    assert panel.folder_choice.value().name == "run-2"
+    assert panel.folder_edit.value().name == "run-2"
     assert panel.controls.start_button.isEnabled()
 
 
 @pytest.mark.slow
 def test_the_kernels_can_be_left_for_the_next_stage(qtbot: QtBot, panel: Train) -> None:
-    panel.entries.stage_choice.setCurrentIndex(STAGES["both"])
+    panel.form.stage_choice.setCurrentIndex(STAGES["both"])
     assert not panel.controls.next_button.isEnabled()
     panel.controls.start_button.click()
     reached(qtbot, panel, 1)
@@ -149,7 +149,7 @@ def test_a_pause_waits_and_keeps_a_checkpoint(qtbot: QtBot, panel: Train) -> Non
     reached(qtbot, panel, 1)
     panel.controls.pause_button.click()
     assert panel.controls.pause_button.text() == "Resume"
-    folder = panel.folder_choice.value() / "kernels"
+    folder = panel.folder_edit.value() / "kernels"
     run = panel.training_run
     assert run is not None
     qtbot.waitUntil(lambda: saved_step(folder) == run.step_number, timeout=20_000)
@@ -167,12 +167,12 @@ def test_stopping_keeps_the_best_and_the_run_can_go_on(
     qtbot: QtBot, viewer: Viewer, panel: Train
 ) -> None:
     panel.set_values(jitter_px=0.25)
-    panel.entries.families.set_value(["rashba", "cuprate"])
+    panel.form.families.set_value(["rashba", "cuprate"])
     panel.controls.start_button.click()
     reached(qtbot, panel, 3)
     panel.controls.stop_button.click()
     at_rest(qtbot, panel)
-    folder = panel.folder_choice.value()
+    folder = panel.folder_edit.value()
     stopped = saved_step(folder / "kernels")
     assert (folder / "kernels" / "best" / "config.json").exists()
     assert f"Stopped: kernels, step {stopped}" in panel.controls.status.text()
@@ -180,13 +180,13 @@ def test_stopping_keeps_the_best_and_the_run_can_go_on(
 
     another = open_second(viewer)
     at_rest(qtbot, another)
-    another.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    another.form.stage_choice.setCurrentIndex(STAGES["kernels"])
     at_rest(qtbot, another)
-    assert another.folder_choice.value() == folder
+    assert another.folder_edit.value() == folder
     assert f"kernels, step {stopped} of 50" in another.controls.status.text()
     assert another.parameters() == panel.parameters()
     assert another.parameters()[0].held_out == ("rashba", "cuprate")
-    assert not another.entries.advanced_form.isEnabled()
+    assert not another.form.advanced.isEnabled()
     another.controls.start_button.click()
     reached(qtbot, another, stopped + 1)
     history = another.training_run.history if another.training_run else None
@@ -252,7 +252,7 @@ def test_closing_napari_asks_and_leaves_a_checkpoint(
 ) -> None:
     viewer = make_napari_viewer(show=True)
     panel = open_panel(viewer)
-    panel.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    panel.form.stage_choice.setCurrentIndex(STAGES["kernels"])
     panel.set_values(**SMALL, steps=50)
     panel.controls.start_button.click()
     reached(qtbot, panel, 1)
@@ -305,8 +305,8 @@ def test_a_closed_run_still_at_work_keeps_its_folder(
     reached(qtbot, panel, 1)
     another = open_second(viewer)
     at_rest(qtbot, another)
-    another.folder_choice.set_value(panel.folder_choice.value())
-    another.entries.stage_choice.setCurrentIndex(STAGES["kernels"])
+    another.folder_edit.set_value(panel.folder_edit.value())
+    another.form.stage_choice.setCurrentIndex(STAGES["kernels"])
     at_rest(qtbot, another)
     another.controls.start_button.click()
     at_rest(qtbot, another)
@@ -315,7 +315,7 @@ def test_a_closed_run_still_at_work_keeps_its_folder(
 
 
 def test_what_is_missing_is_said(qtbot: QtBot, panel: Train) -> None:
-    panel.entries.stage_choice.setCurrentIndex(STAGES["alignment"])
+    panel.form.stage_choice.setCurrentIndex(STAGES["alignment"])
     panel.controls.start_button.click()
     at_rest(qtbot, panel)
     assert panel.job.state is JobState.FAILED
@@ -327,7 +327,7 @@ def test_a_damaged_checkpoint_is_said(qtbot: QtBot, panel: Train, tmp_path: Path
     folder = tmp_path / "damaged"
     (folder / "kernels").mkdir(parents=True)
     (folder / "kernels" / "last.pt").write_bytes(b"no checkpoint")
-    panel.folder_choice.set_value(folder)
+    panel.folder_edit.set_value(folder)
     at_rest(qtbot, panel)
     assert "not a usable checkpoint" in panel.controls.status.text()
     assert not panel.controls.start_button.isEnabled()
@@ -337,7 +337,7 @@ def test_a_damaged_checkpoint_is_said(qtbot: QtBot, panel: Train, tmp_path: Path
 
 def test_a_folder_that_can_not_be_made_is_said(qtbot: QtBot, panel: Train, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    panel.folder_choice.set_value(tmp_path / "file" / "run")
+    panel.folder_edit.set_value(tmp_path / "file" / "run")
     panel.controls.start_button.click()
     at_rest(qtbot, panel)
     assert panel.job.state is JobState.FAILED
@@ -354,7 +354,7 @@ def test_entries_out_of_range_are_said(panel: Train) -> None:
 
 
 def test_every_field_has_a_row(panel: Train) -> None:
-    rows = panel.entries.form.values() | panel.entries.advanced_form.values()
+    rows = panel.form.main.values() | panel.form.advanced.values()
     assert set(rows) | {"stage", "held_out"} == set(TrainingParameters.model_fields)
 
 
@@ -391,7 +391,7 @@ def test_a_run_on_brought_data_can_not_go_on_here(
     write_checkpoint(folder / "kernels", Checkpoint.start(parameters))
     (folder / "kernels" / "best").mkdir()
     StageRecord.of(parameters, 1, {}, own_data=True).write(folder / "kernels" / "best")
-    panel.folder_choice.set_value(folder)
+    panel.folder_edit.set_value(folder)
     at_rest(qtbot, panel)
     assert "brought its own data" in panel.controls.status.text()
     assert not panel.controls.start_button.isEnabled()
@@ -402,9 +402,9 @@ def test_files_among_the_trainings_do_no_harm(viewer: Viewer, tmp_path: Path) ->
     (home / "run-1" / "kernels").mkdir(parents=True)
     (home / "run-2").write_text("a file")
     panel = open_panel(viewer)
-    assert panel.folder_choice.value() == home / "run-1"
+    assert panel.folder_edit.value() == home / "run-1"
     panel.new_button.click()
-    assert panel.folder_choice.value() == home / "run-3"
+    assert panel.folder_edit.value() == home / "run-3"
     _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
     assert isinstance(extract, ExtractKernel)
 
@@ -436,12 +436,12 @@ def test_extract_offers_the_models_of_its_method(viewer: Viewer, tmp_path: Path)
 
 
 def test_families_are_listed_and_held_out(qtbot: QtBot, panel: Train) -> None:
-    panel.entries.families_fold.expand(animate=False)
-    qtbot.waitUntil(lambda: panel.entries.families.list.count() > 10, timeout=20_000)
-    row = panel.entries.families.list.item(0)
+    panel.form.families_fold.expand(animate=False)
+    qtbot.waitUntil(lambda: panel.form.families.list.count() > 10, timeout=20_000)
+    row = panel.form.families.list.item(0)
     assert row is not None
     row.setCheckState(Qt.CheckState.Checked)
-    assert panel.parameters()[0].held_out == panel.entries.families.value() == ("free_electrons",)
+    assert panel.parameters()[0].held_out == panel.form.families.value() == ("free_electrons",)
 
 
 def test_the_window_is_drawn_while_training(qtbot: QtBot, panel: Train) -> None:
