@@ -138,8 +138,8 @@ def run_paper(job: FileTask, parameters: PaperParameters, plots: Path | None) ->
             f"what is done is kept in {job.path}; the same command goes on"
         ) from None
     if plots is not None:
-        write_plots(made, bench.pictures, plots)
-    return made
+        write_plots(made.report, made.pictures, plots)
+    return made.report
 
 
 def _print_paper(report: PaperReport) -> None:

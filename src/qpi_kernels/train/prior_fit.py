@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from qpi_kernels.models.kernel_prior import FamilyPrior, KernelPrior
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.card import code_version
 
@@ -26,8 +26,8 @@ _BLOCK = 512
 _MOST, _LOST = 384, 1e-5
 
 
-class PriorFit:
-    """Simulates as many kernels of each family and compresses them, as a stepper.
+class PriorFit(GeneratorStepper[KernelPrior]):
+    """Simulates as many kernels of each family and compresses them, 64 kernels a step.
 
     Parameters
     ----------
@@ -44,33 +44,16 @@ class PriorFit:
         self._library = library
         self._components = components
         self._batches = -(-count // (_KERNELS_PER_STEP * len(library.families)))
-        self._made: dict[str, list[Kernels]] = {name: [] for name in library.families}
-        self._result: KernelPrior | None = None
-        self._events = self._work()
 
     @property
     def count(self) -> int:
         """How many kernels it makes."""
         return _KERNELS_PER_STEP * self._batches * len(self._library.families)
 
-    @property
-    def done(self) -> bool:
-        """Whether `result` is ready."""
-        return self._result is not None
-
-    @property
-    def result(self) -> KernelPrior:
-        """The finished prior."""
-        if self._result is None:
-            raise RuntimeError("the library is not finished; call step() until done")
-        return self._result
-
-    def step(self) -> Event:
-        """Simulate some kernels; compress all of them at the end."""
-        return next(self._events)
-
-    def _work(self) -> Iterator[Event]:
+    def _run(self) -> Generator[Event, None, KernelPrior]:
+        """Simulate every family's kernels, then compress all of them."""
         families = self._library.families
+        made: dict[str, list[Kernels]] = {name: [] for name in families}
         total, done = self._batches * len(families) + 1, 0
         for name in families:
             source = KernelSampler(
@@ -81,14 +64,14 @@ class PriorFit:
                 device=self._library.device,
             )
             for number in range(self._batches):
-                self._made[name].append(_batch(source, number))
+                made[name].append(_batch(source, number))
                 done += 1
                 yield Event(f"Simulating kernels: {name}", done, total)
-        self._result = self._compressed()
-        yield Event("Done", total, total)
+        return self._compress(made)
 
-    def _compressed(self) -> KernelPrior:
-        everything = [batch for made in self._made.values() for batch in made]
+    def _compress(self, made: dict[str, list[Kernels]]) -> KernelPrior:
+        """Compute principal components of all kernels, and each family's covariance in them."""
+        everything = [batch for batches in made.values() for batch in batches]
         flat = [batch.reshape(len(batch), -1) for batch in everything]
         values, vectors = _principal(_power(flat), self._components)
         profile, spectrum = _common(everything)
@@ -98,7 +81,7 @@ class PriorFit:
             profile,
             spectrum,
             self._description(),
-            {name: _family(made, vectors) for name, made in self._made.items()},
+            {name: _family(batches, vectors) for name, batches in made.items()},
         )
 
     def _description(self) -> dict[str, Any]:

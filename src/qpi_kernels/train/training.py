@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ import torch
 from diffusers.training_utils import EMAModel
 
 from qpi_kernels.models.presets import PRESETS, ModelPreset
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.card import StageRecord
 from qpi_kernels.train.checkpoints import (
@@ -44,7 +44,7 @@ from qpi_kernels.train.validation import Validation, validate
 __all__ = ["Training"]
 
 
-class Training:
+class Training(GeneratorStepper[Path]):
     """Trains one stage, an optimiser step at a time.
 
     Everything that is random depends on the seed and the number of the step alone: the data, the
@@ -138,14 +138,14 @@ class Training:
         if self.accelerator.is_main_process and not self.done:
             self._lock.take()
         self._log = MetricsLog(self.folder, self.accelerator, self.step_number)
-        self._started = time.monotonic() - self._checkpoint.seconds
+        self._clock_start = time.monotonic() - self._checkpoint.seconds
         self.last_validation: Validation | None = None
 
     # -- the stepper ------------------------------------------------------------------------
 
     @property
     def done(self) -> bool:
-        """Whether all steps are made, or training no longer gains."""
+        """Whether all steps are made, training no longer gains, or it was stopped."""
         state = self._checkpoint
         return self._stopped or state.step >= self.parameters.steps or state.exhausted
 
@@ -185,14 +185,20 @@ class Training:
         """Let other processes train in the folder; a run that is done or dropped does so itself."""
         self._lock.release()
 
-    def step(self) -> Event:
-        """Make one optimiser step; now and then validate and write a checkpoint.
+    def _run(self) -> Generator[Event, None, Path]:
+        """Make the optimiser steps; validate and write checkpoints at their intervals.
 
         Raises
         ------
         TrainingError
             If the loss has become infinite or not a number.
         """
+        while not self.done:
+            yield self._optimise()
+        return self.folder
+
+    def _optimise(self) -> Event:
+        """Make one optimiser step."""
         number = self._checkpoint.step
         batch = self._moved(next(self._stream))
         rate = learning_rate(self.parameters, number)
@@ -266,7 +272,7 @@ class Training:
         if self._checkpoint.judge(found.values["rmse"]) and self.accelerator.is_main_process:
             self._save_network("best", found.values)
         row = {"step": self.step_number, **found.values, **losses}
-        self._log.write({**row, "seconds": round(time.monotonic() - self._started, 1)})
+        self._log.write({**row, "seconds": round(time.monotonic() - self._clock_start, 1)})
         return found.values
 
     def validate(self) -> Validation:
@@ -313,7 +319,7 @@ class Training:
 
     def _collect(self) -> None:
         state = self._checkpoint
-        state.seconds = time.monotonic() - self._started
+        state.seconds = time.monotonic() - self._clock_start
         state.weights = self.network.state_dict()
         state.average = {} if self.average is None else self.average.state_dict()
         state.optimizer = self.optimizer.state_dict()

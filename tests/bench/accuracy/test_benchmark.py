@@ -45,13 +45,13 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("accuracy") / "work"
     keep_small_prior(folder)
     first = AccuracyBench(folder, TINY, report_path=folder / "copy.json")
-    while not first.result.cells:
+    while not first.report().cells:
         first.step()
     first.step()
     kept = AccuracyReport.model_validate_json((folder / "copy.json").read_text())
     assert not kept.complete
     second = AccuracyBench(folder, TINY)
-    assert second.result.cells == kept.cells
+    assert second.report().cells == kept.cells
     return folder, kept, drive(second)
 
 
@@ -104,7 +104,7 @@ def test_another_benchmark_is_refused(measured, tmp_path) -> None:
         AccuracyBench(tmp_path, TINY)
     older = report.model_copy(update={"software": "version 0"})
     (tmp_path / "accuracy.json").write_text(older.model_dump_json())
-    assert AccuracyBench(tmp_path, TINY).result.earlier == ["version 0"]
+    assert AccuracyBench(tmp_path, TINY).report().earlier == ["version 0"]
 
 
 def test_pictures(measured, tmp_path) -> None:

@@ -181,7 +181,7 @@ def test_a_folder_of_another_benchmark_is_refused(tmp_path) -> None:
         PaperBench(tmp_path, PaperParameters(steps=3))
     with pytest.raises(PaperBenchError, match="other parameters"):
         PaperBench(tmp_path, PaperParameters(steps=2, precision="bf16"))
-    with pytest.raises(PaperBenchError, match="not done"):
+    with pytest.raises(RuntimeError, match="not finished"):
         _ = PaperBench(tmp_path, PaperParameters(steps=2)).result
 
 

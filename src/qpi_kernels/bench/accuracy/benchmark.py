@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.bench.accuracy.scores import CellScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper, portion
 from qpi_kernels.train.card import code_version
 
 __all__ = ["AccuracyBench", "AccuracyBenchError"]
@@ -33,7 +33,7 @@ __all__ = ["AccuracyBench", "AccuracyBenchError"]
 _PACKAGES = ("numpy", "scipy", "torch")
 
 
-class AccuracyBench:
+class AccuracyBench(GeneratorStepper[AccuracyReport]):
     """Makes maps with known kernels and lets all methods find them, one method a step.
 
     The report is written anew after each cell, and a benchmark that was stopped goes on after the
@@ -95,25 +95,17 @@ class AccuracyBench:
                 own.kernel(number, side)
         before = self._folder.read(self._settings)
         self._cells = [] if before is None else list(before.cells)
-        self._told_priors = {} if before is None else dict(before.priors)
+        self._used_priors = {} if before is None else dict(before.priors)
         known = [] if before is None else [*before.earlier, before.software]
         self._earlier = [one for one in dict.fromkeys(known) if one != self._software]
-        self._done = False
-        self._events = self._work()
 
-    @property
-    def done(self) -> bool:
-        """Whether all cells are done."""
-        return self._done
-
-    @property
-    def result(self) -> AccuracyReport:
-        """The report of the cells that are done, which need not be all."""
+    def report(self) -> AccuracyReport:
+        """Report the cells that are done so far."""
         return AccuracyReport(
             settings=self._settings,
             cells=self._cells,
             targets=targets(self._cells),
-            priors=self._told_priors,
+            priors=self._used_priors,
             software=self._software,
             versions={
                 "python": platform.python_version(),
@@ -123,62 +115,55 @@ class AccuracyBench:
             earlier=self._earlier,
         )
 
-    def step(self) -> Event:
-        """Simulate some kernels of a prior, or run one method on one map."""
-        event = next(self._events, None)
-        if event is None:
-            self._done = True
-            event = Event("done", 1, 1)
-        return event
-
     @property
     def _software(self) -> str:
         return f"{code_version()}, PyTorch {torch.__version__}"
 
-    def _work(self) -> Iterator[Event]:
+    def _run(self) -> Generator[Event, None, AccuracyReport]:
+        """Measure every cell that is missing, a method on a map a step; write after each cell."""
         cells = self._settings.cells
         for index in range(len(self._cells), len(cells)):
             cell = cells[index]
-            yield from self._prepare(cell.kind, index / len(cells))
-            problems: list[ProblemScores] = []
-            for event in self._measure(cell, problems):
-                done = index + event.step / event.total
-                yield Event(f"{cell}: {event.message}", round(1000 * done), 1000 * len(cells))
+            begin, end = index / len(cells), (index + 1) / len(cells)
+            if cell.kind not in self._priors:
+                fit = self._folder.held_out_prior(self._settings.prior_kernels)
+                start, begin = begin, (begin + end) / 2
+                self._priors[cell.kind] = yield from portion(fit, start, begin)
+            prior = self._priors[cell.kind]
+            self._used_priors[cell.kind] = _described(prior)
+            problems = yield from portion(self._measure(cell, prior), begin, end)
             self._cells.append(CellScores.of(cell, problems))
             self._write()
         self._write()
+        return self.report()
 
-    def _prepare(self, kind: Kind, share: float) -> Iterator[Event]:
-        """Make sure that there is the prior of a kind of cells."""
-        if kind not in self._priors:
-            for made in self._folder.held_out_prior(self._settings.prior_kernels):
-                if isinstance(made, KernelPrior):
-                    self._priors[kind] = made
-                else:
-                    message = f"Making the prior: {made.message}, {made.step} of {made.total}"
-                    yield Event(message, round(1000 * share), 1000)
-        self._told_priors[kind] = _told(self._priors[kind])
-
-    def _measure(self, cell: Cell, problems: list[ProblemScores]) -> Iterator[Event]:
+    def _measure(
+        self, cell: Cell, prior: KernelPrior
+    ) -> Generator[Event, None, list[ProblemScores]]:
+        """Run every method on every map of a cell, and score the kernels."""
         numbers, methods = self._settings.numbers, self._settings.methods
         total = len(numbers) * len(methods)
+        problems = []
         for index, number in enumerate(numbers):
             problem = accuracy_problem(cell, number, self._sources[cell.kind])
             scores = {}
             for rank, method in enumerate(methods):
-                message = f"map {index + 1} of {len(numbers)}, {method}"
+                message = f"{cell}: map {index + 1} of {len(numbers)}, {method}"
                 yield Event(message, index * len(methods) + rank, total)
-                scores[method] = measure(method, problem, self._priors[cell.kind])
+                scores[method] = measure(method, problem, prior)
             problems.append(
                 ProblemScores(number=number, name=problem.name, limit=problem.limit, methods=scores)
             )
+        return problems
 
     def _write(self) -> None:
-        report = self.result
+        """Write the report of the cells so far to the folder and to its further path."""
+        report = self.report()
         self._folder.write(report)
         if self._report_path is not None:
             write_report(report, self._report_path)
 
 
-def _told(prior: KernelPrior) -> dict[str, Any]:
+def _described(prior: KernelPrior) -> dict[str, Any]:
+    """Describe a prior for the report."""
     return {**prior.description, "components": len(prior.basis)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -68,15 +69,25 @@ class AccuracyFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_report(report, self._folder / _REPORT)
 
-    def held_out_prior(self, kernels: int) -> Iterator[Event | KernelPrior]:
-        """Events, and then the prior that has never seen the families that are held out.
+    def held_out_prior(self, kernels: int) -> Generator[Event, None, KernelPrior]:
+        """Fit a prior to kernels without the held-out families, or read the one kept here.
 
-        Made as the bundled one, and kept in the folder.
+        Fitted as the bundled one, and kept in the folder.
 
         Parameters
         ----------
         kernels : int
-            How many simulated kernels it is made of.
+            How many simulated kernels it is fitted to.
+
+        Yields
+        ------
+        Event
+            The fit's.
+
+        Returns
+        -------
+        KernelPrior
+            The prior.
         """
         seed = int(bundled_prior().description["seed"])
         if seed == TEST_SEED:
@@ -91,11 +102,13 @@ class AccuracyFolder:
         kept = self._kept_prior(asked)
         if kept is None:
             while not fit.done:
-                yield fit.step()
+                event = fit.step()
+                message = f"Making the prior: {event.message}, {event.step} of {event.total}"
+                yield replace(event, message=message)
             self._folder.mkdir(parents=True, exist_ok=True)
             # From the file, so that a session that goes on has the same rounded numbers.
             kept = KernelPrior.load(fit.result.save(self._folder / _PRIOR))
-        yield kept
+        return kept
 
     def _kept_prior(self, asked: dict[str, object]) -> KernelPrior | None:
         path = self._folder / _PRIOR

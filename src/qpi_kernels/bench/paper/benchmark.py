@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,10 @@ from qpi_kernels.devices import choose_device
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.loading import load_model, model_folder
 from qpi_kernels.models.pretrained import PretrainedError
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.train.card import code_version
 
-__all__ = ["PaperBench", "PaperBenchError"]
+__all__ = ["PaperBench", "PaperBenchError", "PaperResult"]
 
 _PICTURED = {
     "two_step": "two-step",
@@ -68,7 +68,23 @@ class _Key:
     reconstruct: bool = False
 
 
-class PaperBench:
+@dataclass(frozen=True, eq=False)
+class PaperResult:
+    """The finished benchmark.
+
+    Parameters
+    ----------
+    report : PaperReport
+        All numbers.
+    pictures : PaperPictures
+        Kernels and latent codes to draw with `write_plots`.
+    """
+
+    report: PaperReport
+    pictures: PaperPictures
+
+
+class PaperBench(GeneratorStepper[PaperResult]):
     """Makes the data, trains all models and tests them, an optimiser step at a time.
 
     Each training keeps checkpoints in the folder, and a benchmark that was stopped goes on there,
@@ -94,44 +110,11 @@ class PaperBench:
         self._training: ModelTraining | None = None
         self._scores: dict[_Key, dict[str, NDArray[np.float64]]] = {}
         self._not_run: dict[str, str] = {}
-        self._report: PaperReport | None = None
-        self._pictures: PaperPictures | None = None
         self._device = choose_device(parameters.device)
         self._earlier = claim_folder(self.folder, parameters, self._versions())
         self._total = len(self._data) + len(ROWS)
         self._total += sum(len(model.stages) for model in MODELS) * parameters.chosen("steps")
         self._made = 0
-        self._events = self._work()
-
-    @property
-    def done(self) -> bool:
-        """Whether the report is ready."""
-        return self._report is not None
-
-    @property
-    def result(self) -> PaperReport:
-        """All numbers.
-
-        Raises
-        ------
-        PaperBenchError
-            If the work is not done.
-        """
-        if self._report is None:
-            raise PaperBenchError("the benchmark is not done; call step() until it is")
-        return self._report
-
-    @property
-    def pictures(self) -> PaperPictures:
-        """What `write_plots` needs beside the report; ready with it."""
-        if self._pictures is None:
-            raise PaperBenchError("the benchmark is not done; call step() until it is")
-        return self._pictures
-
-    def step(self) -> Event:
-        """Simulate a kernel, make an optimiser step, or test a model."""
-        event = next(self._events, None)
-        return event or Event("done", self._total, self._total)
 
     def save(self) -> None:
         """Write a checkpoint of what is being trained."""
@@ -140,7 +123,8 @@ class PaperBench:
 
     # -- the work ---------------------------------------------------------------------------
 
-    def _work(self) -> Iterator[Event]:
+    def _run(self) -> Generator[Event, None, PaperResult]:
+        """Simulate the kernels, train all models and test them: an optimiser step a step."""
         for event in self._data.make():
             yield self._counted(event)
         for model in MODELS:
@@ -148,23 +132,25 @@ class PaperBench:
         yield from self._train_published_size()
         for row in ROWS:
             yield from self._measure(row)
-        self._pictures = self._draw()
-        self._report = self._summary(self._pictures)
+        pictures = self._draw()
+        return PaperResult(self._summary(pictures), pictures)
 
     def _counted(self, event: Event) -> Event:
+        """Count a step of a part within the whole benchmark."""
         self._made += 1
         return Event(event.message, min(self._made, self._total), self._total, event.values)
 
-    def _train(self, model: TrainedModel) -> Iterator[Event]:
+    def _train(self, model: TrainedModel) -> Generator[Event, None, None]:
+        """Train a model, and count all its steps once."""
         self._training = ModelTraining(self.folder, model, self._data, self.parameters)
         before = self._made
-        for event in self._training.steps():
+        for event in self._training.run():
             yield self._counted(event)
         self._training = None
         # Steps that a former run has made count too.
         self._made = before + len(model.stages) * self.parameters.chosen("steps")
 
-    def _train_published_size(self) -> Iterator[Event]:
+    def _train_published_size(self) -> Generator[Event, None, None]:
         """Train the models of 84 million weights, where that can be."""
         if self._device.type == "cpu":
             reason = "the published size, 84 million weights, needs a GPU"
@@ -185,7 +171,7 @@ class PaperBench:
         (planned,) = (model for model in (*MODELS, *HUB) if model.name == name)
         return read_trained(self.folder, planned, self.parameters.device)
 
-    def _measure(self, row: PlannedRow) -> Iterator[Event]:
+    def _measure(self, row: PlannedRow) -> Generator[Event, None, None]:
         """Score a row's model on its tests, unless another row has."""
         key = _Key(row.model, row.tests, row.noisy, row.reconstruct)
         self._made += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -131,8 +131,8 @@ class PaperData:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def make(self) -> Iterator[Event]:
-        """Simulate; gives an event after each kernel."""
+    def make(self) -> Generator[Event, None, None]:
+        """Simulate all kernels; yield an event after each."""
         for done, (number, labels) in enumerate(self.labels.items(), start=1):
             self._made.append(self._simulate(number, labels))
             yield Event(f"simulating kernel {done} of {len(self)}", done, len(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +52,8 @@ class ModelTraining:
         self._data = data
         self._running: Training | None = None
 
-    def steps(self) -> Iterator[Event]:
-        """Train; gives an event after each optimiser step.
+    def run(self) -> Generator[Event, None, None]:
+        """Train all stages; yield an event after each optimiser step.
 
         Raises
         ------

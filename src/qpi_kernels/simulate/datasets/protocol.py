@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.datasets.labels import (
     KernelLabels,
     published_fold,
@@ -77,7 +78,7 @@ class ProtocolKernel:
     noisy: NDArray[np.float32]
 
 
-class PaperProtocol:
+class PaperProtocol(GeneratorStepper[Path]):
     """Writes the data set of the published protocol, a kernel a step.
 
     100 kernels on 64 x 64 pixels and 400 Angstrom, 2-, 3-, 4- and 6-fold and isotropic as the
@@ -117,31 +118,23 @@ class PaperProtocol:
             for number, labels in protocol_labels(self.parameters).items()
         }
         self._check_folder()
-        self._left = [number for number in self._labels if not self._is_written(number)]
-
-    @property
-    def done(self) -> bool:
-        """Whether all kernels are written."""
-        return not self._left
+        self._missing = [number for number in self._labels if not self._is_written(number)]
 
     @property
     def written(self) -> int:
         """Number of kernels that are written."""
-        return len(self._labels) - len(self._left)
+        return len(self._labels) - len(self._missing)
 
-    @property
-    def result(self) -> Path:
-        """The folder; `qpi_kernels.simulate.read_qpi_dataset` reads it."""
-        return self.folder
-
-    def step(self) -> Event:
-        """Simulate and write the next kernel."""
+    def _run(self) -> Generator[Event, None, Path]:
+        """Write each missing kernel; return the folder, which `read_qpi_dataset` reads."""
         write_record(self.folder, self._labels, self._description())
-        number = self._left[0]
-        self.write(self.simulate(number))
-        self._left.pop(0)
         total = len(self._labels)
-        return Event(f"kernel {number} of {total}", total - len(self._left), total)
+        while self._missing:
+            number = self._missing[0]
+            self.write(self.simulate(number))
+            self._missing.pop(0)
+            yield Event(f"kernel {number} of {total}", self.written, total)
+        return self.folder
 
     def simulate(self, number: int) -> ProtocolKernel:
         """Make one kernel and its observations, the same whenever it is asked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.progress import CancelToken, Event, drive
+from qpi_kernels.progress import CancelToken, Event, GeneratorStepper, drive
 from qpi_kernels.simulate.bands import Band
 from qpi_kernels.simulate.maps.artefacts import apply_artefacts, drifted
 from qpi_kernels.simulate.maps.observation import superpose
@@ -118,7 +118,7 @@ def simulated_scan_dataset(scene: SimulatedScan) -> xr.Dataset:
     )
 
 
-class ScanSimulation:
+class ScanSimulation(GeneratorStepper[SimulatedScan]):
     """The stepper behind `simulate_scan`: one bias a step, then noise and artefacts.
 
     Parameters
@@ -139,38 +139,22 @@ class ScanSimulation:
         self._margin = self._artefacts.drift(shape, pixel_nm=pixel_nm).margin_px
         placed = place_defects(parameters.placement(), shape, parameters.seed)
         self._defects = on_lattice(placed, self._band.lattice, pixel_nm)
-        self._kernels: list[NDArray[np.float32]] = []
-        self._signals: list[NDArray[np.float32]] = []
-        self._scene: SimulatedScan | None = None
 
-    @property
-    def done(self) -> bool:
-        """Whether the scene is ready."""
-        return self._scene is not None
-
-    @property
-    def result(self) -> SimulatedScan:
-        """The scene."""
-        if self._scene is None:
-            raise RuntimeError("the simulation is not done")
-        return self._scene
-
-    def step(self) -> Event:
-        """Simulate the next bias, or finish."""
-        biases = self._parameters.bias_values
-        number = len(self._kernels)
-        if number == len(biases):
-            self._finish()
-            return Event("noise and artefacts", number + 1, number + 1)
-        bias = float(biases[number])
-        wide = self._wide_kernel(bias)
-        rows, cols = (
-            np.arange(size) - size // 2 + whole // 2
-            for size, whole in zip(self._parameters.kernel_shape, wide.shape, strict=True)
-        )
-        self._kernels.append(wide[np.ix_(rows, cols)])
-        self._signals.append(self._signal(wide, bias))
-        return Event(f"{bias:g} V", number + 1, len(biases) + 1)
+    def _run(self) -> Generator[Event, None, SimulatedScan]:
+        """Simulate kernel and clean map of each bias, then scan the maps."""
+        kernels: list[NDArray[np.float32]] = []
+        signals: list[NDArray[np.float32]] = []
+        biases = self._parameters.bias_values.tolist()
+        for number, bias in enumerate(biases, start=1):
+            wide = self._wide_kernel(bias)
+            rows, cols = (
+                np.arange(size) - size // 2 + whole // 2
+                for size, whole in zip(self._parameters.kernel_shape, wide.shape, strict=True)
+            )
+            kernels.append(wide[np.ix_(rows, cols)])
+            signals.append(self._signal(wide, bias))
+            yield Event(f"{bias:g} V", number, len(biases) + 1)
+        return self._scan(np.stack(kernels), np.stack(signals))
 
     def _wide_kernel(self, bias: float) -> NDArray[np.float32]:
         """The kernel as far as its waves reach, or as far as the map and the kept kernel do."""
@@ -222,11 +206,12 @@ class ScanSimulation:
         values: NDArray[np.float32] = planes[0, 0].cpu().numpy()
         return values
 
-    def _finish(self) -> None:
+    def _scan(self, kernels: NDArray[np.float32], signals: NDArray[np.float32]) -> SimulatedScan:
+        """Add noise and artefacts to the clean maps, and label everything."""
         parameters = self._parameters
         shape, pixel_nm = parameters.image_shape, parameters.pixel_nm
         scanned = apply_artefacts(
-            np.stack(self._signals),
+            signals,
             self._artefacts,
             pixel_nm=pixel_nm,
             seed=parameters.seed,
@@ -235,11 +220,9 @@ class ScanSimulation:
         y, x = (np.arange(size) * pixel_nm for size in shape)
         observation = _labelled(scanned.astype(np.float32), y, x, parameters, "dI/dV")
         y, x = ((np.arange(size) - size // 2) * pixel_nm for size in parameters.kernel_shape)
-        kernel = _labelled(np.stack(self._kernels), y, x, parameters, "true kernel")
+        kernel = _labelled(kernels, y, x, parameters, "true kernel")
         seen = drifted(self._defects, self._artefacts, shape, pixel_nm=pixel_nm)
-        self._scene = SimulatedScan(
-            parameters, kernel.rename("kernel"), observation.rename("didv"), seen
-        )
+        return SimulatedScan(parameters, kernel.rename("kernel"), observation.rename("didv"), seen)
 
 
 def _impurity(parameters: SimulatedScanParameters, band: Band) -> Impurity:
