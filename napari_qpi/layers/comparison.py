@@ -12,7 +12,7 @@ from napari_qpi.layers.geometry import Geometry, layer_geometry
 from napari_qpi.layers.result import (
     CAPTIONS,
     first_kernel_column,
-    hide_kernels,
+    free_kernel_column,
     kernel_gap,
     kernel_layers,
     kernel_step,
@@ -31,7 +31,9 @@ _CAPTION_GAP = 1.2
 _LAST_WORD = "bayes"
 
 
-def side_by_side(results: Mapping[str, KernelResult], image: Image) -> list[LayerData]:
+def side_by_side(
+    results: Mapping[str, KernelResult], image: Image, first: int = 0
+) -> list[LayerData]:
     """Show the kernels of several extractions of one image next to each other.
 
     Parameters
@@ -40,6 +42,8 @@ def side_by_side(results: Mapping[str, KernelResult], image: Image) -> list[Laye
         What each method gave, in the order of the places.
     image : napari.layers.Image
         The observation's layer.
+    first : int
+        Columns to leave free between the image and the kernels, see `free_kernel_column`.
 
     Returns
     -------
@@ -50,7 +54,6 @@ def side_by_side(results: Mapping[str, KernelResult], image: Image) -> list[Laye
     plane = layer_geometry(image, ndim=2)
     made: dict[str, list[LayerData]] = {}
     captions: list[tuple[float, float, str]] = []
-    first = 0
     for method, result in results.items():
         placed = placed_result(result, plane, image.name)
         made[method] = kernel_layers(placed, f"{image.name} {method} ", ("kernel",), first)
@@ -71,10 +74,10 @@ def side_by_side(results: Mapping[str, KernelResult], image: Image) -> list[Laye
 def show_side_by_side(
     viewer: ViewerModel, results: Mapping[str, KernelResult], image: Image
 ) -> None:
-    """Add the layers of `side_by_side`, and hide the kernels that lie in the same place."""
+    """Add the layers of `side_by_side` in a free place."""
     if results:
-        hide_kernels(viewer, layer_geometry(image, ndim=2))
-    add_layers(viewer, side_by_side(results, image))
+        first = free_kernel_column(viewer, list(results.values()), image)
+        add_layers(viewer, side_by_side(results, image, first))
 
 
 def _captions(places: list[tuple[float, float, str]], plane: Geometry, name: str) -> LayerData:

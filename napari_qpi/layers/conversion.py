@@ -319,18 +319,19 @@ def shown_plane(observation: xr.DataArray, layer: Image, viewer: ViewerModel) ->
 
 
 def ascending(array: xr.DataArray) -> tuple[xr.DataArray, bool]:
-    """Turn a stack with falling biases over, lazily.
+    """Turn a stack over, lazily, whose first axis (bias or another sweep) falls.
 
     Returns
     -------
     DataArray, bool
-        The stack with rising biases, and whether it was turned.
+        The stack with a rising axis, and whether it was turned.
     """
-    if not {"bias"} <= set(array.dims) & set(array.coords) or array.sizes["bias"] < 2:
+    first = array.dims[0]
+    if array.ndim == 2 or first not in array.coords or len(array) < 2:
         return array, False
-    if float(array["bias"][-1]) >= float(array["bias"][0]):
+    if not float(array[first][-1]) < float(array[first][0]):
         return array, False
-    return array.isel(bias=slice(None, None, -1)), True
+    return array[::-1], True
 
 
 def bias_values(array: xr.DataArray) -> list[float] | float | None:

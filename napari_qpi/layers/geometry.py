@@ -20,7 +20,7 @@ __all__ = [
     "GEOMETRY_KEY",
     "Geometry",
     "PixelToWorld",
-    "bias_geometry",
+    "is_known_unit",
     "last_axes",
     "layer_geometry",
     "layer_pitch",
@@ -28,6 +28,7 @@ __all__ = [
     "pixel_to_pixel",
     "plane_geometry",
     "scan_geometry",
+    "stack_geometry",
     "unit_factor",
 ]
 
@@ -36,11 +37,9 @@ Geometry = dict[str, Any]
 # Where saved files keep the geometry of the layer they were saved from.
 GEOMETRY_KEY = "layer_geometry"
 
-AXIS_LABELS = ("bias", "y", "x")
-
 
 def layer_geometry(source: Layer, ndim: int | None = None) -> Geometry:
-    """Copy everything that says where a layer lies.
+    """Copy the arguments that place a layer in the world.
 
     Parameters
     ----------
@@ -148,33 +147,40 @@ def _pitch(array: xr.DataArray, axis: str) -> float:
     return float(f"{pitch:.12g}") if np.isfinite(pitch) and pitch > 0 else 1.0
 
 
-def bias_geometry(plane: Geometry, bias: xr.DataArray | None, length: int) -> Geometry:
-    """Put a bias axis in front of a plane.
+def stack_geometry(plane: Geometry, array: xr.DataArray) -> Geometry:
+    """Put the first axis of a stack in front of a plane.
 
     Parameters
     ----------
     plane : dict
         Geometry with two axes.
-    bias : xarray.DataArray or None
-        The ascending biases with their unit in ``attrs["units"]``; napari's axes are uniform, so
-        the mean step is used. None counts planes.
-    length : int
-        Number of planes.
+    array : xarray.DataArray
+        ``(y, x)``, for which the plane is enough, or a stack whose first coordinate ascends, such
+        as ``(bias, y, x)`` or ``(sweep, y, x)``. The coordinate's ``attrs["units"]`` is the axis's
+        unit and its ``attrs["long_name"]`` the label (by default the dimension's name). napari's
+        axes are uniform, so the mean step is used. Without a coordinate planes are counted.
 
     Returns
     -------
     dict
-        Geometry with three axes.
+        Geometry with as many axes as the array.
     """
-    values = np.arange(length, dtype=float) if bias is None else np.asarray(bias.values, float)
+    if array.ndim == 2:
+        return plane
+    name = str(array.dims[0])
+    length = array.shape[0]
+    axis = array.coords.get(name)
+    values = np.arange(length, dtype=float) if axis is None else np.asarray(axis.values, float)
+    known = {} if axis is None else axis.attrs
     step = float(values[-1] - values[0]) / (length - 1) if length > 1 else 0.0
     first = float(values[0]) if np.isfinite(values[0]) else 0.0
-    unit = "pixel" if bias is None else str(bias.attrs.get("units", "V"))
+    unit = str(known.get("units", "V" if name == "bias" and axis is not None else "pixel"))
     geometry: Geometry = {
         "scale": [step if np.isfinite(step) and step > 0 else 1.0, *plane["scale"]],
         "translate": [first, *plane["translate"]],
-        "units": [unit, *plane["units"]],
-        "axis_labels": [AXIS_LABELS[0], *plane["axis_labels"]],
+        # napari refuses a unit that it does not know.
+        "units": [unit if is_known_unit(unit) else "pixel", *plane["units"]],
+        "axis_labels": [str(known.get("long_name") or name), *plane["axis_labels"]],
     }
     for name in ("rotate", "shear", "affine"):
         if name in plane:
@@ -190,15 +196,11 @@ def scan_geometry(
     offset_nm: tuple[float, float] = (0.0, 0.0),
     scan_angle_deg: float = 0.0,
 ) -> Geometry:
-    """Place a channel with dims ``(y, x)`` or ``(bias, y, x)``, biases ascending.
+    """Place a channel with dims ``(y, x)`` or a stack of such with its first axis ascending.
 
-    See `plane_geometry` for the parameters and `bias_geometry` for the third axis.
+    See `plane_geometry` for the parameters and `stack_geometry` for the third axis.
     """
-    plane = plane_geometry(array, offset_nm, scan_angle_deg)
-    if "bias" not in array.dims:
-        return plane
-    bias = array["bias"] if "bias" in array.coords else None
-    return bias_geometry(plane, bias, array.sizes["bias"])
+    return stack_geometry(plane_geometry(array, offset_nm, scan_angle_deg), array)
 
 
 @dataclass(frozen=True)
@@ -255,8 +257,20 @@ def pixel_to_pixel(positions: ArrayLike, source: Layer, target: Layer) -> NDArra
     return maps[1].to_pixels(maps[0].to_world(positions))
 
 
+def is_known_unit(unit: str) -> bool:
+    """Return whether napari's unit registry knows a unit."""
+    import pint
+
+    registry: Any = pint.application_registry
+    try:
+        registry.Unit(unit)
+    except Exception:  # pint's parser raises errors of many kinds, tokenize's among them
+        return False
+    return bool(unit.strip())
+
+
 def unit_factor(unit: Any, target: str) -> float | None:
-    """Say how many `target` units one `unit` is, or None when they measure different things.
+    """Return how many `target` units one `unit` is, None when they measure different things.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,16 @@ from napari_qpi.layers.conversion import (
     add_layers,
     ascending,
     bias_values,
-    result_of,
 )
 from napari_qpi.layers.geometry import (
     GEOMETRY_KEY,
     Geometry,
-    bias_geometry,
     layer_geometry,
     moved_columns,
     plane_geometry,
+    stack_geometry,
 )
+from napari_qpi.layers.placement import free_column, gap_columns
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPTIONS",
-    "KERNEL_GAP",
     "SIGNED_COLORMAP",
     "first_kernel_column",
-    "hide_kernels",
+    "free_kernel_column",
     "kernel_gap",
     "kernel_layers",
     "kernel_step",
@@ -46,11 +46,12 @@ __all__ = [
 ]
 
 SIGNED_COLORMAP = "coolwarm"
-KERNEL_GAP = 0.05
 CAPTIONS = "captions"
 
 
-def result_layers(result: KernelResult, image: Image | None = None) -> list[LayerData]:
+def result_layers(
+    result: KernelResult, image: Image | None = None, first: int = 0
+) -> list[LayerData]:
     """Show an extraction as layers.
 
     Parameters
@@ -60,6 +61,8 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
     image : napari.layers.Image, optional
         The observation's layer. Left out, the layers lie where they lay when the result was
         made, or at the origin.
+    first : int
+        Columns to leave free between the image and the kernels, see `free_kernel_column`.
 
     Returns
     -------
@@ -82,14 +85,14 @@ def result_layers(result: KernelResult, image: Image | None = None) -> list[Laye
         layers.append(
             _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
         )
-    return layers + kernel_layers(result, prefix, ("std", "kernel"), 0)
+    return layers + kernel_layers(result, prefix, ("std", "kernel"), first)
 
 
 def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> KernelResult:
     """Add an extraction's layers to a viewer.
 
-    Kernels that earlier extractions of the same image left in the same place are hidden: the new
-    ones would lie over them, or, when smaller, look like a part of them.
+    The kernels lie right of the image and of what is there already, such as the kernels of
+    earlier extractions.
 
     Parameters
     ----------
@@ -105,21 +108,25 @@ def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> Kern
     KernelResult
         The result as the layers carry it, with its place in the provenance.
     """
-    layers = result_layers(result, image)
+    layers = result_layers(result, image, free_kernel_column(viewer, [result], image))
     shown: KernelResult = layers[-1][1]["metadata"][METADATA_KEY]["result"]
-    hide_kernels(viewer, _plane_of(shown))
     add_layers(viewer, layers)
     return shown
 
 
-def hide_kernels(viewer: ViewerModel, plane: Geometry) -> None:
-    """Hide the kernels that lie beside images of a geometry, and their captions."""
-    for layer in viewer.layers:
-        known = layer.metadata.get(METADATA_KEY, {})
-        result = result_of(layer)
-        place = known.get("beside") if result is None else _plane_of(result)
-        if known.get("role") in ("kernel", CAPTIONS) and place == plane:
-            layer.visible = False
+def free_kernel_column(viewer: ViewerModel, results: Sequence[KernelResult], image: Image) -> int:
+    """Return how many columns the kernels of some extractions must be moved to lie over nothing.
+
+    Counted from the first place for a kernel, see `first_kernel_column`.
+    """
+    first = first_kernel_column(results[0])
+    columns = sum(kernel_step(result) * _kind_count(result) for result in results)
+    rows = max(result.kernel.sizes["y"] for result in results)
+    return free_column(viewer.layers, image, rows=rows, columns=columns, first=first) - first
+
+
+def _kind_count(result: KernelResult) -> int:
+    return int(result.kernel.sizes.get("kind", 1))
 
 
 def kernel_layers(
@@ -166,7 +173,7 @@ def kernel_layers(
 
 def kernel_gap(result: KernelResult) -> int:
     """Columns between the image and a kernel, and between kernels, in pixels."""
-    return max(2, round(KERNEL_GAP * result.reconstruction.sizes["x"]))
+    return gap_columns(result.reconstruction.sizes["x"])
 
 
 def first_kernel_column(result: KernelResult) -> int:
@@ -195,11 +202,7 @@ def _image(
     array: xr.DataArray, plane: Geometry, name: str, known: dict[str, Any], look: dict[str, Any]
 ) -> LayerData:
     known = {**known, "units": array.attrs.get("units", "")}
-    geometry = plane
-    if "bias" in array.dims:
-        array, known["bias_reversed"] = ascending(array)
-        bias = array["bias"] if "bias" in array.coords else None
-        geometry = bias_geometry(plane, bias, array.sizes["bias"])
+    array, known["bias_reversed"] = ascending(array)
     known["bias"] = bias_values(array)
     signed = look.get("colormap") == SIGNED_COLORMAP
     arguments = {
@@ -207,4 +210,4 @@ def _image(
         "contrast_limits": robust_limits(array.data, symmetric=signed),
         "metadata": {METADATA_KEY: known},
     }
-    return array.data, {**arguments, **look, **geometry}, "image"
+    return array.data, {**arguments, **look, **stack_geometry(plane, array)}, "image"

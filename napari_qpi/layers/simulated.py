@@ -8,8 +8,9 @@ import xarray as xr
 
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY, LayerData, bias_values, points_from_defects
-from napari_qpi.layers.geometry import bias_geometry, last_axes, moved_columns
-from napari_qpi.layers.result import KERNEL_GAP, SIGNED_COLORMAP
+from napari_qpi.layers.geometry import last_axes, moved_columns, stack_geometry
+from napari_qpi.layers.placement import gap_columns
+from napari_qpi.layers.result import SIGNED_COLORMAP
 from napari_qpi.layers.scan import scan_layers
 from qpi_kernels.defects import Defects
 
@@ -56,9 +57,7 @@ def simulated_layers(
 def _kernel_layer(sample: xr.Dataset, name: str, geometry: dict[str, Any]) -> LayerData:
     kernel = sample["kernel_true"].rename(kernel_y="y", kernel_x="x")
     width = sample["didv"].sizes["x"]
-    beside = moved_columns(last_axes(geometry, 2), width + max(2, round(KERNEL_GAP * width)))
-    if "bias" in kernel.dims:
-        beside = bias_geometry(beside, kernel["bias"], kernel.sizes["bias"])
+    beside = moved_columns(last_axes(geometry, 2), width + gap_columns(width))
     known = {
         "role": "true kernel",
         "units": kernel.attrs.get("units", ""),
@@ -71,6 +70,6 @@ def _kernel_layer(sample: xr.Dataset, name: str, geometry: dict[str, Any]) -> La
         "colormap": SIGNED_COLORMAP,
         "contrast_limits": robust_limits(kernel.data, symmetric=True),
         "metadata": {METADATA_KEY: known},
-        **beside,
+        **stack_geometry(beside, kernel),
     }
     return kernel.data, arguments, "image"

@@ -177,6 +177,67 @@ def test_a_saved_kernel_opens_as_its_layers(
     assert result_of(layers[-1]).provenance["seed"] == 5
 
 
+def write_height_sweep(path: Path) -> Path:
+    """Write a grid of 2 x 3 points whose sweep runs over Z rel from 1 nm down to 0, in 5 points."""
+    header = {
+        "Grid dim": '"3 x 2"',
+        "Grid settings": "1E-8;2E-8;6E-9;4E-9;0",
+        "Sweep Signal": '"Z rel (m)"',
+        "Fixed parameters": '"Sweep Start;Sweep End"',
+        "Experiment parameters": '"X (m);Y (m);Z (m)"',
+        "# Parameters (4 byte)": "5",
+        "Experiment size (bytes)": "20",
+        "Points": "5",
+        "Channels": '"Current (A)"',
+        "Bias>Bias (V)": "50E-3",
+    }
+    text = "".join(f"{key}={value}\r\n" for key, value in header.items())
+    records = np.zeros((2, 3, 10), ">f4")
+    records[..., :2] = 1e-9, 0
+    records[..., 5:] = 1e-12 * np.arange(1, 6)
+    path.write_bytes(text.encode() + b":HEADER_END:\r\n" + records.tobytes())
+    return path
+
+
+def test_a_sweep_of_height_has_an_axis_of_its_own(model: ViewerModel, tmp_path: Path) -> None:
+    layers = model.open(write_height_sweep(tmp_path / "z.3ds"), plugin=None)
+    (top,) = (layer for layer in layers if layer.ndim == 3)
+    assert top.axis_labels == ("Z rel", "y", "x")
+    assert [str(unit) for unit in top.units] == ["nanometer"] * 3
+    np.testing.assert_allclose(top.scale, (0.25, 2, 2), rtol=1e-6)
+    # The sweep falls; napari's axes rise.
+    np.testing.assert_allclose(top.data[:, 0, 0], 1e-12 * np.arange(5, 0, -1), rtol=1e-6)
+    assert top.data_to_world((4, 0, 0))[0] == pytest.approx(1)
+    assert [str(unit) for unit in model.layers.extent.units] == ["nanometer"] * 3
+    assert top.metadata[METADATA_KEY]["bias"] == pytest.approx(0.05)
+
+
+def test_a_real_grid_with_another_sweep_opens(
+    model: ViewerModel, samples: Path, tmp_path: Path
+) -> None:
+    real = (samples / "nanonis_grid_bias.3ds").read_bytes()
+    assert b'Sweep Signal="Bias (V)"' in real
+    path = tmp_path / "frequency.3ds"
+    path.write_bytes(real.replace(b'Sweep Signal="Bias (V)"', b'Sweep Signal="Drive (Hz)"'))
+    layers = model.open(path, plugin=None)
+    stacks = [layer for layer in layers if layer.ndim == 3]
+    assert {layer.axis_labels for layer in stacks} == {("Drive", "y", "x")}
+    assert {str(layer.units[0]) for layer in stacks} == {"hertz"}
+
+
+@pytest.mark.parametrize("unit", ["", "a.u./div", "no unit)", "counts"])
+def test_a_stack_over_an_unknown_unit_opens(model: ViewerModel, unit: str) -> None:
+    scan = scan_dataset(
+        [Channel("Z", np.ones((3, 4, 4), np.float32), "nm")],
+        source="made", format="test", pixel_nm=(1, 1),
+    ).rename(bias="sweep")  # fmt: skip
+    scan = scan.assign_coords(sweep=("sweep", [0.0, 1.0, 2.0], {"units": unit}))
+    ((data, arguments, _),) = scan_layers(scan, "s")
+    layer = model.add_image(data, **arguments)
+    assert layer.axis_labels == ("sweep", "y", "x")
+    assert str(layer.units[-1]) == "nanometer"
+
+
 REAL = {
     "nanonis_moire_10nm.sxm": ("topography forward", (160, 160), 0.0625),
     "nanonis_gen5_Au_mica.sxm": ("current forward", (256, 256), 4 / 256),

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 SAMPLES = {"triangular_map": 2, "ag111_map": 2, "bias_grid": 3, "bi2te3_grid": 3}
 
 
+def test_a_second_sample_lies_beside_the_first(viewer: Viewer) -> None:
+    first, first_points = viewer.open_sample("napari-qpi", "triangular_map")
+    second, points = viewer.open_sample("napari-qpi", "triangular_map")
+    assert second.extent.world[0, 1] > first.extent.world[1, 1]
+    assert second.extent.world[0, 0] == pytest.approx(first.extent.world[0, 0])
+    np.testing.assert_allclose(
+        defects_from_points(points, second).positions,
+        defects_from_points(first_points, first).positions,
+        atol=1e-6,
+    )
+
+
 @pytest.mark.parametrize("key", SAMPLES)
 def test_a_sample_opens_with_its_truth(viewer: Viewer, key: str) -> None:
     image, points = viewer.open_sample("napari-qpi", key)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_qpi.layers.conversion import add_layers
+from napari_qpi.layers.placement import beside_others
 from napari_qpi.layers.simulated import simulated_layers
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_scene
@@ -319,7 +320,7 @@ class Simulate(Dock):
 
         name = scene.parameters.known_material.label
         layers = simulated_layers(simulated_scan_dataset(scene), name, with_kernel=True)
-        made = add_layers(self.viewer, layers)
+        made = add_layers(self.viewer, beside_others(self.viewer.layers, layers))
         self.viewer.reset_view()
         self.run_controls.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import dask.array as da
@@ -12,6 +13,7 @@ import torch
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
+from napari_qpi.layers.comparison import show_side_by_side
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
@@ -24,6 +26,7 @@ from napari_qpi.layers.conversion import (
     points_from_defects,
     result_of,
     shown_plane,
+    type_of,
 )
 from napari_qpi.layers.result import result_layers, show_result
 from napari_qpi.layers.scan import scan_layers
@@ -263,12 +266,26 @@ def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
     assert sorted(set(read)) == [0, 24, 49]
 
 
-def test_a_new_kernel_hides_the_one_below_it(
+def test_a_new_kernel_lies_beside_those_of_earlier_extractions(
     model: ViewerModel, make_result: Callable[..., KernelResult]
 ) -> None:
     image = model.add_image(np.zeros((20, 24)), name="map")
     elsewhere = model.add_image(np.zeros((20, 24)), name="other", translate=(50, 0))
     for result_of_image in (image, elsewhere, image):
-        show_result(model, make_result(), result_of_image)
-    shown = [layer.name for layer in model.layers if layer.visible]
-    assert shown == ["map", "other", "other kernel", "map kernel [1]"]
+        show_result(model, make_result(kinds=("a", "b")), result_of_image)
+    first, second = (
+        [layer for layer in model.layers if layer.name.startswith(name)]
+        for name in ("map kernel", "other kernel")
+    )
+    assert len(first) == 4
+    assert all(layer.visible for layer in (*first, *second))
+    assert_apart([image, elsewhere, *first, *second])
+    assert {layer.extent.world[0, 0] for layer in first} == {image.extent.world[0, 0]}
+    show_side_by_side(model, {"average": make_result(), "bayes": make_result()}, image)
+    assert_apart([layer for layer in model.layers if type_of(layer) == "image" and layer.visible])
+
+
+def assert_apart(layers: list[Layer]) -> None:
+    boxes = [layer.extent.world for layer in layers]
+    for one, two in combinations(boxes, 2):
+        assert (one[0] >= two[1]).any() or (two[0] >= one[1]).any()

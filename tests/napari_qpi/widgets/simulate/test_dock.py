@@ -248,6 +248,18 @@ def test_layers_lie_right_and_can_be_extracted(
     assert np.corrcoef(extracted, kernel.data.ravel())[0, 1] > 0.9
 
 
+def test_a_second_simulation_lies_beside_the_first(
+    qtbot: QtBot, viewer: Viewer, panel: Simulate
+) -> None:
+    for _ in range(2):
+        shown(qtbot, panel)
+        added(qtbot, panel)
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    left, right = zip(*sorted(layer.extent.world[:, -1].tolist() for layer in images), strict=True)
+    assert len(images) == 4
+    assert all(np.array(left[1:]) > np.array(right[:-1]))
+
+
 def test_adding_can_be_cancelled(
     qtbot: QtBot, viewer: Viewer, panel: Simulate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
