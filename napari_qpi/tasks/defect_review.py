@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from napari_qpi.layers.conversion import (
     LayerData,
     points_from_defects,
 )
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 
 if TYPE_CHECKING:
     from napari_qpi.tasks.extraction import ExtractionInput
@@ -30,7 +31,7 @@ _DOUBTFUL_LOOK = {"face_color": "#FF1744", "symbol": "x"}
 
 @dataclass(frozen=True)
 class Proposals:
-    """What a result says about the defects.
+    """Defects that a result suggests to mark, and marked ones that it doubts.
 
     Parameters
     ----------
@@ -44,44 +45,28 @@ class Proposals:
     spurious: DefectReport
 
 
-class ProposalSearch:
-    """Looks for missed defects and for spurious ones, as a stepper of two steps.
+class ProposalSearch(GeneratorStepper[Proposals]):
+    """Search the residual for unmarked defects, and the marked defects for spurious ones.
 
     Parameters
     ----------
     task : ExtractionInput
-        What was extracted.
+        The input of the extraction.
     result : KernelResult
-        What came out.
+        Its result.
     """
 
     def __init__(self, task: ExtractionInput, result: KernelResult) -> None:
         self._task = task
         self._kernel = result
-        self._missed: DefectReport | None = None
-        self._result: Proposals | None = None
 
-    @property
-    def done(self) -> bool:
-        """Whether both were looked for."""
-        return self._result is not None
-
-    @property
-    def result(self) -> Proposals:
-        """What was found."""
-        assert self._result is not None
-        return self._result
-
-    def step(self) -> Event:
-        """Look for the missed ones, then for the spurious ones."""
+    def _run(self) -> Generator[Event, None, Proposals]:
         from qpi_kernels.extraction.refine.defect_review import proposed_defects, spurious_defects
 
-        if self._missed is None:
-            self._missed = proposed_defects(self._kernel, mask=self._task.mask)
-            return Event("Looking at how strongly the marked defects show", 1, 2)
-        spurious = spurious_defects(self._kernel, mask=self._task.mask)
-        self._result = Proposals(self._missed, spurious)
-        return Event("Done", 2, 2)
+        yield Event("Looking for defects that are not marked", 0, 2)
+        missed = proposed_defects(self._kernel, mask=self._task.mask)
+        yield Event("Looking at how strongly the marked defects show", 1, 2)
+        return Proposals(missed, spurious_defects(self._kernel, mask=self._task.mask))
 
 
 def proposed_layer(proposals: Proposals, task: ExtractionInput) -> LayerData:

@@ -11,20 +11,25 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from napari.qt.threading import create_worker
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
-from qpi_kernels.progress import Cancelled, CancelToken, Event, Stepper
+from qpi_kernels.progress import Cancelled, CancelToken, Event, GeneratorStepper, Stepper
 
 __all__ = ["Job", "JobState", "SingleCall", "TorchNotLoadedError", "load_torch"]
 
+Result = TypeVar("Result", covariant=True)
+
 _SECONDS_BETWEEN_EVENTS = 0.05
+# A person who cancels may go on after so long, whatever the step under way still takes.
+_PATIENCE_MS = 800
 
 
 class JobState(Enum):
-    """Where a `Job` stands; a panel derives all its buttons from this."""
+    """The state of a `Job`, from which a dock derives all its buttons."""
 
     IDLE = "idle"
     RUNNING = "running"
@@ -61,7 +66,7 @@ def load_torch() -> None:
         ) from error
 
 
-class SingleCall:
+class SingleCall(GeneratorStepper[Result]):
     """A stepper around one call, for work that is short but too long for the GUI thread.
 
     Parameters
@@ -69,28 +74,16 @@ class SingleCall:
     call : callable
         Returns the result.
     message : str
-        What is being done.
+        Names the work, for a progress bar.
     """
 
-    def __init__(self, call: Callable[[], Any], message: str) -> None:
+    def __init__(self, call: Callable[[], Result], message: str) -> None:
         self._call = call
         self._message = message
-        self._results: list[Any] = []
 
-    @property
-    def done(self) -> bool:
-        """Whether the call has returned."""
-        return bool(self._results)
-
-    @property
-    def result(self) -> Any:
-        """What the call returned."""
-        return self._results[0]
-
-    def step(self) -> Event:
-        """Make the call."""
-        self._results.append(self._call())
-        return Event(self._message, 1, 1)
+    def _run(self) -> Generator[Event, None, Result]:
+        yield Event(self._message, 0, 1)
+        return self._call()
 
 
 @dataclass(frozen=True)
@@ -130,18 +123,18 @@ def _work(
 
 
 class Job:
-    """Runs steppers in a worker thread; all signals arrive in the GUI thread.
+    """Run steppers in a worker thread; all signals arrive in the GUI thread.
 
     Attributes
     ----------
     state_changed : Signal(JobState)
         After every change of `state`.
     progressed : Signal(Event)
-        What the stepper reports, at most 20 times a second.
+        The stepper's events, at most 20 a second.
     succeeded : Signal(object)
         The stepper's result; the state is DONE already, so a new run may start in the slot.
     failed : Signal(Exception)
-        What went wrong; the state is FAILED already.
+        The error of the run; the state is FAILED already.
     """
 
     state_changed = Signal(JobState)
@@ -187,19 +180,27 @@ class Job:
         worker.start()
 
     def cancel(self) -> None:
-        """Ask the run to stop after its current step; without a run this does nothing."""
+        """Ask the run to stop after its current step; without a run this does nothing.
+
+        A step that takes longer than a person waits is abandoned.
+        """
         self._token.cancel()
         if self._state is JobState.RUNNING:
             self._set_state(JobState.CANCELLING)
+            QTimer.singleShot(_PATIENCE_MS, partial(self._abandon_run, self._token))
 
     def abandon(self) -> None:
-        """Give up a run that can not be interrupted: its result is dropped when it comes.
+        """Give up a run without waiting for its step: its result is dropped when it comes.
 
         The next run may start at once, while the thread finishes its call in the background.
         """
         self._token.cancel()
         if self._state.busy:
             self._set_state(JobState.CANCELLED)
+
+    def _abandon_run(self, token: CancelToken) -> None:
+        if self._is_current(token):
+            self.abandon()
 
     def _set_state(self, state: JobState) -> None:
         self._state = state

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from napari_qpi.tasks.job import load_torch
-from qpi_kernels.progress import Cancelled, Event
+from qpi_kernels.progress import Cancelled, Event, GeneratorStepper, portion
 
 if TYPE_CHECKING:
     from napari_qpi.tasks.extraction import ExtractionInput
-    from qpi_kernels.extraction import Extraction
     from qpi_kernels.result import KernelResult
 
 __all__ = ["COMPARED", "MethodComparison", "MethodRun"]
 
 COMPARED = ("average", "least_squares", "two_step", "bayes")
-_PARTS = 1000
 
 
 @dataclass(frozen=True)
 class MethodRun:
-    """What one method gave.
+    """The result of one method, or why there is none.
 
     Parameters
     ----------
@@ -51,8 +49,8 @@ class MethodRun:
         return self.method.replace("_", " ")
 
 
-class MethodComparison:
-    """Runs inputs that differ in the method, and goes on where one of them fails.
+class MethodComparison(GeneratorStepper[list[MethodRun]]):
+    """Extract with each of several inputs that differ in the method; one may fail.
 
     Parameters
     ----------
@@ -61,59 +59,38 @@ class MethodComparison:
     """
 
     def __init__(self, tasks: Sequence[ExtractionInput]) -> None:
-        load_torch()
         self._tasks = tasks
-        self._runs: list[MethodRun] = []
-        self._current: Extraction | None = None
-        self._started = 0.0
 
-    @property
-    def done(self) -> bool:
-        """Whether every method has run."""
-        return len(self._runs) == len(self._tasks)
+    def _run(self) -> Generator[Event, None, list[MethodRun]]:
+        load_torch()
+        runs = []
+        count = len(self._tasks)
+        for number, task in enumerate(self._tasks):
+            runs.append(
+                (yield from portion(_method_run(task), number / count, (number + 1) / count))
+            )
+        return runs
 
-    @property
-    def result(self) -> list[MethodRun]:
-        """What each method gave, in order."""
-        return self._runs
 
-    def step(self) -> Event:
-        """Start a method or advance the one that is at work."""
-        number = len(self._runs)
-        task = self._tasks[number]
-        method = task.parameters.method
-        try:
-            if self._current is None:
-                self._started = monotonic()
-                self._current = task.start()
-                event = Event("Starting")
-            else:
-                event = self._current.step()
-            if self._current.done:
-                self._finish(method, self._current.result)
-        except Cancelled:
-            raise
-        except Exception as error:
-            # The others are still worth seeing; the table says why this one is not there.
-            self._add(MethodRun(method, self._seconds(), None, float("nan"), str(error)))
-            event = Event("Failed")
-        share = 1.0 if len(self._runs) > number else event.fraction or 0.0
-        return Event(
-            f"{method.replace('_', ' ')} ({number + 1} of {len(self._tasks)}): {event.message}",
-            round(_PARTS * (number + share)),
-            _PARTS * len(self._tasks),
-        )
+def _method_run(task: ExtractionInput) -> Generator[Event, None, MethodRun]:
+    """Extract with one method; a failure is a result, too, because the others are worth seeing."""
+    from qpi_kernels.extraction.quality_report import relative_error
 
-    def _seconds(self) -> float:
-        return monotonic() - self._started
-
-    def _finish(self, method: str, result: KernelResult) -> None:
-        from qpi_kernels.extraction.quality_report import relative_error
-
-        seconds = self._seconds()
-        error = relative_error(result.kernel.values, result.std.values)
-        self._add(MethodRun(method, seconds, result, error))
-
-    def _add(self, run: MethodRun) -> None:
-        self._runs.append(run)
-        self._current = None
+    method = task.parameters.method
+    words = method.replace("_", " ")
+    yield Event(f"{words}: starting")
+    started = monotonic()
+    try:
+        extraction = task.start()
+        while not extraction.done:
+            event = extraction.step()
+            yield replace(event, message=f"{words}: {event.message}")
+        result = extraction.result
+    except Cancelled:
+        raise
+    except Exception as error:
+        return MethodRun(method, monotonic() - started, None, float("nan"), str(error))
+    seconds = monotonic() - started
+    return MethodRun(
+        method, seconds, result, relative_error(result.kernel.values, result.std.values)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import xarray as xr
 
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.inspect import fourier_magnitude
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
 if TYPE_CHECKING:
     from qpi_kernels.simulate.scan.simulation import ScanSimulation, SimulatedScan
 
-__all__ = ["SimulatedPlane", "SimulationPreview", "start_scene"]
+__all__ = ["SimulatedPlane", "SimulationPreview", "start_simulation"]
 
 # Finer steps in q let a small kernel's rings look round.
 _PADDING = 2
@@ -23,56 +24,42 @@ _PADDING = 2
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPlane:
-    """What a preview shows: a scene of one bias, and |FFT| of its kernel and of its map."""
+    """A simulated scan of one bias, with |FFT| of its kernel and of its map."""
 
-    scene: SimulatedScan
+    scan: SimulatedScan
     kernel_fft: xr.DataArray
     observation_fft: xr.DataArray
 
 
-class SimulationPreview:
-    """Stepper that simulates a scene at one bias; make it in the worker, it imports torch.
+class SimulationPreview(GeneratorStepper[SimulatedPlane]):
+    """Simulate a scan at one bias, with the transforms of kernel and map.
 
     Parameters
     ----------
     parameters : SimulatedScanParameters
-        The scene.
+        The scan.
     bias : float
         In V. Of a stack's plane the preview shows the signal exactly, but another draw of the
         noise.
     """
 
     def __init__(self, parameters: SimulatedScanParameters, bias: float) -> None:
-        self._simulation = start_scene(parameters.at(bias))
-        self._plane: SimulatedPlane | None = None
+        self._parameters = parameters.at(bias)
 
-    @property
-    def done(self) -> bool:
-        """Whether the plane is ready."""
-        return self._plane is not None
-
-    @property
-    def result(self) -> SimulatedPlane:
-        """The plane."""
-        if self._plane is None:
-            raise RuntimeError("the preview is not done")
-        return self._plane
-
-    def step(self) -> Event:
-        """Simulate; at the end transform."""
-        event = self._simulation.step()
-        if self._simulation.done:
-            scene = self._simulation.result
-            self._plane = SimulatedPlane(
-                scene,
-                fourier_magnitude(scene.kernel, padding=_PADDING),
-                fourier_magnitude(scene.observation),
-            )
-        return event
+    def _run(self) -> Generator[Event, None, SimulatedPlane]:
+        simulation = start_simulation(self._parameters)
+        while not simulation.done:
+            yield simulation.step()
+        scan = simulation.result
+        return SimulatedPlane(
+            scan,
+            fourier_magnitude(scan.kernel, padding=_PADDING),
+            fourier_magnitude(scan.observation),
+        )
 
 
-def start_scene(parameters: SimulatedScanParameters) -> ScanSimulation:
-    """Give the stepper of a whole scene; call this in the worker, it imports torch."""
+def start_simulation(parameters: SimulatedScanParameters) -> ScanSimulation:
+    """Start the simulation of a whole scan; call this in the worker, it imports torch."""
     load_torch()
     from qpi_kernels.simulate.scan.simulation import ScanSimulation
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from napari_qpi.tasks.job import load_torch
 from napari_qpi.tasks.trained_models import models_in
 from napari_qpi.tasks.training_folder import StageHistory, latest_stage, read_history
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _folders_in_use: set[Path] = set()
 
 
 class RunCommand(Enum):
-    """What a person wants of a run."""
+    """A command to a run under way."""
 
     GO_ON = "go on"
     PAUSE = "pause"
@@ -42,8 +42,8 @@ class RunCommand(Enum):
     HALT = "leave a checkpoint"
 
 
-class TrainingRun:
-    """A stepper over stages; `command` may be set from another thread at any moment.
+class TrainingRun(GeneratorStepper[Path]):
+    """Train stage after stage; `command` may be set from another thread at any moment.
 
     Nothing is loaded before the first `step`.
 
@@ -62,7 +62,7 @@ class TrainingRun:
     command : RunCommand
         Obeyed after the step that is being made.
     ended : threading.Event
-        Set once all is written that will be.
+        Set once the run is over, in whatever way, and has written all that it will.
     history : StageHistory or None
         Numbers of the stage under way.
     validation : tuple of (int, Validation) or None
@@ -86,26 +86,23 @@ class TrainingRun:
         self._steps_made = 0
         self._seconds: deque[float] = deque(maxlen=_PACE_STEPS)
 
-    # -- the stepper ------------------------------------------------------------------------
-
-    @property
-    def done(self) -> bool:
-        """Whether the run has ended, in whatever way."""
-        return self.ended.is_set()
-
-    @property
-    def result(self) -> Path:
-        """The folder."""
-        return self.folder
-
     def step(self) -> Event:
         """Obey the command, or make one optimiser step."""
+        with _spare_core():
+            return super().step()
+
+    def _run(self) -> Generator[Event, None, Path]:
         try:
-            with _spare_core():
-                return self._step()
-        except BaseException:
+            while True:
+                yield from self._train_stage()
+                if self.last_stage or self.command in (RunCommand.STOP, RunCommand.HALT):
+                    return self.folder
+                if self.command is RunCommand.NEXT_STAGE:
+                    self.command = RunCommand.GO_ON
+                self._training, self._steps_made = None, 0
+                self._at += 1
+        finally:
             self._end()
-            raise
 
     # -- what to show -----------------------------------------------------------------------
 
@@ -147,21 +144,22 @@ class TrainingRun:
 
     # -- parts ------------------------------------------------------------------------------
 
-    def _step(self) -> Event:
-        if self._training is None:
-            if self.command in (RunCommand.STOP, RunCommand.HALT):
-                self._end()
-                return Event("stopped")
-            return self._begin()
-        if self.command is RunCommand.PAUSE:
-            return self._rest(self._training)
-        if self.command is not RunCommand.GO_ON:
-            return self._obey(self._training)
-        if self._training.done:
-            return self._next_stage()
-        return self._learn(self._training)
+    def _train_stage(self) -> Generator[Event, None, None]:
+        """Train one stage until it is done or a command ends it."""
+        if self.command in (RunCommand.STOP, RunCommand.HALT):
+            return
+        training = self._begin()
+        yield self._event()
+        while not training.done:
+            if self.command is RunCommand.GO_ON:
+                yield self._learn(training)
+            elif self.command is RunCommand.PAUSE:
+                yield self._rest(training)
+            else:
+                self._finish_early(training)
+                return
 
-    def _begin(self) -> Event:
+    def _begin(self) -> Training:
         """Load what the stage needs and show what the network knows so far."""
         from qpi_kernels.train.training import Training
 
@@ -176,7 +174,7 @@ class TrainingRun:
         # From now on the folder can be resumed, and at this stage.
         training.save()
         self._validate(training)
-        return self._event()
+        return training
 
     def _take_folder(self) -> None:
         if self.folder in _folders_in_use:
@@ -216,26 +214,11 @@ class TrainingRun:
         time.sleep(_PAUSE_SECONDS)
         return self._event()
 
-    def _obey(self, training: Training) -> Event:
+    def _finish_early(self, training: Training) -> None:
         if self.command is RunCommand.HALT:
             training.save()
         else:
             training.stop()
-        if self.command is RunCommand.NEXT_STAGE and not self.last_stage:
-            self.command = RunCommand.GO_ON
-            return self._next_stage()
-        self._end()
-        return self._event()
-
-    def _next_stage(self) -> Event:
-        event = self._event()
-        if self.last_stage:
-            self._end()
-        else:
-            self._training = None
-            self._steps_made = 0
-            self._at += 1
-        return event
 
     def _event(self) -> Event:
         return Event(self.stage.stage, self.step_number, self.stage.steps)

@@ -23,7 +23,7 @@ from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.placement import beside_others
 from napari_qpi.layers.simulated import simulated_layers
 from napari_qpi.tasks.job import Job, JobState
-from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_scene
+from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_simulation
 from napari_qpi.tasks.simulation_script import simulation_script
 from napari_qpi.widgets.common.dock import Dock, collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
@@ -181,7 +181,7 @@ class Simulate(Dock):
     def simulate(self) -> None:
         """Simulate all biases and add the layers."""
         if self.parameters is not None and not self.job.state.busy:
-            self.job.start(partial(start_scene, self.parameters))
+            self.job.start(partial(start_simulation, self.parameters))
 
     def copy_as_python(self) -> None:
         """Put the script on the clipboard."""
@@ -315,11 +315,11 @@ class Simulate(Dock):
     def _on_state(self, state: JobState) -> None:
         self.run_controls.show_state(state)
 
-    def _on_succeeded(self, scene: Any) -> None:
+    def _on_succeeded(self, scan: Any) -> None:
         from qpi_kernels.simulate.scan.simulation import simulated_scan_dataset
 
-        name = scene.parameters.known_material.label
-        layers = simulated_layers(simulated_scan_dataset(scene), name, with_kernel=True)
+        name = scan.parameters.known_material.label
+        layers = simulated_layers(simulated_scan_dataset(scan), name, with_kernel=True)
         made = add_layers(self.viewer, beside_others(self.viewer.layers, layers))
         self.viewer.reset_view()
         self.run_controls.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
@@ -341,6 +341,6 @@ def _words(error: Exception) -> str:
 
 
 def _summary(plane: SimulatedPlane) -> str:
-    scene = plane.scene
-    rows, columns = (size * scene.parameters.pixel_nm for size in scene.parameters.image_shape)
-    return f"{len(scene.defects)} defects in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001
+    scan = plane.scan
+    rows, columns = (size * scan.parameters.pixel_nm for size in scan.parameters.image_shape)
+    return f"{len(scan.defects)} defects in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001

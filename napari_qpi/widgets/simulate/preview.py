@@ -1,4 +1,4 @@
-"""`PreviewImages`: map, kernel and |FFT| of a simulated scene side by side."""
+"""`PreviewImages`: map, kernel and |FFT| of a simulated scan side by side."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class PreviewImages(QWidget):
     def show_plane(self, plane: SimulatedPlane) -> None:
         """Show a simulated plane."""
         self.plane = plane
-        self.observation.show_plane(plane.scene.observation, "dI/dV map")
-        self.kernel.show_plane(plane.scene.kernel, "kernel")
+        self.observation.show_plane(plane.scan.observation, "dI/dV map")
+        self.kernel.show_plane(plane.scan.kernel, "kernel")
         self._show_fft()
 
     def show_fft_of(self, kernel: bool) -> None:

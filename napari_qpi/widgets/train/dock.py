@@ -157,7 +157,7 @@ class Train(Dock):
         self._timer.stop()
         self.guard.disconnect_events()
         run = self.training_run
-        if run is not None and not run.done:
+        if run is not None and not run.ended.is_set():
             show_info(
                 f"Training stops; a checkpoint is kept in {run.folder}. Open Train networks and "
                 "choose this folder to go on."
@@ -248,7 +248,7 @@ class Train(Dock):
 
     def _send(self, command: RunCommand) -> None:
         run = self.training_run
-        if run is not None and not run.done:
+        if run is not None and not run.ended.is_set():
             run.command = command
             self._show_run()
 
@@ -301,7 +301,7 @@ class Train(Dock):
     def _may_close(self, can_stay: bool) -> bool:
         """Ask whether napari may close, and see that a checkpoint is written before it does."""
         run = self.training_run
-        if run is None or run.done:
+        if run is None or run.ended.is_set():
             return True
         if can_stay and not _asked_to_stop(self):
             return False

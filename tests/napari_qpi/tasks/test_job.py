@@ -205,3 +205,30 @@ def test_one_run_at_a_time(qtbot: QtBot, job: Job) -> None:
 def test_cancel_without_a_run_does_nothing(job: Job) -> None:
     job.cancel()
     assert job.state is JobState.IDLE
+
+
+def test_a_step_that_takes_long_does_not_hold_up_a_cancel(qtbot: QtBot, job: Job) -> None:
+    seen = watch(job)
+    stepper = GatedStepper(steps=1)
+    job.start(lambda: stepper)
+    assert stepper.entered.wait(10)
+    job.cancel()
+    assert job.state is JobState.CANCELLING
+    qtbot.waitUntil(finished(job), timeout=1500)
+    assert seen["states"][-1] is JobState.CANCELLED
+    job.start(lambda: SingleCall(lambda: "next", "short"))
+    qtbot.waitUntil(lambda: job.state is JobState.DONE)
+    stepper.gate.release()
+    qtbot.wait(50)
+    assert seen["results"] == ["next"]
+
+
+def test_a_call_is_named_before_it_is_made() -> None:
+    made: list[int] = []
+    call = SingleCall(lambda: made.append(1) or "result", "Detect")
+    assert call.step().message == "Detect"
+    assert not made
+    assert not call.done
+    call.step()
+    assert call.done
+    assert call.result == "result"

@@ -54,7 +54,7 @@ def shown(qtbot: QtBot, panel: Simulate) -> SimulatedPlane:
         if plane is None or wanted is None:
             return False
         bias = wanted.bias_values[panel.bias_slider.value()]
-        return bool(plane.scene.parameters == wanted.at(bias))
+        return bool(plane.scan.parameters == wanted.at(bias))
 
     qtbot.waitUntil(current, timeout=60_000)
     assert panel.preview.plane is not None
@@ -88,7 +88,7 @@ class Gate:
 def test_the_pictures_show_the_librarys_scene(qtbot: QtBot, panel: Simulate) -> None:
     plane = shown(qtbot, panel)
     expected = simulate_scan(SimulatedScanParameters(**SMALL, density=5))
-    np.testing.assert_allclose(plane.scene.observation, expected.observation, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plane.scan.observation, expected.observation, rtol=1e-4, atol=1e-5)
     assert panel.preview.observation.shape == (48, 64)
     assert panel.preview.kernel.shape == (17, 17)
     assert plane.kernel_fft["q_x"].attrs["units"] == "1/nm"
@@ -108,8 +108,8 @@ def test_pictures_follow_the_entries(qtbot: QtBot, panel: Simulate) -> None:
     panel.set_values(noise=0.7)
     after = shown(qtbot, panel)
     assert after is not before
-    np.testing.assert_array_equal(before.scene.kernel, after.scene.kernel)
-    assert not np.array_equal(before.scene.observation, after.scene.observation)
+    np.testing.assert_array_equal(before.scan.kernel, after.scan.kernel)
+    assert not np.array_equal(before.scan.observation, after.scan.observation)
 
 
 def test_what_nobody_chose_follows_the_material(qtbot: QtBot, panel: Simulate) -> None:
@@ -150,8 +150,8 @@ def test_the_slider_shows_the_planes_of_a_stack(qtbot: QtBot, panel: Simulate) -
     panel.bias_slider.setValue(4)
     last = shown(qtbot, panel)
     assert panel.bias_label.text() == "0.15 V"
-    assert float(first.scene.kernel["bias"]) == -0.05
-    assert float(last.scene.kernel["bias"]) == 0.15
+    assert float(first.scan.kernel["bias"]) == -0.05
+    assert float(last.scan.kernel["bias"]) == 0.15
     panel.set_values(biases=2)
     assert panel.bias_slider.value() == 1
     shown(qtbot, panel)
@@ -174,7 +174,7 @@ def test_another_seed_moves_the_defects(qtbot: QtBot, panel: Simulate) -> None:
     before = shown(qtbot, panel)
     panel.seed_button.click()
     after = shown(qtbot, panel)
-    assert not np.array_equal(before.scene.defects.positions, after.scene.defects.positions)
+    assert not np.array_equal(before.scan.defects.positions, after.scan.defects.positions)
 
 
 def test_a_newer_change_supersedes_an_older_run(
@@ -190,7 +190,7 @@ def test_a_newer_change_supersedes_an_older_run(
     panel.set_values(noise=0.5)
     gate.open.set()
     shown(qtbot, panel)
-    assert [plane.scene.parameters.noise for plane in pictures] == [0.5]
+    assert [plane.scan.parameters.noise for plane in pictures] == [0.5]
 
 
 def test_what_is_impossible_is_said(qtbot: QtBot, panel: Simulate) -> None:
@@ -312,7 +312,7 @@ def test_an_error_is_shown_and_the_next_run_works(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulate_module, "start_scene", fail)
+        patch.setattr(simulate_module, "start_simulation", fail)
         panel.run_controls.run_button.click()
         qtbot.waitUntil(lambda: not panel.job.state.busy)
     assert panel.job.state is JobState.FAILED
@@ -356,7 +356,7 @@ def test_the_view_paints_pixels_and_bar(qtbot: QtBot, panel: Simulate) -> None:
     view = ImageView("gray")
     qtbot.addWidget(view)
     view.resize(200, 200)
-    plane = shown(qtbot, panel).scene.observation[:40, :40].copy()
+    plane = shown(qtbot, panel).scan.observation[:40, :40].copy()
     plane[:, :] = 0.0
     plane[:20, 20:] = 1.0
     view.show_plane(plane, "half")

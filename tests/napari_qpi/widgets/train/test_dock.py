@@ -266,7 +266,7 @@ def test_closing_napari_asks_and_leaves_a_checkpoint(
     window.close()
     viewer.close()
     assert not answers
-    assert run.done
+    assert run.ended.is_set()
     assert run.step_number > step
     assert saved_step(run.folder / "kernels") == run.step_number
     qtbot.waitUntil(lambda: not job.state.busy)
@@ -280,7 +280,7 @@ def test_a_script_that_closes_the_viewer_is_not_asked(
     run = panel.training_run
     assert run is not None
     viewer.close()
-    assert run.done
+    assert run.ended.is_set()
     assert saved_step(run.folder / "kernels") == run.step_number
 
 
