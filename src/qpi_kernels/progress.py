@@ -22,6 +22,7 @@ __all__ = [
     "GeneratorStepper",
     "Stepper",
     "drive",
+    "follow",
     "open_ended",
     "portion",
 ]
@@ -197,6 +198,13 @@ class GeneratorStepper(ABC, Generic[Result]):
         if fraction is None or fraction < _MIN_FRACTION or elapsed < _MIN_SECONDS:
             return replace(event, seconds_left=None)
         return replace(event, seconds_left=elapsed * (1 - fraction) / fraction)
+
+
+def follow(stepper: Stepper[Result]) -> Generator[Event, None, Result]:
+    """Run a stepper as a part of a generator: yield its events and return its result."""
+    while not stepper.done:
+        yield stepper.step()
+    return stepper.result
 
 
 def portion(

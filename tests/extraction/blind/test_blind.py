@@ -1,5 +1,7 @@
 """Blind extraction: kernel and defects from the map alone, and each of its parts."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,15 @@ def problem_of(observation, mask=None, **parameters):
     image = xr.DataArray(observation, dims=dims)
     chosen = ExtractionParameters(method="blind", **({"kernel_shape": (21, 21)} | parameters))
     return Problem.check(image, None, mask, chosen)
+
+
+def finished(work):
+    """Run a generator of events to its end and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 def blind(observation, mask=None, on_event=None, cancel=None, **parameters):
@@ -152,25 +163,25 @@ def test_first_guesses_are_not_taken_where_all_is_masked():
     problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
     mask = np.ones((128, 128), bool)
     mask[:, 40:] = False
-    seen = ConvolutionModel(problem_of(problem.observation, mask, kernel_shape=(31, 31)))
-    guesses = unlike_patches(seen, kinds=2, each=2)
+    model = ConvolutionModel(problem_of(problem.observation, mask, kernel_shape=(31, 31)))
+    guesses = unlike_patches(model, kinds=2, each=2)
     assert guesses
     assert all(bool(torch.isfinite(guess).all()) for guess in guesses)
 
 
 def test_a_run_without_points_explains_nothing():
-    seen = ConvolutionModel(problem_of(observe(rings(), scattered())))
-    run = AlternatingFit(seen, torch.from_numpy(rings())[None, None].float(), seed=0)
+    model = ConvolutionModel(problem_of(observe(rings(), scattered())))
+    fit = AlternatingFit(model, torch.from_numpy(rings())[None, None].float(), seed=0)
     for threshold in (0.5, 0.35):
-        run.relax(threshold)
-    run.begin_sampling()
-    run.sample()
-    alive = run.cost
-    run.sampler.place(Points(np.zeros((0, 2)), np.zeros(0), np.zeros(0, int)))
-    run.sampler.density[:], run.sampler.noise_variance = 1e-12, 1e6
-    run.sample()
-    assert not len(run.sampler.points)
-    assert run.cost > alive
+        finished(fit.relax(threshold))
+    fit.begin_sampling()
+    finished(fit.sample())
+    alive = fit.cost
+    fit.sampler.place(Points(np.zeros((0, 2)), np.zeros(0), np.zeros(0, int)))
+    fit.sampler.density[:], fit.sampler.noise_variance = 1e-12, 1e6
+    finished(fit.sample())
+    assert not len(fit.sampler.points)
+    assert fit.cost > alive
 
 
 def test_as_many_kinds_as_asked_for():
@@ -267,14 +278,27 @@ def test_the_same_seed_gives_the_same_bits():
     assert first.defects == second.defects
 
 
-def test_progress_never_runs_backwards_and_ends_full():
+@pytest.mark.parametrize("kinds", [1, "auto"])
+def test_progress_has_one_total_and_never_runs_backwards(kinds):
     events = []
-    blind(observe(rings(), scattered()), on_event=events.append)
+    blind(observe(rings(), scattered()), on_event=events.append, kinds=kinds)
+    assert len({event.total for event in events}) == 1
     steps = [event.step for event in events]
     assert steps == sorted(steps)
-    assert all(event.fraction is not None for event in events)
     assert events[-1].fraction == 1.0
     assert any(9 <= event.values.get("defects", 0) <= 12 for event in events)
+
+
+def test_no_step_is_long_enough_to_make_a_cancel_wait():
+    stepper = BlindExtraction(problem_of(observe(rings(), scattered(40, 128), 128), kinds=1))
+    gaps, last = [], time.thread_time()
+    while not stepper.done:
+        stepper.step()
+        gaps.append(time.thread_time() - last)
+        last = time.thread_time()
+    # A sweep of a search or all of a relaxation takes longer than any of its steps.
+    assert max(gaps) < 0.3
+    assert len(gaps) > 1000
 
 
 @pytest.mark.parametrize("allowed", [1, 40])
@@ -301,43 +325,43 @@ def test_an_unfinished_extraction_has_no_result():
 def test_the_map_predicts_what_the_forward_model_does():
     random = np.random.default_rng(0)
     kernel, shape = random.standard_normal((6, 5)), (17, 19)
-    seen = ConvolutionModel(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
+    model = ConvolutionModel(problem_of(random.standard_normal(shape), kernel_shape=(6, 5)))
     sites = random.uniform(4, 16, (7, 2))
     strengths = random.normal(1, 0.2, 7)
     kernels = torch.from_numpy(kernel)[None, None].float()
     whole = np.rint(sites)
-    spectrum = seen.point_spectrum(whole, strengths)
-    predicted = seen.predict(spectrum[None], seen.kernel_spectrum(kernels))
+    spectrum = model.point_spectrum(whole, strengths)
+    predicted = model.predict(spectrum[None], model.kernel_spectrum(kernels))
     defects = Defects(whole - [5, 4] + [3, 2], strength=strengths)
     expected = ForwardModel(defects, shape, (6, 5)).apply(kernels[0].double())
     np.testing.assert_allclose(predicted[0], expected, atol=1e-4)
     # The plain sum of waves and the map on the grid are the same where both can be used.
-    waves = seen.point_spectrum(np.vstack([whole, [[3.5, 3.5]]]), np.append(strengths, 0.0))
+    waves = model.point_spectrum(np.vstack([whole, [[3.5, 3.5]]]), np.append(strengths, 0.0))
     np.testing.assert_allclose(waves, spectrum, atol=1e-4)
 
 
 def test_correlate_is_the_transpose_of_predict():
     generator = torch.Generator().manual_seed(0)
     image = np.random.default_rng(0).standard_normal((2, 17, 19))
-    seen = ConvolutionModel(problem_of(image, kernel_shape=(6, 5)))
-    planes = len(seen.values)
-    kernels = seen.kernel_spectrum(torch.randn(3, planes, 6, 5, generator=generator))
-    activation = torch.randn(3, *seen.sites, generator=generator)
+    model = ConvolutionModel(problem_of(image, kernel_shape=(6, 5)))
+    planes = len(model.values)
+    kernels = model.kernel_spectrum(torch.randn(3, planes, 6, 5, generator=generator))
+    activation = torch.randn(3, *model.sites, generator=generator)
     images = torch.randn(planes, 17, 19, generator=generator)
-    left = (seen.predict(seen.map_spectrum(activation), kernels) * images).sum()
-    right = (activation * seen.correlate(images, kernels)).sum()
+    left = (model.predict(model.activation_spectrum(activation), kernels) * images).sum()
+    right = (activation * model.correlate(images, kernels)).sum()
     assert float(left) == pytest.approx(float(right), rel=1e-4)
 
 
 def test_sparse_activation_fulfils_the_optimality_conditions():
     kernel = rings(9)
-    seen = ConvolutionModel(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
+    model = ConvolutionModel(problem_of(observe(kernel, scattered(5, 24), 24), kernel_shape=(9, 9)))
     # A second kernel whose threshold is higher.
     kernels = torch.from_numpy(np.stack([kernel, np.roll(kernel, 2, 1)]))[:, None].float()
     level = torch.tensor([0.2, 0.3])
-    found = sparse_activation(seen, kernels, torch.zeros(2, *seen.sites), level, 3000)
-    left = seen.residual(seen.map_spectrum(found), kernels)
-    slope = seen.correlate(left, seen.kernel_spectrum(kernels)) - level.view(2, 1, 1)
+    found = finished(sparse_activation(model, kernels, torch.zeros(2, *model.sites), level, 3000))
+    left = model.residual(model.activation_spectrum(found), kernels)
+    slope = model.correlate(left, model.kernel_spectrum(kernels)) - level.view(2, 1, 1)
     assert float(slope.max()) < 0.02
     assert float(slope[found > 1e-3].abs().max()) < 0.02
     assert 0 < int((found > 1e-3).sum()) < found.numel() / 4
@@ -349,13 +373,13 @@ def test_the_sampler_gives_each_point_its_kind():
     defects = scattered(10, seed=7, kind=kinds.astype(str))
     observation = ForwardModel(defects, (72, 72), (21, 21)).apply(torch.from_numpy(kernels)).numpy()
     observation += 0.1 * np.random.default_rng(0).standard_normal((72, 72))
-    seen, scale = ConvolutionModel(problem_of(observation)), float(np.std(observation))
-    sampler = GibbsSampler(seen, kinds=2, seed=0)
+    model, scale = ConvolutionModel(problem_of(observation)), float(np.std(observation))
+    sampler = GibbsSampler(model, kinds=2, seed=0)
     wrong = Points(defects.positions + 10, np.full(10, 0.5), 1 - kinds)
     sampler.place(wrong, pitch=8, group_reach=2)
     sampler.noise_variance = (0.1 / scale) ** 2
     for _ in range(10):
-        sampler.sweep(torch.from_numpy(kernels / scale)[:, None].float())
+        finished(sampler.sweep(torch.from_numpy(kernels / scale)[:, None].float()))
     points = sampler.points
     for kind in (0, 1):
         strong = (points.kinds == kind) & (points.strengths > 0.5)
@@ -380,15 +404,15 @@ def test_a_centre_between_pixels_is_found():
 
 def test_the_sampler_splits_and_joins_points_until_they_fit():
     kernel, defects = rings(), scattered(8, seed=7)
-    seen = ConvolutionModel(problem_of(observe(kernel, defects)))
+    model = ConvolutionModel(problem_of(observe(kernel, defects)))
     scale = float(np.std(observe(kernel, defects)))
     kernels = torch.from_numpy(kernel / scale)[None, None].float()
-    sampler = GibbsSampler(seen, kinds=1, seed=0)
+    sampler = GibbsSampler(model, kinds=1, seed=0)
     wrong = scattered(30, seed=8).positions + 10
     sampler.place(Points(wrong, np.full(30, 0.5), np.zeros(30, int)), pitch=4, group_reach=2)
     sampler.noise_variance = (0.03 / scale) ** 2
     for _ in range(20):
-        sampler.sweep(kernels)
+        finished(sampler.sweep(kernels))
     found = Defects(sampler.points.sites - 10)
     assert len(found) == 8
     assert distances(found, defects).max() < 0.3

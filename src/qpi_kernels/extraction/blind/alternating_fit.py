@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import scipy.ndimage
 import torch
@@ -11,109 +13,124 @@ from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.fista import sparse_activation
 from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
+from qpi_kernels.progress import Event, portion
 
 __all__ = ["AlternatingFit"]
 
 _FISTA_STEPS = 10
 _KERNEL_STEPS = 6
-_WEAKEST_PEAK = 0.15
+_MIN_PEAK = 0.15
 _RELATIVE_RIDGE = 0.01
 
 
 class AlternatingFit:
-    """Alternates between kernels and defects, first with dense activations, then with points.
+    """Alternate between kernels and defects, first with dense activations, then with points.
 
     Kernels are scaled so that strengths of each kind are 1 on average.
 
     Parameters
     ----------
-    seen : ConvolutionModel
+    model : ConvolutionModel
         The maps.
     start : tensor, (kind, plane, h, w)
         First guess of the kernels.
     seed : int
-        Of the sampler.
+        Seed of the sampler.
+
+    Attributes
+    ----------
+    kernels : tensor, (kind, plane, h, w)
+        The present kernels.
+    sampler : GibbsSampler
+        The present points.
     """
 
-    def __init__(self, seen: ConvolutionModel, start: torch.Tensor, seed: int) -> None:
-        self.seen = seen
+    def __init__(self, model: ConvolutionModel, start: torch.Tensor, seed: int) -> None:
+        self.model = model
         self.kernels = start / _norms(start).clamp(min=1e-12)
-        self._activation = torch.zeros(len(start), *seen.sites)
-        self.sampler = GibbsSampler(seen, len(start), seed)
-        self._misfit = float(seen.values.square().sum())
+        self._activation = torch.zeros(len(start), *model.sites)
+        self.sampler = GibbsSampler(model, len(start), seed)
+        self._misfit = float(model.values.square().sum())
 
-    def relax(self, threshold: float) -> None:
-        """One round of sparse activations and kernels, with re-centring.
+    def relax(self, threshold: float) -> Generator[Event, None, None]:
+        """Fit sparse activations, then kernels, once, and centre the kernels.
 
         Parameters
         ----------
         threshold : float
             As a share of the largest correlation of the maps with each kernel.
         """
-        seen = self.seen
-        correlation = seen.correlate(seen.values, seen.kernel_spectrum(self.kernels))
+        model = self.model
+        correlation = model.correlate(model.values, model.kernel_spectrum(self.kernels))
         level = threshold * correlation.amax(dim=(1, 2))
-        found = sparse_activation(seen, self.kernels, self._activation, level, _FISTA_STEPS)
-        sizes = found.square().sum(dim=(1, 2))
+        activation = yield from portion(
+            sparse_activation(model, self.kernels, self._activation, level, _FISTA_STEPS), 0.0, 0.6
+        )
+        sizes = activation.square().sum(dim=(1, 2))
         if not sizes.any():
             return
-        spectrum = seen.map_spectrum(found)
+        spectrum = model.activation_spectrum(activation)
         start = torch.zeros_like(self.kernels)
-        kernels = seen.solve_kernels(spectrum, start, _RELATIVE_RIDGE * sizes, _KERNEL_STEPS)
+        kernels = yield from portion(
+            model.solve_kernels(spectrum, start, _RELATIVE_RIDGE * sizes, _KERNEL_STEPS), 0.6, 1.0
+        )
         norms = _norms(kernels)
-        # Kinds that are not seen at this threshold wait for a lower one.
-        seen_now = norms > 0
-        self.kernels = torch.where(seen_now, kernels / norms.clamp(min=1e-12), self.kernels)
-        self._activation = torch.where(seen_now[..., 0], found * norms[..., 0], self._activation)
-        for activation, (rows, cols) in zip(self._activation, self._recentred(), strict=True):
+        # Kinds that do not show at this threshold wait for a lower one.
+        shown = norms > 0
+        self.kernels = torch.where(shown, kernels / norms.clamp(min=1e-12), self.kernels)
+        self._activation = torch.where(shown[..., 0], activation * norms[..., 0], self._activation)
+        for one, (rows, cols) in zip(self._activation, self._centre_kernels(), strict=True):
             if rows or cols:
-                activation.copy_(_moved(activation, int(rows), int(cols)))
+                one.copy_(_shifted(one, int(rows), int(cols)))
 
     def begin_sampling(self) -> None:
         """Turn the peaks of the activations into points."""
-        found = [_peaks(activation.numpy()) for activation in self._activation]
-        counts = [len(strengths) for _, strengths in found]
+        peaks = [_peaks(activation.numpy()) for activation in self._activation]
+        counts = [len(strengths) for _, strengths in peaks]
         points = Points(
-            np.concatenate([sites for sites, _ in found]),
-            np.concatenate([strengths for _, strengths in found]),
-            np.repeat(np.arange(len(found)), counts),
+            np.concatenate([sites for sites, _ in peaks]),
+            np.concatenate([strengths for _, strengths in peaks]),
+            np.repeat(np.arange(len(peaks)), counts),
         )
         self.sampler.place(points)
-        spectrum = self.seen.map_spectrum(self._activation)
-        misfit = self.seen.residual(spectrum, self.kernels).square().sum()
+        spectrum = self.model.activation_spectrum(self._activation)
+        misfit = self.model.residual(spectrum, self.kernels).square().sum()
         self._normalise()
         self.sampler.learn(float(misfit))
 
-    def sample(self, *, settle: bool = False) -> None:
-        """One round of sampling points, kernels, and the noise; see `GibbsSampler.sweep`."""
-        self.sampler.sweep(self.kernels, settle=settle)
+    def sample(self, *, settle: bool = False) -> Generator[Event, None, None]:
+        """Sample points, kernels and noise once, see `GibbsSampler.sweep`."""
+        yield from portion(self.sampler.sweep(self.kernels, settle=settle), 0.0, 0.8)
+        model = self.model
         if not len(self.sampler.points):
-            self._misfit = float(self.seen.values.square().sum())
+            self._misfit = float(model.values.square().sum())
             return
         self._normalise()
-        seen, spectrum = self.seen, self.sampler.spectrum
-        # A kind without points is gone for good.
-        gone = np.setdiff1d(np.arange(len(self.kernels)), self.sampler.points.kinds)
-        self.kernels[torch.from_numpy(gone)] = 0.0
+        spectrum = self.sampler.spectrum
+        # A kind without points stays without.
+        empty = np.setdiff1d(np.arange(len(self.kernels)), self.sampler.points.kinds)
+        self.kernels[torch.from_numpy(empty)] = 0.0
         variances = self.kernels.square().mean(dim=(1, 2, 3))
         ridge = self.sampler.noise_variance / variances.clamp(min=1e-12)
-        self.kernels = seen.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS)
-        self._misfit = float(seen.residual(spectrum, self.kernels).square().sum())
+        self.kernels = yield from portion(
+            model.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS), 0.8, 1.0
+        )
+        self._misfit = float(model.residual(spectrum, self.kernels).square().sum())
         self.sampler.learn(self._misfit)
-        self.sampler.move(self._recentred())
+        self.sampler.move(self._centre_kernels())
 
     @property
     def cost(self) -> float:
-        """Lower is better; see `GibbsSampler.cost`."""
+        """Cost of the present fit, the lower the better; see `GibbsSampler.cost`."""
         return self.sampler.cost(self._misfit)
 
     @property
     def noise(self) -> float:
         """Standard deviation of the residual, as a share of that of the maps."""
-        return float(np.sqrt(self._misfit / self.seen.counted))
+        return float(np.sqrt(self._misfit / self.model.counted))
 
     def _normalise(self) -> None:
-        """Bring the typical strength to 1; weak points, some of them no defects, count less."""
+        """Scale the typical strength to 1; weak points, some of them no defects, count less."""
         points = self.sampler.points
         typical = np.ones(len(self.kernels))
         for kind in np.unique(points.kinds):
@@ -122,30 +139,31 @@ class AlternatingFit:
         self.sampler.rescale(1 / typical)
         self.kernels = self.kernels * torch.from_numpy(typical).float().view(-1, 1, 1, 1)
 
-    def _recentred(self) -> NDArray[np.int64]:
-        """Move the kernels to the middle of their window; how far the points have to follow."""
+    def _centre_kernels(self) -> NDArray[np.int64]:
+        """Move kernels to the middle of their window, and return the moves owed to the points."""
         steps = []
         for kernels in self.kernels:
             rows, cols = (round(offset) for offset in centre_offset(kernels.numpy()))
             if rows or cols:
-                kernels.copy_(_moved(kernels, -rows, -cols))
+                kernels.copy_(_shifted(kernels, -rows, -cols))
             steps.append((rows, cols))
         return np.array(steps, np.int64)
 
 
 def _norms(kernels: torch.Tensor) -> torch.Tensor:
-    """Of the kernels of each kind, (kind, 1, 1, 1)."""
+    """Return the norm of the kernels of each kind, (kind, 1, 1, 1)."""
     return kernels.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
 
 
-def _moved(images: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+def _shifted(images: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+    """Shift images by whole pixels."""
     return torch.from_numpy(np.ascontiguousarray(shifted(images.numpy(), rows, cols)))
 
 
 def _peaks(activation: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sites of local maxima, each with the strength of the eight sites around it."""
+    """Find sites of local maxima, each with the strength of the eight sites around it."""
     highest = scipy.ndimage.maximum_filter(activation, 3)
-    floor = _WEAKEST_PEAK * float(activation.max(initial=0.0))
+    floor = _MIN_PEAK * float(activation.max(initial=0.0))
     sites = np.argwhere((activation == highest) & (activation > floor))
     sums = scipy.ndimage.uniform_filter(activation, 3, mode="constant") * 9
     return sites.astype(float), sums[tuple(sites.T)].astype(float)

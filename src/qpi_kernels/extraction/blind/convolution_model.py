@@ -1,19 +1,23 @@
-"""What blind extraction sees: prepared maps, and the convolution with an unknown activation."""
+"""The model of blind extraction: prepared maps as convolutions with an unknown activation."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
-import scipy.fft
 import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.forward import Background
+from qpi_kernels.forward import Background, Convolution
+from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
+from qpi_kernels.progress import Event
 
 __all__ = ["ConvolutionModel"]
 
 _MAX_COMPONENTS = 3
 _MIN_SIGNAL = 0.1
+_TOLERANCE = 1e-5
 
 
 class ConvolutionModel:
@@ -23,14 +27,19 @@ class ConvolutionModel:
     convolution with it, a cube is reduced to its strongest principal components, with the noise of
     each bias scaled to the same level first.
 
-    Activations live on *sites*: the ``n + k - 1`` pixels per axis from which a kernel reaches into
-    the image. A kernel at site ``e`` has its first pixel at image pixel ``e - (k - 1)``. Everything
-    runs on the CPU in float32.
+    Activations live on the sites of `Convolution`. Everything runs on the CPU in float32.
 
     Parameters
     ----------
     problem : Problem
         The checked input; its defects do not matter.
+
+    Attributes
+    ----------
+    values : tensor, (plane, rows, columns)
+        The maps without background, zero where a pixel does not count.
+    counted : int
+        Number of counted pixels of all planes.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -38,77 +47,55 @@ class ConvolutionModel:
         self.kernel_shape = problem.parameters.kernel_shape
         self.mask = torch.from_numpy(problem.mask)
         self.background = Background(problem.parameters.background, self.mask, torch.float32)
-        rows, cols = (n + k - 1 for n, k in zip(self.image_shape, self.kernel_shape, strict=True))
-        self.sites = (rows, cols)
-        self.fft_shape = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.sites)
-        self._frequencies = [
-            2 * np.pi * scipy.fft.fftfreq(self.fft_shape[0]),
-            2 * np.pi * scipy.fft.rfftfreq(self.fft_shape[1]),
-        ]
-        # Moves the image to index (0, 0), so that cropping is slicing.
-        phase = [
-            np.exp(1j * q * (k - 1))
-            for q, k in zip(self._frequencies, self.kernel_shape, strict=True)
-        ]
-        self._phase = torch.from_numpy(phase[0][:, None] * phase[1]).to(torch.complex64)
+        self._convolution = Convolution(self.image_shape, self.kernel_shape)
+        self.sites = self._convolution.sites
+        self._phase = self._convolution.phase.to(torch.complex64)
         self._smooth = self.background.functions.flatten(1)
-        self.values = self.project(_components(problem, self.background))
+        self.values = self.project(_principal_components(problem, self.background))
         self.counted = int(problem.mask.sum()) * len(self.values)
 
     def project(self, images: torch.Tensor) -> torch.Tensor:
-        """Take off the best background and blank the pixels that do not count."""
-        left = self.background.remove_rows(images)
-        flat = left.flatten(1)
-        return (flat - (flat @ self._smooth.T) @ self._smooth).view(left.shape)
+        """Subtract the best-fitting background and blank the pixels that do not count."""
+        levelled = self.background.remove_rows(images)
+        flat = levelled.flatten(1)
+        return (flat - (flat @ self._smooth.T) @ self._smooth).view(levelled.shape)
 
     def kernel_spectrum(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Spectrum of kernels (kind, plane, h, w), for `predict` and `correlate`."""
-        spectrum: torch.Tensor = torch.fft.rfft2(kernels, s=self.fft_shape) * self._phase
-        return spectrum
+        """Transform kernels (kind, plane, h, w) for `predict` and `correlate`."""
+        return self._convolution.spectrum(kernels) * self._phase
 
-    def map_spectrum(self, activation: torch.Tensor) -> torch.Tensor:
-        """Spectrum of activations (kind, sites)."""
-        spectrum: torch.Tensor = torch.fft.rfft2(activation, s=self.fft_shape)
-        return spectrum
+    def activation_spectrum(self, activation: torch.Tensor) -> torch.Tensor:
+        """Transform activations (kind, sites)."""
+        return self._convolution.spectrum(activation)
 
     def point_spectrum(
         self, sites: NDArray[np.float64], strengths: NDArray[np.float64]
     ) -> torch.Tensor:
-        """Spectrum of points of one kind at sub-pixel sites, (N, 2), as a plain sum of waves."""
-        whole = np.rint(sites).astype(np.int64)
-        if (whole == sites).all():
-            activation = np.zeros(self.sites, np.float32)
-            np.add.at(activation, tuple(whole.T), strengths)
-            return self.map_spectrum(torch.from_numpy(activation))
-        waves = [
-            torch.from_numpy(np.exp(-1j * np.outer(q, sites[:, axis]))).to(torch.complex64)
-            for axis, q in enumerate(self._frequencies)
-        ]
-        weights = torch.from_numpy(strengths).to(torch.complex64)
-        return (waves[0] * weights) @ waves[1].T
+        """Transform points of one kind at sub-pixel sites, see `Convolution.point_spectrum`."""
+        return self._convolution.point_spectrum(sites, strengths)
 
     def predict(self, activation: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-        """Images (plane, rows, columns) from two spectra."""
-        return self._image((activation[:, None] * kernels).sum(dim=0))
+        """Predict images (plane, rows, columns) from two spectra."""
+        return self._convolution.image((activation[:, None] * kernels).sum(dim=0))
 
     def correlate(self, images: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-        """Transpose of `predict` in the activations: (kind, sites), summed over planes."""
-        spectrum = (torch.fft.rfft2(images, s=self.fft_shape) * kernels.conj()).sum(dim=1)
-        return _crop(torch.fft.irfft2(spectrum, s=self.fft_shape), self.sites)
+        """Apply the transpose of `predict` in the activations: (kind, sites), over all planes."""
+        spectrum = (self._convolution.spectrum(images) * kernels.conj()).sum(dim=1)
+        return self._convolution.activation(spectrum)
 
-    def reach(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Sum of squares that kernels show on counted pixels, (kind, sites)."""
+    def visible_energy(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Sum the squares that kernels at each site show on counted pixels, (kind, sites)."""
         images = self.mask.to(kernels).expand(kernels.shape[1], *self.image_shape)
         return self.correlate(images, self.kernel_spectrum(kernels.square())).clamp(min=0.0)
 
     def residual(self, activation: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
-        """What spectra of activations and kernels (kind, plane, h, w) leave of the maps."""
+        """Subtract the prediction of activation spectra and kernels (kind, plane, h, w)."""
         return self.values - self.project(self.predict(activation, self.kernel_spectrum(kernels)))
 
     def solve_kernels(
         self, activation: torch.Tensor, start: torch.Tensor, ridge: torch.Tensor, iterations: int
-    ) -> torch.Tensor:
-        """Ridge-regularised kernels for activations, by conjugate gradients.
+    ) -> Generator[Event, None, torch.Tensor]:
+        """Solve for ridge-regularised kernels of given activations, by conjugate gradients.
 
         Parameters
         ----------
@@ -120,55 +107,46 @@ class ConvolutionModel:
             Strength of the pull to zero, in squared strengths.
         iterations : int
             Steps of the solver; few are enough when it starts close.
+
+        Returns
+        -------
+        generator
+            Yields an event for each iteration and returns the kernels, (kind, plane, h, w).
         """
+        convolution = self._convolution
         shifted = (activation * self._phase)[:, None]
         pull = ridge.view(-1, 1, 1, 1)
 
-        def back(images: torch.Tensor) -> torch.Tensor:
-            spectrum = torch.fft.rfft2(images, s=self.fft_shape) * shifted.conj()
-            return _crop(torch.fft.irfft2(spectrum, s=self.fft_shape), self.kernel_shape)
+        def adjoint(images: torch.Tensor) -> torch.Tensor:
+            return convolution.kernel(convolution.spectrum(images) * shifted.conj())
 
-        def normal(kernels: torch.Tensor) -> torch.Tensor:
-            spectrum = (torch.fft.rfft2(kernels, s=self.fft_shape) * shifted).sum(dim=0)
-            return back(self.project(self._image(spectrum))) + pull * kernels
+        def normal(vectors: torch.Tensor) -> torch.Tensor:
+            kernels = vectors.view(start.shape)
+            images = convolution.image((convolution.spectrum(kernels) * shifted).sum(dim=0))
+            return (adjoint(self.project(images)) + pull * kernels).reshape(1, -1)
 
-        wanted = back(self.values)
-        kernels = start.clone()
-        left = wanted - normal(kernels)
-        direction, size = left.clone(), left.square().sum()
-        for _ in range(iterations):
-            if float(size) <= 1e-10 * float(wanted.square().sum()):
-                break
-            image = normal(direction)
-            step = size / (direction * image).sum()
-            kernels += step * direction
-            left -= step * image
-            before, size = size, left.square().sum()
-            direction = left + size / before * direction
-        return kernels
-
-    def _image(self, spectrum: torch.Tensor) -> torch.Tensor:
-        return _crop(torch.fft.irfft2(spectrum, s=self.fft_shape), self.image_shape)
+        right = adjoint(self.values).reshape(1, -1)
+        solver = ConjugateGradients(normal, right, start=start.reshape(1, -1), tolerance=_TOLERANCE)
+        while solver.iterations < iterations and not solver.converged:
+            solver.step()
+            yield Event("Solving for the kernels", solver.iterations, iterations)
+        return solver.solution.view(start.shape)
 
 
-def _crop(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    return images[..., : shape[0], : shape[1]]
-
-
-def _components(problem: Problem, background: Background) -> torch.Tensor:
-    """The observation as few maps of equal noise and together unit variance."""
+def _principal_components(problem: Problem, background: Background) -> torch.Tensor:
+    """Reduce the observation to few maps of equal noise and together unit variance."""
     planes = problem.planes(0, problem.plane_count).values
-    left = background.remove(planes.to("cpu", torch.float32))
-    counted = left[:, background.weight > 0].double()
-    if len(left) > 1:
+    maps = background.remove(planes.to("cpu", torch.float32))
+    counted = maps[:, background.weight > 0].double()
+    if len(maps) > 1:
         # Differences of neighbours hold the noise and little of the signal.
         noise = (counted[:, 1:] - counted[:, :-1]).abs().median(dim=1).values.clamp(min=1e-6)
         counted = counted / noise[:, None]
         variances, vectors = torch.linalg.eigh(counted @ counted.T / counted.shape[1])
         strongest = variances[-1]
         excess = variances - variances[0]
-        chosen = [i for i in range(len(left)) if excess[i] >= _MIN_SIGNAL * excess[-1]]
+        chosen = [i for i in range(len(maps)) if excess[i] >= _MIN_SIGNAL * excess[-1]]
         mixture = vectors[:, chosen[-_MAX_COMPONENTS:]] / strongest.sqrt() / noise[:, None]
-        left = torch.einsum("bc,byx->cyx", mixture.float(), left)
-    scale = left[:, background.weight > 0].square().mean().sqrt()
-    return left / scale if scale > 0 else left
+        maps = torch.einsum("bc,byx->cyx", mixture.float(), maps)
+    scale = maps[:, background.weight > 0].square().mean().sqrt()
+    return maps / scale if scale > 0 else maps

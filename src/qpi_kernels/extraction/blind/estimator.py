@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from qpi_kernels.extraction.blind.quality_report import with_remarks
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper, follow, portion
 from qpi_kernels.result import KernelResult
 
 __all__ = ["BlindExtraction"]
@@ -37,11 +38,16 @@ _LAST_SWEEPS = 15
 _REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
 # Kinds that are tried unasked.
 _MAX_KINDS = 3
-_SOLUTION = 60
+# Time of the final solution, over that of the search for one number of kinds.
+_SOLUTION = 0.3
+_NOTHING_FOUND = (
+    "no repeating pattern was found: choose another kernel_shape or fewer kinds, mask steps and "
+    "streaks, or mark the defects and use bayes"
+)
 
 
-class BlindExtraction:
-    r"""Finds the defects and their kernels together, as a stepper.
+class BlindExtraction(GeneratorStepper[KernelResult]):
+    r"""Find the defects and their kernels together, as a stepper.
 
     Several first guesses (`energetic_patches`) go through sparse blind deconvolution (Cheung et
     al. 2020, doi:10.1038/s41467-020-14633-1): accelerated proximal gradients for non-negative
@@ -50,19 +56,24 @@ class BlindExtraction:
     level (`GibbsSampler`); the guesses that explain the map best go on. Last, the points get
     sub-pixel positions, and the kernels are those of `BayesExtraction` with them.
 
-    This is done for one kind of defect, then for two and three, as long as the map is explained
-    so much better that the numbers of another kernel are paid for (Akaike 1974), and kinds do not
-    keep together (`blind_kinds`). Defects of the other sign are a kind of their own.
+    This is done for one kind of defect, then for two and three, as long as the fit improves by
+    more than the penalty of another kernel (Akaike 1974) and kinds are not colocalised
+    (`model_order`). Defects of the other sign are a kind of their own.
 
     Positions and kernels are found up to a common shift of each kind, which is fixed by the
     kernel's own centre (`centre_offset`), and strengths up to a factor: the typical one is 1.
-    Where defects overlap under strong noise only some are found, and ``std`` knows nothing of the
-    others.
+    Where defects overlap under strong noise only some are found, and ``std`` does not include the
+    effect of the others.
 
     Parameters
     ----------
     problem : Problem
-        The checked input; its defects are not looked at.
+        The checked input; its defects are ignored.
+
+    Raises
+    ------
+    ExtractionError
+        If the kernel is larger than the image or, while it runs, no repeating pattern is found.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -74,133 +85,102 @@ class BlindExtraction:
                 f"{problem.image_shape}: make it smaller"
             )
         self._problem = problem
-        self._steps = 0
-        self._total = 1
-        self._work = self._stages()
-        self._result: KernelResult | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether `result` is ready."""
-        return self._result is not None
-
-    @property
-    def result(self) -> KernelResult:
-        """The finished result; its defects are the found ones."""
-        if self._result is None:
-            raise RuntimeError("the extraction is not finished; call step() until done")
-        return self._result
 
     @torch.no_grad()
-    def step(self) -> Event:
-        """One round for one guess, or one step of the final solution."""
-        return next(self._work)
-
-    def _stages(self) -> Iterator[Event]:
-        seen, asked = ConvolutionModel(self._problem), self._problem.parameters.kinds
+    def _run(self) -> Generator[Event, None, KernelResult]:
+        """Search for growing numbers of kinds, then solve for the kernels of the best fit."""
+        model, asked = ConvolutionModel(self._problem), self._problem.parameters.kinds
         counts = range(1, _MAX_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
-        guesses = {count: self._guesses(seen, count) for count in counts}
-        if not any(guesses.values()):
+        guesses = {count: each for count in counts if (each := self._guesses(model, count))}
+        if counts[0] not in guesses:
             raise ExtractionError(_NOTHING_FOUND)
-        rounds = {count: _rounds(len(each)) for count, each in guesses.items()}
-        self._total = sum(rounds.values()) + _SOLUTION
+        share = 1 / (len(guesses) + _SOLUTION)
         best: AlternatingFit | None = None
-        for count in counts:
-            if not guesses[count]:
+        for number, count in enumerate(guesses):
+            search = self._search(model, guesses[count])
+            fit = yield from portion(search, number * share, (number + 1) * share)
+            if best is not None and not prefers_more_kinds(best, fit):
                 break
-            found = yield from self._search(seen, guesses[count])
-            if best is not None and not prefers_more_kinds(best, found):
-                break
-            best = found
+            best = fit
         assert best is not None
-        # Kinds that were not tried.
-        self._steps = sum(rounds.values())
-        yield from self._solve(self._defects(best))
+        defects = self._defects(best)
+        estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
+        solution = follow(estimator(replace(self._problem, defects=defects)))
+        return with_remarks((yield from portion(solution, len(guesses) * share, 1.0)))
 
-    def _guesses(self, seen: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
-        """First guesses of the kernels, (kind, plane, h, w)."""
+    def _guesses(self, model: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
+        """Guess the kernels, several times, (kind, plane, h, w)."""
         if kinds > 1:
-            return unlike_patches(seen, kinds, _STARTS_OF_KINDS)
-        patches = energetic_patches(seen, _STARTS_OF_EACH_WIDTH)
+            return unlike_patches(model, kinds, _STARTS_OF_KINDS)
+        patches = energetic_patches(model, _STARTS_OF_EACH_WIDTH)
         return [patch[None] for of_width in patches for patch in of_width]
 
     def _search(
-        self, seen: ConvolutionModel, guesses: list[torch.Tensor]
+        self, model: ConvolutionModel, guesses: list[torch.Tensor]
     ) -> Generator[Event, None, AlternatingFit]:
-        """The best description of the maps by as many kinds as the guesses have."""
+        """Find the best fit of the maps by as many kinds as the guesses have."""
         seed, kinds = self._problem.parameters.seed, len(guesses[0])
-        many = f", {kinds} kinds" if kinds > 1 else ""
-        runs = [AlternatingFit(seen, guess, seed + index) for index, guess in enumerate(guesses)]
-        for number, run in enumerate(runs, 1):
-            trying = f"Trying guess {number} of {len(runs)}{many}"
+        suffix = f", {kinds} kinds" if kinds > 1 else ""
+        shares = pairwise(np.linspace(0, 1, _round_count(len(guesses)) + 1))
+        fits = [AlternatingFit(model, guess, seed + index) for index, guess in enumerate(guesses)]
+        for number, fit in enumerate(fits, 1):
+            message = f"Trying guess {number} of {len(fits)}{suffix}"
             for threshold in _THRESHOLDS:
-                run.relax(threshold)
-                yield self._event(trying)
-            run.begin_sampling()
+                yield from portion(_round(fit.relax(threshold), message), *next(shares))
+            fit.begin_sampling()
             for _ in range(_FIRST_SWEEPS):
-                run.sample()
-                yield self._event(trying, run)
-        runs = sorted(runs, key=lambda run: run.cost)[:_KEPT]
-        for run in runs:
+                yield from portion(_round(fit.sample(), message, fit), *next(shares))
+        fits = sorted(fits, key=lambda fit: fit.cost)[:_KEPT]
+        message = f"Comparing the best guesses{suffix}"
+        for fit in fits:
             for _ in range(_MORE_SWEEPS):
-                run.sample()
-                yield self._event(f"Comparing the best guesses{many}", run)
-        best = min(runs, key=lambda run: run.cost)
+                yield from portion(_round(fit.sample(), message, fit), *next(shares))
+        best = min(fits, key=lambda fit: fit.cost)
+        message = f"Finding the defects{suffix}"
         for _ in range(_LAST_SWEEPS):
-            best.sample()
-            yield self._event(f"Finding the defects{many}", best)
+            yield from portion(_round(best.sample(), message, best), *next(shares))
+        message = f"Refining positions{suffix}"
         for pitch, reach in _REFINEMENTS:
             best.sampler.place(best.sampler.points, pitch, reach, group_reach=reach)
-            best.sample()
-            yield self._event(f"Refining positions{many}", best)
-        best.sample(settle=True)
-        yield self._event(f"Settling the defects{many}", best)
+            yield from portion(_round(best.sample(), message, best), *next(shares))
+        message = f"Settling the defects{suffix}"
+        yield from portion(_round(best.sample(settle=True), message, best), *next(shares))
         return best
 
-    def _defects(self, run: AlternatingFit) -> Defects:
-        points = strong_points(run)
-        found = repeated_kinds(run)
-        if not found:
+    def _defects(self, fit: AlternatingFit) -> Defects:
+        """Return the strong points of repeated kinds, about the centres of their kernels."""
+        points = strong_points(fit)
+        kinds = repeated_kinds(fit)
+        if not kinds:
             raise ExtractionError(_NOTHING_FOUND)
         # The kind that shows most comes first.
-        shown = run.kernels.square().sum(dim=(1, 2, 3)).numpy()
-        found.sort(key=lambda kind: -shown[kind] * np.sum(points.strengths[points.kinds == kind]))
-        names = [f"kind {place}" for place in range(1, len(found) + 1)]
+        energy = fit.kernels.square().sum(dim=(1, 2, 3)).numpy()
+        kinds.sort(key=lambda kind: -energy[kind] * np.sum(points.strengths[points.kinds == kind]))
+        names = [f"kind {place}" for place in range(1, len(kinds) + 1)]
         shape = self._problem.parameters.kernel_shape
         middle = np.array([size // 2 - (size - 1) for size in shape])
         tables = []
-        for kind, name in zip(found, names if len(found) > 1 else [DEFAULT_KIND], strict=True):
+        for kind, name in zip(kinds, names if len(kinds) > 1 else [DEFAULT_KIND], strict=True):
             chosen = points.kinds == kind
-            offset = np.array(centre_offset(run.kernels[kind].numpy()))
+            offset = np.array(centre_offset(fit.kernels[kind].numpy()))
             positions = points.sites[chosen] + middle + offset
             tables.append(Defects(positions, kind=name, strength=points.strengths[chosen]))
         return Defects.concatenate(tables)
 
-    def _solve(self, defects: Defects) -> Iterator[Event]:
-        estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
-        final = estimator(replace(self._problem, defects=defects))
-        before = self._steps
-        while not final.done:
-            event = final.step()
-            if final.done:
-                self._result = with_remarks(final.result)
-            yield replace(event, step=before + event.step, total=before + event.total)
 
-    def _event(self, message: str, run: AlternatingFit | None = None) -> Event:
-        self._steps += 1
-        values = {}
-        if run is not None:
-            values = {"residual": run.noise, "defects": float(len(run.sampler.points))}
-        return Event(message, self._steps, self._total, values)
+def _round(
+    work: Generator[Event, None, None], message: str, fit: AlternatingFit | None = None
+) -> Generator[Event, None, None]:
+    """Run one round of a search, and report the noise and the defects of a fit after it."""
+    for event in work:
+        yield replace(event, message=message)
+    values = {}
+    if fit is not None:
+        values = {"residual": fit.noise, "defects": float(len(fit.sampler.points))}
+    yield Event(message, 1, 1, values)
 
 
-def _rounds(guesses: int) -> int:
-    """Events of a search."""
+def _round_count(guesses: int) -> int:
+    """Count the rounds of a search."""
     first = guesses * (len(_THRESHOLDS) + _FIRST_SWEEPS)
     return first + min(_KEPT, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1
-
-
-_NOTHING_FOUND = (
-    "no repeating pattern was found: choose another kernel_shape or fewer kinds, mask steps and "
-    "streaks, or mark the defects and use bayes"
-)

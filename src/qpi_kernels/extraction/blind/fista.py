@@ -1,21 +1,24 @@
-"""The activations for known kernels: non-negative and sparse, by accelerated proximal gradients."""
+"""Non-negative, sparse activations for known kernels, by accelerated proximal gradients."""
 
 from __future__ import annotations
+
+from collections.abc import Generator
 
 import torch
 
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
+from qpi_kernels.progress import Event
 
 __all__ = ["sparse_activation"]
 
 
 def sparse_activation(
-    seen: ConvolutionModel,
+    model: ConvolutionModel,
     kernels: torch.Tensor,
     start: torch.Tensor,
     threshold: torch.Tensor,
     iterations: int,
-) -> torch.Tensor:
+) -> Generator[Event, None, torch.Tensor]:
     r"""Approach the sparse activations that explain the maps.
 
     Minimises :math:`|W(Y - \sum_t A_t * X_t - b)|^2/2 + \sum_t \lambda_t |X_t|_1` over ``X >= 0``
@@ -23,7 +26,7 @@ def sparse_activation(
 
     Parameters
     ----------
-    seen : ConvolutionModel
+    model : ConvolutionModel
         The maps.
     kernels : tensor, (kind, plane, h, w)
         ``A``.
@@ -36,21 +39,23 @@ def sparse_activation(
 
     Returns
     -------
-    tensor, (kind, sites)
-        Strength of each kind at each site.
+    generator
+        Yields an event for each iteration and returns the strength of each kind at each site,
+        (kind, sites).
     """
-    spectrum = seen.kernel_spectrum(kernels)
+    spectrum = model.kernel_spectrum(kernels)
     steepest = float(spectrum.abs().square().sum(dim=(0, 1)).max())
     if steepest == 0.0:
         return torch.zeros_like(start)
     level = threshold.view(-1, 1, 1)
     activation = ahead = start
     momentum = 1.0
-    for _ in range(iterations):
-        wrong = seen.project(seen.predict(seen.map_spectrum(ahead), spectrum)) - seen.values
-        downhill = seen.correlate(wrong, spectrum) + level
-        stepped = (ahead - downhill / steepest).clamp(min=0.0)
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = stepped + (momentum - 1) / following * (stepped - activation)
-        activation, momentum = stepped, following
+    for iteration in range(1, iterations + 1):
+        predicted = model.project(model.predict(model.activation_spectrum(ahead), spectrum))
+        gradient = model.correlate(predicted - model.values, spectrum) + level
+        stepped = (ahead - gradient / steepest).clamp(min=0.0)
+        next_momentum = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+        ahead = stepped + (momentum - 1) / next_momentum * (stepped - activation)
+        activation, momentum = stepped, next_momentum
+        yield Event("Searching for the defects", iteration, iterations)
     return activation

@@ -1,4 +1,4 @@
-"""First guesses of unknown kernels: patches of the map in which much is going on."""
+"""First guesses of unknown kernels: patches of high energy of the map."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ _MIN_ENERGY = 1e-4
 
 
 def energetic_patches(
-    seen: ConvolutionModel, each: int, apart: float | None = None
+    model: ConvolutionModel, each: int, distance: float | None = None
 ) -> list[list[torch.Tensor]]:
     """Cut the most energetic patches out of the maps, under tapers of several widths.
 
-    Where defects lie far apart, a patch as large as the kernel is the best guess; where they
+    Where defects lie far distance, a patch as large as the kernel is the best guess; where they
     overlap, only the core of one defect is.
 
     Parameters
     ----------
-    seen : ConvolutionModel
+    model : ConvolutionModel
         The maps.
     each : int
         Patches of each width.
-    apart : float, optional
-        Their least distance, in windows; half a width when left out.
+    distance : float, optional
+        Minimum distance of two patches, in windows; half a width when left out.
 
     Returns
     -------
     list of list of tensor, (plane, h, w)
         For each width, the most energetic first: patches of norm 1, fewer where the map has no
-        room or nothing to show.
+        space or no signal.
     """
-    return [_patches(seen, width, each, width / 2 if apart is None else apart) for width in _WIDTHS]
+    return [
+        _patches(model, width, each, width / 2 if distance is None else distance)
+        for width in _WIDTHS
+    ]
 
 
-def unlike_patches(seen: ConvolutionModel, kinds: int, each: int) -> list[torch.Tensor]:
-    """Guesses of several kernels at once: energetic patches that are not alike.
+def unlike_patches(model: ConvolutionModel, kinds: int, each: int) -> list[torch.Tensor]:
+    """Guess several kernels at once: energetic patches that are not alike.
 
     Parameters
     ----------
-    seen : ConvolutionModel
+    model : ConvolutionModel
         The maps.
     kinds : int
         Number of kernels.
@@ -59,22 +62,22 @@ def unlike_patches(seen: ConvolutionModel, kinds: int, each: int) -> list[torch.
         Fewer where there are too few patches.
     """
     guesses = []
-    for patches in energetic_patches(seen, _CANDIDATES * kinds, 0.5):
+    for patches in energetic_patches(model, _CANDIDATES * kinds, 0.5):
         if len(patches) < kinds:
             continue
-        alike = _likeness(torch.stack(patches))
+        similarity = _similarity(torch.stack(patches))
         for first in range(min(each, len(patches))):
             chosen = [first]
             while len(chosen) < kinds:
-                nearest = alike[chosen].amax(dim=0)
-                nearest[chosen] = torch.inf
-                chosen.append(int(nearest.argmin()))
+                closest = similarity[chosen].amax(dim=0)
+                closest[chosen] = torch.inf
+                chosen.append(int(closest.argmin()))
             guesses.append(torch.stack([patches[index] for index in chosen]))
     return guesses
 
 
-def _likeness(patches: torch.Tensor) -> torch.Tensor:
-    """Largest correlation of each two patches over all shifts, (patch, patch)."""
+def _similarity(patches: torch.Tensor) -> torch.Tensor:
+    """Find the largest correlation of each two patches over all shifts, (patch, patch)."""
     shape = [2 * size for size in patches.shape[-2:]]
     spectra = torch.fft.rfft2(patches, s=shape)
     rows = [
@@ -84,22 +87,25 @@ def _likeness(patches: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows)
 
 
-def _patches(seen: ConvolutionModel, width: float, count: int, apart: float) -> list[torch.Tensor]:
-    taper = _taper(seen.kernel_shape, width)
-    energy = seen.values.square().sum(dim=0)
+def _patches(
+    model: ConvolutionModel, width: float, count: int, distance: float
+) -> list[torch.Tensor]:
+    """Cut out patches under a taper, the most energetic first, at a distance from each other."""
+    taper = _taper(model.kernel_shape, width)
+    energy = model.values.square().sum(dim=0)
     weight = taper[None, None].sqrt()
-    # Over the sites, of which only those that show the whole window are wanted.
-    energies = seen.correlate(energy[None], seen.kernel_spectrum(weight))[0].clone()
-    first = [size - 1 for size in seen.kernel_shape]
-    energies = energies[first[0] : seen.image_shape[0], first[1] : seen.image_shape[1]]
-    near = [max(int(2 * apart * size) // 2, 1) for size in seen.kernel_shape]
+    # Only sites that show the whole window.
+    energies = model.correlate(energy[None], model.kernel_spectrum(weight))[0].clone()
+    first = [size - 1 for size in model.kernel_shape]
+    energies = energies[first[0] : model.image_shape[0], first[1] : model.image_shape[1]]
+    near = [max(int(2 * distance * size) // 2, 1) for size in model.kernel_shape]
     patches: list[torch.Tensor] = []
-    # Where all is masked, rounding leaves a little.
-    least = _MIN_ENERGY * float(energies.max()) if energies.numel() else 0.0
-    while len(patches) < count and energies.numel() and float(energies.max()) > least:
+    # Where all is masked, the energy is not zero but rounding.
+    minimum = _MIN_ENERGY * float(energies.max()) if energies.numel() else 0.0
+    while len(patches) < count and energies.numel() and float(energies.max()) > minimum:
         row, col = divmod(int(energies.argmax()), energies.shape[1])
-        height, length = seen.kernel_shape
-        patch = seen.values[:, row : row + height, col : col + length] * taper
+        height, length = model.kernel_shape
+        patch = model.values[:, row : row + height, col : col + length] * taper
         patches.append(patch / patch.norm())
         energies[
             max(row - near[0], 0) : row + near[0] + 1, max(col - near[1], 0) : col + near[1] + 1
@@ -108,7 +114,7 @@ def _patches(seen: ConvolutionModel, width: float, count: int, apart: float) -> 
 
 
 def _taper(shape: tuple[int, int], width: float) -> torch.Tensor:
-    """Hann window of a share of the kernel's window, zero around it."""
+    """Make the Hann window of a share of the kernel's window, zero around it."""
     sides = []
     for size in shape:
         inner = min(max(int(width * size), _MIN_WIDTH), size)

@@ -1,4 +1,4 @@
-"""Where a kernel has its centre: blind extraction finds it only up to a shift."""
+"""The centre of a kernel that blind extraction found up to a shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MIN_SYMMETRY = 0.8
 
 
 def centre_offset(kernels: NDArray[np.floating]) -> tuple[float, float]:
-    """How far the centre of kernels lies from the middle ``(h//2, w//2)`` of their window.
+    """Measure the offset of the kernels' centre from the middle ``(h//2, w//2)`` of their window.
 
     A kernel that equals itself when turned by 180 degrees, as most do, has its centre where its
     convolution with itself is largest. Others are centred by their energy, which is right for
@@ -32,24 +32,27 @@ def centre_offset(kernels: NDArray[np.floating]) -> tuple[float, float]:
     energy = float(np.square(kernels).sum())
     if not energy > 0:
         return 0.0, 0.0
-    alike = sum(scipy.signal.fftconvolve(kernel, kernel) for kernel in kernels) / energy
+    similarity = sum(scipy.signal.fftconvolve(kernel, kernel) for kernel in kernels) / energy
     # Twice the middle; a step of the self-convolution is half a pixel of the centre.
     middle, reach = (2 * (height // 2), 2 * (width // 2)), (height // 2, width // 2)
-    near = alike[
+    around = similarity[
         max(middle[0] - reach[0], 1) : middle[0] + reach[0] + 1,
         max(middle[1] - reach[1], 1) : middle[1] + reach[1] + 1,
     ]
-    best = np.unravel_index(near.argmax(), near.shape)
-    if near[best] < _MIN_SYMMETRY:
+    best = np.unravel_index(around.argmax(), around.shape)
+    if around[best] < _MIN_SYMMETRY:
         return _core_centroid(kernels)
     row = int(best[0]) + max(middle[0] - reach[0], 1)
     col = int(best[1]) + max(middle[1] - reach[1], 1)
-    top = row + _vertex(alike[row - 1 : row + 2, col]), col + _vertex(alike[row, col - 1 : col + 2])
+    top = (
+        row + _vertex(similarity[row - 1 : row + 2, col]),
+        col + _vertex(similarity[row, col - 1 : col + 2]),
+    )
     return (top[0] - middle[0]) / 2, (top[1] - middle[1]) / 2
 
 
 def _core_centroid(kernels: NDArray[np.floating]) -> tuple[float, float]:
-    """Centroid of the squared energy, which noise in the tails hardly moves."""
+    """Compute the centroid of the squared energy, which noise in the tails hardly moves."""
     weight = np.square(kernels / np.abs(kernels).max()).sum(axis=0) ** 2
     offsets = []
     for axis in range(2):
@@ -61,7 +64,7 @@ def _core_centroid(kernels: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def _vertex(values: NDArray[np.floating]) -> float:
-    """Where the parabola through three neighbours, the middle one largest, has its top."""
+    """Locate the vertex of the parabola through three neighbours, the middle one largest."""
     if len(values) < 3:
         return 0.0
     bend = values[0] - 2 * values[1] + values[2]
@@ -69,7 +72,7 @@ def _vertex(values: NDArray[np.floating]) -> float:
 
 
 def shifted(kernels: NDArray[np.floating], rows: int, cols: int) -> NDArray[np.floating]:
-    """Kernels moved by whole pixels within their window; what enters is zero."""
+    """Shift kernels by whole pixels within their window and fill in zeros."""
     moved = np.zeros_like(kernels)
     height, width = kernels.shape[-2:]
     to_row, to_col = max(rows, 0), max(cols, 0)

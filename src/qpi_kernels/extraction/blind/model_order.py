@@ -1,4 +1,4 @@
-"""How many kinds of defects a map pays for."""
+"""Choice of the number of kinds of defects."""
 
 from __future__ import annotations
 
@@ -15,90 +15,89 @@ from qpi_kernels.extraction.blind.gibbs_sampler import Points
 
 __all__ = ["prefers_more_kinds", "repeated_kinds", "strong_points"]
 
-_WEAKEST = 0.15
-# What a further kind must gain for a pixel of its kernels, as -2 log-likelihood: Akaike's price of
-# a number. Superfluous kinds gain about 1 in white noise.
-_WORTH = 2.0
-_MIN_PLACES = 2
-# Points of one kind keep to those of another if so few maps in which they lie anywhere would have
-# as many within so many windows of them.
-_BY_CHANCE, _NEAR = 1e-3, 0.75
+_MIN_STRENGTH = 0.15
+# Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (Akaike 1974).
+# Superfluous kinds gain about 1 in white noise.
+_PENALTY = 2.0
+_MIN_SITES = 2
+# Points of two kinds are colocalised if so few maps with points at random would have as many
+# within so many windows of each other.
+_SIGNIFICANCE, _NEAR_WINDOWS = 1e-3, 0.75
 
 
-def strong_points(run: AlternatingFit) -> Points:
-    """Points that are not too weak to be told from noise."""
-    points = run.sampler.points
-    strong = points.strengths > _WEAKEST
+def strong_points(fit: AlternatingFit) -> Points:
+    """Select the points that are strong enough to tell them from noise."""
+    points = fit.sampler.points
+    strong = points.strengths > _MIN_STRENGTH
     return Points(points.sites[strong], points.strengths[strong], points.kinds[strong])
 
 
-def repeated_kinds(run: AlternatingFit) -> list[int]:
-    """Kinds with several defects: what is seen once may be anything, and is all of pure noise."""
-    kinds, counts = np.unique(strong_points(run).kinds, return_counts=True)
+def repeated_kinds(fit: AlternatingFit) -> list[int]:
+    """Select the kinds with several defects; pure noise too has kinds that occur once."""
+    kinds, counts = np.unique(strong_points(fit).kinds, return_counts=True)
     return [int(kind) for kind in kinds[counts > 1]]
 
 
 def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
-    """Whether one more kind explains the maps so much better that its kernel is paid for.
+    """Decide whether one more kind improves the fit by more than its kernel's penalty.
 
-    A kind in one place is none: it may be a few defects of another kind that stand close together.
-    Kinds that keep together are none, too: one is pieces of the other's kernel, which is larger
-    than its window.
+    A kind at a single site is rejected: it may be a few defects of another kind close together.
+    Kinds that are colocalised are rejected, too: one consists of pieces of the other's kernel,
+    which is larger than its window.
 
     Parameters
     ----------
     poorer, richer : AlternatingFit
-        The best descriptions of the same maps by fewer and by more kinds.
+        The best fits of the same maps by fewer and by more kinds.
     """
     numbers = richer.kernels[0].numel()
-    if poorer.cost - richer.cost <= _WORTH * numbers * _correlated(richer):
+    if poorer.cost - richer.cost <= _PENALTY * numbers * _correlation_area(richer):
         return False
     points = strong_points(richer)
     sites = np.rint(points.sites).astype(int)
     kinds = [sites[points.kinds == kind] for kind in range(len(richer.kernels))]
-    if any(_separate_sites(of, richer) < _MIN_PLACES for of in kinds):
+    if any(_separate_sites(one, richer) < _MIN_SITES for one in kinds):
         return False
-    return not any(_colocalised(of, others, richer) for others, of in permutations(kinds, 2))
+    return not any(_colocalised(one, other, richer) for other, one in permutations(kinds, 2))
 
 
-def _correlated(run: AlternatingFit) -> float:
-    """How many pixels of what is left of the maps move together, 1 in white noise.
+def _correlation_area(fit: AlternatingFit) -> float:
+    """Estimate the correlation area of the residual in pixels, 1 in white noise.
 
-    The sum of squares of the autocorrelation: noise of fewer independent numbers promises as many
-    times more than it should.
+    It is the sum of squares of the autocorrelation: the gain in likelihood is too large by this
+    factor, for the noise holds that many times fewer independent numbers than pixels.
     """
-    seen = run.seen
-    left = seen.residual(run.sampler.spectrum, run.kernels)
-    power = torch.fft.rfft2(left).abs().square().flatten(1).double()
+    residual = fit.model.residual(fit.sampler.spectrum, fit.kernels)
+    power = torch.fft.rfft2(residual).abs().square().flatten(1).double()
     # A periodogram of white noise has twice its squared mean as mean square.
     area = power.square().mean(dim=1) / (2 * power.mean(dim=1).square())
     return max(1.0, float(area.mean()))
 
 
-def _separate_sites(points: NDArray[np.int64], run: AlternatingFit) -> int:
-    """How many of the points are half a window from each other."""
-    apart: list[NDArray[np.float64]] = []
-    for place in points / (0.5 * np.array(run.seen.kernel_shape)):
-        if all(np.abs(place - other).max() >= 1 for other in apart):
-            apart.append(place)
-    return len(apart)
+def _separate_sites(points: NDArray[np.int64], fit: AlternatingFit) -> int:
+    """Count the points that are at least half a window from each other."""
+    separate: list[NDArray[np.float64]] = []
+    for point in points / (0.5 * np.array(fit.model.kernel_shape)):
+        if all(np.abs(point - other).max() >= 1 for other in separate):
+            separate.append(point)
+    return len(separate)
 
 
-def _colocalised(points: NDArray[np.int64], others: NDArray[np.int64], run: AlternatingFit) -> bool:
-    """Whether points lie near others more often than by chance (binomial test)."""
-    seen = run.seen
-    near = np.zeros(seen.sites, bool)
+def _colocalised(points: NDArray[np.int64], others: NDArray[np.int64], fit: AlternatingFit) -> bool:
+    """Test whether points lie near others more often than by chance (binomial test)."""
+    model = fit.model
+    near = np.zeros(model.sites, bool)
     near[tuple(others.T)] = True
-    sides = [2 * round(_NEAR * size) + 1 for size in seen.kernel_shape]
+    sides = [2 * round(_NEAR_WINDOWS * size) + 1 for size in model.kernel_shape]
     near = scipy.ndimage.maximum_filter(near, sides)
-    # Defects beyond the edge hardly show: where some would be by chance is within the image.
-    first = [size - 1 - size // 2 for size in seen.kernel_shape]
+    # Defects beyond the edge hardly show: chance is counted within the image.
+    first = [size - 1 - size // 2 for size in model.kernel_shape]
     rows, columns = (
-        slice(start, start + n) for start, n in zip(first, seen.image_shape, strict=True)
+        slice(start, start + n) for start, n in zip(first, model.image_shape, strict=True)
     )
-    inside = np.zeros(seen.sites, bool)
+    inside = np.zeros(model.sites, bool)
     inside[rows, columns] = True
     points = points[inside[tuple(points.T)]]
     count = int(near[tuple(points.T)].sum())
-    chance = scipy.stats.binom.sf(count - 1, len(points), near[inside].mean())
-    return bool(chance < _BY_CHANCE)
+    p_value = scipy.stats.binom.sf(count - 1, len(points), near[inside].mean())
+    return bool(p_value < _SIGNIFICANCE)
