@@ -20,7 +20,7 @@ from napari_qpi.layers.conversion import (
 from napari_qpi.layers.geometry import layer_geometry
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import Extraction, ExtractionParameters
+from qpi_kernels.extraction import EstimatorParameters, Extraction
 
 __all__ = ["ExtractionInput", "ScanSource", "planes_within"]
 
@@ -71,7 +71,7 @@ class ExtractionInput:
         In pixels of the observation; none where the method finds them.
     mask : array of bool, (y, x), or None
         True where a pixel counts.
-    parameters : ExtractionParameters
+    parameters : EstimatorParameters
         The choices.
     source : ScanSource or None
         Where the observation can be read again.
@@ -82,7 +82,7 @@ class ExtractionInput:
     planes: slice | None
     defects: Defects
     mask: NDArray[np.bool_] | None
-    parameters: ExtractionParameters
+    parameters: EstimatorParameters
     source: ScanSource | None
 
     @classmethod
@@ -90,7 +90,7 @@ class ExtractionInput:
         cls,
         image: Image,
         points: Points | None,
-        parameters: ExtractionParameters,
+        parameters: EstimatorParameters,
         *,
         excluded: Layer | None = None,
         bias_range: tuple[float, float] | None = None,
@@ -103,7 +103,7 @@ class ExtractionInput:
             Observation.
         points : napari.layers.Points or None
             Defects; None where the method finds them.
-        parameters : ExtractionParameters
+        parameters : EstimatorParameters
             The choices.
         excluded : napari.layers.Layer, optional
             Marks what does not count.

@@ -11,7 +11,6 @@ from typing import Any
 import napari
 from napari.layers import Image, Points
 from napari.utils.notifications import show_error
-from pydantic import ValidationError
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
 
@@ -30,7 +29,6 @@ from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, Metho
 from napari_qpi.tasks.trained_models import models_changed
 from napari_qpi.widgets.common.dock import Dock, collapsed, group
 from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerCombo, can_exclude, is_map
-from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.common.value_editors import PairEditor
 from napari_qpi.widgets.extract.bias_range import BiasRange
@@ -41,14 +39,13 @@ from napari_qpi.widgets.extract.form import ExtractionForm
 from napari_qpi.widgets.extract.kernel_size import KernelSize
 from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
-from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.extraction import EstimatorParameters, ExtractionError
 from qpi_kernels.progress import Stepper
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExtractKernel"]
 
 _REFRESH_MS = 80
-_FINDS_DEFECTS = "blind"
 
 
 class ExtractKernel(Dock):
@@ -169,12 +166,12 @@ class ExtractKernel(Dock):
         if search is not None and not self.job.state.busy:
             self._start(search, self.defect_review.show_proposals)
 
-    def parameters(self) -> ExtractionParameters:
+    def parameters(self) -> EstimatorParameters:
         """What is entered.
 
         Raises
         ------
-        pydantic.ValidationError
+        ExtractionError
             If an entry is out of range.
         """
         return self.extraction_form.parameters()
@@ -188,10 +185,10 @@ class ExtractKernel(Dock):
 
     @property
     def _finds_defects(self) -> bool:
-        return self.extraction_form.method == _FINDS_DEFECTS
+        return self.extraction_form.finds_defects
 
     def _tasks(
-        self, choose: Callable[[ExtractionForm], Sequence[ExtractionParameters]]
+        self, choose: Callable[[ExtractionForm], Sequence[EstimatorParameters]]
     ) -> list[ExtractionInput]:
         """Copies of the input for every choice of parameters; says what is wrong with it."""
         image, points = self.image_choice.layer, self.points_choice.layer
@@ -199,7 +196,7 @@ class ExtractKernel(Dock):
             return []
         try:
             chosen = choose(self.extraction_form)
-            if all(parameters.method == _FINDS_DEFECTS for parameters in chosen):
+            if all(parameters.finds_defects for parameters in chosen):
                 points = None
             elif points is None:
                 return []
@@ -210,9 +207,7 @@ class ExtractKernel(Dock):
                 excluded=self.mask_choice.layer,
                 bias_range=self.bias_range.value(),
             )
-        except ValidationError as error:
-            self.run_controls.show_status(explain(error))
-        except (LayerConversionError, DefectFormatError) as error:
+        except (ExtractionError, LayerConversionError, DefectFormatError) as error:
             self.run_controls.show_status(str(error))
         else:
             return [replace(task, parameters=parameters) for parameters in chosen]

@@ -5,62 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_qpi.tasks.trained_models import known_models
 from napari_qpi.widgets.common.device_choices import device_choices
 from napari_qpi.widgets.common.parameter_form import ParameterForm
-from qpi_kernels.extraction import ExtractionParameters
+from napari_qpi.widgets.common.value_editors import Choices
+from qpi_kernels.extraction import EstimatorParameters
+from qpi_kernels.extraction.estimators import (
+    combined_parameters,
+    estimator_class,
+    extra,
+    make_parameters,
+)
 
 __all__ = ["ExtractionForm"]
-
-_MAIN_FIELDS = ("kernel_shape", "method", "prior", "model", "symmetry", "background")
-_ADVANCED_FIELDS = (
-    "refine",
-    "kinds",
-    "library",
-    "ridge",
-    "device",
-    "dtype",
-    "tolerance",
-    "max_iterations",
-    "samples",
-    "seed",
-)
-_METHODS = [
-    (name.replace("_", " "), name)
-    for name in ("bayes", "least_squares", "average", "two_step", "one_step", "blind")
-]
-_PRIORS = [
-    ("simulated kernels (library)", "library"),
-    ("what a network can make (learned)", "learned"),
-    ("waves that fade (smooth)", "smooth"),
-    ("nothing (none)", "none"),
-]
-_SYMMETRIES = [
-    ("none", None),
-    *((name, name) for name in ("C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v")),
-]
-_REFINEMENTS = [
-    ("no", None),
-    ("positions", "positions"),
-    ("positions and strengths", "positions+strengths"),
-]
-_NETWORKS = ("two_step", "one_step")
-_SOLVERS = ("bayes", "least_squares", "blind")
-_DEFAULTS = {name: field.default for name, field in ExtractionParameters.model_fields.items()}
-# Rows that are not here serve every method.
-_USED_BY = {
-    "prior": ("bayes", "blind"),
-    "library": ("bayes", "blind"),
-    "model": _NETWORKS,
-    "samples": _NETWORKS,
-    "refine": ("bayes", "least_squares"),
-    "kinds": ("blind",),
-    "ridge": ("least_squares",),
-    "tolerance": _SOLVERS,
-    "max_iterations": _SOLVERS,
-}
 
 
 class ExtractionForm(QObject):
@@ -78,26 +38,32 @@ class ExtractionForm(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self.main = ParameterForm(
-            ExtractionParameters,
-            _MAIN_FIELDS,
-            choices={
-                "method": _METHODS,
-                "prior": _PRIORS,
-                "symmetry": _SYMMETRIES,
-                "model": _models("two_step"),
-            },
-        )
-        self.advanced = ParameterForm(
-            ExtractionParameters,
-            _ADVANCED_FIELDS,
-            choices={"device": device_choices(), "refine": _REFINEMENTS},
-            files={"library": "Libraries of kernels (*.safetensors)"},
-        )
-        for name in ("method", "prior"):
-            self.main.editor(name).changed.connect(self._show_used)
+        fields = combined_parameters()
+        self._rows: dict[str, ParameterForm[BaseModel]] = {}
+        self.main = self._form(fields, advanced=False)
+        self.advanced = self._form(fields, advanced=True)
+        for name in {"method", *_conditions(fields)}:
+            self._rows[name].editor(name).changed.connect(self._show_used)
         self.main.changed.connect(self.changed)
         self._show_used()
+
+    def _form(self, fields: type[BaseModel], *, advanced: bool) -> ParameterForm[BaseModel]:
+        """Make the rows of one of the two forms."""
+        names = [
+            name
+            for name in fields.model_fields
+            if bool(extra(fields, name, "advanced")) is advanced
+        ]
+        choices = {name: _choices(fields, name) for name in names}
+        files = {name: extra(fields, name, "files") for name in names}
+        form = ParameterForm(
+            fields,
+            names,
+            choices={name: offered for name, offered in choices.items() if offered},
+            files={name: words for name, words in files.items() if words},
+        )
+        self._rows |= dict.fromkeys(names, form)
+        return form
 
     @property
     def method(self) -> str:
@@ -105,74 +71,109 @@ class ExtractionForm(QObject):
         return str(self.main.editor("method").value())
 
     @property
-    def _prior(self) -> str:
-        return str(self.main.editor("prior").value())
+    def finds_defects(self) -> bool:
+        """Marked defects are not needed by the chosen method."""
+        return estimator_class(self.method).finds_defects
 
-    def parameters(self) -> ExtractionParameters:
-        """What is entered; rows that the method does not use count as untouched.
+    def parameters(self) -> EstimatorParameters:
+        """Validate what is entered; rows that the method does not use count as untouched.
 
         Raises
         ------
-        pydantic.ValidationError
+        ExtractionError
             If an entry is out of range.
         """
         return self._parameters(self.method)
 
-    def parameters_of_each(self, methods: Iterable[str]) -> list[ExtractionParameters]:
-        """What is entered for several methods that are to be compared on the same defects.
+    def parameters_of_each(self, methods: Iterable[str]) -> list[EstimatorParameters]:
+        """Validate what is entered for several methods that are compared on the same defects.
 
         Positions are not refined, and networks other than the chosen ones are the bundled ones.
 
         Raises
         ------
-        pydantic.ValidationError
+        ExtractionError
             If an entry is out of range.
         """
-        untouched: dict[str, Any] = {"refine": None, "model": _DEFAULTS["model"]}
         return [
-            self._parameters(method, {"refine": None} if method == self.method else untouched)
+            self._parameters(method, {"refine"} if method == self.method else {"refine", "model"})
             for method in methods
         ]
 
-    def _parameters(
-        self, method: str, changes: Mapping[str, Any] | None = None
-    ) -> ExtractionParameters:
-        values = self.main.values() | self.advanced.values() | {"method": method}
-        for name in _USED_BY:
+    def _parameters(self, method: str, untouched: Iterable[str] = ()) -> EstimatorParameters:
+        """Validate the rows that both the chosen and the given method show."""
+        values = self._values()
+        used = {
+            name: value
+            for name, value in values.items()
             # What is hidden now may have been entered for another method.
-            if not all(_uses(one, self._prior, name) for one in (method, self.method)):
-                values[name] = _DEFAULTS[name]
-        return ExtractionParameters.model_validate(values | dict(changes or {}))
+            if name not in untouched
+            and all(_uses(one, values, name) for one in (method, self.method))
+        }
+        return make_parameters(used | {"method": method})
+
+    def _values(self) -> dict[str, Any]:
+        """Collect the entries of all rows."""
+        return self.main.values() | self.advanced.values()
 
     def offer_models(self) -> None:
-        """Offer the models of the chosen method, and let go of one of another method."""
-        if not _uses(self.method, self._prior, "model"):
-            return
-        method = self.method if self.method in _NETWORKS else "two_step"
-        editor = self.main.editor("model")
-        chosen = editor.value()
-        if chosen in map(str, known_models()) and chosen not in map(str, known_models(method)):
-            editor.set_value("bundled")
-        self.main.set_choices("model", _models(method))
+        """Offer the models of the chosen method, and drop one of another method."""
+        values = self._values()
+        for name, form in self._rows.items():
+            if not _uses(self.method, values, name):
+                continue
+            serves = extra(estimator_class(self.method), name, "models")
+            if not serves:
+                continue
+            serves = self.method if serves == "method" else serves
+            chosen = values[name]
+            if chosen in map(str, known_models()) and chosen not in map(str, known_models(serves)):
+                form.editor(name).set_value("bundled")
+            form.set_choices(name, _models(serves))
 
     def offer_devices(self) -> None:
         """Offer the devices again: torch knows them once it is loaded."""
         self.advanced.set_choices("device", device_choices())
 
     def _show_used(self) -> None:
-        for name in _USED_BY:
-            form = self.main if name in _MAIN_FIELDS else self.advanced
-            form.show_row(name, _uses(self.method, self._prior, name))
+        """Show the rows of the chosen method."""
+        values = self._values()
+        for name, form in self._rows.items():
+            form.show_row(name, _uses(self.method, values, name))
         self.offer_models()
 
 
-def _uses(method: str, prior: str, name: str) -> bool:
-    """Whether a method, with that prior where it has one, looks at a row."""
-    learned = name == "model" and prior == "learned" and method in _USED_BY["prior"]
-    return learned or method in _USED_BY[name]
+def _uses(method: str, values: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a method looks at a field, given the others."""
+    parameters = estimator_class(method)
+    if name not in parameters.model_fields:
+        return False
+    conditions = extra(parameters, name, "used_if") or {}
+    return all(
+        values[other] in wanted if other in parameters.model_fields else True
+        for other, wanted in conditions.items()
+    )
+
+
+def _conditions(fields: type[BaseModel]) -> set[str]:
+    """Find the fields on whose values it depends which others are used."""
+    found = (extra(fields, name, "used_if") for name in fields.model_fields)
+    return {other for conditions in found if conditions for other in conditions}
+
+
+def _choices(fields: type[BaseModel], name: str) -> Choices:
+    """List what a row offers beside the values of its type, from the field's extra entries."""
+    if name == "device":
+        return device_choices()
+    if serves := extra(fields, name, "models"):
+        return _models(serves)
+    labels = extra(fields, name, "labels") or {}
+    suggested = extra(fields, name, "suggestions") or list(labels)
+    words = ["none" if value is None else str(value) for value in suggested]
+    return [(labels.get(word, word), value) for word, value in zip(words, suggested, strict=True)]
 
 
 def _models(method: str) -> list[tuple[str, str]]:
-    """The bundled model of a method and those that were trained here, the newest first."""
+    """List the bundled model of a method and those that were trained here, the newest first."""
     trained = [(f"{path.parent.name}/{path.name}", str(path)) for path in known_models(method)]
     return [("bundled", "bundled"), *trained]

@@ -28,7 +28,7 @@ from qpi_kernels.cli.common_options import (
     Recursive,
 )
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX, find_defects
-from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.cli.parameter_options import ParameterGroup, with_parameters
 from qpi_kernels.cli.scan_files import (
     CommandError,
     choose_channel,
@@ -38,7 +38,8 @@ from qpi_kernels.cli.scan_files import (
     read_mask,
 )
 from qpi_kernels.defects import Defects, DetectionParameters, snap_positions
-from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.estimators import combined_parameters, make_parameters
+from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.progress import Event
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class KernelFormat(StrEnum):
     npz = "npz"
 
 
-@with_parameters(extraction=ExtractionParameters, detection=DetectionParameters)
+@with_parameters(
+    extraction=ParameterGroup(combined_parameters, make_parameters),
+    detection=DetectionParameters,
+)
 def extract(
     files: Files,
     *,
@@ -100,7 +104,7 @@ def extract(
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     debug: Debug = False,
-    extraction: ExtractionParameters,
+    extraction: EstimatorParameters,
     detection: DetectionParameters,
 ) -> None:
     """Extract the kernel that one defect alone would show, in the data's units."""
@@ -109,9 +113,10 @@ def extract(
         counted = None if mask is None else read_mask(mask)
         if defects is not None and detect:
             raise CommandError("give --defects or --detect, not both")
-        blind = extraction.method == "blind"
-        if blind and (defects is not None or detect or snap):
-            raise CommandError("blind finds the defects: leave out --defects, --detect and --snap")
+        if extraction.finds_defects and (defects is not None or detect or snap):
+            raise CommandError(
+                f"{extraction.method} finds the defects: leave out --defects, --detect and --snap"
+            )
         if report is not None:
             write_anew(report, overwrite)
     except (CommandError, OSError) as error:
@@ -131,7 +136,7 @@ def extract(
         positions: Defects | None = None
         if detect:
             positions = find_defects(observation, counted, detection, snap)
-        elif not blind:
+        elif not extraction.finds_defects:
             positions = Defects.from_csv(_table_of(job.path, defects))
             if snap:
                 positions = snap_positions(clearest_plane(observation), positions, mask=counted)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import EllipsisType
+from typing import Any, Literal
 
 import xarray as xr
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
+from qpi_kernels.extraction.estimators import make_parameters
+from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
 
-if TYPE_CHECKING:
-    from qpi_kernels.extraction.problem import Problem
-
-__all__ = ["Extraction", "ExtractionError", "extract", "start_extraction"]
+__all__ = ["Extraction", "extract", "start_extraction"]
 
 Extraction = Stepper[KernelResult]
 
@@ -27,87 +25,20 @@ def start_extraction(
     defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
-    parameters: ExtractionParameters | None = None,
-    **changes: Any,
+    parameters: EstimatorParameters | None = None,
+    **fields: Any,
 ) -> Extraction:
     """Check the input and return the stepper that does the work.
 
     Arguments and errors are those of `extract`; progress bars and cancel buttons drive the
     stepper themselves, `extract` drives it with `qpi_kernels.progress.drive`.
     """
-    # Here, because they import torch and forms are made of the parameters long before a run.
-    from qpi_kernels.extraction.average import DefectAverage
+    # Here, because it imports torch and forms are made of the parameters long before a run.
     from qpi_kernels.extraction.problem import Problem
 
-    base = (parameters or ExtractionParameters()).model_dump()
-    try:
-        chosen = ExtractionParameters.model_validate(base | changes)
-    except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'parameters'}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise ExtractionError(reasons) from error
-    problem = Problem.check(observation, defects, mask, chosen)
-    if chosen.method in ("bayes", "blind") and chosen.prior != "none":
-        _check_prior(chosen)
-    estimator = _linear_estimator(chosen)
-    if chosen.refine is not None:
-        if estimator is None:
-            raise ExtractionError(
-                f"{chosen.method} does not refine positions; use bayes or least_squares, or "
-                "refine=None"
-            )
-        from qpi_kernels.extraction.least_squares import LeastSquares
-        from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
-
-        return Refinement(
-            problem,
-            estimator,
-            RefinementParameters(refine=chosen.refine),
-            quick_estimator=LeastSquares,
-        )
-    if estimator is not None:
-        return estimator(problem)
-    if chosen.method == "blind":
-        from qpi_kernels.extraction.blind.estimator import BlindExtraction
-
-        return BlindExtraction(problem)
-    if chosen.method == "average":
-        return DefectAverage(problem)
-    # Here, because diffusers takes a while to import.
-    from qpi_kernels.extraction.network.estimator import NetworkExtraction
-
-    return NetworkExtraction(problem)
-
-
-def _check_prior(chosen: ExtractionParameters) -> None:
-    """Find out before a long search what would stop it in the end."""
-    from qpi_kernels.extraction.bayes.priors import load_prior
-
-    if chosen.ridge != "auto":
-        raise ExtractionError(
-            f"{chosen.method} finds its strengths itself; leave ridge at 'auto', or take "
-            "least_squares or prior='none'"
-        )
-    load_prior(chosen.library)
-    if chosen.prior == "learned":
-        from qpi_kernels.extraction.bayes.learned.priors import learned_model
-
-        learned_model(chosen, "cpu")
-
-
-def _linear_estimator(chosen: ExtractionParameters) -> Callable[[Problem], Extraction] | None:
-    """The estimator of methods that are linear in the map once positions are known."""
-    if chosen.method == "least_squares" or (chosen.method == "bayes" and chosen.prior == "none"):
-        from qpi_kernels.extraction.least_squares import LeastSquares
-
-        return LeastSquares
-    if chosen.method == "bayes":
-        from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-
-        return BayesExtraction
-    return None
+    given = {name: value for name, value in fields.items() if value is not ...}
+    chosen = make_parameters(given, parameters)
+    return chosen.start(Problem.check(observation, defects, mask, chosen))
 
 
 def extract(
@@ -115,10 +46,26 @@ def extract(
     defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
-    parameters: ExtractionParameters | None = None,
+    parameters: EstimatorParameters | None = None,
+    method: str | EllipsisType = ...,
+    kernel_shape: tuple[int, int] | EllipsisType = ...,
+    prior: Literal["library", "learned", "smooth", "none"] | EllipsisType = ...,
+    library: str | EllipsisType = ...,
+    refine: Literal["positions", "positions+strengths"] | EllipsisType | None = ...,
+    kinds: int | Literal["auto"] | EllipsisType = ...,
+    ridge: float | Literal["auto"] | EllipsisType = ...,
+    model: str | EllipsisType = ...,
+    samples: int | EllipsisType = ...,
+    symmetry: str | EllipsisType | None = ...,
+    background: Literal["none", "offset", "plane", "rows"] | EllipsisType = ...,
+    tolerance: float | EllipsisType = ...,
+    max_iterations: int | EllipsisType = ...,
+    device: str | EllipsisType = ...,
+    dtype: Literal["auto", "float32", "float64"] | EllipsisType = ...,
+    seed: int | EllipsisType = ...,
     on_event: Callable[[Event], object] | None = None,
     cancel: CancelToken | None = None,
-    **changes: Any,
+    **fields: Any,
 ) -> KernelResult:
     """Extract the kernel that one defect alone would show.
 
@@ -132,17 +79,48 @@ def extract(
         outside the image. Each kind gets a kernel of its own. Only ``blind`` does without.
     mask : array of bool, (y, x), optional
         True where a pixel counts; leave out steps, streaks and other defects.
-    parameters : ExtractionParameters, optional
-        All choices together.
+    parameters : EstimatorParameters, optional
+        All choices together, such as `BayesParameters`; keywords change single ones of them.
+    method : str, default "bayes"
+        ``bayes``, ``least_squares``, ``average``, ``two_step``, ``one_step``, ``blind``, or
+        another of `qpi_kernels.extraction.estimators`.
+    kernel_shape : tuple of int, default (64, 64)
+        (h, w) of the kernel window, in pixels; at most the image's.
+    prior : str, default "library"
+        Kernels expected beforehand: ``library``, ``learned``, ``smooth`` or ``none``; of bayes
+        and blind.
+    library : str, default "bundled"
+        File of simulated kernels; of bayes and blind.
+    refine : str or None, default None
+        ``positions`` or ``positions+strengths`` moves marked defects; of bayes and least_squares.
+    kinds : int or "auto", default "auto"
+        Number of kinds of defects, 1 to 6; of blind.
+    ridge : float or "auto", default "auto"
+        Pull towards zero, as a number of defects that show nothing; of least_squares.
+    model : str, default "bundled"
+        Folder or hub id of networks; of two_step and one_step, and of prior ``learned``.
+    samples : int, default 16
+        Samples that the standard deviation is taken from; of two_step and one_step.
+    symmetry : str or None, default None
+        Symmetry to impose, such as ``C4v`` or ``C4v@15`` (mirror at 15 degrees).
+    background : str, default "plane"
+        Background fitted along: ``none``, ``offset``, ``plane`` or ``rows``.
+    tolerance : float, default 1e-5
+        Relative residual at which the solver stops; of bayes, least_squares and blind.
+    max_iterations : int, default 300
+        Solver iterations before giving up; of bayes, least_squares and blind.
+    device : str, default "auto"
+        ``cpu``, ``cuda``, ``cuda:0``, ``mps``, or ``auto``: a GPU when there is one.
+    dtype : str, default "auto"
+        ``float32`` or ``float64``; ``auto`` takes what observation and method need.
+    seed : int, default 0
+        Seed of random probes and samples.
     on_event : callable, optional
         Called with an `Event` after each step.
     cancel : CancelToken, optional
         Stops the extraction from another thread.
-    **changes
-        Single fields of `ExtractionParameters`, which see for units and defaults:
-        ``kernel_shape``, ``method``, ``prior``, ``library``, ``refine``, ``kinds``, ``model``,
-        ``samples``, ``symmetry``, ``background``, ``ridge``, ``tolerance``, ``max_iterations``,
-        ``device``, ``dtype``, ``seed``.
+    **fields
+        Fields of estimators that were registered by others.
 
     Returns
     -------
@@ -152,7 +130,8 @@ def extract(
     Raises
     ------
     ExtractionError
-        If input or parameters do not fit together; the message says what to change.
+        If input or parameters do not fit together, such as a field of another method; the message
+        says what to change.
     Cancelled
         If ``cancel`` was used.
 
@@ -166,5 +145,27 @@ def extract(
     >>> result.kernel.shape
     (9, 9)
     """
-    stepper = start_extraction(observation, defects, mask=mask, parameters=parameters, **changes)
+    stepper = start_extraction(
+        observation,
+        defects,
+        mask=mask,
+        parameters=parameters,
+        method=method,
+        kernel_shape=kernel_shape,
+        prior=prior,
+        library=library,
+        refine=refine,
+        kinds=kinds,
+        ridge=ridge,
+        model=model,
+        samples=samples,
+        symmetry=symmetry,
+        background=background,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        **fields,
+    )
     return drive(stepper, on_event, cancel)

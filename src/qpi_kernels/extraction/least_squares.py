@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.parameters import SolverParameters
 from qpi_kernels.extraction.pixel_noise import estimate_pixel_noise
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
@@ -45,10 +48,15 @@ class LeastSquares:
     ----------
     problem : Problem
         The checked input.
+    ridge : float or "auto"
+        Number of extra defects that show nothing; ``auto`` takes that of largest evidence.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(
+        self, problem: Problem[SolverParameters], *, ridge: float | Literal["auto"] = "auto"
+    ) -> None:
         self._problem = problem
+        self._fixed_ridge = ridge
         self._builder = ResultBuilder(problem)
         self._symmetrisation = Symmetrisation(problem)
         self._background_kernels = self._symmetrisation.adjoint(
@@ -173,8 +181,8 @@ class LeastSquares:
 
     def _ridge(self, chunk: _Chunk, data: Tridiagonal) -> NDArray[np.float64]:
         """Choose the ridge of each plane, (plane,)."""
-        if self._problem.parameters.ridge != "auto":
-            return np.full(chunk.stop - chunk.start, float(self._problem.parameters.ridge))
+        if self._fixed_ridge != "auto":
+            return np.full(chunk.stop - chunk.start, float(self._fixed_ridge))
         ridge = chunk.evidence.best_ridge(data)
         chunk.ridge_replaced = chunk.structured & (ridge > self._spectrum.maximum)
         return np.where(chunk.ridge_replaced, _WEAK_RIDGE * self._spectrum.mean, ridge)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import TypeVar
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.devices import DeviceError, choose_device
-from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
+from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.forward import Background, ForwardModel
 
-__all__ = ["ExtractionError", "Planes", "Problem"]
+__all__ = ["ExtractionError", "Parameters", "Planes", "Problem"]
+
+Parameters = TypeVar(
+    "Parameters", bound=EstimatorParameters, default=EstimatorParameters, covariant=True
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,11 @@ class Planes:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What an estimator needs, checked once.
+class Problem(Generic[Parameters]):
+    """The input of an estimator, checked once.
+
+    ``Problem[BayesParameters]`` is one whose parameters have the fields of ``bayes``; a plain
+    ``Problem`` shows those that all methods share.
 
     Parameters
     ----------
@@ -49,14 +57,14 @@ class Problem:
         In pixels of the observation.
     mask : array of bool, (rows, columns)
         True where a pixel counts; False wherever an observed plane holds NaN.
-    parameters : ExtractionParameters
+    parameters : EstimatorParameters
         The choices.
     """
 
     observation: xr.DataArray
     defects: Defects
     mask: NDArray[np.bool_]
-    parameters: ExtractionParameters
+    parameters: Parameters
 
     @classmethod
     def check(
@@ -64,12 +72,12 @@ class Problem:
         observation: ArrayLike | xr.DataArray,
         defects: Defects | ArrayLike | None,
         mask: ArrayLike | xr.DataArray | None,
-        parameters: ExtractionParameters,
-    ) -> Problem:
+        parameters: Parameters,  # type: ignore[misc]  # a constructor may take what it returns
+    ) -> Problem[Parameters]:
         """Validate the input of `qpi_kernels.extract`; errors as documented there."""
         labelled = _labelled(observation)
         table = _table(defects)
-        if not len(table) and parameters.method != "blind":
+        if not len(table) and not parameters.finds_defects:
             raise ExtractionError(
                 "there are no defects; mark at least one, or use method='blind', which finds them"
             )
@@ -126,8 +134,7 @@ class Problem:
         choice = self.parameters.dtype
         if choice == "auto":
             single = self.observation.dtype.itemsize <= 4 and self.observation.dtype.kind == "f"
-            # The evidence of strong priors is a small difference of large numbers.
-            single &= self.parameters.method not in ("bayes", "blind")
+            single &= not self.parameters.needs_double
             choice = "float32" if single or self.device.type == "mps" else "float64"
         return torch.float32 if choice == "float32" else torch.float64
 

@@ -69,7 +69,7 @@ def describe_quality(
     counted = int(problem.mask.sum())
     fill = len(problem.model.kinds) * height * width / counted
     share = float(np.median(determined))
-    separates = problem.parameters.method != "average"
+    separates = problem.parameters.separates_defects
     problems: list[str] = []
     if fill >= 1:
         problems.append(

@@ -17,7 +17,7 @@ from qpi_kernels.bench.accuracy.oracle_ridge import tuned_ridge
 from qpi_kernels.bench.accuracy.parameters import AccuracyParameters, Cell
 from qpi_kernels.bench.accuracy.problems import accuracy_problem
 from qpi_kernels.extraction.extract import extract
-from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.least_squares_parameters import LeastSquaresParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
@@ -99,7 +99,7 @@ def test_the_limit_is_where_least_squares_ends_up() -> None:
 @pytest.mark.parametrize("snr", [1.0, 100.0])
 def test_no_ridge_is_better_than_the_tuned_one(snr) -> None:
     problem = accuracy_problem(cell(snr=snr, image_px=32, defects=5), 2, SOURCE)
-    parameters = ExtractionParameters(method="least_squares", kernel_shape=(16, 16))
+    parameters = LeastSquaresParameters(kernel_shape=(16, 16))
     checked = Problem.check(problem.observation, problem.marked, None, parameters)
     kernel, ridge = tuned_ridge(checked, problem.kernel)
     found = affine_invariant_nrmse(problem.kernel, kernel)

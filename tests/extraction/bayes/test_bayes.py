@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from qpi_kernels.bench.robustness.maps import plain_map
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract
+from qpi_kernels.extraction import ExtractionError, extract
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.normal_operator import ExactNormal
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
@@ -47,7 +48,7 @@ def observed(kernel: Array, defects: Defects, snr: float, size: int = 64) -> Arr
 
 
 def bayes(observation: Array, defects: Defects, library: KernelPrior) -> KernelResult:
-    parameters = ExtractionParameters(kernel_shape=SHAPE, method="bayes")
+    parameters = BayesParameters(kernel_shape=SHAPE)
     return drive(BayesExtraction(Problem.check(observation, defects, None, parameters), library))
 
 
@@ -109,7 +110,7 @@ def test_several_biases_and_progress(library: KernelPrior) -> None:
     unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=79)
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (12, 2)))
     stack = np.stack([observed(unseen.kernel(n).values, positions, 5.0) for n in range(3)])
-    parameters = ExtractionParameters(kernel_shape=SHAPE, method="bayes")
+    parameters = BayesParameters(kernel_shape=SHAPE)
     run = BayesExtraction(Problem.check(stack, positions, None, parameters), library)
     events = []
     while not run.done:
@@ -176,7 +177,7 @@ def test_no_prior_is_least_squares_and_smooth_needs_no_network(library: KernelPr
 
 def test_refused(tmp_path: Path) -> None:
     image, positions = np.ones((32, 32)), [(10, 10)]
-    with pytest.raises(ExtractionError, match="leave ridge at 'auto'"):
+    with pytest.raises(ExtractionError, match="ridge is a field of least_squares, not of bayes"):
         extract(image, positions, kernel_shape=(9, 9), ridge=0.1)
     with pytest.raises(ExtractionError, match="napari-qpi library"):
         extract(image, positions, kernel_shape=(9, 9), library=str(tmp_path / "none.safetensors"))
@@ -190,9 +191,7 @@ def test_every_background_and_symmetry(
     kernel = KernelSampler(["warped_four_fold"], shape=SHAPE, seed=80).kernel(0).values
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (15, 2)))
     observation = observed(kernel / np.abs(kernel).max(), positions, snr=3.0)
-    parameters = ExtractionParameters(
-        kernel_shape=SHAPE, method="bayes", background=background, symmetry=symmetry
-    )
+    parameters = BayesParameters(kernel_shape=SHAPE, background=background, symmetry=symmetry)
     found = drive(BayesExtraction(Problem.check(observation, positions, None, parameters), library))
     assert np.corrcoef(found.kernel.values.ravel(), kernel.ravel())[0, 1] > 0.95
     assert found.quality.determined[0] <= 1
@@ -249,7 +248,7 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     factor = ComponentRoot(components)
     kernel = factor.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
     observation = observed(kernel, defects, snr=1e4, size=side)
-    parameters = ExtractionParameters(kernel_shape=shape, method="bayes", background="none")
+    parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
     solve = PosteriorSolver(problem, factor, ExactNormal(problem))
     for work in (solve.probe(), solve.solve(problem.planes(0, 1).values[0])):

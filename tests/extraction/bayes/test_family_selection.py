@@ -14,7 +14,7 @@ from qpi_kernels.extraction.bayes.normal_operator import (
     NormalOperator,
     choose_normal_operator,
 )
-from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models.kernel_prior import bundled_prior
@@ -27,7 +27,7 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
     positions = Defects(np.random.default_rng(0).uniform(0, 255, (12, 2)))
     clean = ForwardModel(positions, (256, 256), (64, 64)).apply(torch.from_numpy(kernel)[None])
     noise = torch.randn(256, 256, generator=torch.Generator().manual_seed(0)).double()
-    parameters = ExtractionParameters(method="bayes", kernel_shape=(64, 64))
+    parameters = BayesParameters(kernel_shape=(64, 64))
     observation = (clean + clean.std() / snr**0.5 * noise).numpy()
     problem = Problem.check(observation, positions, None, parameters)
     return problem, torch.from_numpy(kernel / observation.std())[None]

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import ExtractionParameters
 from qpi_kernels.extraction.bayes.normal_operator import (
     ConvolutionNormal,
     ExactNormal,
     choose_normal_operator,
 )
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
 
@@ -28,7 +28,7 @@ def problem(side: int, kinds: int = 1, masked: bool = False) -> Problem:
     )
     mask = np.ones((side, side), bool)
     mask[: side // 3, side // 2 :] = not masked
-    parameters = ExtractionParameters(kernel_shape=WINDOW, background="none")
+    parameters = BayesParameters(kernel_shape=WINDOW, background="none")
     return Problem.check(np.zeros((side, side)), defects, mask, parameters)
 
 

@@ -10,7 +10,7 @@ from scipy.special import hankel1
 
 from qpi_kernels import Defects, extract
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem, shift_corrected
-from qpi_kernels.extraction import ExtractionError, ExtractionParameters
+from qpi_kernels.extraction import ExtractionError
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.estimator import BlindExtraction
@@ -18,6 +18,7 @@ from qpi_kernels.extraction.blind.fista import sparse_activation
 from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.initial_kernels import unlike_patches
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
+from qpi_kernels.extraction.blind.parameters import BlindParameters
 from qpi_kernels.extraction.blind.quality_report import faint_defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
@@ -51,7 +52,7 @@ def observe(kernel, defects, size=72, noise=0.03, seed=0):
 def problem_of(observation, mask=None, **parameters):
     dims = ("bias", "y", "x")[3 - np.ndim(observation) :]
     image = xr.DataArray(observation, dims=dims)
-    chosen = ExtractionParameters(method="blind", **({"kernel_shape": (21, 21)} | parameters))
+    chosen = BlindParameters(**({"kernel_shape": (21, 21)} | parameters))
     return Problem.check(image, None, mask, chosen)
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import hankel1
 
 from qpi_kernels import Defects
-from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract
+from qpi_kernels.extraction import ExtractionError, extract
 from qpi_kernels.extraction.least_squares import LeastSquares
+from qpi_kernels.extraction.least_squares_parameters import LeastSquaresParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
 from qpi_kernels.extraction.refine.prior_width import prior_width
@@ -53,7 +54,7 @@ def clicked(defects: Defects, jitter: float, seed: int = 0) -> Defects:
 
 
 def problem(image: Array, defects: Defects, window: int, **choice: object) -> Problem:
-    parameters = ExtractionParameters(kernel_shape=(window, window), **choice)  # type: ignore[arg-type]
+    parameters = LeastSquaresParameters(kernel_shape=(window, window), **choice)  # type: ignore[arg-type]
     return Problem.check(image, defects, None, parameters)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from qpi_kernels.bench.accuracy.parameters import MethodName
 from qpi_kernels.bench.accuracy.problems import AccuracyProblem
 from qpi_kernels.bench.accuracy.scores import MethodScores
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.extract import Extraction, start_extraction
-from qpi_kernels.extraction.parameters import ExtractionParameters
+from qpi_kernels.extraction.least_squares_parameters import LeastSquaresParameters
+from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.metrics import (
     affine_invariant_nrmse,
@@ -28,6 +31,8 @@ from qpi_kernels.progress import drive
 __all__ = ["measure"]
 
 _WITHIN_95 = 1.959964
+Parameters = TypeVar("Parameters", bound=EstimatorParameters)
+
 _PRIORS: dict[MethodName, str] = {
     "bayes": "library",
     "oracle": "library",
@@ -85,7 +90,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: KernelPrior) 
 
 def _estimate(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> _Estimate:
     if method == "tuned_ridge":
-        checked = _checked(problem, ExtractionParameters(method="least_squares"))
+        checked = _checked(problem, LeastSquaresParameters())
         kernel, ridge = tuned_ridge(checked, problem.kernel)
         return _Estimate(kernel, ridge=ridge)
     result = drive(_stepper(method, problem, library))
@@ -100,8 +105,7 @@ def _estimate(method: MethodName, problem: AccuracyProblem, library: KernelPrior
 
 def _stepper(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> Extraction:
     if method in _PRIORS:
-        chosen = {"method": "bayes", "prior": _PRIORS[method]}
-        parameters = ExtractionParameters.model_validate(chosen)
+        parameters = BayesParameters.model_validate({"prior": _PRIORS[method]})
         known = _true_family(problem, library) if method == "oracle" else library
         return BayesExtraction(_checked(problem, parameters), known)
     return start_extraction(
@@ -119,7 +123,7 @@ def _true_family(problem: AccuracyProblem, library: KernelPrior) -> KernelPrior:
     return everything.family(problem.name) if known else library
 
 
-def _checked(problem: AccuracyProblem, parameters: ExtractionParameters) -> Problem:
+def _checked(problem: AccuracyProblem, parameters: Parameters) -> Problem[Parameters]:
     rows, columns = problem.kernel.shape
     chosen = parameters.model_copy(update={"kernel_shape": (rows, columns)})
     return Problem.check(problem.observation, problem.marked, None, chosen)

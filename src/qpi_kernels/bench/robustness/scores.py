@@ -22,6 +22,7 @@ from qpi_kernels.bench.robustness.maps import (
     plain_map,
     step_map,
 )
+from qpi_kernels.extraction.estimators import methods_with
 from qpi_kernels.extraction.extract import extract
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.result import KernelResult
@@ -44,7 +45,7 @@ class RobustnessCase:
     build : callable
         Makes a map of a seed and of ``snr``.
     refine : str, optional
-        As in `ExtractionParameters`; for bayes and least_squares.
+        As of `RefinableParameters`, for the methods that have it.
     """
 
     name: str
@@ -59,7 +60,7 @@ class RobustnessCase:
             mask=found.counted,
             kernel_shape=found.kernel.shape,
             method=method,
-            refine=self.refine if method in ("bayes", "least_squares") else None,
+            refine=self.refine if method in methods_with("refine") else ...,
         )
 
 

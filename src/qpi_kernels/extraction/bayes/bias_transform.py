@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qpi_kernels.extraction.bayes.covariance_roots import WhiteRoot
 from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
 from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
@@ -87,7 +88,9 @@ class BiasTransformSelection:
         Counts the steps.
     """
 
-    def __init__(self, problem: Problem, library: KernelPrior, phases: ProgressEstimator) -> None:
+    def __init__(
+        self, problem: Problem[PriorParameters], library: KernelPrior, phases: ProgressEstimator
+    ) -> None:
         self._problem = problem
         self._library = library
         self._phases = phases

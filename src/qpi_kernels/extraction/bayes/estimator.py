@@ -11,6 +11,7 @@ from qpi_kernels.extraction.bayes.bias_transform import BiasTransform, BiasTrans
 from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
 from qpi_kernels.extraction.bayes.model_selection import PriorSelection, SelectedPosterior
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.priors import load_prior
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.bayes.quality_report import BayesAssessor
@@ -53,7 +54,9 @@ class BayesExtraction:
         If the library cannot be read, or the network that ``prior="learned"`` needs.
     """
 
-    def __init__(self, problem: Problem, library: KernelPrior | None = None) -> None:
+    def __init__(
+        self, problem: Problem[PriorParameters], library: KernelPrior | None = None
+    ) -> None:
         self._problem = problem
         self._library = library or load_prior(problem.parameters.library)
         learned = problem.parameters.prior == "learned"

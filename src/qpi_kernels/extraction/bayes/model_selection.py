@@ -12,6 +12,7 @@ from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likel
 from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes, smoothed
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR, broad_priors, narrow_priors
 from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
@@ -88,7 +89,7 @@ class PriorSelection:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Problem[PriorParameters],
         library: KernelPrior,
         left: Callable[[int], torch.Tensor],
         phases: ProgressEstimator,

@@ -12,6 +12,7 @@ import torch
 from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
@@ -91,7 +92,7 @@ class PosteriorSolver:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Problem[PriorParameters],
         factor: CovarianceRoot,
         quick: NormalOperator,
         sizes: torch.Tensor | None = None,

@@ -16,6 +16,7 @@ from qpi_kernels.extraction.bayes.covariance_roots import (
     SmoothRoot,
     SumRoot,
 )
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import ModelFormatError
@@ -33,7 +34,7 @@ _FAINTEST = 0.1
 
 
 def narrow_priors(
-    problem: Problem, library: KernelPrior, family: str = ""
+    problem: Problem[PriorParameters], library: KernelPrior, family: str = ""
 ) -> dict[str, Callable[[], CovarianceRoot]]:
     """What makes square roots of the priors to compare with none, by names in plain words.
 

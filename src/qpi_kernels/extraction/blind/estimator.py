@@ -20,6 +20,7 @@ from qpi_kernels.extraction.blind.model_order import (
     repeated_kinds,
     strong_points,
 )
+from qpi_kernels.extraction.blind.parameters import BlindParameters
 from qpi_kernels.extraction.blind.quality_report import with_remarks
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
@@ -76,7 +77,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         If the kernel is larger than the image or, while it runs, no repeating pattern is found.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem[BlindParameters]) -> None:
         limits = zip(problem.parameters.kernel_shape, problem.image_shape, strict=True)
         if any(kernel > image for kernel, image in limits):
             raise ExtractionError(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 
 from qpi_kernels.extraction.network.model_grid import model_grid
+from qpi_kernels.extraction.network.parameters import NetworkParameters
 from qpi_kernels.extraction.network.quality_report import NetworkAssessor
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models import ModelFormatError, load_model
-from qpi_kernels.models.folder import Method
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
 
@@ -46,7 +44,7 @@ class NetworkExtraction:
         If there are several kinds of defect, or the model can not be used.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem[NetworkParameters]) -> None:
         parameters = problem.parameters
         if len(problem.defects.kinds) > 1:
             raise ExtractionError(
@@ -57,7 +55,7 @@ class NetworkExtraction:
         try:
             self._model = load_model(
                 parameters.model,
-                method=cast(Method, parameters.method),
+                method=parameters.method,
                 device=problem.device,
             )
         except ModelFormatError as error:

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import ExtractionError, ExtractionParameters, extract, start_extraction
+from qpi_kernels.extraction import ExtractionError, extract, start_extraction
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
 from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
 from qpi_kernels.extraction.bayes.normal_operator import ConvolutionNormal, ExactNormal
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
@@ -110,7 +111,7 @@ def test_each_kind_has_its_own_kernel() -> None:
 def test_each_bias_has_its_own_kernel_and_progress_goes_on() -> None:
     truth, defects = kernels(2), scattered(12)
     stack = np.stack([observed(one[None], defects, 5.0) for one in truth])
-    parameters = ExtractionParameters(kernel_shape=SHAPE, prior="learned")
+    parameters = BayesParameters(kernel_shape=SHAPE, prior="learned")
     run = start_extraction(stack, defects, parameters=parameters)
     events = []
     while not run.done:
@@ -170,7 +171,7 @@ def test_refused(tmp_path: Path) -> None:
 
 def checked(truth: Array) -> tuple[Problem, torch.Tensor]:
     defects = scattered(15)
-    parameters = ExtractionParameters(kernel_shape=SHAPE, background="offset")
+    parameters = BayesParameters(kernel_shape=SHAPE, background="offset")
     problem = Problem.check(observed(truth[None], defects, 5.0), defects, None, parameters)
     return problem, problem.background.remove(problem.planes(0, 1).values)[0]
 

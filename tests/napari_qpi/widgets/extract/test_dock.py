@@ -26,6 +26,10 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.extract.kernel_window import resized_shape, window_corners
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.average_parameters import AverageParameters
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.estimators import estimators
+from qpi_kernels.extraction.least_squares_parameters import LeastSquaresParameters
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
@@ -287,11 +291,9 @@ def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
 
 
 def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
-    from qpi_kernels.extraction import ExtractionParameters
-
     rows = panel.form.values() | panel.advanced_form.values()
-    assert set(rows) == set(ExtractionParameters.model_fields)
-    assert panel.parameters() == ExtractionParameters(kernel_shape=(9, 9))
+    assert set(rows) == {name for one in estimators().values() for name in one.model_fields}
+    assert panel.parameters() == BayesParameters(kernel_shape=(9, 9))
 
 
 def shown_rows(panel: ExtractKernel) -> set[str]:
@@ -323,16 +325,17 @@ def test_every_method_shows_the_rows_it_uses(panel: ExtractKernel) -> None:
 def test_what_is_hidden_does_not_count(panel: ExtractKernel) -> None:
     panel.form.set_values({"prior": "smooth"})
     panel.advanced_form.set_values({"refine": "positions"})
-    assert panel.parameters().prior == "smooth"
-    assert panel.parameters().refine == "positions"
+    chosen = BayesParameters(kernel_shape=(9, 9), prior="smooth", refine="positions")
+    assert panel.parameters() == chosen
     panel.form.set_values({"method": "least_squares"})
     panel.advanced_form.set_values({"ridge": 2.5})
-    assert panel.parameters().ridge == 2.5
-    assert panel.parameters().prior == "library"
-    panel.form.set_values({"method": "bayes"})
-    assert panel.parameters().ridge == "auto"
+    assert panel.parameters() == LeastSquaresParameters(
+        kernel_shape=(9, 9), ridge=2.5, refine="positions"
+    )
     panel.form.set_values({"method": "average"})
-    assert panel.parameters().refine is None
+    assert panel.parameters() == AverageParameters(kernel_shape=(9, 9))
+    panel.form.set_values({"method": "bayes"})
+    assert panel.parameters() == chosen
 
 
 def test_a_library_is_chosen_from_the_disk(
@@ -345,7 +348,7 @@ def test_a_library_is_chosen_from_the_disk(
     for answer in ("", str(path)):
         monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, chosen=answer: (chosen, ""))
         button.click()
-        assert panel.parameters().library == (answer or "bundled")
+        assert panel.parameters().model_dump()["library"] == (answer or "bundled")
     extract(qtbot, panel)
     assert panel.result is not None
     assert panel.result.provenance["parameters"]["library"] == str(path)
@@ -374,7 +377,7 @@ def test_networks_and_refinement_run_from_the_dock(
     extract(qtbot, panel)
     assert panel.result is not None
     assert panel.result.provenance["model"]["source"] == "bundled"
-    assert panel.result.provenance["parameters"]["refine"] is None
+    assert panel.result.provenance["parameters"].get("refine") is None
     for method in ("bayes", "least_squares"):
         panel.form.set_values({"method": method})
         extract(qtbot, panel)

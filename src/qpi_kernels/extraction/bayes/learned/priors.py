@@ -18,8 +18,9 @@ from qpi_kernels.extraction.bayes.learned.latent_map_estimate import LatentMapEs
 from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.normal_operator import NormalOperator
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.priors import smooth_waves
-from qpi_kernels.extraction.parameters import ExtractionError, ExtractionParameters
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models import KernelModel, ModelFormatError, load_model
 from qpi_kernels.models.kernel_prior import KernelPrior
@@ -72,9 +73,9 @@ class LearnedPriors:
         If the model can not be used.
     """
 
-    def __init__(self, problem: Problem, library: KernelPrior) -> None:
+    def __init__(self, problem: Problem[PriorParameters], library: KernelPrior) -> None:
         parameters = problem.parameters
-        model = learned_model(parameters, problem.device)
+        model = learned_model(parameters.model, problem.device)
         self._problem = problem
         self._smooth = smooth_waves(problem, library)
         told = library.description.get("families", ())
@@ -149,8 +150,8 @@ class LearnedPriors:
             self.found[name] = LearnedPrior(torch.stack(means), KindRoot(kinds))
 
 
-def learned_model(parameters: ExtractionParameters, device: torch.device | str) -> KernelModel:
-    """Load the model that parameters name for ``prior="learned"``.
+def learned_model(name: str, device: torch.device | str) -> KernelModel:
+    """Load the model of a folder or hub id for ``prior="learned"``.
 
     Raises
     ------
@@ -158,12 +159,12 @@ def learned_model(parameters: ExtractionParameters, device: torch.device | str) 
         If there is none, or it is of another sort.
     """
     try:
-        model = load_model(parameters.model, method="two_step", device=device)
+        model = load_model(name, method="two_step", device=device)
     except ModelFormatError as error:
         raise ExtractionError(f"prior='learned' needs a two_step model: {error}") from error
     if model.representation.kind != "asinh":
         raise ExtractionError(
-            f"prior='learned' needs a model that keeps the zero of kernels, and {parameters.model} "
+            f"prior='learned' needs a model that keeps the zero of kernels, and {name} "
             "was trained on min-max kernels: take model='bundled', or train one with the "
             "representation asinh"
         )

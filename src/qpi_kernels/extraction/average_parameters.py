@@ -1,0 +1,31 @@
+"""`AverageParameters`: the choices of defect-centred averaging."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from qpi_kernels.extraction.estimators import register
+from qpi_kernels.extraction.parameters import EstimatorParameters
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.problem import Problem
+    from qpi_kernels.progress import Stepper
+    from qpi_kernels.result import KernelResult
+
+__all__ = ["AverageParameters"]
+
+
+@register
+class AverageParameters(EstimatorParameters):
+    """Parameters of the method ``average``; see `DefectAverage`."""
+
+    summary: ClassVar[str] = "cuts out the map around every defect and averages"
+    separates_defects: ClassVar[bool] = False
+
+    method: Literal["average"] = "average"
+
+    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
+        """Start averaging."""
+        from qpi_kernels.extraction.average import DefectAverage
+
+        return DefectAverage(problem)

@@ -1,0 +1,61 @@
+"""Parameters of the methods that ask trained networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from qpi_kernels.extraction.estimators import register
+from qpi_kernels.extraction.parameters import EstimatorParameters
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.problem import Problem
+    from qpi_kernels.progress import Stepper
+    from qpi_kernels.result import KernelResult
+
+__all__ = ["NetworkParameters", "OneStepParameters", "TwoStepParameters"]
+
+
+class NetworkParameters(EstimatorParameters):
+    """Parameters of `NetworkExtraction`."""
+
+    method: Literal["two_step", "one_step"]
+    model: str = Field(
+        default="bundled",
+        description=(
+            "Trained networks: bundled, a model folder, or owner/name on the Hugging Face hub."
+        ),
+        json_schema_extra={"models": "method"},
+    )
+    samples: int = Field(
+        default=16,
+        ge=2,
+        le=1000,
+        description="Samples of a network's answer that its standard deviation is taken from.",
+        json_schema_extra={"advanced": True},
+    )
+
+    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
+        """Load the networks, and start asking them."""
+        from qpi_kernels.extraction.network.estimator import NetworkExtraction
+
+        return NetworkExtraction(problem)
+
+
+@register
+class TwoStepParameters(NetworkParameters):
+    """Parameters of the method ``two_step``."""
+
+    summary: ClassVar[str] = "asks networks trained on simulated kernels (arXiv 2506.05325)"
+
+    method: Literal["two_step"] = "two_step"
+
+
+@register
+class OneStepParameters(NetworkParameters):
+    """Parameters of the method ``one_step``."""
+
+    summary: ClassVar[str] = "asks a network trained without the step of kernels alone"
+
+    method: Literal["one_step"] = "one_step"
