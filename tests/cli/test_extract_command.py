@@ -51,13 +51,13 @@ def test_parameters_reach_the_estimator(run_command, write_map, table, tmp_path)
     target = tmp_path / "kernel.nc"
     done = run_command(
         *("extract", write_map(), "--defects", table, "--kernel-size", "11x15", "--ridge", "0.5"),
-        *("--method", "average", "--background", "offset", "--symmetry", "C2", "-o", target),
+        *("--method", "least_squares", "--background", "offset", "--symmetry", "C2", "-o", target),
     )
     assert done.exit_code == 0, done.output
     result = KernelResult.load(target)
     assert result.kernel.shape == (11, 15)
     parameters = result.provenance["parameters"]
-    assert parameters["method"] == "average"
+    assert parameters["method"] == "least_squares"
     assert parameters["background"] == "offset"
     assert parameters["ridge"] == 0.5
     assert parameters["symmetry"] == "C2"

@@ -15,7 +15,7 @@ from napari_qpi.widgets.common.value_editors import Choices
 from qpi_kernels.extraction import EstimatorParameters
 from qpi_kernels.extraction.estimators import (
     combined_parameters,
-    estimator_class,
+    estimator,
     extra,
     make_parameters,
 )
@@ -73,7 +73,7 @@ class ExtractionForm(QObject):
     @property
     def finds_defects(self) -> bool:
         """Marked defects are not needed by the chosen method."""
-        return estimator_class(self.method).finds_defects
+        return estimator(self.method).parameters.finds_defects
 
     def parameters(self) -> EstimatorParameters:
         """Validate what is entered; rows that the method does not use count as untouched.
@@ -122,7 +122,7 @@ class ExtractionForm(QObject):
         for name, form in self._rows.items():
             if not _uses(self.method, values, name):
                 continue
-            serves = extra(estimator_class(self.method), name, "models")
+            serves = extra(estimator(self.method).parameters, name, "models")
             if not serves:
                 continue
             serves = self.method if serves == "method" else serves
@@ -145,7 +145,7 @@ class ExtractionForm(QObject):
 
 def _uses(method: str, values: Mapping[str, Any], name: str) -> bool:
     """Tell whether a method looks at a field, given the others."""
-    parameters = estimator_class(method)
+    parameters = estimator(method).parameters
     if name not in parameters.model_fields:
         return False
     conditions = extra(parameters, name, "used_if") or {}

@@ -6,20 +6,27 @@ Command line, forms, saved results and error messages know the methods from here
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.problem import Problem
+    from qpi_kernels.progress import Stepper
+    from qpi_kernels.result import KernelResult
+
 __all__ = [
     "DEFAULT_METHOD",
+    "Estimator",
     "combined_parameters",
-    "estimator_class",
+    "estimator",
     "estimators",
     "extra",
     "make_parameters",
@@ -32,38 +39,87 @@ DEFAULT_METHOD = "bayes"
 
 # Each registers its classes when it is imported; the order is that of forms and help.
 _MODULES = (
-    "qpi_kernels.extraction.bayes.parameters",
-    "qpi_kernels.extraction.least_squares_parameters",
-    "qpi_kernels.extraction.average_parameters",
-    "qpi_kernels.extraction.network.parameters",
-    "qpi_kernels.extraction.blind.parameters",
+    "qpi_kernels.extraction.bayes.method",
+    "qpi_kernels.extraction.least_squares_method",
+    "qpi_kernels.extraction.average_method",
+    "qpi_kernels.extraction.network.method",
+    "qpi_kernels.extraction.blind.method",
 )
-_registered: dict[str, type[EstimatorParameters]] = {}
 
 Parameters = TypeVar("Parameters", bound=EstimatorParameters)
+Start = Callable[["Problem[Parameters]"], "Stepper[KernelResult]"]
 
 
-def register(parameters: type[Parameters]) -> type[Parameters]:
-    """Make an estimator known to `extract`, the command line and the forms; a class decorator.
+@dataclass(frozen=True)
+class Estimator:
+    """An entry of the registry.
 
     Parameters
     ----------
     parameters : type of EstimatorParameters
-        Its ``method`` has the estimator's name as the default.
+        The class of its parameters.
+    start : callable
+        From a checked problem to the stepper that solves it.
+    origin : str
+        Module and name of the class.
+    """
+
+    parameters: type[EstimatorParameters]
+    start: Start[Any]
+    origin: str
+
+
+_registered: dict[str, Estimator] = {}
+
+
+def register(parameters: type[Parameters]) -> Callable[[Start[Parameters]], Start[Parameters]]:
+    """Make an estimator known to `extract`, the command line and the forms; a decorator.
+
+    Parameters
+    ----------
+    parameters : type of EstimatorParameters
+        The estimator's own; their ``method`` has its name as the default.
+
+    Returns
+    -------
+    callable
+        Decorates the function that starts the estimator: from a `Problem` with such parameters to
+        the stepper of a `KernelResult`. It imports torch when called, not earlier.
 
     Raises
     ------
     ValueError
-        If there is no such default, or another class has that name.
+        If there is no such default, or another estimator has that name.
+
+    Examples
+    --------
+    >>> class ToyParameters(EstimatorParameters):
+    ...     method: Literal["toy"] = "toy"
+    >>> @register(ToyParameters)
+    ... def start_toy(problem):
+    ...     from qpi_kernels.extraction.average import DefectAverage
+    ...     return DefectAverage(problem)
+    >>> "toy" in estimators()
+    True
+    >>> unregister("toy")
     """
     name = parameters.model_fields["method"].default
     if not isinstance(name, str):
         raise ValueError(f"{parameters.__name__}: give its field method a name as the default")
-    known = _registered.setdefault(name, parameters)
-    if (known.__module__, known.__qualname__) != (parameters.__module__, parameters.__qualname__):
+    known = _registered.get(name)
+    if known is not None and known.origin != _origin(parameters):
         raise ValueError(f"there is a method {name!r} already; give this one another name")
-    _registered[name] = parameters
-    return parameters
+
+    def decorate(start: Start[Parameters]) -> Start[Parameters]:
+        _registered[name] = Estimator(parameters, start, _origin(parameters))
+        return start
+
+    return decorate
+
+
+def _origin(parameters: type[BaseModel]) -> str:
+    """Tell where a class was defined; a notebook may define it again."""
+    return f"{parameters.__module__}.{parameters.__qualname__}"
 
 
 def unregister(method: str) -> None:
@@ -71,17 +127,17 @@ def unregister(method: str) -> None:
     _registered.pop(method, None)
 
 
-def estimators() -> dict[str, type[EstimatorParameters]]:
-    """Map the name of each method to its parameters class, our own methods first."""
-    own: dict[str, type[EstimatorParameters]] = {}
-    for module in map(import_module, _MODULES):
-        names = [name for name, one in _registered.items() if one.__module__ == module.__name__]
-        own |= {name: _registered[name] for name in names}
-    return own | _registered
+def estimators() -> dict[str, Estimator]:
+    """Map the name of each method to its estimator, our own methods first."""
+    for module in _MODULES:
+        import_module(module)
+    own = [name for name, one in _registered.items() if one.start.__module__ in _MODULES]
+    own.sort(key=lambda name: _MODULES.index(_registered[name].start.__module__))
+    return {name: _registered[name] for name in dict.fromkeys([*own, *_registered])}
 
 
-def estimator_class(method: str) -> type[EstimatorParameters]:
-    """Look up the parameters class of a method.
+def estimator(method: str) -> Estimator:
+    """Look up the estimator of a method.
 
     Raises
     ------
@@ -99,7 +155,7 @@ def estimator_class(method: str) -> type[EstimatorParameters]:
 
 def methods_with(field: str) -> list[str]:
     """List the methods that take a field."""
-    return [name for name, one in estimators().items() if field in one.model_fields]
+    return [name for name, one in estimators().items() if field in one.parameters.model_fields]
 
 
 def make_parameters(
@@ -125,7 +181,7 @@ def make_parameters(
         If there is no such method, a field is none of the method's, or a value is out of range.
     """
     method = str(fields.get("method", DEFAULT_METHOD if base is None else base.method))
-    wanted = estimator_class(method)
+    wanted = estimator(method).parameters
     if base is not None and base.method == method:
         wanted = type(base)
     check_fields(fields, method)
@@ -150,7 +206,7 @@ def check_fields(fields: Iterable[str], method: str) -> None:
     ExtractionError
         Names the methods that take the first such field, or the field that was probably meant.
     """
-    own = estimator_class(method).model_fields
+    own = estimator(method).parameters.model_fields
     for name in fields:
         if name in own:
             continue
@@ -160,7 +216,7 @@ def check_fields(fields: Iterable[str], method: str) -> None:
                 f"{name} is a field of {' and '.join(takers)}, not of {method}; leave it out, or "
                 f"choose method={' or '.join(map(repr, takers))}"
             )
-        known = {field for one in estimators().values() for field in one.model_fields}
+        known = {field for one in estimators().values() for field in one.parameters.model_fields}
         raise ExtractionError(
             f"there is no field {name!r}{_nearest(name, known)}; {method} takes {', '.join(own)}"
         )
@@ -186,8 +242,8 @@ def combined_parameters() -> type[BaseModel]:
     known = estimators()
     takers: dict[str, list[type[EstimatorParameters]]] = {}
     for one in known.values():
-        for name in one.model_fields:
-            takers.setdefault(name, []).append(one)
+        for name in one.parameters.model_fields:
+            takers.setdefault(name, []).append(one.parameters)
     common = EstimatorParameters.model_fields
     special = [name for name in takers if name not in common]
     special.sort(
@@ -197,7 +253,7 @@ def combined_parameters() -> type[BaseModel]:
     for name in dict.fromkeys(["kernel_shape", "method", *special, *common]):
         first = takers[name][0].model_fields[name]
         fields[name] = (first.annotation, _described(first, name, takers[name]))
-    words = "; ".join(f"{name} {one.summary}" for name, one in known.items())
+    words = "; ".join(f"{name} {one.parameters.summary}" for name, one in known.items())
     fields["method"] = (
         Literal[tuple(known)],
         FieldInfo(

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.estimators import make_parameters
+from qpi_kernels.extraction.estimators import estimator, make_parameters
 from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
@@ -38,7 +38,7 @@ def start_extraction(
 
     given = {name: value for name, value in fields.items() if value is not ...}
     chosen = make_parameters(given, parameters)
-    return chosen.start(Problem.check(observation, defects, mask, chosen))
+    return estimator(chosen.method).start(Problem.check(observation, defects, mask, chosen))
 
 
 def extract(

@@ -1,17 +1,12 @@
-"""`EstimatorParameters`: the contract of an estimator, and the parameters of all of them."""
+"""`EstimatorParameters`: the parameters that all estimators share, and what their class tells."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qpi_kernels.symmetry import Symmetry
-
-if TYPE_CHECKING:
-    from qpi_kernels.extraction.problem import Problem
-    from qpi_kernels.progress import Stepper
-    from qpi_kernels.result import KernelResult
 
 __all__ = ["EstimatorParameters", "ExtractionError", "SolverParameters"]
 
@@ -21,11 +16,11 @@ class ExtractionError(ValueError):
 
 
 class EstimatorParameters(BaseModel):
-    """Parameters that every estimator takes; subclasses add their own and start the work.
+    """Parameters that every estimator takes; subclasses add their own.
 
-    A subclass narrows `method` to a `Literal` with its name as the default, writes `start`, and is
-    decorated with `qpi_kernels.extraction.register`. Its module imports neither torch nor other
-    slow libraries: forms and ``--help`` are made of the class long before a run.
+    A subclass narrows `method` to a `Literal` with its name as the default, and is made known with
+    `qpi_kernels.extraction.register`. Its module imports neither torch nor other slow libraries:
+    forms and ``--help`` are made of the class long before a run.
 
     Of each field the description is the help text; ``json_schema_extra`` may hold ``unit``,
     ``advanced`` (True for what few people change), ``labels`` (words for the values),
@@ -92,26 +87,6 @@ class EstimatorParameters(BaseModel):
         description="Seed of random probes and samples.",
         json_schema_extra={"advanced": True},
     )
-
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Start the estimation; torch is imported here, not earlier.
-
-        Parameters
-        ----------
-        problem : Problem
-            The checked input; its ``parameters`` are these.
-
-        Returns
-        -------
-        Stepper
-            The work, of which nothing long is done yet.
-
-        Raises
-        ------
-        ExtractionError
-            If parameters and problem do not fit together.
-        """
-        raise NotImplementedError
 
     @field_validator("symmetry")
     @classmethod

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.parameters import SolverParameters
 from qpi_kernels.extraction.refine.parameters import RefinableParameters
-
-if TYPE_CHECKING:
-    from qpi_kernels.extraction.problem import Problem
-    from qpi_kernels.progress import Stepper
-    from qpi_kernels.result import KernelResult
 
 __all__ = ["BayesParameters", "PriorParameters"]
 
@@ -57,24 +51,7 @@ class PriorParameters(SolverParameters):
         json_schema_extra={"used_if": {"prior": ["learned"]}, "models": "two_step"},
     )
 
-    def check_prior(self) -> None:
-        """Load library and network once, so that a long search does not fail at its end.
 
-        Raises
-        ------
-        ExtractionError
-            If one of them can not be used.
-        """
-        from qpi_kernels.extraction.bayes.learned.priors import learned_model
-        from qpi_kernels.extraction.bayes.priors import load_prior
-
-        if self.prior != "none":
-            load_prior(self.library)
-        if self.prior == "learned":
-            learned_model(self.model, "cpu")
-
-
-@register
 class BayesParameters(PriorParameters, RefinableParameters):
     """Parameters of the method ``bayes``; see `BayesExtraction`."""
 
@@ -83,12 +60,3 @@ class BayesParameters(PriorParameters, RefinableParameters):
     )
 
     method: Literal["bayes"] = "bayes"
-
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Start the search for the posterior of largest evidence."""
-        from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-        from qpi_kernels.extraction.least_squares import LeastSquares
-
-        self.check_prior()
-        estimator = LeastSquares if self.prior == "none" else BayesExtraction
-        return self.start_refined(problem, estimator, LeastSquares)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.estimators import register
-
-if TYPE_CHECKING:
-    from qpi_kernels.extraction.problem import Problem
-    from qpi_kernels.progress import Stepper
-    from qpi_kernels.result import KernelResult
 
 __all__ = ["BlindParameters"]
 
 
-@register
 class BlindParameters(PriorParameters):
     """Parameters of the method ``blind``; see `BlindExtraction`."""
 
@@ -33,10 +26,3 @@ class BlindParameters(PriorParameters):
         ),
         json_schema_extra={"advanced": True},
     )
-
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Start the search for defects and kernels."""
-        from qpi_kernels.extraction.blind.estimator import BlindExtraction
-
-        self.check_prior()
-        return BlindExtraction(problem)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.parameters import EstimatorParameters
-
-if TYPE_CHECKING:
-    from qpi_kernels.extraction.problem import Problem
-    from qpi_kernels.progress import Stepper
-    from qpi_kernels.result import KernelResult
 
 __all__ = ["NetworkParameters", "OneStepParameters", "TwoStepParameters"]
 
@@ -36,14 +30,7 @@ class NetworkParameters(EstimatorParameters):
         json_schema_extra={"advanced": True},
     )
 
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Load the networks, and start asking them."""
-        from qpi_kernels.extraction.network.estimator import NetworkExtraction
 
-        return NetworkExtraction(problem)
-
-
-@register
 class TwoStepParameters(NetworkParameters):
     """Parameters of the method ``two_step``."""
 
@@ -52,7 +39,6 @@ class TwoStepParameters(NetworkParameters):
     method: Literal["two_step"] = "two_step"
 
 
-@register
 class OneStepParameters(NetworkParameters):
     """Parameters of the method ``one_step``."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qpi_kernels.progress import Stepper
     from qpi_kernels.result import KernelResult
 
-__all__ = ["RefinableParameters"]
+__all__ = ["RefinableParameters", "start_refined"]
 
 
 class RefinableParameters(SolverParameters):
@@ -33,26 +33,29 @@ class RefinableParameters(SolverParameters):
         },
     )
 
-    def start_refined(
-        self,
-        problem: Problem[Any],
-        estimator: Callable[[Problem[Any]], Stepper[KernelResult]],
-        quick_estimator: Callable[[Problem[Any]], Stepper[KernelResult]],
-    ) -> Stepper[KernelResult]:
-        """Start an estimator, with moves of the defects before it where `refine` asks for them.
 
-        Parameters
-        ----------
-        problem : Problem
-            The checked input.
-        estimator : callable
-            Makes the stepper of the last kernel.
-        quick_estimator : callable
-            Makes those of the kernels that the moves are found with.
-        """
-        if self.refine is None:
-            return estimator(problem)
-        from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
+Parameters = TypeVar("Parameters", bound=RefinableParameters)
 
-        moves = RefinementParameters(refine=self.refine)
-        return Refinement(problem, estimator, moves, quick_estimator=quick_estimator)
+
+def start_refined(
+    problem: Problem[Parameters],
+    estimator: Callable[[Problem[Parameters]], Stepper[KernelResult]],
+    quick_estimator: Callable[[Problem[Parameters]], Stepper[KernelResult]],
+) -> Stepper[KernelResult]:
+    """Start an estimator, with moves of the defects before it where `refine` asks for them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    estimator : callable
+        Makes the stepper of the last kernel.
+    quick_estimator : callable
+        Makes those of the kernels that the moves are found with.
+    """
+    if problem.parameters.refine is None:
+        return estimator(problem)
+    from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
+
+    moves = RefinementParameters(refine=problem.parameters.refine)
+    return Refinement(problem, estimator, moves, quick_estimator=quick_estimator)

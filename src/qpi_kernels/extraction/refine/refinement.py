@@ -106,10 +106,10 @@ class Refinement:
     def __init__(
         self,
         problem: Problem,
-        estimator: Callable[[Problem], Stepper[KernelResult]],
+        estimator: Callable[[Problem[Any]], Stepper[KernelResult]],
         parameters: RefinementParameters | None = None,
         *,
-        quick_estimator: Callable[[Problem], Stepper[KernelResult]] | None = None,
+        quick_estimator: Callable[[Problem[Any]], Stepper[KernelResult]] | None = None,
     ) -> None:
         self._settings = parameters or RefinementParameters()
         self._problem = problem

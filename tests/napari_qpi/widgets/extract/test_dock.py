@@ -26,10 +26,10 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.extract.kernel_window import resized_shape, window_corners
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.average_parameters import AverageParameters
+from qpi_kernels.extraction.average_method import AverageParameters
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.estimators import estimators
-from qpi_kernels.extraction.least_squares_parameters import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
@@ -292,7 +292,9 @@ def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
 
 def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
     rows = panel.form.values() | panel.advanced_form.values()
-    assert set(rows) == {name for one in estimators().values() for name in one.model_fields}
+    assert set(rows) == {
+        name for one in estimators().values() for name in one.parameters.model_fields
+    }
     assert panel.parameters() == BayesParameters(kernel_shape=(9, 9))
 
 

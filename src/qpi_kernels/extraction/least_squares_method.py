@@ -1,24 +1,23 @@
-"""`LeastSquaresParameters`: the choices of least squares."""
+"""The method ``least_squares``."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from qpi_kernels.extraction.estimators import register
-from qpi_kernels.extraction.refine.parameters import RefinableParameters
+from qpi_kernels.extraction.refine.parameters import RefinableParameters, start_refined
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem
     from qpi_kernels.progress import Stepper
     from qpi_kernels.result import KernelResult
 
-__all__ = ["LeastSquaresParameters"]
+__all__ = ["LeastSquaresParameters", "start_least_squares"]
 
 
-@register
 class LeastSquaresParameters(RefinableParameters):
     """Parameters of the method ``least_squares``; see `LeastSquares`."""
 
@@ -34,13 +33,6 @@ class LeastSquaresParameters(RefinableParameters):
         json_schema_extra={"unit": "defects", "advanced": True},
     )
 
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Start the solution."""
-        from qpi_kernels.extraction.least_squares import LeastSquares
-
-        estimator = partial(LeastSquares, ridge=self.ridge)
-        return self.start_refined(problem, estimator, estimator)
-
     @field_validator("ridge")
     @classmethod
     def _not_negative(cls, value: float | Literal["auto"]) -> float | Literal["auto"]:
@@ -48,3 +40,12 @@ class LeastSquaresParameters(RefinableParameters):
         if value != "auto" and not 0 <= value < float("inf"):
             raise ValueError("ridge must be 0, a positive number of defects, or 'auto'")
         return value
+
+
+@register(LeastSquaresParameters)
+def start_least_squares(problem: Problem[LeastSquaresParameters]) -> Stepper[KernelResult]:
+    """Start the solution."""
+    from qpi_kernels.extraction.least_squares import LeastSquares
+
+    estimator = partial(LeastSquares, ridge=problem.parameters.ridge)
+    return start_refined(problem, estimator, estimator)

@@ -1,8 +1,8 @@
-"""`AverageParameters`: the choices of defect-centred averaging."""
+"""The method ``average``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.parameters import EstimatorParameters
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from qpi_kernels.progress import Stepper
     from qpi_kernels.result import KernelResult
 
-__all__ = ["AverageParameters"]
+__all__ = ["AverageParameters", "start_average"]
 
 
-@register
 class AverageParameters(EstimatorParameters):
     """Parameters of the method ``average``; see `DefectAverage`."""
 
@@ -24,8 +23,10 @@ class AverageParameters(EstimatorParameters):
 
     method: Literal["average"] = "average"
 
-    def start(self, problem: Problem[Self]) -> Stepper[KernelResult]:
-        """Start averaging."""
-        from qpi_kernels.extraction.average import DefectAverage
 
-        return DefectAverage(problem)
+@register(AverageParameters)
+def start_average(problem: Problem) -> Stepper[KernelResult]:
+    """Start averaging."""
+    from qpi_kernels.extraction.average import DefectAverage
+
+    return DefectAverage(problem)
