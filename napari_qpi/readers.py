@@ -51,6 +51,19 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     return [layer for one in _paths(path) for layer in _read_file(Path(one))]
 
 
+def _defect_table_layer(path: Path) -> LayerData:
+    """Read a table of defects as points that lie where those it was saved from lay."""
+    from napari_qpi.layers.conversion import points_from_defects
+    from napari_qpi.layers.geometry import frame_geometry
+    from qpi_kernels.defects import Defects
+    from qpi_kernels.defects.table import read_frame
+
+    frame = read_frame(path)
+    if frame is not None and "scale" not in frame:  # of the commands, which know no layers
+        frame = frame_geometry(**frame)
+    return points_from_defects(Defects.from_csv(path), frame, name=path.stem)
+
+
 def _paths(path: PathOrPaths) -> list[str]:
     return [str(path)] if isinstance(path, str | Path) else [str(one) for one in path]
 
@@ -59,6 +72,8 @@ def _is_ours(path: Path) -> bool:
     """Decide whether to offer a file: by an extension that only microscopes use, or by content."""
     if path.is_dir():
         return False
+    if path.suffix.lower() == ".csv":
+        return _is_defect_table(path)
     from qpi_kernels.io.open_scan import sniff
     from qpi_kernels.io.registry import known_formats
     from qpi_kernels.io.scan import ScanFormatError
@@ -73,7 +88,19 @@ def _is_ours(path: Path) -> bool:
     return found.written_here is None or found.written_here(path)
 
 
+def _is_defect_table(path: Path) -> bool:
+    """Recognise a table of `Defects.to_csv` by its first line."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return file.readline().startswith("index,axis-0,axis-1,kind,strength")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _read_file(path: Path) -> list[LayerData]:
+    """Read one file as layers."""
+    if path.suffix.lower() == ".csv":
+        return [_defect_table_layer(path)]
     from napari_qpi.layers.result import result_layers
     from napari_qpi.layers.scan import scan_layers
     from qpi_kernels.io import open_scan

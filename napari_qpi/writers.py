@@ -13,10 +13,10 @@ from napari_qpi.layers.conversion import (
     LayerConversionError,
     LayerData,
     ascending,
-    defects_from_table,
+    defects_from_points,
     observation_from_layer,
 )
-from napari_qpi.layers.geometry import GEOMETRY_KEY, layer_geometry
+from napari_qpi.layers.geometry import GEOMETRY_KEY, Geometry, layer_geometry
 from qpi_kernels.result import KernelResult
 
 __all__ = ["NotSavedError", "export_image", "write_defects", "write_netcdf"]
@@ -94,12 +94,10 @@ def export_image(path: str, layers: list[LayerData]) -> list[str]:
     NotSavedError
         If there are other layers too, or the image is in colour or has more than three axes.
     """
-    from napari.layers import Layer
-
     from qpi_kernels.io.exporters import export_array
 
-    image = Layer.create(*_only_layer(layers))
-    return [str(export_array(observation_from_layer(image), path))]
+    array, geometry = _placed_image(_only_layer(layers))
+    return [str(export_array(array.assign_attrs({GEOMETRY_KEY: geometry}), path))]
 
 
 @_reasons_shown()
@@ -112,7 +110,7 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
         The file.
     layers : list of tuple
         One points layer, whose last two axes are written in its own pixels with the features
-        ``kind`` and ``strength``.
+        ``kind`` and ``strength``, and where it lies.
 
     Returns
     -------
@@ -124,10 +122,10 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
     NotSavedError
         If there are other layers too.
     """
-    data, arguments, _ = _only_layer(layers)
-    points = np.asarray(data, float)
-    positions = points[:, -2:] if points.size else np.zeros((0, 2))
-    defects_from_table(positions, arguments.get("features", {})).to_csv(path)
+    from napari.layers import Layer
+
+    points = Layer.create(*_only_layer(layers))
+    defects_from_points(points).to_csv(path, frame=layer_geometry(points, ndim=2))
     return [path]
 
 
@@ -152,7 +150,8 @@ def _only_layer(layers: list[LayerData]) -> LayerData:
     return layers[0]
 
 
-def _image_dataset(layer: LayerData) -> xr.Dataset:
+def _placed_image(layer: LayerData) -> tuple[xr.DataArray, Geometry]:
+    """Take an image as an array that knows its quantity and kind, and where it lies."""
     from napari.layers import Layer
 
     made = Layer.create(*layer)
@@ -163,6 +162,14 @@ def _image_dataset(layer: LayerData) -> xr.Dataset:
         "direction": "none",
         "derived": known.get("derived", ""),
     }
+    if known.get("kind") is not None:
+        array.attrs["kind"] = str(known["kind"])
+    return array, layer_geometry(made, ndim=array.ndim)
+
+
+def _image_dataset(layer: LayerData) -> xr.Dataset:
+    """Make the scan that keeps an image without loss."""
+    array, geometry = _placed_image(layer)
     attributes = {
         "source": "",
         "format": "napari layer",
@@ -172,10 +179,7 @@ def _image_dataset(layer: LayerData) -> xr.Dataset:
         "complete": True,
         "header": {},
     }
+    scan = layer[1].get("metadata", {}).get(METADATA_KEY, {}).get("scan", {})
     return array.to_dataset(promote_attrs=False).assign_attrs(
-        {
-            **attributes,
-            **known.get("scan", {}),
-            GEOMETRY_KEY: layer_geometry(made, ndim=array.ndim),
-        }
+        {**attributes, **scan, GEOMETRY_KEY: geometry}
     )

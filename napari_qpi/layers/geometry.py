@@ -20,6 +20,7 @@ __all__ = [
     "GEOMETRY_KEY",
     "Geometry",
     "PixelToWorld",
+    "frame_geometry",
     "is_known_unit",
     "last_axes",
     "layer_geometry",
@@ -27,6 +28,7 @@ __all__ = [
     "moved_columns",
     "pixel_to_pixel",
     "plane_geometry",
+    "scan_angle_deg",
     "scan_geometry",
     "stack_geometry",
     "unit_factor",
@@ -120,8 +122,23 @@ def plane_geometry(
         and starts at the origin.
     """
     in_nm = array["x"].attrs.get("units") == "nm" if "x" in array.coords else False
-    shape = (array.sizes["y"], array.sizes["x"])
-    pitch = np.array([_pitch(array, axis) if in_nm else 1.0 for axis in ("y", "x")])
+    return frame_geometry(
+        (array.sizes["y"], array.sizes["x"]),
+        (_pitch(array, "y"), _pitch(array, "x")) if in_nm else None,
+        offset_nm,
+        scan_angle_deg,
+    )
+
+
+def frame_geometry(
+    shape: tuple[int, int],
+    pixel_nm: tuple[float, float] | None,
+    offset_nm: tuple[float, float] = (0.0, 0.0),
+    scan_angle_deg: float = 0.0,
+) -> Geometry:
+    """Place a frame of ``(rows, columns)`` with the pitch ``(y, x)``; see `plane_geometry`."""
+    in_nm = pixel_nm is not None
+    pitch = np.array(pixel_nm or (1.0, 1.0))
     # napari turns by +angle from column towards smaller rows: counter-clockwise on the screen.
     angle = -np.deg2rad(scan_angle_deg) if in_nm else 0.0
     rotate = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -138,6 +155,12 @@ def plane_geometry(
         "units": [unit, unit],
         "axis_labels": ["y", "x"],
     }
+
+
+def scan_angle_deg(plane: Geometry) -> float:
+    """Return the rotation of a two-axis geometry, positive clockwise on the screen, in degrees."""
+    (cosine, _), (sine, _) = plane["rotate"]
+    return 0.0 - float(np.rad2deg(np.arctan2(sine, cosine)))
 
 
 def _pitch(array: xr.DataArray, axis: str) -> float:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY, LayerData, ascending, bias_values
-from napari_qpi.layers.geometry import GEOMETRY_KEY, scan_geometry
+from napari_qpi.layers.geometry import GEOMETRY_KEY, last_axes, scan_geometry
 from qpi_kernels.io.channel_choice import channel_preference, shows_the_sample
 
 __all__ = ["scan_layers"]
@@ -86,7 +86,9 @@ def _name(array: xr.DataArray) -> str:
 def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -> LayerData:
     array, turned = ascending(array)
     geometry = dataset.attrs.get(GEOMETRY_KEY)
-    if geometry is None or len(geometry["scale"]) != array.ndim:
+    if geometry is not None and len(geometry["scale"]) >= array.ndim:
+        geometry = last_axes(geometry, array.ndim)
+    else:
         geometry = scan_geometry(
             array,
             dataset.attrs.get("offset_nm", (0.0, 0.0)),
@@ -98,6 +100,7 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
         "units": array.attrs.get("units", ""),
         "quantity": array.attrs.get("quantity", "other"),
         "derived": array.attrs.get("derived", ""),
+        "kind": array.attrs.get("kind"),
         "bias": bias_values(array),
         "bias_reversed": turned,
         "scan": dict(dataset.attrs),

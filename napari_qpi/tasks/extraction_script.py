@@ -8,6 +8,7 @@ from textwrap import dedent
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from napari_qpi.tasks.extraction import ExtractionInput
@@ -56,7 +57,8 @@ def _one_line(text: str) -> str:
 def _imports(task: ExtractionInput) -> str:
     groups = ["import qpi_kernels as qk"]
     if task.source is None or task.mask is not None:
-        groups[0] = "import numpy as np\n\n" + groups[0]
+        arrays = "import numpy as np\n" + ("import xarray as xr\n" if task.source is None else "")
+        groups[0] = f"{arrays}\n{groups[0]}"
     if task.mask is not None:
         groups.insert(0, "import base64\nimport zlib\n")
     return "\n".join(groups)
@@ -68,8 +70,8 @@ def _observation(task: ExtractionInput, array_path: str | None) -> str:
         saved = "were saved" if array_path else "have to be saved"
         return (
             f"# The layer {_one_line(task.image.name)} did not come from a scan file, so its data\n"
-            f"# {saved} here (numbers only: lengths count pixels).\n"
-            f"observation = np.load({path!r})"
+            f"# {saved} here.\n"
+            f"{_array(task.observation, path)}"
         )
     lines = [
         f"scan = qk.open_scan({task.source.path!r})",
@@ -84,6 +86,26 @@ def _observation(task: ExtractionInput, array_path: str | None) -> str:
             f"  # {bias[0]:g} to {bias[-1]:g} {task.observation['bias'].attrs.get('units', 'V')}"
         )
     return "\n".join(lines)
+
+
+def _array(observation: xr.DataArray, path: str) -> str:
+    """Write the lines that load the numbers and say what their axes count."""
+    lines = [
+        "observation = xr.DataArray(",
+        f"    np.load({path!r}),",
+        f"    dims={observation.dims},",
+    ]
+    lines.append("    coords={")
+    for name, axis in observation.coords.items():
+        values = np.asarray(axis.values, float)
+        units = dict(axis.attrs)
+        if name in ("y", "x"):
+            step = float(f"{values[-1] / max(values.size - 1, 1):.12g}")
+            numbers = f"{step!r} * np.arange({values.size})"
+        else:
+            numbers = repr(values.tolist())
+        lines.append(f"        {name!r}: ({axis.dims!r}, {numbers}, {units!r}),")
+    return "\n".join([*lines, "    },", f"    attrs={dict(observation.attrs)!r},", ")"])
 
 
 def _defects(task: ExtractionInput) -> str:

@@ -1,14 +1,16 @@
-"""Saving the kernel of a result by the suffix of a file's name."""
+"""Saving the kernel of a result from a dock."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_qpi.layers.geometry import GEOMETRY_KEY, scan_angle_deg
+
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
 
-__all__ = ["KERNEL_FILES", "save_kernel"]
+__all__ = ["KERNEL_FILES", "save_shown_kernel"]
 
 KERNEL_FILES = (
     "All of the result, lossless (*.nc);;Kernel for Gwyddion (*.gwy);;"
@@ -16,31 +18,13 @@ KERNEL_FILES = (
 )
 
 
-def save_kernel(result: KernelResult, path: str | Path) -> list[Path]:
-    """Save a result.
+def save_shown_kernel(result: KernelResult, path: str | Path) -> list[Path]:
+    """Save a result by the suffix of a file's name, with the angle of the image it is shown at.
 
-    Parameters
-    ----------
-    result : KernelResult
-        What an extraction gave.
-    path : path-like
-        ``.nc`` keeps everything; ``.gwy``, ``.tif`` and ``.npz`` hold the kernel, one file per
-        kind.
-
-    Returns
-    -------
-    list of Path
-        The files written.
+    See `qpi_kernels.result.save_kernel`.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".nc":
-        return [result.save(path)]
-    from qpi_kernels.io.exporters import export_array
+    from qpi_kernels.result import save_kernel
 
-    kernel = result.kernel
-    if "kind" not in kernel.dims:
-        return [Path(export_array(kernel, path))]
-    return [
-        Path(export_array(kernel.sel(kind=kind), path.with_stem(f"{path.stem}_{kind}")))
-        for kind in kernel["kind"].values.tolist()
-    ]
+    plane = result.provenance.get(GEOMETRY_KEY)
+    angle = {} if plane is None else {"scan_angle_deg": scan_angle_deg(plane)}
+    return save_kernel(result, path, angle)

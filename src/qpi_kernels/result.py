@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.io.exporters import export_array
 
-__all__ = ["KernelResult", "Quality", "ResultFormatError"]
+__all__ = ["KernelResult", "Quality", "ResultFormatError", "kernel_paths", "save_kernel"]
 
 _TYPE = "KernelResult"
 
@@ -178,3 +180,51 @@ class KernelResult:
             quality=Quality.model_validate_json(dataset.attrs["quality"]),
             provenance=json.loads(dataset.attrs["provenance"]),
         )
+
+
+def kernel_paths(result: KernelResult, path: str | Path) -> list[Path]:
+    """List the files that `save_kernel` writes: one per kind unless the path ends in ``.nc``."""
+    path = Path(path)
+    if path.suffix.lower() == ".nc" or "kind" not in result.kernel.dims:
+        return [path]
+    return [path.with_stem(f"{path.stem}_{kind}") for kind in result.kernel["kind"].values.tolist()]
+
+
+def save_kernel(
+    result: KernelResult, path: str | Path, attributes: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Save a result in the format of the path's extension.
+
+    Parameters
+    ----------
+    result : KernelResult
+        What an extraction gave.
+    path : path-like
+        ``.nc`` keeps everything; ``.gwy``, ``.tif`` and ``.npz`` hold the kernel, one file per
+        kind.
+    attributes : mapping, optional
+        More to note beside the kernel, such as ``scan_angle_deg``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    qpi_kernels.io.exporters.ExportError
+        For any other extension.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".nc":
+        return [result.save(path)]
+    kernels = [result.kernel]
+    if "kind" in result.kernel.dims:
+        kernels = [result.kernel.isel(kind=index) for index in range(result.kernel.sizes["kind"])]
+    written = []
+    for target, kernel in zip(kernel_paths(result, path), kernels, strict=True):
+        notes = {"role": "kernel", **(attributes or {})}
+        if "kind" in kernel.coords:
+            notes["kind"] = str(kernel["kind"].values)
+        written.append(export_array(kernel.assign_attrs(notes), target))
+    return written

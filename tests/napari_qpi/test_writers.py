@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from napari.layers import Image, Layer
 from npe2 import PluginManager
 
-from napari_qpi.layers.conversion import add_layers, result_of
+from napari_qpi.layers.conversion import (
+    METADATA_KEY,
+    add_layers,
+    defects_from_points,
+    points_from_defects,
+    result_of,
+)
 from napari_qpi.layers.result import result_layers
-from napari_qpi.writers import NotSavedError
+from napari_qpi.readers import get_reader, read_layers
+from napari_qpi.tasks.save_kernel import save_shown_kernel
+from napari_qpi.writers import NotSavedError, export_image, write_netcdf
 from qpi_kernels.defects import Defects
-from qpi_kernels.io import open_scan
+from qpi_kernels.io import Channel, open_scan, scan_dataset
+from qpi_kernels.io.array_notes import frame_of
+from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
 
 OURS = "napari-qpi"
 
@@ -163,6 +176,115 @@ def test_defects_are_saved_for_the_library_and_for_napari(
     assert Defects.from_csv(path) == Defects(points.data, ["vacancy", "adatom"], [1.0, 0.5])
     (again,) = model.open(path, plugin="napari")
     np.testing.assert_array_equal(again.data, points.data)
+
+
+@pytest.mark.parametrize("extension", ["npz", "tif"])
+@pytest.mark.parametrize("stack", [False, True])
+def test_a_dropped_export_lies_where_it_lay(
+    model: ViewerModel, tmp_path: Path, extension: str, stack: bool
+) -> None:
+    image = add_map(model)
+    if stack:
+        image = model.add_image(
+            np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32),
+            scale=(0.1, 0.5, 0.25), translate=(-0.1, 3, 4), units=("V", "nm", "nm"),
+        )  # fmt: skip
+    (path,) = image.save(tmp_path / f"my kernel.{extension}", plugin=OURS)
+    again, *others = model.open(path, plugin=OURS)
+    assert not others
+    np.testing.assert_array_equal(again.data, image.data)
+    assert again.units == image.units
+    for position in ((0,) * image.ndim, (2,) * image.ndim):
+        np.testing.assert_allclose(
+            again.data_to_world(position), image.data_to_world(position), atol=1e-9
+        )
+    assert "pixel" not in str(model.layers.extent.units)
+
+
+@pytest.mark.parametrize("extension", ["npz", "tif", "gwy"])
+@pytest.mark.parametrize("kernel_shape", [(7, 9), (8, 6)])
+def test_a_dropped_kernel_keeps_pitch_angle_centre_and_kind(
+    model: ViewerModel,
+    make_result: Callable[..., KernelResult],
+    tmp_path: Path,
+    extension: str,
+    kernel_shape: tuple[int, int],
+) -> None:
+    image = add_map(model, scale=(0.25, 0.25))
+    result = make_result(kinds=("a", "b"), kernel_shape=kernel_shape)
+    shown = result_of(add_layers(model, result_layers(result, image))[-1])
+    paths = save_shown_kernel(shown, tmp_path / f"map_kernel.{extension}")
+    assert [path.name for path in paths] == [f"map_kernel_{kind}.{extension}" for kind in "ab"]
+    for path, kind in zip(paths, "ab", strict=True):
+        (layer,) = model.open(path, plugin=OURS)
+        np.testing.assert_allclose(layer.data, result.kernel.sel(kind=kind), rtol=1e-6)
+        assert [str(unit) for unit in layer.units] == ["nanometer"] * 2
+        np.testing.assert_allclose(layer.scale, 0.25)
+        rows, cols = kernel_shape
+        np.testing.assert_allclose(layer.data_to_world((rows // 2, cols // 2)), 0, atol=1e-9)
+        if extension != "gwy":  # which has no place for them
+            np.testing.assert_allclose(layer.rotate, image.rotate, atol=1e-9)
+            assert layer.metadata[METADATA_KEY]["kind"] == kind
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.floats(-180, 180),
+    st.floats(0.01, 5),
+    st.floats(0.01, 5),
+    st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)),
+)
+def test_any_place_survives_every_format(
+    angle: float, row_nm: float, column_nm: float, place: tuple[float, float]
+) -> None:
+    image = Image(
+        np.arange(12, dtype=np.float32).reshape(3, 4),
+        scale=(row_nm, column_nm), rotate=angle, translate=place, units=("nm", "nm"),
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        for write, suffix in ((export_image, "npz"), (export_image, "tif"), (write_netcdf, "nc")):
+            (path,) = write(f"{folder}/kernel.{suffix}", [image.as_layer_data_tuple()])
+            assert get_reader(path) is not None
+            again = Layer.create(*read_layers(path)[0])
+            for corner in ((0, 0), (2, 3)):
+                np.testing.assert_allclose(
+                    again.data_to_world(corner), image.data_to_world(corner), atol=1e-9
+                )
+
+
+def test_dropped_defects_lie_where_they_lay(model: ViewerModel, tmp_path: Path) -> None:
+    image = add_map(model)
+    defects = Defects([[1.5, 2.25], [3, 4]], ["vacancy", "adatom"], [1.0, 0.5])
+    (points,) = add_layers(model, [points_from_defects(defects, image)])
+    (path,) = points.save(tmp_path / "map_defects.csv", plugin=OURS)
+    (again,) = model.open(path, plugin=OURS)
+    assert again.units == image.units
+    np.testing.assert_allclose(again.data_to_world((1, 2)), image.data_to_world((1, 2)))
+    assert defects_from_points(again) == defects
+    assert "pixel" not in str(model.layers.extent.units)
+    (plain,) = model.open(path, plugin="napari")
+    np.testing.assert_array_equal(plain.data, points.data)
+
+
+def test_defects_of_the_command_lie_on_their_scan(model: ViewerModel, tmp_path: Path) -> None:
+    scan = scan_dataset(
+        [Channel("Z", np.zeros((6, 8), np.float32), "nm", "topography")],
+        source="made", format="test", pixel_nm=(0.5, 0.25),
+        offset_nm=(20, -30), scan_angle_deg=25,
+    )  # fmt: skip
+    (image,) = model.open(save_scan(scan, tmp_path / "scan.nc"), plugin=OURS)
+    Defects([[1.0, 2.0]]).to_csv(tmp_path / "scan_defects.csv", frame=frame_of(scan))
+    (points,) = model.open(tmp_path / "scan_defects.csv", plugin=OURS)
+    np.testing.assert_allclose(points.data_to_world((1, 2)), image.data_to_world((1, 2)))
+    assert points.units == image.units
+
+
+def test_foreign_tables_and_archives_are_left_to_others(tmp_path: Path) -> None:
+    (tmp_path / "defects.csv").write_text("x,y\n1,2\n")
+    np.savez(tmp_path / "a.npz", weights=np.zeros(3))
+    tifffile.imwrite(tmp_path / "kernel.tif", np.zeros((4, 4), np.float32), imagej=True)
+    for name in ("defects.csv", "a.npz", "kernel.tif", "missing_defects.csv"):
+        assert get_reader(str(tmp_path / name)) is None, name
 
 
 def test_images_and_points_do_not_go_into_one_file(model: ViewerModel, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from napari_qpi.layers.conversion import (
     shown_plane,
 )
 from napari_qpi.layers.defect_points import DefectPoints, KindError, Snapshot, is_defect_layer
+from napari_qpi.layers.geometry import layer_geometry
 from napari_qpi.tasks.annotation import (
     AutomaticChange,
     Computation,
@@ -272,8 +273,9 @@ class AnnotateDefects(Dock):
         """Write the table, in pixels of the image."""
         if self._points is not None and self.image_choice.layer is not None:
             try:
-                defects = self._points.defects(self.image_choice.layer)
-                defects.to_csv(path)
+                image = self.image_choice.layer
+                defects = self._points.defects(image)
+                defects.to_csv(path, frame=layer_geometry(image, ndim=2))
             except (DefectFormatError, OSError) as error:
                 self._show_status(f"Not saved: {error}")
             else:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, 
 
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.extraction_script import python_script
-from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_kernel
+from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_shown_kernel
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExportButtons"]
@@ -73,8 +73,8 @@ class ExportButtons(QWidget):
         self.status.emit("The script is on the clipboard.")
 
     def save_kernel(self, path: str | Path) -> list[Path]:
-        """Save the last result; see `napari_qpi.tasks.save_kernel.save_kernel`."""
-        return [] if self._result is None else save_kernel(self._result, path)
+        """Save the last result; see `qpi_kernels.result.save_kernel`."""
+        return [] if self._result is None else save_shown_kernel(self._result, path)
 
     def _ask_save(self) -> None:
         path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", KERNEL_FILES)

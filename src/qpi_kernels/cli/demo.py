@@ -38,6 +38,7 @@ def demo(
     """
     from qpi_kernels.defects import detect_defects, snap_positions
     from qpi_kernels.extraction import extract
+    from qpi_kernels.io.array_notes import frame_of
     from qpi_kernels.io.formats.netcdf import save_scan
     from qpi_kernels.simulate.scan.samples import ag111_map
 
@@ -52,7 +53,7 @@ def demo(
     try:
         output.mkdir(parents=True, exist_ok=True)
         save_scan(sample[["didv"]], output / "observation.nc")
-        defects.to_csv(output / "defects.csv")
+        defects.to_csv(output / "defects.csv", frame=frame_of(sample))
         result.save(output / "kernel.nc")
         (output / "summary.txt").write_text(summary, encoding="utf-8")
     except OSError as error:

@@ -84,14 +84,16 @@ def detect(
 
     def work(job: FileTask) -> FileResult:
         from qpi_kernels.io import open_scan
+        from qpi_kernels.io.array_notes import frame_of
         from qpi_kernels.io.atomic_write import replacing
 
         target = write_anew(targets[job.path], overwrite)
-        image = choose_planes(choose_channel(open_scan(job.path), channel), bias)
+        scan = open_scan(job.path)
+        image = choose_planes(choose_channel(scan, channel), bias)
         job.on_event(Event("looking for defects"))
         defects = find_defects(image, counted, detection, snap)
         with replacing(target) as partial:
-            defects.to_csv(partial)
+            defects.to_csv(partial, frame=frame_of(scan))
         return FileResult(job.path, f"{_counted(defects)} -> {target}")
 
     outcomes = run_batch(paths, work, debug=debug)

@@ -45,7 +45,7 @@ from qpi_kernels.progress import Event
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
 
-__all__ = ["extract", "save_kernel"]
+__all__ = ["extract"]
 
 _EXTENSIONS = (".nc", ".tif", ".tiff", ".gwy", ".npz")
 
@@ -128,10 +128,12 @@ def extract(
         from qpi_kernels.extraction import start_extraction
         from qpi_kernels.io import open_scan
         from qpi_kernels.progress import drive
+        from qpi_kernels.result import kernel_paths, save_kernel
 
         started = time.perf_counter()
         target = write_anew(targets[job.path], overwrite)
-        observation = choose_planes(choose_channel(open_scan(job.path), channel), bias)
+        scan = open_scan(job.path)
+        observation = choose_planes(choose_channel(scan, channel), bias)
         job.on_event(Event("defects"))
         positions: Defects | None = None
         if detect:
@@ -143,7 +145,10 @@ def extract(
         job.cancel.check()
         stepper = start_extraction(observation, positions, mask=counted, parameters=extraction)
         result = drive(stepper, job.on_event, job.cancel)
-        written = save_kernel(result, target, overwrite)
+        for path in kernel_paths(result, target):
+            write_anew(path, overwrite)
+        angle = {"scan_angle_deg": scan.attrs["scan_angle_deg"]}
+        written = save_kernel(result, target, angle)
         return _done(job.path, result, written, time.perf_counter() - started)
 
     outcomes = run_batch(paths, work, debug=debug)
@@ -160,37 +165,6 @@ def _table_of(path: Path, defects: Path | None) -> Path:
     if not table.exists():
         raise CommandError(f"no defects: {table} is not there; give --defects FILE or --detect")
     return table
-
-
-def save_kernel(result: KernelResult, target: Path, overwrite: bool) -> list[Path]:
-    """Write a result in the format of the path's extension.
-
-    Parameters
-    ----------
-    result : KernelResult
-        What to write; all of it as ``.nc``, else the kernel, one file per kind.
-    target : Path
-        Where to.
-    overwrite : bool
-        Whether existing files may be replaced.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-    """
-    if target.suffix.lower() == ".nc":
-        return [result.save(target)]
-    from qpi_kernels.io.exporters import export_array
-
-    kernel = result.kernel
-    if "kind" not in kernel.dims:
-        return [export_array(kernel, target)]
-    parts = {
-        write_anew(target.with_stem(f"{target.stem}_{kind}"), overwrite): kernel.sel(kind=kind)
-        for kind in kernel["kind"].values.tolist()
-    }
-    return [export_array(part, path) for path, part in parts.items()]
 
 
 def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> FileResult:

@@ -98,14 +98,16 @@ def write_simulated_scan(
     target = write_anew(job.path, overwrite)
     table = write_anew(target.with_name(f"{target.stem}{DEFECTS_SUFFIX}"), overwrite)
 
+    from qpi_kernels.io.array_notes import frame_of
     from qpi_kernels.io.atomic_write import replacing
     from qpi_kernels.io.formats.netcdf import save_scan
     from qpi_kernels.simulate.scan.simulation import simulate_scan, simulated_scan_dataset
 
     made = simulate_scan(scene, on_event=job.on_event, cancel=job.cancel)
-    save_scan(simulated_scan_dataset(made), target)
+    dataset = simulated_scan_dataset(made)
+    save_scan(dataset, target)
     with replacing(table) as partial:
-        made.defects.to_csv(partial)
+        made.defects.to_csv(partial, frame=frame_of(dataset))
     return FileResult(
         job.path,
         f"{scene.known_material.label}, {len(made.defects)} defects -> {target}, {table}",

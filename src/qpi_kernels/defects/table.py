@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects.activation import activation_map
 
-__all__ = ["DEFAULT_KIND", "DefectFormatError", "Defects"]
+__all__ = ["DEFAULT_KIND", "DefectFormatError", "Defects", "read_frame"]
 
 DEFAULT_KIND = "defect"
+_FRAME = "frame"
 
 
 class DefectFormatError(ValueError):
@@ -151,19 +154,29 @@ class Defects:
         chosen = self if kind is None else self.of_kind(kind)
         return activation_map(chosen.positions, chosen.strength, shape, origin)
 
-    def to_csv(self, path: str | Path) -> None:
+    def to_csv(self, path: str | Path, *, frame: Mapping[str, Any] | None = None) -> None:
         """Write a CSV that napari opens as a Points layer.
 
         Columns ``index, axis-0, axis-1, kind, strength``: row and column in pixels.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        frame : mapping, optional
+            Where the image lies: JSON that `read_frame` gives back, in the first row of one more
+            column.
         """
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["index", "axis-0", "axis-1", "kind", "strength"])
+            header = ["index", "axis-0", "axis-1", "kind", "strength"]
+            writer.writerow(header if frame is None else [*header, _FRAME])
             rows = zip(self.positions, self.kind, self.strength, strict=True)
             for index, ((row, col), kind, strength) in enumerate(rows):
-                writer.writerow(
-                    [index, repr(float(row)), repr(float(col)), kind, repr(float(strength))]
-                )
+                cells = [index, repr(float(row)), repr(float(col)), kind, repr(float(strength))]
+                if frame is not None:
+                    cells.append("" if index else json.dumps(dict(frame)))
+                writer.writerow(cells)
 
     @classmethod
     def from_csv(cls, path: str | Path) -> Defects:
@@ -204,3 +217,14 @@ class Defects:
             raise DefectFormatError(f"{path.name}: an entry is not a number ({error})") from error
         kind = [row["kind"] or DEFAULT_KIND for row in rows] if "kind" in columns else None
         return cls(positions, kind, strength)
+
+
+def read_frame(path: str | Path) -> dict[str, Any] | None:
+    """Read the ``frame`` that `Defects.to_csv` wrote; None for a table without one."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            text = next(csv.DictReader(file), {}).get(_FRAME)
+        frame = json.loads(text or "null")
+    except (OSError, ValueError, csv.Error):
+        return None
+    return frame if isinstance(frame, dict) else None

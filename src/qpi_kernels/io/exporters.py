@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qpi_kernels.io.array_geometry import pitch_of
+from qpi_kernels.io.array_notes import frame_centre_nm, notes_of
 from qpi_kernels.io.atomic_write import replacing
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ def export_array(array: xr.DataArray, path: str | Path) -> Path:
     ----------
     array : xarray.DataArray
         Dims ``(y, x)`` or ``(bias, y, x)`` (or another first dimension), row 0 at the top;
-        coordinates ``y`` and ``x`` in nm give the pixel size.
+        coordinates ``y`` and ``x`` in nm give the pixel size, attributes go along as notes, see
+        `qpi_kernels.io.array_notes`.
     path : path-like
         ``.tif``/``.tiff``: ImageJ stack of float32 with pixel size and a label per bias.
         ``.gwy``: Gwyddion, SI units, one channel per bias; NaN are masked. ``.npz``: arrays
-        ``data``, ``pixel_nm`` (y, x), ``bias`` and ``units``. An existing file is replaced.
+        ``data``, ``pixel_nm`` (y, x), ``bias``, ``units``, ``notes``. An existing file is
+        replaced.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def _plane_labels(array: xr.DataArray) -> list[str]:
 
 def _write_npz(array: xr.DataArray, path: Path) -> None:
     contents = {"data": array.values, "units": np.array(_units(array))}
+    contents["notes"] = np.array(notes_of(array))
     pitch, bias = pitch_of(array), _bias(array)
     if pitch is not None:
         contents["pixel_nm"] = np.array(pitch)
@@ -109,7 +113,7 @@ def _write_tiff(array: xr.DataArray, path: Path) -> None:
     metadata: dict[str, object] = {
         "axes": "ZYX"[3 - array.ndim :],
         "unit": "nm" if pitch else "pixel",
-        "Info": f"channel={_name(array)}\nunits={_units(array)}\n",
+        "Info": f"channel={_name(array)}\nunits={_units(array)}\nnotes={notes_of(array)}\n",
     }
     if array.ndim == 3:
         metadata["Labels"] = _plane_labels(array)
@@ -156,10 +160,14 @@ def _gwy_channel(
 
     pitch = pitch_of(array)
     pitch_y, pitch_x = (1e-9 * pitch[0], 1e-9 * pitch[1]) if pitch else (1.0, 1.0)
+    centre = array.attrs.get("offset_nm") or frame_centre_nm(array)
+    centre_x, centre_y = centre or (0.0, 0.0)
     unit, factor = _GWYDDION_UNITS.get(_units(array), (_units(array), 1.0))
     frame = {
         "xreal": plane.shape[1] * pitch_x,
         "yreal": plane.shape[0] * pitch_y,
+        "xoff": 1e-9 * centre_x - plane.shape[1] * pitch_x / 2 if pitch and centre else 0.0,
+        "yoff": -1e-9 * centre_y - plane.shape[0] * pitch_y / 2 if pitch and centre else 0.0,
         "si_unit_xy": GwySIUnit(unitstr="m" if pitch else ""),
     }
     values = plane.astype(float) * factor

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from qpi_kernels.io.array_geometry import as_pitch, without_bias
+from qpi_kernels.io.array_notes import describe, read_notes
 from qpi_kernels.io.physical_units import quantity_of
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Quantity, ScanFormatError, scan_dataset
@@ -22,7 +23,7 @@ __all__ = ["FORMAT", "read"]
 
 _NAME = "NumPy"
 _PREFERRED = ("data", "didv", "observation", "topography", "current")
-_SAID_BESIDE = ("pixel_nm", "bias", "units")
+_SAID_BESIDE = ("pixel_nm", "bias", "units", "notes")
 # Deflate cannot do better than 1032:1; beyond this size such a ratio is taken for an attack.
 _BOMB_BYTES = 1024**3
 _BOMB_RATIO = 200
@@ -87,7 +88,8 @@ def read(
         complete=not any(np.isnan(channel.data).any() for channel in channels),
         header={"arrays left out": ", ".join(left_out)} if left_out else {},
     )
-    return without_bias(dataset)
+    notes = read_notes(arrays["notes"]) if arrays.get("notes", np.empty(0)).size == 1 else {}
+    return describe(without_bias(dataset), notes)
 
 
 def _from_npy(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from qpi_kernels.io.array_geometry import as_pitch, without_bias
+from qpi_kernels.io.array_notes import describe, read_notes
 from qpi_kernels.io.physical_units import in_project_units, quantity_of
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
@@ -62,7 +63,7 @@ def read(
     path = Path(path)
     try:
         with tifffile.TiffFile(path) as file:
-            data, pitch, known_bias, title, units = _contents(file, path.stat().st_size)
+            data, pitch, known_bias, info = _contents(file, path.stat().st_size)
         pitch = as_pitch(pixel_nm) or pitch
         if bias is not None:
             known_bias = np.asarray(bias, dtype=float).squeeze()
@@ -73,6 +74,7 @@ def read(
             raise ValueError(f"bias has {known_bias.size} values for {planes} pages")
     except (ValueError, tifffile.TiffFileError) as error:
         raise ScanFormatError(path, _NAME, str(error)) from error
+    title, units = info["channel"], info.get("units", "")
     dataset = scan_dataset(
         [Channel(title, data, units, quantity_of(title, units))],
         source=path,
@@ -81,12 +83,13 @@ def read(
         bias=known_bias,
         complete=not bool(np.isnan(data).any()),
     )
-    return without_bias(dataset)
+    return describe(without_bias(dataset), read_notes(info.get("notes", "")))
 
 
 def _contents(
     file: tifffile.TiffFile, file_bytes: int
-) -> tuple[np.ndarray, tuple[float, float] | None, np.ndarray | None, str, str]:
+) -> tuple[np.ndarray, tuple[float, float] | None, np.ndarray | None, dict[str, str]]:
+    """Return pixels, pitch ``(y, x)`` in nm, biases in V and the lines of ImageJ's description."""
     import tifffile
 
     if not file.series:
@@ -111,9 +114,9 @@ def _contents(
     info = dict(
         line.split("=", 1) for line in str(imagej.get("Info", "")).splitlines() if "=" in line
     )
-    title = info.get("channel", Path(series.name or "").stem or "data")
+    info.setdefault("channel", Path(series.name or "").stem or "data")
     labels = imagej.get("Labels") or [] if data.ndim == 3 else [info.get("bias", "")]
-    return data, pitch, _labelled_bias(labels, data), title, info.get("units", "")
+    return data, pitch, _labelled_bias(labels, data), info
 
 
 def _imagej_pitch(file: tifffile.TiffFile, imagej: dict[str, Any]) -> tuple[float, float] | None:

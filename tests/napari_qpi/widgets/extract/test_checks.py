@@ -353,6 +353,10 @@ def test_blind_needs_no_points_and_gives_them(
     exec(compile(script, "again.py", "exec"), {})
     again = qk.KernelResult.load(tmp_path / "kernel.nc")
     np.testing.assert_allclose(again.kernel.values, panel.result.kernel.values, atol=1e-4)
+    # The layer came from no file, and still its kernel is in nanometres and its own units.
+    assert again.kernel["x"].attrs["units"] == "nm"
+    np.testing.assert_allclose(again.kernel["x"], panel.result.kernel["x"])
+    assert again.kernel.attrs["units"] == panel.result.kernel.attrs["units"]
 
     panel.form.set_values({"method": "bayes"})
     assert not panel.points_choice.isHidden()
