@@ -1,4 +1,4 @@
-"""The checked input of an extraction: observation planes, defects, mask, and what to compute on."""
+"""The checked input of an extraction: observation, defects, mask, parameters and operators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from typing_extensions import TypeVar
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.devices import DeviceError, choose_device
+from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import Background, ForwardModel
 
 __all__ = ["ExtractionError", "Parameters", "Planes", "Problem"]
@@ -44,7 +46,7 @@ class Planes:
 
 @dataclass(frozen=True)
 class Problem(Generic[Parameters]):
-    """The input of an estimator, checked once.
+    """The input of an estimator, checked once, with the operators that follow from it.
 
     ``Problem[BayesParameters]`` is one whose parameters have the fields of ``bayes``; a plain
     ``Problem`` shows those that all methods share.
@@ -164,13 +166,38 @@ class Problem(Generic[Parameters]):
 
     @cached_property
     def background(self) -> Background:
-        """The background that is fitted along."""
+        """The background that is fitted together with the kernels."""
         return Background(self.parameters.background, self.mask_tensor, self.dtype)
 
     @cached_property
     def coverage(self) -> torch.Tensor:
-        """How much of the data speaks about each kernel pixel, see `ForwardModel.coverage`."""
+        """Squared strengths of the defects that show each kernel pixel, (kind, h, w)."""
         return self.model.coverage(self.mask_tensor)
+
+    @cached_property
+    def symmetrisation(self) -> Symmetrisation:
+        """The average over the point group that the parameters impose, or the identity."""
+        return Symmetrisation(
+            self.parameters.symmetry,
+            self.parameters.kernel_shape,
+            len(self.model.kinds),
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    @cached_property
+    def normal(self) -> ExactNormal:
+        """The normal operator for white noise."""
+        return ExactNormal(self.model, self.background)
+
+    @cached_property
+    def samples(self) -> int:
+        """Independent numbers of a plane: counted pixels less the background's parameters."""
+        return int(self.mask.sum()) - self.background.parameters
+
+    def signal(self, index: int) -> torch.Tensor:
+        """Load a plane without its background, (rows, columns), in scaled units."""
+        return self.background.remove(self.planes(index, index + 1).values)[0]
 
     def planes(self, start: int, stop: int) -> Planes:
         """Load planes ``start`` to ``stop`` (exclusive) as tensors."""
@@ -204,13 +231,14 @@ class Problem(Generic[Parameters]):
 
 
 def _table(defects: Defects | ArrayLike | None) -> Defects:
+    """Take positions for defects of one kind and strength."""
     if isinstance(defects, Defects):
         return defects
     return Defects(np.zeros((0, 2)) if defects is None else defects)
 
 
 def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
-    """The observation as a DataArray with dims (y, x) or (bias, y, x)."""
+    """Label the observation as a DataArray with dims (y, x) or (bias, y, x)."""
     if not isinstance(observation, xr.DataArray):
         array: Any = observation if hasattr(observation, "dask") else np.asarray(observation)
         if array.ndim not in (2, 3):
@@ -231,7 +259,7 @@ def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
 
 
 def _finite_pixels(observation: xr.DataArray) -> NDArray[np.bool_]:
-    """Pixels at which every plane has a number."""
+    """Find the pixels at which every plane has a number."""
     finite = np.ones(observation.shape[-2:], bool)
     if observation.dtype.kind != "f":
         return finite

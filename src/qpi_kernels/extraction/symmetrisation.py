@@ -1,4 +1,4 @@
-"""Solutions of a given symmetry: the map from free numbers to kernels, on tensors."""
+"""Kernels of an imposed point group: the map from free numbers to kernels, on tensors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 
 __all__ = ["Symmetrisation"]
@@ -17,39 +16,60 @@ class Symmetrisation:
 
     Parameters
     ----------
-    problem : Problem
-        Tells the kernel's shape, kinds, precision, device and the symmetry to impose.
+    symmetry : str or None
+        The point group to impose, see `qpi_kernels.symmetry.Symmetry.parse`.
+    kernel_shape : tuple of int
+        Height and width of the kernels.
+    kinds : int
+        How many kernels stand side by side in a vector.
+    dtype : torch.dtype
+        float32 or float64.
+    device : torch.device
+        Where the vectors live.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._shape = problem.parameters.kernel_shape
-        self._kinds = len(problem.model.kinds)
-        self.rank = self._kinds * int(np.prod(self._shape))
+    def __init__(
+        self,
+        symmetry: str | None,
+        kernel_shape: tuple[int, int],
+        kinds: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self._shape = kernel_shape
+        self.rank = kinds * int(np.prod(kernel_shape))
         self._matrix: _SparseMatrix | None = None
         self._order = 1
-        if problem.parameters.symmetry is not None:
-            symmetry = Symmetry.parse(problem.parameters.symmetry)
-            matrix = symmetrisation_matrix(symmetry, self._shape)
-            self._matrix = _SparseMatrix(matrix, problem)
-            self._transpose = _SparseMatrix(scipy.sparse.csr_array(matrix.T), problem)
-            self._order = len(symmetry.operations())
-            self.rank = max(1, round(self._kinds * float(matrix.trace())))
+        if symmetry is not None:
+            group = Symmetry.parse(symmetry)
+            matrix = symmetrisation_matrix(group, kernel_shape)
+            transpose = scipy.sparse.csr_array(matrix.T)
+            self._matrix = _SparseMatrix(matrix, dtype, device)
+            self._transpose = _SparseMatrix(transpose, dtype, device)
+            self._order = len(group.operations())
+            self.rank = max(1, round(kinds * float(matrix.trace())))
 
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
-        """From free numbers to flattened kernels, (vector, n)."""
+        """Map free numbers to flattened kernels, (vector, n)."""
         return vectors if self._matrix is None else self._times(self._matrix, vectors)
 
     def adjoint(self, vectors: torch.Tensor) -> torch.Tensor:
-        """The transpose of `apply`."""
+        """Apply the transpose of `apply`."""
         return vectors if self._matrix is None else self._times(self._transpose, vectors)
 
     def averaged_coverage(self, coverage: torch.Tensor) -> torch.Tensor:
-        """Coverage of a pixel by all its images: the group's order times the mean."""
+        """Sum the coverage of all images of a pixel: the group's order times the mean."""
         if self._matrix is None:
             return coverage
         return (self.apply(coverage.flatten(1)) * self._order).view(coverage.shape)
 
+    def symmetrise(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Average kernels (..., h, w) over the group; they come back as they are without one."""
+        return self.apply(kernels.flatten(-2)).view(kernels.shape)
+
     def _times(self, matrix: _SparseMatrix, vectors: torch.Tensor) -> torch.Tensor:
+        """Multiply every kernel of flattened vectors by a matrix."""
         columns = vectors.reshape(-1, int(np.prod(self._shape))).T
         return matrix.times(columns).T.reshape(vectors.shape)
 
@@ -61,22 +81,24 @@ class _SparseMatrix:
     has no sparse product and takes the same way.
     """
 
-    def __init__(self, matrix: scipy.sparse.csr_array, problem: Problem) -> None:
-        self._on_cuda = problem.device.type == "cuda"
+    def __init__(
+        self, matrix: scipy.sparse.csr_array, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._on_cuda = device.type == "cuda"
         if self._on_cuda:
             coordinates = matrix.tocoo()
             indices = np.stack([coordinates.row, coordinates.col]).astype(np.int64)
-            values = torch.from_numpy(coordinates.data).to(problem.dtype)
+            values = torch.from_numpy(coordinates.data).to(dtype)
             self._tensor = torch.sparse_coo_tensor(
                 torch.from_numpy(indices), values, matrix.shape, check_invariants=True
             )
-            self._tensor = self._tensor.coalesce().to(problem.device)
+            self._tensor = self._tensor.coalesce().to(device)
         else:
-            precision = np.float32 if problem.dtype == torch.float32 else np.float64
+            precision = np.float32 if dtype == torch.float32 else np.float64
             self._array = matrix.astype(precision)
 
     def times(self, columns: torch.Tensor) -> torch.Tensor:
-        """Product with ``(n, column)``."""
+        """Multiply by ``(n, column)``."""
         if self._on_cuda:
             return self._tensor @ columns
         product = self._array @ np.ascontiguousarray(columns.cpu().numpy())

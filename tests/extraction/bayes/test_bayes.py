@@ -14,7 +14,6 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-from qpi_kernels.extraction.bayes.normal_operator import ExactNormal
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
@@ -26,6 +25,7 @@ from qpi_kernels.progress import drive
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
+from shared.generators import result_of
 
 FAMILIES = ["free_electrons", "warped_two_fold", "warped_four_fold"]
 SHAPE = (32, 32)
@@ -245,18 +245,14 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     defects = Defects(rng.uniform(0, side - 1, (12, 2)))
     components = torch.from_numpy(rng.normal(size=(100, *shape)))
     components *= torch.logspace(0, -3, 100, dtype=torch.float64)[:, None, None]
-    factor = ComponentRoot(components)
-    kernel = factor.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
+    root = ComponentRoot(components)
+    kernel = root.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
     observation = observed(kernel, defects, snr=1e4, size=side)
     parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
-    solve = PosteriorSolver(problem, factor, ExactNormal(problem))
-    for work in (solve.probe(), solve.solve(problem.planes(0, 1).values[0])):
-        for _ in work:
-            pass
-    found = solve.posterior
-    for _ in solve.draw(found):
-        pass
+    solver = PosteriorSolver(problem, root, problem.normal, problem.normal)
+    found = result_of(solver.solve(problem.planes(0, 1).values[0]))
+    std = result_of(solver.sample(found)).std
     columns = problem.model.apply(components[:, None]).flatten(1)
     normal = (columns @ columns.T).numpy()
     values = np.linalg.eigvalsh(normal)
@@ -265,7 +261,7 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     covariance = np.linalg.inv(normal + found.ridge * np.eye(100)) * found.noise_variance
     flat = components.flatten(1).numpy()
     exact = np.sqrt(np.einsum("mp,mn,np->p", flat, covariance, flat)).mean()
-    assert float(solve.std.mean()) == pytest.approx(exact, rel=0.2)
+    assert float(std.mean()) == pytest.approx(exact, rel=0.2)
 
 
 def test_the_std_knows_of_waves_beyond_the_window():

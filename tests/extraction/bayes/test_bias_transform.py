@@ -12,18 +12,18 @@ from qpi_kernels.extraction.bayes.bias_transform import BiasTransform
 def test_planes_come_back() -> None:
     rng = np.random.default_rng(0)
     matrix = scipy.fft.dct(np.eye(5), axis=0, norm="ortho")
-    rotation = BiasTransform("cosines", matrix, rng.uniform(0.5, 2.0, 5))
+    transform = BiasTransform("cosines", matrix, rng.uniform(0.5, 2.0, 5))
     planes = torch.from_numpy(rng.normal(size=(5, 4, 3)))
-    torch.testing.assert_close(rotation.part(rotation.combine(planes)), planes)
+    torch.testing.assert_close(transform.inverse(transform.forward(planes)), planes)
 
 
 def test_noise_of_combinations_is_one_and_its_variance_comes_back() -> None:
     rng = np.random.default_rng(1)
     noise = np.array([0.5, 1.0, 2.0])
     matrix = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    rotation = BiasTransform("some", matrix, noise)
+    transform = BiasTransform("some", matrix, noise)
     planes = torch.from_numpy(noise[:, None] * rng.normal(size=(3, 20_000)))
-    np.testing.assert_allclose(rotation.combine(planes).std(dim=1), 1.0, rtol=0.05)
-    variances = rotation.part_variance(torch.ones(3, 1).double())
+    np.testing.assert_allclose(transform.forward(planes).std(dim=1), 1.0, rtol=0.05)
+    variances = transform.inverse_variance(torch.ones(3, 1).double())
     np.testing.assert_allclose(variances[:, 0], noise**2)
-    np.testing.assert_allclose(rotation.part_mean(np.ones(3)), 1.0)
+    np.testing.assert_allclose(transform.inverse_mean(np.ones(3)), 1.0)

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
-from qpi_kernels.extraction.bayes.normal_operator import (
+from qpi_kernels.extraction.bayes.convolution_normal import (
     ConvolutionNormal,
-    ExactNormal,
     NormalOperator,
     choose_normal_operator,
 )
+from qpi_kernels.extraction.bayes.family_selection import likely_families, prepare_families
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models.kernel_prior import bundled_prior
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from shared.generators import result_of
 
 
 def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
@@ -34,25 +34,23 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
 
 
 def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:
-    screen = FamilySelection(problem, bundled_prior(), normal)
-    for _ in screen.prepare():
-        pass
-    return screen.costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
+    work = prepare_families(problem, bundled_prior(), problem.normal, normal)
+    return result_of(work).costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
 
 
 @pytest.mark.parametrize("family", ["free_electrons", "warped_four_fold", "square_lattice"])
 def test_the_true_family_is_among_the_likely(family: str) -> None:
     problem, start = problem_of(family, snr=9.0)
-    costs = costs_of(problem, start, choose_normal_operator(problem))
+    costs = costs_of(problem, start, choose_normal_operator(problem, problem.normal))
     assert family in sorted(costs, key=costs.__getitem__)[:4]
     assert costs[family] < costs["asymmetric_cluster"]
 
 
 def test_the_quick_operator_tells_the_same_as_the_exact_one() -> None:
     problem, start = problem_of("warped_four_fold", snr=100.0)
-    quick = choose_normal_operator(problem)
+    quick = choose_normal_operator(problem, problem.normal)
     assert isinstance(quick, ConvolutionNormal)
-    near, exact = costs_of(problem, start, quick), costs_of(problem, start, ExactNormal(problem))
+    near, exact = costs_of(problem, start, quick), costs_of(problem, start, problem.normal)
     best = min(exact, key=exact.__getitem__)
     assert min(near, key=near.__getitem__) == best
     others = np.array([[one[name] - one[best] for name in exact] for one in (near, exact)])

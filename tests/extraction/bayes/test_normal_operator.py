@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.bayes.normal_operator import (
+from qpi_kernels.extraction.bayes.convolution_normal import (
     ConvolutionNormal,
-    ExactNormal,
     choose_normal_operator,
 )
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.problem import Problem
 
 WINDOW = (9, 12)
@@ -35,7 +35,7 @@ def problem(side: int, kinds: int = 1, masked: bool = False) -> Problem:
 @pytest.mark.parametrize(("kinds", "masked"), [(1, False), (2, False), (2, True)])
 def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
     given = problem(60, kinds, masked)
-    quick = ConvolutionNormal(given)
+    quick = ConvolutionNormal(given.model, given.coverage)
     unit = torch.eye(kinds * WINDOW[0] * WINDOW[1], dtype=torch.float64)
     dense = quick.apply(unit.view(-1, kinds, *WINDOW)).flatten(1)
     # The spectrum is cut where the window of lags makes it negative.
@@ -49,15 +49,17 @@ def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
 @pytest.mark.parametrize("kinds", [1, 2])
 def test_it_is_near_the_exact_one_on_a_large_map(kinds: int) -> None:
     given = problem(150, kinds)
-    assert isinstance(choose_normal_operator(given), ConvolutionNormal)
+    assert isinstance(choose_normal_operator(given, given.normal), ConvolutionNormal)
     kernels = torch.randn(4, kinds, *WINDOW, dtype=torch.float64)
-    near, exact = (one(given).apply(kernels) for one in (ConvolutionNormal, ExactNormal))
+    quick = ConvolutionNormal(given.model, given.coverage)
+    near, exact = (one.apply(kernels) for one in (quick, given.normal))
     assert float((near - exact).norm() / exact.norm()) < 0.15
 
 
-@pytest.mark.parametrize("normal", [ConvolutionNormal, ExactNormal])
-def test_noise_has_the_covariance_of_the_operator(normal: type) -> None:
-    quick = normal(problem(40, kinds=2))
+@pytest.mark.parametrize("exact", [False, True])
+def test_noise_has_the_covariance_of_the_operator(exact: bool) -> None:
+    given = problem(40, kinds=2)
+    quick = given.normal if exact else ConvolutionNormal(given.model, given.coverage)
     generator = torch.Generator().manual_seed(1)
     size = (4000, quick.noise_layers, *quick.noise_shape)
     drawn = quick.noise(torch.randn(size, generator=generator, dtype=torch.float64))
@@ -67,13 +69,10 @@ def test_noise_has_the_covariance_of_the_operator(normal: type) -> None:
     assert float(found / expected) == pytest.approx(1.0, abs=0.1)
 
 
-def test_phases_never_go_back_and_end_full() -> None:
-    phases = ProgressEstimator({"short": 2, "long": 5}, {"short": 1, "long": 2})
-    events = []
-    for name, steps in (("short", 9), ("long", 3), ("long", 20)):
-        phases.begin(name)
-        events += [phases.step(name) for _ in range(steps)]
-    events.append(phases.end("done"))
-    fractions = [event.fraction or 0.0 for event in events]
-    assert fractions == sorted(fractions)
-    assert fractions[-1] == 1.0
+@pytest.mark.parametrize("background", ["none", "plane", "rows"])
+def test_the_short_way_for_white_noise_is_the_operator_itself(background: str) -> None:
+    given = problem(40, kinds=2, masked=True)
+    parameters = given.parameters.model_copy(update={"background": background})
+    normal = replace(given, parameters=parameters).normal
+    kernels = torch.randn(3, 2, *WINDOW, dtype=torch.float64)
+    torch.testing.assert_close(normal.apply(kernels), normal.adjoint(normal.forward(kernels)))

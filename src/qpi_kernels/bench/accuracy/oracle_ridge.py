@@ -37,15 +37,14 @@ def tuned_ridge(problem: Problem, truth: NDArray[np.float64]) -> tuple[NDArray[n
     ridge : float
         Its strength, as a number of defects that show nothing.
     """
-    model, background = problem.model, problem.background
     shape = problem.parameters.kernel_shape
 
     def normal(numbers: torch.Tensor) -> torch.Tensor:
-        shown = background.remove(model.apply(numbers.view(-1, 1, *shape)))
-        return model.adjoint(shown).flatten(1)
+        return problem.normal.apply(numbers.view(-1, 1, *shape)).flatten(1)
 
     planes = problem.planes(0, 1)
-    lanczos = Lanczos(normal, model.adjoint(background.remove(planes.values)).flatten(1))
+    signal = problem.background.remove(planes.values)
+    lanczos = Lanczos(normal, problem.model.adjoint(signal).flatten(1))
     ridges = _RIDGES * len(problem.defects)
     before = np.inf
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,12 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.covariance_roots import WhiteRoot
 from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
-from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
-from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes
-from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
+from qpi_kernels.extraction.bayes.posterior import Posterior
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event
 
-__all__ = ["BiasTransform", "BiasTransformSelection"]
+__all__ = ["BiasTransform", "can_combine", "have_similar_noise", "select_bias_transform"]
 
 # There are a few copies of the stack at a time.
 _MAX_BYTES = 2**30
@@ -52,97 +47,77 @@ class BiasTransform:
     matrix: NDArray[np.float64]
     noise: NDArray[np.float64]
 
-    def combine(self, planes: torch.Tensor) -> torch.Tensor:
-        """From planes (bias, ...) to combinations of noise 1."""
-        weights = torch.from_numpy(self.matrix / self.noise).to(planes)
-        return _mixed(weights, planes)
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """Combine planes (bias, ...) to combinations of noise 1."""
+        return _weighted_sums(self.matrix / self.noise, planes)
 
-    def part(self, values: torch.Tensor) -> torch.Tensor:
-        """From combinations (combination, ...) back to planes."""
-        weights = torch.from_numpy(self.matrix.T * self.noise[:, None]).to(values)
-        return _mixed(weights, values)
+    def inverse(self, combinations: torch.Tensor) -> torch.Tensor:
+        """Take combinations (combination, ...) apart to planes."""
+        return _weighted_sums(self.matrix.T * self.noise[:, None], combinations)
 
-    def part_variance(self, variances: torch.Tensor) -> torch.Tensor:
-        """From the variances of independent combinations to those of planes."""
-        weights = np.square(self.matrix.T * self.noise[:, None])
-        return _mixed(torch.from_numpy(weights).to(variances), variances)
+    def inverse_variance(self, variances: torch.Tensor) -> torch.Tensor:
+        """Turn the variances of independent combinations to those of planes."""
+        return _weighted_sums(np.square(self.matrix.T * self.noise[:, None]), variances)
 
-    def part_mean(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """From a number of each combination to its mean over what a plane is made of."""
+    def inverse_mean(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Average a number of each combination over the combinations that a plane is made of."""
         return np.asarray(np.square(self.matrix.T) @ numbers)
 
 
-class BiasTransformSelection:
-    """Chooses among rotations by the evidence of simulated kernels.
+def can_combine(problem: Problem) -> bool:
+    """Tell that there are several planes, and memory for all of them."""
+    rows, columns = problem.image_shape
+    return problem.plane_count > 1 and 8 * problem.plane_count * rows * columns < _MAX_BYTES
+
+
+def have_similar_noise(white: Sequence[Posterior]) -> bool:
+    """Tell from least squares that no plane is dead and none has far more noise than another.
+
+    A dead plane has no noise to divide by; one of far more noise would spoil its neighbours.
+    """
+    noise = np.sqrt([posterior.noise_variance for posterior in white])
+    return bool(noise.min() > _DEAD and noise.max() < _UNEQUAL * noise.min())
+
+
+def select_bias_transform(
+    planes: torch.Tensor, white: Sequence[Posterior], families: FamilySelection
+) -> Generator[Event, None, BiasTransform | None]:
+    """Choose combinations of biases by the evidence of simulated kernels.
 
     Candidates are the planes themselves, and cosines along the bias, in whose last ones kernels
     that change slowly do not show.
 
     Parameters
     ----------
-    problem : Problem
-        Several planes.
-    library : KernelPrior
-        Simulated kernels.
-    phases : ProgressEstimator
-        Counts the steps.
+    planes : tensor, (bias, rows, columns)
+        Without background.
+    white : sequence of Posterior
+        Of each plane, under the white prior.
+    families : FamilySelection
+        Simulated kernels, prepared for white noise.
+
+    Returns
+    -------
+    generator
+        Yields events and returns the transform, None for the planes themselves.
     """
-
-    def __init__(
-        self, problem: Problem[PriorParameters], library: KernelPrior, phases: ProgressEstimator
-    ) -> None:
-        self._problem = problem
-        self._library = library
-        self._phases = phases
-        self._quick = choose_normal_operator(problem)
-        self.chosen: BiasTransform | None = None
-
-    @staticmethod
-    def worthwhile(problem: Problem) -> bool:
-        """Whether there are several planes, and memory for all of them."""
-        rows, columns = problem.image_shape
-        return problem.plane_count > 1 and 8 * problem.plane_count * rows * columns < _MAX_BYTES
-
-    def run(self, left: torch.Tensor) -> Iterator[Event]:
-        """Find what is `chosen`, None for the planes themselves, for planes without background."""
-        self._phases.plan({"probe": 1, "solve": len(left), "screen": 1})
-        found: list[Posterior] = []
-        yield from self._least_squares(left, found)
-        noise = np.sqrt([one.noise_variance for one in found])
-        # A dead plane has no noise; one of far more noise would be spoilt by its neighbours'.
-        if not (noise.min() > _DEAD and noise.max() < _UNEQUAL * noise.min()):
-            return
-        screen = FamilySelection(self._problem, self._library, self._quick, kind_sizes(found))
-        self._phases.begin("screen")
-        for _ in screen.prepare():
-            yield self._phases.step("Comparing families of simulated kernels")
-        kernels = torch.stack([one.kernels for one in found])
-        single = np.eye(len(left))
-        cosines = scipy.fft.dct(single, axis=0, norm="ortho")
-        total = []
-        for matrix in (single, cosines):
-            costs = []
-            rotation = BiasTransform("", matrix, noise)
-            for plane, start in zip(rotation.combine(left), rotation.combine(kernels), strict=True):
-                costs.append(screen.costs(plane, start))
-                yield self._phases.step("Comparing combinations of biases")
-            total.append(likely_families(costs)[1])
-        if total[1] < total[0]:
-            self.chosen = BiasTransform("cosines along the bias", cosines, noise)
-
-    def _least_squares(self, left: torch.Tensor, found: list[Posterior]) -> Iterator[Event]:
-        nothing = WhiteRoot(self._problem.parameters.kernel_shape)
-        solver = PosteriorSolver(self._problem, nothing, self._quick)
-        self._phases.begin("probe")
-        for _ in solver.probe():
-            yield self._phases.step("Probing how well the defects determine the kernel")
-        for plane in left:
-            self._phases.begin("solve")
-            for _ in solver.solve(plane):
-                yield self._phases.step("Comparing combinations of biases")
-            found.append(solver.posterior)
+    noise = np.sqrt([posterior.noise_variance for posterior in white])
+    kernels = torch.stack([posterior.kernels for posterior in white])
+    single = np.eye(len(planes))
+    cosines = scipy.fft.dct(single, axis=0, norm="ortho")
+    total, done = [], 0
+    for matrix in (single, cosines):
+        transform, costs = BiasTransform("", matrix, noise), []
+        combinations = zip(transform.forward(planes), transform.forward(kernels), strict=True)
+        for combination, start in combinations:
+            costs.append(families.costs(combination, start))
+            done += 1
+            yield Event("Comparing combinations of biases", done, 2 * len(planes))
+        total.append(likely_families(costs)[1])
+    return BiasTransform("cosines along the bias", cosines, noise) if total[1] < total[0] else None
 
 
-def _mixed(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    mixed: torch.Tensor = torch.tensordot(weights, values, dims=1)
-    return mixed
+def _weighted_sums(weights: NDArray[np.float64], values: torch.Tensor) -> torch.Tensor:
+    """Multiply the first dimension of values by a matrix."""
+    sums: torch.Tensor = torch.tensordot(torch.from_numpy(weights).to(values), values, dims=1)
+    return sums

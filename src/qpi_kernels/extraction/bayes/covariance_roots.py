@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
+
 __all__ = [
     "ComponentRoot",
     "CovarianceRoot",
+    "KernelRoot",
     "KindRoot",
     "SmoothRoot",
     "SumRoot",
@@ -28,11 +31,11 @@ class CovarianceRoot(Protocol):
         ...
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """From unit numbers (v, size) to kernels (v, h, w)."""
+        """Map unit numbers (v, size) to kernels (v, h, w)."""
         ...
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """The transpose of `apply`."""
+        """Apply the transpose of `apply`."""
         ...
 
 
@@ -190,3 +193,47 @@ class KindRoot:
         count = len(self._kinds)
         made = [kind.adjoint(kernels[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)
+
+
+class KernelRoot:
+    """Square root of the prior of the kernels of all kinds, from that of one kind.
+
+    Parameters
+    ----------
+    root : CovarianceRoot
+        Of one kind.
+    kinds : int
+        How many kinds there are.
+    symmetrisation : Symmetrisation
+        The average over the imposed point group.
+    sizes : tensor, (kind,), optional
+        Relative size of the kernels of each kind; all alike when left out.
+    """
+
+    def __init__(
+        self,
+        root: CovarianceRoot,
+        kinds: int,
+        symmetrisation: Symmetrisation,
+        sizes: torch.Tensor | None = None,
+    ) -> None:
+        self._root = root
+        self._kinds = kinds
+        self._symmetrisation = symmetrisation
+        self._sizes = None if sizes is None else sizes.view(-1, 1, 1)
+        self.size = kinds * root.size
+        self.rank = min(symmetrisation.rank, self.size)
+
+    def apply(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Map unit numbers (v, size) to kernels (v, kind, h, w)."""
+        kernels = self._root.apply(numbers.reshape(-1, self._root.size))
+        kernels = self._symmetrisation.symmetrise(kernels)
+        kernels = kernels.view(len(numbers), self._kinds, *kernels.shape[1:])
+        return kernels if self._sizes is None else kernels * self._sizes
+
+    def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the transpose of `apply`."""
+        sized = kernels if self._sizes is None else kernels * self._sizes
+        flat = self._symmetrisation.adjoint(sized.flatten(0, 1).flatten(1))
+        numbers = self._root.adjoint(flat.view(-1, *kernels.shape[-2:]))
+        return numbers.reshape(len(kernels), self.size)

@@ -1,34 +1,66 @@
-"""Data-consistent kernels: what simulated kernels suggest, as far as the map does not say more."""
+"""Kernels under the prior of the largest evidence: simulated ones as far as the map allows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.bias_transform import BiasTransform, BiasTransformSelection
-from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
-from qpi_kernels.extraction.bayes.model_selection import PriorSelection, SelectedPosterior
+from qpi_kernels.extraction.bayes.bias_transform import (
+    BiasTransform,
+    can_combine,
+    have_similar_noise,
+    select_bias_transform,
+)
+from qpi_kernels.extraction.bayes.model_selection import (
+    PriorSelection,
+    SelectedPosterior,
+    StackFindings,
+)
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
+from qpi_kernels.extraction.bayes.posterior import Posterior, kind_sizes
 from qpi_kernels.extraction.bayes.priors import load_prior
-from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
 from qpi_kernels.extraction.bayes.quality_report import BayesAssessor
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.models.kernel_prior import KernelPrior
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, GeneratorStepper, portion
 from qpi_kernels.result import KernelResult
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
 
 __all__ = ["BayesExtraction"]
 
-_STEPS = {"probe": 40, "solve": 60, "draw": 80, "screen": 40, "encode": 64, "decode": 60}
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
 _MAX_ROUNDS, _SETTLED = 2, 0.15
 
+Signal = Callable[[int], torch.Tensor]
 
-class BayesExtraction:
+
+@dataclass(frozen=True, eq=False)
+class _Priors:
+    """Simulated kernels, and a network's for the prior ``learned``."""
+
+    library: KernelPrior
+    learned: LearnedPriors | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Combined:
+    """Planes, or combinations of them, with their kernels under the white prior."""
+
+    signal: Signal
+    transform: BiasTransform | None
+    selection: PriorSelection
+    white: list[Posterior]
+
+
+class BayesExtraction(GeneratorStepper[KernelResult]):
     r"""Posterior kernels under the prior of the largest evidence, as a stepper.
 
     Priors are Gaussian, so each posterior is exact for white noise: for a kernel :math:`A = L x`
@@ -36,171 +68,196 @@ class BayesExtraction:
 
     .. math:: \hat A = L (L^T H^T R H L + \sigma^2/\tau^2)^{-1} L^T H^T R\, y
 
-    with ``H`` the `ForwardModel` and ``R`` what removes the background. Noise, :math:`\tau`, and
-    which prior it is follow from the evidence :math:`p(y)`. One candidate is always the ridge of
-    least squares, which knows nothing: where a map contradicts all other priors, the answer is
-    that of `LeastSquares`.
+    with ``H`` the `ForwardModel` and ``R`` the removal of the background. Noise, :math:`\tau`, and
+    the prior itself follow from the evidence :math:`p(y)`. One candidate is always the white prior,
+    the ridge of least squares: where a map contradicts all other priors, the answer is that of
+    `LeastSquares`.
 
     Parameters
     ----------
     problem : Problem
-        The checked input; its parameters tell the priors.
+        The checked input; its parameters name the priors.
     library : KernelPrior, optional
         Simulated kernels instead of those that the parameters name.
 
-    Raises
-    ------
-    ExtractionError
-        If the library cannot be read, or the network that ``prior="learned"`` needs.
+    Notes
+    -----
+    `ExtractionError` is raised while it runs if the library cannot be read, or the network that
+    ``prior="learned"`` needs.
     """
 
     def __init__(
         self, problem: Problem[PriorParameters], library: KernelPrior | None = None
     ) -> None:
         self._problem = problem
-        self._library = library or load_prior(problem.parameters.library)
-        learned = problem.parameters.prior == "learned"
-        self._learned = LearnedPriors(problem, self._library) if learned else None
-        self._told: list[dict[str, object]] = []
-        self._phases = ProgressEstimator(_STEPS, {})
-        self._judge = BayesAssessor()
-        self._builder = ResultBuilder(problem, judge=self._judge, provenance=self._provenance())
-        self._rotation: BiasTransform | None = None
-        self._combined: torch.Tensor | None = None
-        self._latest: SelectedPosterior
-        self._result: KernelResult | None = None
-        self._work = self._all_planes()
+        self._library = library
 
-    @property
-    def done(self) -> bool:
-        """Whether `result` is ready."""
-        return self._result is not None
-
-    @property
-    def result(self) -> KernelResult:
-        """The finished result."""
-        if self._result is None:
-            raise RuntimeError("the extraction is not finished; call step() until done")
-        return self._result
-
-    def step(self) -> Event:
-        """One solver iteration."""
-        return next(self._work)
-
-    def _provenance(self) -> dict[str, object]:
-        told: dict[str, object] = {"priors": self._told, "library": self._library.description}
-        return told if self._learned is None else told | {"model": self._learned.provenance}
-
-    def _all_planes(self) -> Iterator[Event]:
-        problem = self._problem
-        planes = range(problem.plane_count)
-        # Sums of kernels are no kernels to a network.
-        if self._learned is None and BiasTransformSelection.worthwhile(problem):
-            yield from self._rotate(planes)
-        self._phases.plan(_planned(len(planes)))
-        rivals = self._rivals(None)
-        yield from rivals.prepare(planes)
-        found: list[SelectedPosterior] = []
-        for index in planes:
-            yield from rivals.solve(index)
-            yield from self._learn_noise(index, rivals)
-            found.append(self._latest)
-        self._add(found)
-        self._result = self._builder.result()
-        yield self._phases.end("Done")
-
-    def _rotate(self, planes: range) -> Iterator[Event]:
-        """Combine biases, if that explains the stack better than each on its own."""
-        left = torch.stack([self._left(index) for index in planes])
-        choice = BiasTransformSelection(self._problem, self._library, self._phases)
-        yield from choice.run(left)
-        self._rotation = choice.chosen
-        if self._rotation is not None:
-            self._combined = self._rotation.combine(left)
-
-    def _rivals(self, noise: NoiseModel | None) -> PriorSelection:
-        return PriorSelection(
-            self._problem, self._library, self._left, self._phases, noise, self._learned
+    def _run(self) -> Generator[Event, None, KernelResult]:
+        """Select combinations of biases, then prior and noise of each plane by the evidence."""
+        count = self._problem.plane_count
+        priors = yield from portion(self._load_priors(), 0.0, 0.1)
+        combined = yield from portion(self._combine_biases(priors), 0.1, 0.3)
+        findings = yield from portion(
+            combined.selection.compare_planes(range(count), combined.signal, combined.white),
+            0.3,
+            0.4,
         )
+        selected = []
+        for index in range(count):
+            work = self._solve_plane(index, priors, combined, findings)
+            start, stop = (0.4 + 0.6 * (index + more) / count for more in (0, 1))
+            posterior = yield from portion(work, start, stop)
+            selected.append(posterior)
+        return self._result(priors, combined.transform, selected)
 
-    def _learn_noise(self, index: int, white: PriorSelection) -> Iterator[Event]:
-        """Where the rest of a plane is not white, solve again with the spectrum that it has."""
-        noise: NoiseModel | None = None
-        chosen, stack = white.chosen, white if self._problem.plane_count > 1 else None
-        for _ in range(_MAX_ROUNDS):
-            found = self._noise_left(index, chosen)
-            if not found.coloured or (noise is not None and found.difference(noise) < _SETTLED):
-                break
-            noise = found
-            self._phases.plan(_planned(1))
-            rivals = self._rivals(noise)
-            yield from rivals.prepare([index], stack)
-            yield from rivals.solve(index)
-            chosen = rivals.chosen
-        # Which is right nobody knows: what white noise would make of the map counts as doubt.
-        self._latest = chosen if noise is None else chosen.with_model_uncertainty(white.chosen)
+    def _load_priors(self) -> Generator[Event, None, _Priors]:
+        """Read the simulated kernels, and the network if the prior is learned."""
+        parameters = self._problem.parameters
+        library = self._library or load_prior(parameters.library)
+        yield Event("Reading simulated kernels", 1, 20)
+        if parameters.prior != "learned":
+            return _Priors(library, None)
+        # Here, because its networks take seconds to import.
+        from qpi_kernels.extraction.bayes.learned.priors import load_learned_priors
 
-    def _noise_left(self, index: int, chosen: SelectedPosterior) -> NoiseModel:
-        """The spectrum of what the kernels leave of a plane.
+        work = load_learned_priors(self._problem, library)
+        return _Priors(library, (yield from portion(work, 0.05, 1.0)))
 
-        Less what they wrongly explain, so of what kernels as likely as these would leave: the
-        step of expectation maximisation (Dempster, Laird and Rubin 1977) for the noise.
+    def _combine_biases(self, priors: _Priors) -> Generator[Event, None, _Combined]:
+        """Combine biases, if that explains the stack better than each on its own."""
+        problem, planes = self._problem, range(self._problem.plane_count)
+        selection = PriorSelection(problem, priors.library, priors.learned)
+        white = yield from portion(selection.solve_white(planes, problem.signal), 0.0, 0.4)
+        single = _Combined(problem.signal, None, selection, white)
+        # Sums of kernels are no kernels to a network.
+        if priors.learned or not (can_combine(problem) and have_similar_noise(white)):
+            return single
+        families = yield from portion(selection.prepare_families(kind_sizes(white)), 0.4, 0.5)
+        stack = torch.stack([problem.signal(index) for index in planes])
+        work = select_bias_transform(stack, white, families)
+        transform = yield from portion(work, 0.5, 0.6)
+        if transform is None:
+            return single
+        signal = transform.forward(stack).__getitem__
+        selection = PriorSelection(problem, priors.library)
+        white = yield from portion(selection.solve_white(planes, signal), 0.6, 1.0)
+        return _Combined(signal, transform, selection, white)
+
+    def _solve_plane(
+        self, index: int, priors: _Priors, combined: _Combined, findings: StackFindings
+    ) -> Generator[Event, None, SelectedPosterior]:
+        """Select the prior of a plane, then again with the spectrum of its residual as noise.
+
+        White noise may be right after all: its answer counts in the standard deviation.
         """
-        problem = self._problem
-        shown = problem.background.remove(problem.model.apply(chosen.posterior.kernels))
-        doubt = problem.background.remove(problem.model.apply(chosen.deviations))
-        power = torch.fft.fft2(self._left(index) - shown).abs().square()
-        power += torch.fft.fft2(doubt).abs().square().mean(dim=0)
-        return NoiseModel(power.cpu().double().numpy(), problem.parameters.kernel_shape)
+        problem, signal = self._problem, combined.signal(index)
+        work = combined.selection.select(index, signal, combined.white[index], findings)
+        white_noise = yield from portion(work, 0.0, 0.4)
+        selected, noise = white_noise, None
+        for number in range(_MAX_ROUNDS):
+            estimate = _residual_noise(problem, signal, selected)
+            settled = noise is not None and estimate.difference(noise) < _SETTLED
+            if settled or not estimate.coloured:
+                break
+            noise = estimate
+            shared = findings if problem.plane_count > 1 else None
+            selection = PriorSelection(problem, priors.library, priors.learned, noise)
+            work = _select_under(selection, index, signal, shared)
+            start, stop = (0.4 + 0.3 * (number + more) for more in (0, 1))
+            selected = yield from portion(work, start, stop)
+        return selected if noise is None else selected.with_model_uncertainty(white_noise)
 
-    def _left(self, index: int) -> torch.Tensor:
-        """A plane, or a combination of planes, without background."""
-        if self._combined is not None:
-            return self._combined[index]
-        planes = self._problem.planes(index, index + 1)
-        return self._problem.background.remove(planes.values)[0]
-
-    def _add(self, found: list[SelectedPosterior]) -> None:
-        kernels = torch.stack([one.posterior.kernels for one in found])
-        variances = torch.stack([one.std.square() for one in found])
-        ridge = np.array([one.posterior.ridge for one in found])
-        freedom = np.array([one.posterior.determined for one in found])
-        if self._rotation is not None:
-            kernels = self._rotation.part(kernels)
-            variances = self._rotation.part_variance(variances)
-            # Of combinations in which nothing shows the ridge is beyond all bounds, and no matter.
-            ridge = self._rotation.part_mean(ridge * freedom)
-            freedom = self._rotation.part_mean(freedom)
+    def _result(
+        self,
+        priors: _Priors,
+        transform: BiasTransform | None,
+        selected: list[SelectedPosterior],
+    ) -> KernelResult:
+        """Take combinations apart to planes and put everything together."""
+        kernels = torch.stack([one.posterior.kernels for one in selected])
+        variances = torch.stack([one.std.square() for one in selected])
+        ridge = np.array([one.posterior.ridge for one in selected])
+        freedom = np.array([one.posterior.determined for one in selected])
+        if transform is not None:
+            kernels = transform.inverse(kernels)
+            variances = transform.inverse_variance(variances)
+            # Combinations in which nothing shows have a ridge beyond all bounds, and no weight.
+            ridge = transform.inverse_mean(ridge * freedom)
+            freedom = transform.inverse_mean(freedom)
             ridge /= np.maximum(freedom, 1e-300)
-            self._builder.note("biases", self._rotation.name)
-        for index, one in enumerate(found):
-            chosen = one.posterior
-            self._told.append(_told(one))
-            if self._rotation is None or chosen.determined >= 1:
-                self._judge.take(one, freedom[index])
-            self._builder.add(
+        assessor = BayesAssessor()
+        provenance = _provenance(priors, transform, selected)
+        builder = ResultBuilder(self._problem, judge=assessor, provenance=provenance)
+        for index, one in enumerate(selected):
+            if transform is None or one.posterior.determined >= 1:
+                assessor.take(one, freedom[index])
+            builder.add(
                 index,
                 self._problem.planes(index, index + 1),
                 kernels[index, None],
                 std=variances[index, None].sqrt(),
                 ridge=ridge[index, None],
                 freedom=freedom[index, None],
-                solution_size=one.free,
-                condition=chosen.condition,
-                iterations=chosen.iterations,
-                converged=chosen.converged,
+                solution_size=one.posterior.free,
+                condition=one.posterior.condition,
+                iterations=one.posterior.iterations,
+                converged=one.posterior.converged,
             )
+        return builder.result()
 
 
-def _told(one: SelectedPosterior) -> dict[str, object]:
-    lost = {name: round(value) for name, value in one.log_evidence_gap.items()}
-    told: dict[str, object] = {"prior": one.prior, "log_evidence_gap": lost}
-    if one.sizes is not None:
-        told["kind_sizes"] = [round(float(size), 4) for size in one.sizes]
-    if one.noise is not None:
-        told["noise"] = {"strongest_over_faintest": float(f"{one.noise.range:.3g}")}
-    return told
+def _residual_noise(
+    problem: Problem, signal: torch.Tensor, selected: SelectedPosterior
+) -> NoiseModel:
+    """Estimate the noise spectrum of a plane from its residual.
+
+    The spectrum is the mean over kernels as likely as the found ones: the step of expectation
+    maximisation (Dempster, Laird and Rubin 1977) for the noise.
+    """
+    shown = problem.background.remove(problem.model.apply(selected.posterior.kernels))
+    uncertain = problem.background.remove(problem.model.apply(selected.deviations))
+    power = torch.fft.fft2(signal - shown).abs().square()
+    power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
+    return NoiseModel(power.cpu().double().numpy(), problem.parameters.kernel_shape)
 
 
-def _planned(planes: int) -> dict[str, int]:
-    return {"probe": 3, "solve": 3 * planes, "draw": planes, "screen": 1}
+def _select_under(
+    selection: PriorSelection, index: int, signal: torch.Tensor, shared: StackFindings | None
+) -> Generator[Event, None, SelectedPosterior]:
+    """Select the prior of one plane, with findings of its stack or its own."""
+    planes = [index]
+
+    def load(_: int) -> torch.Tensor:
+        return signal
+
+    white = yield from portion(selection.solve_white(planes, load), 0.0, 0.3)
+    findings = shared
+    if findings is None:
+        findings = yield from portion(selection.compare_planes(planes, load, white), 0.3, 0.4)
+    return (yield from portion(selection.select(index, signal, white[0], findings), 0.4, 1.0))
+
+
+def _provenance(
+    priors: _Priors, transform: BiasTransform | None, selected: list[SelectedPosterior]
+) -> dict[str, Any]:
+    """Record priors, noise and combinations, JSON-compatible."""
+    provenance: dict[str, Any] = {
+        "priors": [_describe(one) for one in selected],
+        "library": priors.library.description,
+    }
+    if priors.learned is not None:
+        provenance["model"] = priors.learned.provenance
+    if transform is not None:
+        provenance["biases"] = transform.name
+    return provenance
+
+
+def _describe(selected: SelectedPosterior) -> dict[str, Any]:
+    """Record the prior of a plane and by how much log-evidence it leads, JSON-compatible."""
+    gap = {name: round(value) for name, value in selected.log_evidence_gap.items()}
+    record: dict[str, Any] = {"prior": selected.prior, "log_evidence_gap": gap}
+    if selected.sizes is not None:
+        record["kind_sizes"] = [round(float(size), 4) for size in selected.sizes]
+    if selected.noise is not None:
+        record["noise"] = {"strongest_over_faintest": float(f"{selected.noise.range:.3g}")}
+    return record

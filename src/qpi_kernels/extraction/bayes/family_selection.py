@@ -1,27 +1,28 @@
-"""`FamilySelection`: which family of simulated kernels a map's kernel is like."""
+"""`FamilySelection`: families of simulated kernels compared by a map's evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.noise_model import NoiseModel
-from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum, Quadrature
 from qpi_kernels.models.kernel_prior import KernelPrior
+from qpi_kernels.progress import Event
 
-__all__ = ["FamilySelection", "likely_families"]
+__all__ = ["FamilySelection", "likely_families", "prepare_families"]
 
 # A kernel's strongest components of the library are enough to tell families apart.
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
 _STRANGE = 0.05
-# How many are looked at in a step: so many, unless the map is large.
+# Components whose images are made in a step: so many, unless the map is large.
 _AT_ONCE, _MAX_PIXELS = 32, 2**22
 
 
@@ -29,8 +30,71 @@ class FamilySelection:
     r"""Compares families of a library by the evidence that planes have for them.
 
     Each family is a Gaussian in the strongest components of the library, so its evidence is one
-    small eigenvalue problem. Families belong to
-    the host and not to the defect: all kinds share one.
+    small eigenvalue problem. Families belong to the host and not to the defect: all kinds share
+    one. Made by `prepare_families`.
+
+    Parameters
+    ----------
+    components : Components
+        The library's strongest, on the kernels' window.
+    families : dict of str to Family
+        By name; all kernels of the library under "".
+    exact : ExactNormal
+        The normal operator for the noise.
+    quick : NormalOperator
+        The same or an approximation.
+    samples : int
+        Independent numbers of a plane.
+    """
+
+    def __init__(
+        self,
+        components: _Components,
+        families: Mapping[str, _Family],
+        exact: ExactNormal,
+        quick: NormalOperator,
+        samples: int,
+    ) -> None:
+        self._components = components
+        self._families = families
+        self._exact = exact
+        self._quick = quick
+        self._samples = samples
+
+    def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
+        """Evaluate ``-2 log`` of the evidence of each family, and of all together under "".
+
+        That one of many families is the best by chance is paid for.
+
+        Parameters
+        ----------
+        signal : tensor, (rows, columns)
+            A plane without background.
+        kernels : tensor, (kind, h, w)
+            Of least squares; the misfit is exact there, see `QuadraticMisfit`.
+        """
+        misfit = QuadraticMisfit.about(kernels, signal, self._exact, self._quick)
+        right = self._components.products(misfit.right[None])[0].cpu().double().numpy()
+        energy = np.array([misfit.constant])
+        costs = {}
+        for name, family in self._families.items():
+            quadrature = family.quadrature(right)
+            evidence = Evidence(energy, self._samples, family.spectrum)
+            ridge = evidence.best_ridge(quadrature)
+            costs[name] = float(evidence.cost(ridge[:, None], quadrature)[0, 0])
+            if name:
+                costs[name] += 2 * float(np.log(len(self._families)))
+        return costs
+
+
+def prepare_families(
+    problem: Problem,
+    library: KernelPrior,
+    exact: ExactNormal,
+    quick: NormalOperator,
+    sizes: torch.Tensor | None = None,
+) -> Generator[Event, None, FamilySelection]:
+    """Work out what the defects show of each family of a library.
 
     Parameters
     ----------
@@ -38,108 +102,35 @@ class FamilySelection:
         The checked input.
     library : KernelPrior
         With its families.
-    normal : NormalOperator
-        From `qpi_kernels.extraction.bayes.normal_operator.choose_normal_operator`.
+    exact : ExactNormal
+        The normal operator for the noise.
+    quick : NormalOperator
+        The same or an approximation, from `choose_normal_operator`.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
-    noise : NoiseModel, optional
-        White noise when left out.
     """
-
-    def __init__(
-        self,
-        problem: Problem,
-        library: KernelPrior,
-        normal: NormalOperator,
-        sizes: torch.Tensor | None = None,
-        noise: NoiseModel | None = None,
-    ) -> None:
-        self._problem = problem
-        self._exact = ExactNormal(problem, noise)
-        self._library = library
-        self._normal = normal
-        self._kinds = len(problem.model.kinds)
-        self._sizes = problem.coverage.new_ones(self._kinds) if sizes is None else sizes
-        components, _ = library.components_on(problem.parameters.kernel_shape)
-        self._count = min(_COMPONENTS, len(components))
-        flat = torch.from_numpy(components[: self._count]).to(problem.coverage).flatten(1)
-        # Of one kind; symmetry acts on each kind alike.
-        every = Symmetrisation(problem).apply(flat.repeat(1, self._kinds))
-        self._components = every[:, : flat.shape[1]]
-        self._seen: dict[str, _Family] = {}
-
-    def prepare(self) -> Iterator[int]:
-        """Learn what the defects show of each component; a few of them per item."""
-        shape = self._problem.parameters.kernel_shape
-        at_once = max(1, min(_AT_ONCE, _MAX_PIXELS // int(np.prod(self._problem.image_shape))))
-        blocks = []
-        for kind in range(self._kinds):
-            for start in range(0, self._count, at_once):
-                rows = self._components[start : start + at_once]
-                kernels = rows.new_zeros(len(rows), self._kinds, *shape)
-                kernels[:, kind] = self._sizes[kind] * rows.view(-1, *shape)
-                blocks.append(self._numbers(self._normal.apply(kernels)))
-                yield len(blocks)
-        image = torch.cat(blocks).cpu().double().numpy()
-        image = (image + image.T) / 2
-        for name in ("", *self._library.families):
-            factor = np.asarray(np.kron(np.eye(self._kinds), self._factor(name)), np.float64)
-            self._seen[name] = _Family(factor, *np.linalg.eigh(factor @ image @ factor.T))
-            yield len(blocks) + len(self._seen)
-
-    def costs(self, left: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
-        r"""Cost of each family, ``-2 log`` of its evidence, and under "" that of all together.
-
-        The misfit is expanded about kernels that explain the plane well, at which it is exact, so
-        an approximate normal operator G acts on small differences only:
-
-        .. math:: S(A) = S_0 - 2 (A - A_0)^T H^T R (y - H A_0) + (A - A_0)^T G (A - A_0) .
-
-        That one of many families is the best by chance is paid for.
-
-        Parameters
-        ----------
-        left : tensor, (rows, columns)
-            A plane without background.
-        kernels : tensor, (kind, h, w)
-            :math:`A_0`, of least squares.
-        """
-        problem, start = self._problem, kernels[None]
-        rest = self._exact.whiten(left) - self._exact.forward(start)[0]
-        slope, image = self._exact.adjoint(rest[None]), self._normal.apply(start)
-        right = self._numbers(slope + image)[0].cpu().double().numpy()
-        constant = rest.square().sum() + (start * (2 * slope + image)).sum()
-        energy = np.array([float(constant)])
-        samples = int(problem.mask.sum()) - problem.background.parameters
-        found = {}
-        for name, family in self._seen.items():
-            quadrature = family.quadrature(right)
-            evidence = Evidence(energy, samples, family.spectrum)
-            ridge = evidence.best_ridge(quadrature)
-            found[name] = float(evidence.cost(ridge[:, None], quadrature)[0, 0])
-            if name:
-                found[name] += 2 * float(np.log(len(self._seen)))
-        return found
-
-    def _numbers(self, kernels: torch.Tensor) -> torch.Tensor:
-        """From kernels (v, kind, h, w) to their products with all components, (v, kind * n)."""
-        sized = kernels.flatten(2) * self._sizes.view(-1, 1)
-        return (sized @ self._components.T).flatten(1)
-
-    def _factor(self, name: str) -> NDArray[np.float64]:
-        """Square root of a family's covariance in components of the library over their spread."""
-        if not name:
-            return np.eye(self._count)
-        family = self._library.families[name]
-        strongest = float(self._library.spread[0])
-        spread = np.maximum(self._library.spread[: self._count], 1e-6 * strongest)
-        rows = (family.spread[:, None] * family.mixing[:, : self._count] / spread).astype(float)
-        covariance = rows.T @ rows + _STRANGE**2 * np.eye(self._count)
-        return np.asarray(np.linalg.cholesky(covariance).T)
+    message = "Comparing families of simulated kernels"
+    components = _Components.of(problem, library, sizes)
+    at_once = max(1, min(_AT_ONCE, _MAX_PIXELS // int(np.prod(problem.image_shape))))
+    steps = -(-components.count // at_once) * components.kinds
+    total = steps + 1 + len(library.families)
+    products = []
+    for kernels in components.kernels(at_once):
+        products.append(components.products(quick.apply(kernels)))
+        yield Event(message, len(products), total)
+    normal = torch.cat(products).cpu().double().numpy()
+    normal = (normal + normal.T) / 2
+    families = {}
+    for name in ("", *library.families):
+        root = _covariance_root(library, name, components.count)
+        factor = np.asarray(np.kron(np.eye(components.kinds), root), np.float64)
+        families[name] = _Family(factor, *np.linalg.eigh(factor @ normal @ factor.T))
+        yield Event(message, steps + len(families), total)
+    return FamilySelection(components, families, exact, quick, problem.samples)
 
 
 def likely_families(costs: Sequence[Mapping[str, float]]) -> tuple[list[str], float]:
-    """The family of each plane, and what all planes cost with it.
+    """Choose the family of each plane, and sum what all planes cost with it.
 
     All have the same, being of one host, unless the evidence pays for a free choice at each plane.
 
@@ -156,6 +147,58 @@ def likely_families(costs: Sequence[Mapping[str, float]]) -> tuple[list[str], fl
     return (each, free) if free < shared[best] else ([best] * len(costs), shared[best])
 
 
+@dataclass(frozen=True, eq=False)
+class _Components:
+    """Symmetric components of kernels, (component, h * w), for kinds of relative sizes."""
+
+    values: torch.Tensor
+    shape: tuple[int, int]
+    sizes: torch.Tensor
+
+    @classmethod
+    def of(cls, problem: Problem, library: KernelPrior, sizes: torch.Tensor | None) -> _Components:
+        """Take the strongest components of a library on the window of a problem."""
+        shape, kinds = problem.parameters.kernel_shape, len(problem.model.kinds)
+        components, _ = library.components_on(shape)
+        strongest = torch.from_numpy(components[:_COMPONENTS]).to(problem.coverage)
+        values = problem.symmetrisation.symmetrise(strongest).flatten(1)
+        return cls(values, shape, problem.coverage.new_ones(kinds) if sizes is None else sizes)
+
+    @property
+    def count(self) -> int:
+        """Number of components."""
+        return len(self.values)
+
+    @property
+    def kinds(self) -> int:
+        """Number of kinds."""
+        return len(self.sizes)
+
+    def kernels(self, at_once: int) -> Generator[torch.Tensor, None, None]:
+        """Yield the components as kernels (v, kind, h, w) of each kind alone, a few at a time."""
+        for kind in range(self.kinds):
+            for rows in torch.split(self.values, at_once):
+                kernels = rows.new_zeros(len(rows), self.kinds, *self.shape)
+                kernels[:, kind] = self.sizes[kind] * rows.view(-1, *self.shape)
+                yield kernels
+
+    def products(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Multiply kernels (v, kind, h, w) by all components: (v, kind * component)."""
+        sized = kernels.flatten(2) * self.sizes.view(-1, 1)
+        return (sized @ self.values.T).flatten(1)
+
+
+def _covariance_root(library: KernelPrior, name: str, count: int) -> NDArray[np.float64]:
+    """Root the covariance of a family in the library's first components over their spread."""
+    if not name:
+        return np.eye(count)
+    family = library.families[name]
+    spread = np.maximum(library.spread[:count], 1e-6 * float(library.spread[0]))
+    rows = (family.spread[:, None] * family.mixing[:, :count] / spread).astype(float)
+    covariance = rows.T @ rows + _STRANGE**2 * np.eye(count)
+    return np.asarray(np.linalg.cholesky(covariance).T)
+
+
 class _Family:
     """The normal operator in the components of a family, by its eigenvectors."""
 
@@ -170,7 +213,7 @@ class _Family:
         self.spectrum = OperatorSpectrum(self._values, np.ones_like(values))
 
     def quadrature(self, right: NDArray[np.float64]) -> Quadrature:
-        """The right-hand side in terms of the eigenvectors."""
+        """Expand a right-hand side in the eigenvectors."""
         amplitude = self._vectors.T @ (self._factor @ right)
         square = float(amplitude @ amplitude)
         return Quadrature(

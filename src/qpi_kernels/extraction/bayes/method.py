@@ -35,10 +35,12 @@ def check_prior(parameters: PriorParameters) -> None:
     ExtractionError
         If one of them can not be used.
     """
-    from qpi_kernels.extraction.bayes.learned.priors import learned_model
     from qpi_kernels.extraction.bayes.priors import load_prior
 
     if parameters.prior != "none":
         load_prior(parameters.library)
     if parameters.prior == "learned":
+        # Here, because its networks take seconds to import.
+        from qpi_kernels.extraction.bayes.learned.priors import learned_model
+
         learned_model(parameters.model, "cpu")

@@ -1,31 +1,55 @@
-"""`PriorSelection`: priors that compete for a plane by their evidence, under one kind of noise."""
+"""`PriorSelection`: candidate priors of a plane compared by their evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
+from qpi_kernels.extraction.bayes.convolution_normal import choose_normal_operator
 from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, WhiteRoot
-from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
-from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
+from qpi_kernels.extraction.bayes.family_selection import (
+    FamilySelection,
+    likely_families,
+    prepare_families,
+)
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
-from qpi_kernels.extraction.bayes.normal_operator import choose_normal_operator
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes, smoothed
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR, broad_priors, narrow_priors
-from qpi_kernels.extraction.bayes.progress_estimate import ProgressEstimator
+from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, portion
 
-__all__ = ["PriorSelection", "SelectedPosterior"]
+if TYPE_CHECKING:
+    # Its networks take seconds to import, and most extractions do without.
+    from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
+
+__all__ = ["PriorSelection", "SelectedPosterior", "StackFindings"]
 
 # Priors that take long are tried unless a quick one leads by so much log-evidence.
 _CLEAR = 5.0
 # What a prior must gain over none, as -2 log-evidence.
 _BETTER = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class StackFindings:
+    """Findings that the planes of a stack share.
+
+    Parameters
+    ----------
+    sizes : tensor, (kind,), optional
+        Relative size of the kernels of each kind, where there are several.
+    families : dict of int to str
+        Family of simulated kernels of each plane, by its index; without one, all families.
+    """
+
+    sizes: torch.Tensor | None
+    families: dict[int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +63,9 @@ class SelectedPosterior:
     posterior : Posterior
         Its mean and numbers.
     deviations : tensor, (draw, kind, h, w)
-        How far kernels that are as likely are from the mean.
+        Kernels drawn from the posterior, less its mean.
     std : tensor, (kind, h, w)
         Their spread.
-    free : int
-        Number of free kernel numbers.
     log_evidence_gap : dict of str to float
         Log-evidence that each prior loses to the chosen one.
     sizes : tensor, (kind,), optional
@@ -56,184 +78,214 @@ class SelectedPosterior:
     posterior: Posterior
     deviations: torch.Tensor
     std: torch.Tensor
-    free: int
     log_evidence_gap: dict[str, float]
     sizes: torch.Tensor | None = None
     noise: NoiseModel | None = None
 
+    @property
+    def free(self) -> int:
+        """Number of free kernel numbers."""
+        return self.posterior.free
+
     def with_model_uncertainty(self, other: SelectedPosterior) -> SelectedPosterior:
-        """The same, but as uncertain as another answer to the same plane and their difference."""
-        apart = smoothed((self.posterior.kernels - other.posterior.kernels).square())
-        variance = torch.maximum(self.std.square(), other.std.square()) + apart
+        """Widen the standard deviation by the difference to another answer to the same plane."""
+        difference = smoothed((self.posterior.kernels - other.posterior.kernels).square())
+        variance = torch.maximum(self.std.square(), other.std.square()) + difference
         return replace(self, std=variance.sqrt())
 
 
 class PriorSelection:
-    """Solves planes under all priors and takes the best.
+    """Solves planes under all candidate priors, for one model of the noise, and takes the best.
 
     Parameters
     ----------
     problem : Problem
-        The checked input; its parameters tell the priors.
+        The checked input; its parameters name the priors.
     library : KernelPrior
         Simulated kernels.
-    left : callable
-        From the index of a plane to the plane (rows, columns) without background.
-    phases : ProgressEstimator
-        Counts the steps.
-    noise : NoiseModel, optional
-        White noise when left out.
     learned : LearnedPriors, optional
         The network's, for the prior ``learned``.
+    noise : NoiseModel, optional
+        White noise when left out.
     """
 
     def __init__(
         self,
         problem: Problem[PriorParameters],
         library: KernelPrior,
-        left: Callable[[int], torch.Tensor],
-        phases: ProgressEstimator,
-        noise: NoiseModel | None = None,
         learned: LearnedPriors | None = None,
+        noise: NoiseModel | None = None,
     ) -> None:
         self._problem = problem
         self._library = library
         self._learned = learned
-        self._left = left
-        self._phases = phases
         self._noise = noise
-        self._quick = choose_normal_operator(problem, noise)
-        self._solves: dict[str, PosteriorSolver] = {}
-        self._ignorant: dict[int, Posterior] = {}
-        self.sizes: torch.Tensor | None = None
-        self._families: dict[int, str] = {}
-        self.chosen: SelectedPosterior
+        self._exact = (
+            problem.normal
+            if noise is None
+            else ExactNormal(problem.model, problem.background, noise)
+        )
+        self._quick = choose_normal_operator(problem, self._exact, noise)
+        white = WhiteRoot(problem.parameters.kernel_shape)
+        self._solvers = {WHITE_PRIOR: PosteriorSolver(problem, white, self._exact, self._quick)}
 
-    def prepare(
-        self, planes: Sequence[int], shared: PriorSelection | None = None
-    ) -> Iterator[Event]:
-        """What all planes share; must come before `solve` of any of them.
+    def solve_white(
+        self, planes: Sequence[int], signal: Callable[[int], torch.Tensor]
+    ) -> Generator[Event, None, list[Posterior]]:
+        """Solve planes under the white prior, which is least squares.
 
         Parameters
         ----------
         planes : sequence of int
             Their indices.
-        shared : PriorSelection, optional
-            Those of the whole stack, which know its family and the sizes of kinds.
+        signal : callable
+            From an index to the plane (rows, columns) without background.
         """
-        problem = self._problem
-        nothing = WhiteRoot(problem.parameters.kernel_shape)
-        self._solves[WHITE_PRIOR] = PosteriorSolver(
-            problem, nothing, self._quick, noise=self._noise
-        )
-        yield from self._probe(WHITE_PRIOR)
-        for index in planes:
-            yield from self._solve(WHITE_PRIOR, index)
-            self._ignorant[index] = self._solves[WHITE_PRIOR].posterior
-        if shared is not None:
-            self.sizes, self._families = shared.sizes, shared._families
-            return
-        self.sizes = kind_sizes(list(self._ignorant.values()))
-        if self._learned is not None:
-            self._phases.begin("encode")
-            for _ in self._learned.prepare():
-                yield self._phases.step("Showing simulated kernels to the network")
-        elif problem.parameters.prior == "library" and self._library.families:
-            yield from self._screen(planes)
+        posteriors = []
+        for number, index in enumerate(planes):
+            work = self._solve(WHITE_PRIOR, index, signal(index))
+            start, stop = number / len(planes), (number + 1) / len(planes)
+            posterior = yield from portion(work, start, stop)
+            posteriors.append(posterior)
+        return posteriors
 
-    def solve(self, index: int) -> Iterator[Event]:
-        """Find what is `chosen` for a plane."""
-        problem, library = self._problem, self._library
-        found = {WHITE_PRIOR: self._ignorant[index]}
+    def prepare_families(
+        self, sizes: torch.Tensor | None
+    ) -> Generator[Event, None, FamilySelection]:
+        """Prepare the comparison of the library's families for this noise."""
+        return prepare_families(self._problem, self._library, self._exact, self._quick, sizes)
+
+    def compare_planes(
+        self,
+        planes: Sequence[int],
+        signal: Callable[[int], torch.Tensor],
+        white: Sequence[Posterior],
+    ) -> Generator[Event, None, StackFindings]:
+        """Find the sizes of kinds and the family of simulated kernels that planes share.
+
+        Parameters
+        ----------
+        planes, signal
+            As in `solve_white`.
+        white : sequence of Posterior
+            From `solve_white`.
+        """
+        sizes = kind_sizes(white)
+        by_library = self._problem.parameters.prior == "library" and self._learned is None
+        if not (by_library and self._library.families):
+            return StackFindings(sizes, {})
+        screen = yield from portion(self.prepare_families(sizes), 0.0, 0.8)
+        costs = []
+        for number, (index, posterior) in enumerate(zip(planes, white, strict=True), 1):
+            costs.append(screen.costs(signal(index), posterior.kernels))
+            share = 0.8 + 0.2 * number / len(planes)
+            yield Event("Comparing families of simulated kernels", round(1000 * share), 1000)
+        return StackFindings(sizes, dict(zip(planes, likely_families(costs)[0], strict=True)))
+
+    def select(
+        self, index: int, signal: torch.Tensor, white: Posterior, findings: StackFindings
+    ) -> Generator[Event, None, SelectedPosterior]:
+        """Solve a plane under the candidate priors and sample the best posterior.
+
+        Parameters
+        ----------
+        index : int
+            Index of the plane.
+        signal : tensor, (rows, columns)
+            The plane without background.
+        white : Posterior
+            Of this plane, from `solve_white`.
+        findings : StackFindings
+            From `compare_planes`, possibly with white noise.
+        """
+        problem, library, sizes = self._problem, self._library, findings.sizes
+        candidates = {WHITE_PRIOR: white}
         if self._learned is not None:
-            yield from self._try_learned(index, self._learned, found)
+            work = self._try_learned(index, signal, white, self._learned)
+            candidates |= yield from portion(work, 0.0, 0.7)
         else:
-            family = self._families.get(index, "")
-            yield from self._try(index, narrow_priors(problem, library, family), found)
-        if problem.parameters.prior == "library" and _undecided(found) and not _says_nothing(found):
-            yield from self._try(index, broad_priors(problem, library), found)
-        best = min(found, key=lambda name: _cost(name, found[name]))
-        posterior, solve = found[best], self._solves[best]
-        self._phases.begin("draw")
-        for _ in solve.draw(posterior):
-            yield self._phases.step(f"Estimating its standard deviation{self._of(index)}")
-        lost = {name: (each.cost - posterior.cost) / 2 for name, each in found.items()}
-        self.chosen = SelectedPosterior(
-            best, posterior, solve.deviations, solve.std, solve.free, lost, self.sizes, self._noise
+            narrow = narrow_priors(problem, library, findings.families.get(index, ""))
+            work = self._try(index, signal, narrow, candidates, sizes)
+            candidates |= yield from portion(work, 0.0, 0.4)
+        by_library = problem.parameters.prior == "library" and self._learned is None
+        if by_library and _undecided(candidates) and not _shows_nothing(candidates):
+            broad = broad_priors(problem, library)
+            work = self._try(index, signal, broad, candidates, sizes)
+            candidates |= yield from portion(work, 0.4, 0.7)
+        best = min(candidates, key=lambda name: _cost(name, candidates[name]))
+        posterior = candidates[best]
+        message = f"Estimating its standard deviation{self._of(index)}"
+        drawing = self._solvers[best].sample(posterior, message)
+        sample = yield from portion(drawing, 0.7, 1.0)
+        gap = {name: (each.cost - posterior.cost) / 2 for name, each in candidates.items()}
+        return SelectedPosterior(
+            best, posterior, sample.deviations, sample.std, gap, sizes, self._noise
         )
 
     def _try(
         self,
         index: int,
-        factors: dict[str, Callable[[], CovarianceRoot]],
-        found: dict[str, Posterior],
-    ) -> Iterator[Event]:
-        """Solve a plane under some priors; if it says nothing, one is enough."""
-        for name in factors:
-            if name not in self._solves:
-                self._solves[name] = PosteriorSolver(
-                    self._problem, factors[name](), self._quick, self.sizes, self._noise
+        signal: torch.Tensor,
+        roots: dict[str, Callable[[], CovarianceRoot]],
+        known: dict[str, Posterior],
+        sizes: torch.Tensor | None,
+    ) -> Generator[Event, None, dict[str, Posterior]]:
+        """Solve a plane under priors by name; one is enough where the plane shows nothing."""
+        posteriors: dict[str, Posterior] = {}
+        for number, (name, make_root) in enumerate(roots.items()):
+            if name not in self._solvers:
+                self._solvers[name] = PosteriorSolver(
+                    self._problem, make_root(), self._exact, self._quick, sizes=sizes
                 )
-                yield from self._probe(name)
-            yield from self._solve(name, index)
-            found[name] = self._solves[name].posterior
-            if _says_nothing(found):
+            work = self._solve(name, index, signal)
+            start, stop = number / len(roots), (number + 1) / len(roots)
+            posteriors[name] = yield from portion(work, start, stop)
+            if _shows_nothing(known | posteriors):
                 break
+        return posteriors
 
     def _try_learned(
-        self, index: int, learned: LearnedPriors, found: dict[str, Posterior]
-    ) -> Iterator[Event]:
+        self, index: int, signal: torch.Tensor, white: Posterior, learned: LearnedPriors
+    ) -> Generator[Event, None, dict[str, Posterior]]:
         """Make the network's priors for a plane, and solve it under them."""
-        self._phases.begin("decode")
-        ignorant = self._ignorant[index].kernels
-        for _ in learned.fit(self._left(index), ignorant, self._quick, self._noise):
-            yield self._phases.step(f"Looking for the network's kernel{self._of(index)}")
-        for name, prior in learned.found.items():
-            self._solves[name] = PosteriorSolver(
-                self._problem, prior.factor, self._quick, noise=self._noise, mean=prior.mean
+        message = f"Looking for the network's kernel{self._of(index)}"
+        fit = learned.fit(signal, white.kernels, self._exact, self._quick, message)
+        priors = yield from portion(fit, 0.0, 0.6)
+        posteriors = {}
+        for number, (name, prior) in enumerate(priors.items()):
+            self._solvers[name] = PosteriorSolver(
+                self._problem, prior.root, self._exact, self._quick, mean=prior.mean
             )
-            yield from self._probe(name)
-            yield from self._solve(name, index)
-            found[name] = self._solves[name].posterior
+            work = self._solve(name, index, signal)
+            start, stop = (0.6 + 0.4 * (number + more) / len(priors) for more in (0, 1))
+            posteriors[name] = yield from portion(work, start, stop)
+        return posteriors
 
-    def _probe(self, name: str) -> Iterator[Event]:
-        self._phases.begin("probe")
-        for _ in self._solves[name].probe():
-            yield self._phases.step("Probing how well the defects determine the kernel")
-
-    def _solve(self, name: str, index: int) -> Iterator[Event]:
-        self._phases.begin("solve")
-        for _ in self._solves[name].solve(self._left(index)):
-            yield self._phases.step(f"Solving for the kernel{self._of(index)}, prior: {name}")
-
-    def _screen(self, planes: Sequence[int]) -> Iterator[Event]:
-        screen = FamilySelection(self._problem, self._library, self._quick, self.sizes, self._noise)
-        self._phases.begin("screen")
-        for _ in screen.prepare():
-            yield self._phases.step("Comparing families of simulated kernels")
-        costs = []
-        for index in planes:
-            costs.append(screen.costs(self._left(index), self._ignorant[index].kernels))
-            yield self._phases.step("Comparing families of simulated kernels")
-        self._families = dict(zip(planes, likely_families(costs)[0], strict=True))
+    def _solve(
+        self, name: str, index: int, signal: torch.Tensor
+    ) -> Generator[Event, None, Posterior]:
+        """Solve a plane under the prior of a name."""
+        message = f"Solving for the kernel{self._of(index)}, prior: {name}"
+        return self._solvers[name].solve(signal, message)
 
     def _of(self, index: int) -> str:
+        """Name a plane in messages, where there are several."""
         count = self._problem.plane_count
         return f" of bias {index + 1} of {count}" if count > 1 else ""
 
 
-def _says_nothing(found: dict[str, Posterior]) -> bool:
-    """Whether the first prior is neither better nor worse than none."""
-    ignorant, first, *_ = (posterior.cost for posterior in found.values())
-    return abs(ignorant - first) < 2 * _CLEAR
+def _shows_nothing(candidates: dict[str, Posterior]) -> bool:
+    """Tell that the first prior is neither better nor worse than none."""
+    white, first, *_ = (posterior.cost for posterior in candidates.values())
+    return abs(white - first) < 2 * _CLEAR
 
 
-def _undecided(found: dict[str, Posterior]) -> bool:
-    """Whether the narrow prior leads the others by so little that wider ones may be better."""
-    ignorant, narrow, *others = (posterior.cost for posterior in found.values())
-    return min([ignorant, *others]) < narrow + 2 * _CLEAR
+def _undecided(candidates: dict[str, Posterior]) -> bool:
+    """Tell that the narrow prior leads the others by so little that broad ones may be better."""
+    white, narrow, *others = (posterior.cost for posterior in candidates.values())
+    return min([white, *others]) < narrow + 2 * _CLEAR
 
 
 def _cost(name: str, posterior: Posterior) -> float:
-    """What decides; a prior that is no better than none is not taken."""
+    """Return -2 log evidence, with the gain that a prior must have to replace least squares."""
     return posterior.cost - (_BETTER if name == WHITE_PRIOR else 0.0)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot
-from qpi_kernels.extraction.bayes.noise_model import NoiseModel
-from qpi_kernels.extraction.bayes.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, KernelRoot
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
-from qpi_kernels.linalg.lanczos import Lanczos
+from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
+from qpi_kernels.progress import Event, open_ended, portion
 
-__all__ = ["Posterior", "PosteriorSolver", "kind_sizes", "smoothed"]
+__all__ = ["Posterior", "PosteriorSample", "PosteriorSolver", "kind_sizes", "smoothed"]
 
 _PROBES = 4
 _PROBE_ITERATIONS = 60
@@ -29,13 +28,15 @@ _CHECK_EVERY = 4
 _DRAWS = 8
 _DRAW_TOLERANCE = 0.01
 _DRAW_CHECK_EVERY = 10
+# Iterations that a part usually takes.
+_TYPICAL_PROBE, _TYPICAL_SOLVE, _TYPICAL_SAMPLE = 40, 60, 80
 # In the prior, the kernel of one kind is not weaker than another by more than this.
 _SMALLEST = 0.03
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What a prior and a plane of the observation say together.
+    """The kernels of a plane under a prior, with the evidence for the prior.
 
     Parameters
     ----------
@@ -47,8 +48,10 @@ class Posterior:
         Noise variance over the prior's, and the noise variance, both of the largest evidence.
     determined : float
         Effective number of kernel numbers that the data fix.
+    free : int
+        Number of free kernel numbers.
     condition : float
-        Condition number of what was solved.
+        Condition number of the regularised problem.
     iterations : int
         Solver iterations.
     converged : bool
@@ -60,9 +63,28 @@ class Posterior:
     ridge: float
     noise_variance: float
     determined: float
+    free: int
     condition: float
     iterations: int
     converged: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorSample:
+    """Kernels drawn from a posterior, less its mean.
+
+    Parameters
+    ----------
+    deviations : tensor, (draw, kind, h, w)
+        In the plane's scaled units.
+    """
+
+    deviations: torch.Tensor
+
+    @cached_property
+    def std(self) -> torch.Tensor:
+        """Standard deviation of the kernels, (kind, h, w), smoothed over neighbouring pixels."""
+        return smoothed(self.deviations.square().mean(dim=0)).sqrt()
 
 
 class PosteriorSolver:
@@ -70,21 +92,21 @@ class PosteriorSolver:
 
     The normal operator is :math:`L^T H^T R H L`; the ridge, which is the noise variance over the
     prior's overall variance, is chosen by the evidence from the Krylov space, see `Evidence`.
-    What belongs to no single map, its determinant and the spread of the posterior, is worked out
+    The determinant and the spread of the posterior belong to no single map: they are worked out
     once for all planes and with a normal operator that may be approximate.
 
     Parameters
     ----------
     problem : Problem
         The checked input.
-    factor : CovarianceRoot
+    root : CovarianceRoot
         L, the same for every kind of defect but for its size.
+    exact : ExactNormal
+        The normal operator for the noise.
     quick : NormalOperator
-        From `choose_normal_operator`.
+        The same or an approximation, from `choose_normal_operator`.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
-    noise : NoiseModel, optional
-        White noise when left out.
     mean : tensor, (kind, h, w), optional
         The prior's mean m, in the plane's scaled units; zero when left out. A prior with a mean
         has a width of its own, of which the evidence may make more, but not less.
@@ -93,184 +115,215 @@ class PosteriorSolver:
     def __init__(
         self,
         problem: Problem[PriorParameters],
-        factor: CovarianceRoot,
+        root: CovarianceRoot,
+        exact: ExactNormal,
         quick: NormalOperator,
+        *,
         sizes: torch.Tensor | None = None,
-        noise: NoiseModel | None = None,
         mean: torch.Tensor | None = None,
     ) -> None:
         self._problem = problem
-        self._noise = noise
-        self._exact = ExactNormal(problem, noise)
-        self._factor = factor
+        self._root = KernelRoot(root, len(problem.model.kinds), problem.symmetrisation, sizes)
+        self._exact = exact
         self._quick = quick
-        self._kinds = len(problem.model.kinds)
-        self._sizes = None if sizes is None else sizes.view(-1, 1, 1)
-        self._symmetrisation = Symmetrisation(problem)
-        self._mean = None if mean is None else self._symmetric(mean[None])
-        self._least_variance = 0.0 if mean is None else 1.0
-        self.free = min(self._symmetrisation.rank, self._kinds * factor.size)
-        self._smooth = self._adjoint(problem.model.adjoint(problem.background.functions))
+        self._mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
+        self._min_variance = 0.0 if mean is None else 1.0
         self._spectrum: OperatorSpectrum | None = None
         self._deviations: dict[int, torch.Tensor] = {}
 
-    def probe(self) -> Iterator[int]:
-        """Learn the operator's spectrum, which the evidence needs; an iteration per item."""
-        generator = torch.Generator().manual_seed(self._problem.parameters.seed)
-        size = (_PROBES, self._kinds * self._factor.size)
-        signs = torch.randint(0, 2, size, generator=generator) * 2 - 1
-        signs = signs.to(self._problem.device, self._problem.dtype)
-        self._probes = Lanczos(self._quick_normal, signs)
-        yield from self._probe_until_settled(None)
+    def estimate_spectrum(
+        self, ridge: float | None = None
+    ) -> Generator[Event, None, OperatorSpectrum]:
+        """Probe the normal operator's spectrum until its determinant at a ridge has settled.
 
-    def _probe_until_settled(self, ridge: float | None) -> Iterator[int]:
-        """Probe on until the determinant at a ridge stands still; so do those of larger ridges."""
-        probes = self._probes
-        most = min(
-            _PROBE_ITERATIONS if ridge is None else _MAX_PROBES, self._kinds * self._factor.size
-        )
+        At larger ridges it has then settled, too. Later calls go on from earlier ones.
+
+        Parameters
+        ----------
+        ridge : float, optional
+            A thousandth of the mean eigenvalue when left out.
+        """
+        probes, size = self._probes, self._root.size
+        max_iterations = min(_PROBE_ITERATIONS if ridge is None else _MAX_PROBES, size)
         before = np.nan
         while True:
             if probes.iterations and probes.iterations % _CHECK_EVERY == 0:
-                self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
-                at = ridge if ridge is not None else 1e-3 * self._spectrum.mean or 1.0
-                now = float(self._spectrum.log_determinant(np.array([at]))[0])
-                if abs(now - before) <= _PROBE_TOLERANCE * now:
+                spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+                at = ridge if ridge is not None else 1e-3 * spectrum.mean or 1.0
+                determinant = float(spectrum.log_determinant(np.array([at]))[0])
+                if abs(determinant - before) <= _PROBE_TOLERANCE * determinant:
                     break
-                before = now
-            if probes.iterations >= most:
+                before = determinant
+            if probes.iterations >= max_iterations:
                 break
             probes.step()
-            yield probes.iterations
+            yield open_ended(
+                "Probing how well the defects determine the kernel",
+                probes.iterations,
+                _TYPICAL_PROBE,
+            )
         self._spectrum = OperatorSpectrum.from_probes(probes.tridiagonal())
+        return self._spectrum
 
-    def solve(self, left: torch.Tensor) -> Iterator[int]:
-        """Find `posterior` of a plane (rows, columns) without background; an iteration per item."""
-        problem = self._problem
-        assert self._spectrum is not None
-        if self._mean is not None:
-            left = left - problem.background.remove(problem.model.apply(self._mean))[0]
-        whitened = self._exact.whiten(left)
-        lanczos = Lanczos(self._normal, self._adjoint(self._exact.adjoint(whitened[None])))
-        evidence = self._evidence(whitened)
-        most = min(problem.parameters.max_iterations, self._kinds * self._factor.size)
+    @cached_property
+    def _probes(self) -> Lanczos:
+        """Random signs, from which the quick operator's Krylov spaces grow."""
+        generator = torch.Generator().manual_seed(self._problem.parameters.seed)
+        signs = torch.randint(0, 2, (_PROBES, self._root.size), generator=generator) * 2 - 1
+        signs = signs.to(self._problem.device, self._problem.dtype)
+        return Lanczos(lambda numbers: self._normal(self._quick, numbers), signs)
+
+    def solve(
+        self, signal: torch.Tensor, message: str = "Solving for the kernel"
+    ) -> Generator[Event, None, Posterior]:
+        """Find the posterior for a plane.
+
+        Parameters
+        ----------
+        signal : tensor, (rows, columns)
+            The plane without background.
+        message : str
+            What events say.
+        """
+        spectrum = self._spectrum or (yield from portion(self.estimate_spectrum(), 0.0, 0.4))
+        if self._mean is None:
+            whitened = self._exact.whiten(signal)
+        else:
+            whitened = self._exact.whiten(signal) - self._exact.forward(self._mean[None])[0]
+        evidence = self._evidence(whitened, spectrum)
+        lanczos, converged = yield from portion(
+            self._iterate(whitened, evidence, message), 0.4, 0.9
+        )
+        data = lanczos.tridiagonal()
+        ridge = float(evidence.best_ridge(data)[0])
+        spectrum = yield from portion(self.estimate_spectrum(ridge), 0.9, 1.0)
+        return self._posterior(
+            lanczos, data, self._evidence(whitened, spectrum), spectrum, converged
+        )
+
+    def _iterate(
+        self, whitened: torch.Tensor, evidence: Evidence, message: str
+    ) -> Generator[Event, None, tuple[Lanczos, bool]]:
+        """Extend the Krylov space of a plane until ridge and solution have settled."""
+        right = self._root.adjoint(self._exact.adjoint(whitened[None]))
+        lanczos = Lanczos(lambda numbers: self._normal(self._exact, numbers), right)
+        parameters = self._problem.parameters
+        max_iterations = min(parameters.max_iterations, self._root.size)
         ridge, converged = np.array([np.nan]), False
-        while lanczos.iterations < most and not converged:
+        while lanczos.iterations < max_iterations and not converged:
             lanczos.step()
-            yield lanczos.iterations
+            yield open_ended(message, lanczos.iterations, _TYPICAL_SOLVE)
             if lanczos.iterations % _CHECK_EVERY == 0:
                 data = lanczos.tridiagonal()
                 before, ridge = ridge, evidence.best_ridge(data)
                 residual = float(data.residual(data.coordinates(ridge))[0])
                 settled = bool(np.abs(ridge - before)[0] <= 0.02 * ridge[0])
-                converged = settled and residual <= problem.parameters.tolerance
-        data = lanczos.tridiagonal()
-        yield from self._probe_until_settled(float(evidence.best_ridge(data)[0]))
-        evidence = self._evidence(whitened)
+                converged = settled and residual <= parameters.tolerance
+        return lanczos, converged
+
+    def _posterior(
+        self,
+        lanczos: Lanczos,
+        data: Tridiagonal,
+        evidence: Evidence,
+        spectrum: OperatorSpectrum,
+        converged: bool,
+    ) -> Posterior:
+        """Evaluate mean and evidence at the ridge of the largest evidence."""
         ridge = evidence.best_ridge(data)
-        values = np.concatenate([self._spectrum.values, data.values[data.weights > 1e-12]])
-        found = self._apply(lanczos.combine(data.coordinates(ridge)))
-        self.posterior = Posterior(
-            (found if self._mean is None else found + self._mean)[0],
-            float(evidence.cost(ridge[:, None], data)[0, 0]),
-            float(ridge[0]),
-            float(evidence.noise_variance(ridge, data)[0]),
-            min(float(self._spectrum.determined(ridge)[0]), float(self.free)),
-            float((values.max() + ridge[0]) / (values.min(initial=values.max()) + ridge[0])),
-            lanczos.iterations,
-            converged,
+        values = np.concatenate([spectrum.values, data.values[data.weights > 1e-12]])
+        kernels = self._root.apply(lanczos.combine(data.coordinates(ridge)))[0]
+        return Posterior(
+            kernels=kernels if self._mean is None else kernels + self._mean,
+            cost=float(evidence.cost(ridge[:, None], data)[0, 0]),
+            ridge=float(ridge[0]),
+            noise_variance=float(evidence.noise_variance(ridge, data)[0]),
+            determined=min(float(spectrum.determined(ridge)[0]), float(self._root.rank)),
+            free=self._root.rank,
+            condition=float((values.max() + ridge[0]) / (values.min() + ridge[0])),
+            iterations=lanczos.iterations,
+            converged=converged,
         )
 
-    def _evidence(self, whitened: torch.Tensor) -> Evidence:
-        assert self._spectrum is not None
-        energy = (whitened.double() if whitened.device.type != "mps" else whitened).square().sum()
-        samples = int(self._problem.mask.sum()) - self._problem.background.parameters
-        return Evidence(np.array([float(energy)]), samples, self._spectrum, self._least_variance)
+    def _evidence(self, whitened: torch.Tensor, spectrum: OperatorSpectrum) -> Evidence:
+        """Set up the evidence for a whitened plane."""
+        exact = whitened if whitened.device.type == "mps" else whitened.double()
+        energy = np.array([float(exact.square().sum())])
+        return Evidence(energy, self._problem.samples, spectrum, self._min_variance)
 
-    def draw(self, posterior: Posterior) -> Iterator[int]:
-        """Find `std` (kind, h, w) of the kernels of a posterior; an iteration per item.
+    def sample(
+        self, posterior: Posterior, message: str = "Estimating its standard deviation"
+    ) -> Generator[Event, None, PosteriorSample]:
+        """Draw kernels from a posterior of this prior.
 
-        A draw is a kernel from the prior less what the estimator makes of a map of it, with noise:
-        its covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010). Posteriors
+        A draw is a kernel from the prior less the estimate from a map of it with noise: its
+        covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010). Posteriors
         whose ridges differ by less than a fifth share their draws.
+
+        Parameters
+        ----------
+        posterior : Posterior
+            From `solve`.
+        message : str
+            What events say.
         """
         step = round(4 * np.log2(posterior.ridge))
         if step not in self._deviations:
-            yield from self._draw(step, posterior.ridge)
-        self.deviations = self._deviations[step] * posterior.noise_variance**0.5
-        self.std = smoothed(self.deviations.square().mean(dim=0)).sqrt()
+            self._deviations[step] = yield from self._draw(posterior.ridge, message)
+        return PosteriorSample(self._deviations[step] * posterior.noise_variance**0.5)
 
-    def _draw(self, step: int, ridge: float) -> Iterator[int]:
+    def _draw(self, ridge: float, message: str) -> Generator[Event, None, torch.Tensor]:
+        """Draw deviations (draw, kind, h, w) for unit noise by conjugate gradients."""
         drawn, noise = self._drawn_prior, self._drawn_noise
         scale = ridge**-0.5
-        shifted = ConjugateGradients(
-            lambda numbers: self._quick_normal(numbers) + ridge * numbers,
-            noise + scale * self._quick_normal(drawn),
+        solver = ConjugateGradients(
+            lambda numbers: self._normal(self._quick, numbers) + ridge * numbers,
+            noise + scale * self._normal(self._quick, drawn),
         )
         # Rounding delays convergence beyond the number of unknowns.
-        most = min(self._problem.parameters.max_iterations, 4 * self._kinds * self._factor.size)
+        max_iterations = min(self._problem.parameters.max_iterations, 4 * self._root.size)
         before = float("inf")
-        while shifted.iterations < most:
-            shifted.step()
-            yield shifted.iterations
-            if shifted.iterations % _DRAW_CHECK_EVERY == 0:
-                deviations = self._apply(scale * drawn - shifted.solution)
-                now = float(deviations.square().mean()) ** 0.5
-                # From above: what is not solved yet still varies as the prior does.
-                if now >= (1 - _DRAW_TOLERANCE) * before:
+        while solver.iterations < max_iterations:
+            solver.step()
+            yield open_ended(message, solver.iterations, _TYPICAL_SAMPLE)
+            if solver.iterations % _DRAW_CHECK_EVERY == 0:
+                deviations = self._root.apply(scale * drawn - solver.solution)
+                spread = float(deviations.square().mean()) ** 0.5
+                # From above: unknowns that are not solved yet still vary as the prior does.
+                if spread >= (1 - _DRAW_TOLERANCE) * before:
                     break
-                before = now
-        self._deviations[step] = self._apply(scale * drawn - shifted.solution)
+                before = spread
+        return self._root.apply(scale * drawn - solver.solution)
 
     @cached_property
     def _drawn_prior(self) -> torch.Tensor:
-        return self._unit(1, self._kinds * self._factor.size)
+        """Unit numbers of the prior's draws, (draw, n)."""
+        return self._unit(1, self._root.size)
 
     @cached_property
     def _drawn_noise(self) -> torch.Tensor:
-        """Noise in the map, as it reaches the unit numbers."""
+        """Noise of the drawn maps as it reaches the unit numbers, (draw, n)."""
         quick = self._quick
-        return self._adjoint(quick.noise(self._unit(2, quick.noise_layers, *quick.noise_shape)))
+        white = self._unit(2, quick.noise_layers, *quick.noise_shape)
+        return self._root.adjoint(quick.noise(white))
 
     def _unit(self, stream: int, *size: int) -> torch.Tensor:
+        """Draw unit normal numbers from one of the seed's streams."""
         generator = torch.Generator().manual_seed(2 * self._problem.parameters.seed + stream)
         drawn = torch.randn(_DRAWS, *size, generator=generator)
         return drawn.to(self._problem.device, self._problem.dtype)
 
-    def _quick_normal(self, numbers: torch.Tensor) -> torch.Tensor:
-        return self._adjoint(self._quick.apply(self._apply(numbers)))
-
-    def _normal(self, numbers: torch.Tensor) -> torch.Tensor:
-        if self._noise is not None:
-            return self._adjoint(self._exact.apply(self._apply(numbers)))
-        problem = self._problem
-        left = problem.background.remove_rows(problem.model.apply(self._apply(numbers)))
-        image = self._adjoint(problem.model.adjoint(left))
-        return image - (numbers @ self._smooth.T) @ self._smooth
-
-    def _apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """From unit numbers (v, kind * size) to kernels (v, kind, h, w)."""
-        made = self._factor.apply(numbers.reshape(-1, self._factor.size))
-        kernels = self._symmetric(made.view(len(numbers), self._kinds, *made.shape[1:]))
-        return kernels if self._sizes is None else kernels * self._sizes
-
-    def _symmetric(self, kernels: torch.Tensor) -> torch.Tensor:
-        flat = kernels.flatten(0, 1).flatten(1)
-        return self._symmetrisation.apply(flat).view(kernels.shape)
-
-    def _adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        sized = kernels if self._sizes is None else kernels * self._sizes
-        flat = self._symmetrisation.adjoint(sized.flatten(0, 1).flatten(1))
-        numbers = self._factor.adjoint(flat.view(-1, *kernels.shape[-2:]))
-        return numbers.reshape(len(kernels), self._kinds * self._factor.size)
+    def _normal(self, operator: NormalOperator, numbers: torch.Tensor) -> torch.Tensor:
+        """Apply ``L^T G L`` to unit numbers (v, n)."""
+        return self._root.adjoint(operator.apply(self._root.apply(numbers)))
 
 
-def kind_sizes(ignorant: Sequence[Posterior]) -> torch.Tensor | None:
-    """Relative sizes of the kernels of each kind, (kind,), from what least squares finds.
+def kind_sizes(posteriors: Sequence[Posterior]) -> torch.Tensor | None:
+    """Estimate the relative sizes of the kernels of each kind, (kind,), from least squares.
 
-    None where all are alike: there is one kind, or nothing to be seen.
+    None where all are alike: there is one kind, or no signal.
     """
-    squares = torch.stack([found.kernels.square().sum(dim=(-2, -1)) for found in ignorant])
+    squares = torch.stack([one.kernels.square().sum(dim=(-2, -1)) for one in posteriors])
     size = squares.mean(dim=0).sqrt()
     largest = size.max()
     if len(size) == 1 or not largest > 0:
@@ -279,7 +332,7 @@ def kind_sizes(ignorant: Sequence[Posterior]) -> torch.Tensor | None:
 
 
 def smoothed(variances: torch.Tensor) -> torch.Tensor:
-    """Variances (kind, h, w) from few draws, averaged over neighbouring pixels."""
+    """Average variances (kind, h, w) from few draws over neighbouring pixels."""
     width = 5
     padded = torch.nn.functional.pad(variances[:, None], (width // 2,) * 4, mode="replicate")
     return torch.nn.functional.avg_pool2d(padded, width, stride=1)[:, 0]

@@ -11,7 +11,6 @@ from qpi_kernels.extraction.network.quality_report import NetworkAssessor
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
-from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models import ModelFormatError, load_model
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
@@ -61,7 +60,6 @@ class NetworkExtraction:
         except ModelFormatError as error:
             raise ExtractionError(str(error)) from error
         self._grid = model_grid(problem, self._model)
-        self._symmetrisation = Symmetrisation(problem)
         used = {
             "source": parameters.model,
             "sha256": self._model.digest,
@@ -125,7 +123,7 @@ class NetworkExtraction:
     def _fitted(self, shapes: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
         """Kernels (plane, h, w) on the window, scaled to fit what the background leaves."""
         kernels = self._grid.kernels(shapes.to(left))
-        kernels = self._symmetrisation.apply(kernels.flatten(1)).view(kernels.shape)
+        kernels = self._problem.symmetrisation.symmetrise(kernels)
         parts = [kernels]
         if self._model.representation.kind == "min_max":
             # Its large constant would make shape and offset nearly parallel.

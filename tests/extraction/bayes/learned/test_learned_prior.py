@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract, start_extraction
+from qpi_kernels.extraction.bayes.convolution_normal import ConvolutionNormal
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
-from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
+from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
+from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
-from qpi_kernels.extraction.bayes.normal_operator import ConvolutionNormal, ExactNormal
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
@@ -25,6 +25,7 @@ from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models import load_model
 from qpi_kernels.progress import Cancelled, CancelToken, drive
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from shared.generators import result_of
 
 SHAPE = (32, 32)
 Array = NDArray[np.float64]
@@ -185,30 +186,28 @@ def test_the_misfit_is_that_of_the_map() -> None:
     amount = (shown * left).sum() / shown.square().sum()
     expected = float((left - amount * shown).square().sum())
     for normal, about in (
-        (ExactNormal(problem), torch.from_numpy(truth[1:])),
-        (ConvolutionNormal(problem), amount * shape),
+        (problem.normal, torch.from_numpy(truth[1:])),
+        (ConvolutionNormal(problem.model, problem.coverage), amount * shape),
     ):
-        misfit = QuadraticMisfit(problem, normal, left)
-        misfit.expand(about)
-        found = misfit.fit(shape)
+        fit = AmountFit(left, problem.normal, normal, problem.symmetrisation)
+        misfit = fit.about(about)
+        found = fit.fit(misfit, shape)
         assert found.misfit == pytest.approx(expected, rel=1e-8)
         assert float(found.amounts) == pytest.approx(float(amount), rel=1e-8)
         step = 1e-4 * torch.from_numpy(truth[1:])
-        change = misfit.fit(shape + step).misfit - misfit.fit(shape - step).misfit
+        change = fit.fit(misfit, shape + step).misfit - fit.fit(misfit, shape - step).misfit
         assert change == pytest.approx(2 * float((found.gradient * step).sum()), rel=1e-3)
 
 
 def test_tangents_are_those_of_the_shapes() -> None:
     problem, _ = checked(kernels(1)[0])
-    family = KernelDecoder(problem, load_model())
-    for _ in family.prepare():
-        pass
-    numbers = family.numbers_of_kernels(torch.from_numpy(kernels(1)))
-    tangents = torch.cat(list(family.tangents(numbers[0])))
+    decoder = result_of(prepare_decoder(problem, load_model()))
+    numbers = decoder.numbers_of_kernels(torch.from_numpy(kernels(1)))
+    tangents = torch.cat(list(decoder.tangents(numbers[0])))
     step = torch.zeros_like(numbers)
     step[0, 3] = 0.05
-    change = (family.shapes(numbers + step) - family.shapes(numbers - step))[0] / 0.1
-    assert tangents.shape == (family.size, *SHAPE)
+    change = (decoder.shapes(numbers + step) - decoder.shapes(numbers - step))[0] / 0.1
+    assert tangents.shape == (decoder.size, *SHAPE)
     assert float((tangents[3] - change).norm()) < 0.05 * float(change.norm())
 
 
@@ -217,14 +216,13 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     rng = np.random.default_rng(3)
     columns = torch.from_numpy(rng.normal(size=(30, *SHAPE)))
     mean = torch.from_numpy(kernels(1))
-    solve = PosteriorSolver(problem, ComponentRoot(columns), ExactNormal(problem), mean=mean)
-    for work in (solve.probe(), solve.solve(left)):
-        for _ in work:
-            pass
+    normal = problem.normal
+    solver = PosteriorSolver(problem, ComponentRoot(columns), normal, normal, mean=mean)
+    posterior = result_of(solver.solve(left))
     shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
     rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]
-    normal = shown @ shown.T + solve.posterior.ridge * torch.eye(30)
+    normal = shown @ shown.T + posterior.ridge * torch.eye(30)
     numbers = torch.linalg.solve(normal, shown @ rest.flatten())
     expected = mean[0] + torch.einsum("m,myx->yx", numbers, columns)
-    torch.testing.assert_close(solve.posterior.kernels[0], expected, rtol=1e-3, atol=1e-4)
-    assert solve.posterior.noise_variance >= 0.999 * solve.posterior.ridge
+    torch.testing.assert_close(posterior.kernels[0], expected, rtol=1e-3, atol=1e-4)
+    assert posterior.noise_variance >= 0.999 * posterior.ridge

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,9 +13,10 @@ from qpi_kernels.extraction.network.model_grid import ModelGrid, model_grid
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.latent_prior import LatentPrior
+from qpi_kernels.progress import Event
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
-__all__ = ["KernelDecoder"]
+__all__ = ["KernelDecoder", "prepare_decoder"]
 
 # More would make a step longer than the wait for a cancel should be.
 _KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 8, 8
@@ -24,10 +24,12 @@ _SIMULATED = 512
 _SEED = 905
 # Encoders may put a noisy kernel far outside of all others.
 _FARTHEST = 4.0
+# Latent priors of models already used in this process, by digest and families.
+_PRIORS: dict[tuple[str, tuple[str, ...]], LatentPrior] = {}
 
 
 class KernelDecoder:
-    """Shapes of unit numbers u: decoded and brought onto the window.
+    """Shapes of unit numbers u: decoded and brought onto the window. Made by `prepare_decoder`.
 
     Parameters
     ----------
@@ -35,50 +37,30 @@ class KernelDecoder:
         The checked input.
     model : KernelModel
         A two-step model of the ``asinh`` representation; its networks stay as they are.
-    families : sequence of str, optional
-        Simulated families whose latents make the prior; all when left out.
+    prior : LatentPrior
+        The distribution of the latents of simulated kernels.
     """
 
-    _known: ClassVar[dict[tuple[str, tuple[str, ...]], LatentPrior]] = {}
-
-    def __init__(
-        self, problem: Problem, model: KernelModel, families: Sequence[str] | None = None
-    ) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, model: KernelModel, prior: LatentPrior) -> None:
+        self._mask = problem.mask_tensor
         self._model = model
-        self._library = KernelSampler(families, shape=model.grid, seed=_SEED)
+        self._prior = LatentPrior(prior.mean.to(problem.coverage), prior.root.to(problem.coverage))
         self.grid: ModelGrid = model_grid(problem, model)
+        blank = torch.zeros(1, *model.grid, device=problem.device)
+        self._latent_shape = _encoded(model, blank).shape[1:]
 
     @property
     def size(self) -> int:
         """How many unit numbers a kernel has."""
         return self._prior.size
 
-    @torch.no_grad()
-    def prepare(self) -> Iterator[int]:
-        """Learn where simulated kernels lie in the latent space, once for each model."""
-        _load_forward_derivatives()
-        key = (self._model.digest, self._library.families)
-        if key not in self._known:
-            latents = []
-            for first in range(0, _SIMULATED, _KERNELS_AT_ONCE):
-                numbers = range(first, first + _KERNELS_AT_ONCE)
-                kernels = np.stack([self._library.kernel(number).values for number in numbers])
-                found = self._encoded(torch.from_numpy(kernels))
-                latents.append(found.flatten(1).cpu().double())
-                yield len(latents)
-            self._known[key] = LatentPrior.of(torch.cat(latents))
-        known, like = self._known[key], self._problem.coverage
-        self._prior = LatentPrior(known.mean.to(like), known.root.to(like))
-        self._latent_shape = self._encoded(torch.zeros(1, *self._model.grid)).shape[1:]
-
     def shapes(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Shapes (v, h, w) of unit numbers (v, size)."""
+        """Decode unit numbers (v, size) to shapes (v, h, w)."""
         latents = self._prior.latents(numbers).float().view(-1, *self._latent_shape)
         return self.grid.kernels(self._model.kernel(latents)[:, 0].to(numbers))
 
     def tangents(self, numbers: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Derivatives (some, h, w) of one shape by its unit numbers (size,), a few per item."""
+        """Differentiate a shape by its unit numbers (size,); yield a few derivatives (v, h, w)."""
 
         def along(direction: torch.Tensor) -> torch.Tensor:
             tangent: torch.Tensor = torch.func.jvp(
@@ -94,24 +76,57 @@ class KernelDecoder:
 
     @torch.no_grad()
     def numbers_of_kernels(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Unit numbers (v, size) that the VAE's encoder gives kernels (v, h, w)."""
-        return self._numbers(self._encoded(self.grid.on_grid(kernels)))
+        """Encode kernels (v, h, w) by the VAE to unit numbers (v, size)."""
+        return self._numbers(_encoded(self._model, self.grid.on_grid(kernels)))
 
     @torch.no_grad()
-    def numbers_of_plane(self, left: torch.Tensor) -> torch.Tensor:
-        """Unit numbers (1, size) that the observation's encoder gives a plane (rows, columns)."""
-        blanked = torch.where(self._problem.mask_tensor, left, torch.nan).float()
+    def numbers_of_plane(self, signal: torch.Tensor) -> torch.Tensor:
+        """Encode a plane (rows, columns) by the observation's encoder, (1, size)."""
+        blanked = torch.where(self._mask, signal, torch.nan).float()
         return self._numbers(self._model.latent(self.grid.seen(blanked[None])).mean)
 
-    def _encoded(self, kernels: torch.Tensor) -> torch.Tensor:
-        shown = self._model.representation.encode(kernels.to(self._problem.device).float())
-        vae = self._model.networks["kernel_vae"]
-        latents: torch.Tensor = vae.encode(shown[:, None]).latent_dist.mean
-        return latents
-
     def _numbers(self, latents: torch.Tensor) -> torch.Tensor:
-        found = self._prior.numbers(latents.flatten(1).to(self._prior.mean))
-        return found.clamp(-_FARTHEST, _FARTHEST)
+        """Turn latents to unit numbers, not too far from those of simulated kernels."""
+        numbers = self._prior.numbers(latents.flatten(1).to(self._prior.mean))
+        return numbers.clamp(-_FARTHEST, _FARTHEST)
+
+
+def prepare_decoder(
+    problem: Problem, model: KernelModel, families: Sequence[str] | None = None
+) -> Generator[Event, None, KernelDecoder]:
+    """Encode simulated kernels, once for each model, and make the decoder of their latents.
+
+    Parameters
+    ----------
+    problem, model
+        As in `KernelDecoder`.
+    families : sequence of str, optional
+        Simulated families whose latents make the prior; all when left out.
+    """
+    message = "Showing simulated kernels to the network"
+    sampler = KernelSampler(families, shape=model.grid, seed=_SEED)
+    total = _SIMULATED // _KERNELS_AT_ONCE + 1
+    _load_forward_derivatives()
+    yield Event(message, 1, total)
+    key = (model.digest, tuple(sampler.families))
+    if key not in _PRIORS:
+        latents = []
+        for first in range(0, _SIMULATED, _KERNELS_AT_ONCE):
+            numbers = range(first, first + _KERNELS_AT_ONCE)
+            kernels = np.stack([sampler.kernel(number).values for number in numbers])
+            encoded = _encoded(model, torch.from_numpy(kernels).to(problem.device))
+            latents.append(encoded.flatten(1).cpu().double())
+            yield Event(message, 1 + len(latents), total)
+        _PRIORS[key] = LatentPrior.of(torch.cat(latents))
+    return KernelDecoder(problem, model, _PRIORS[key])
+
+
+@torch.no_grad()
+def _encoded(model: KernelModel, kernels: torch.Tensor) -> torch.Tensor:
+    """Encode kernels (v, rows, columns) on the model's grid by its VAE."""
+    shown = model.representation.encode(kernels.float())
+    latents: torch.Tensor = model.networks["kernel_vae"].encode(shown[:, None]).latent_dist.mean
+    return latents
 
 
 def _load_forward_derivatives() -> None:

@@ -1,26 +1,60 @@
-"""`LatentMapEstimate`: the most likely latents of the kernels in a plane."""
+"""The most likely latents of the kernels in a plane."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import FittedShapes, QuadraticMisfit
+from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
+from qpi_kernels.progress import Event, open_ended, portion
 
-__all__ = ["LatentMapEstimate"]
+__all__ = ["LatentEstimate", "maximise_posterior"]
 
-# An item is a few decodings.
+# A step is a few decodings.
 _ITERATIONS, _DECODINGS = 2, 6
-_FIRST, _MOST = 5, 30
-# Gain per item, as log-posterior, at which the descent stops.
+_FIRST, _MAX_STEPS, _TYPICAL_STEPS = 5, 30, 15
+# Gain per step, as log-posterior, at which the descent stops.
 _SETTLED = 0.5
 
 
-class LatentMapEstimate:
-    r"""Minimises the negative log-posterior of latents by L-BFGS.
+@dataclass(frozen=True, eq=False)
+class LatentEstimate:
+    """The most likely latents, decoded.
+
+    Parameters
+    ----------
+    numbers : tensor, (kind, size)
+        Unit numbers of the latents.
+    shapes : tensor, (kind, h, w)
+        Decoded.
+    amounts : tensor, (kind,)
+        Factors of the shapes, of either sign.
+    """
+
+    numbers: torch.Tensor
+    shapes: torch.Tensor
+    amounts: torch.Tensor
+
+    @property
+    def kernels(self) -> torch.Tensor:
+        """Amounts times shapes, (kind, h, w)."""
+        return self.amounts[:, None, None] * self.shapes
+
+
+def maximise_posterior(
+    decoder: KernelDecoder,
+    fit: AmountFit,
+    kernels: torch.Tensor,
+    starts: Sequence[torch.Tensor],
+    samples: int,
+    message: str,
+) -> Generator[Event, None, LatentEstimate]:
+    r"""Minimise the negative log-posterior of latents by L-BFGS.
 
     .. math:: n \log S(u) + |u|^2, \quad S(u) = \min_a |R(y - \sum_t a_t H_t D(u_t))|^2
 
@@ -29,59 +63,58 @@ class LatentMapEstimate:
 
     Parameters
     ----------
-    family : KernelDecoder
-        D, prepared.
-    misfit : QuadraticMisfit
-        S, expanded about the start.
+    decoder : KernelDecoder
+        D.
+    fit : AmountFit
+        S, and the amounts.
+    kernels : tensor, (kind, h, w)
+        Kernels that explain the plane well, about which S is expanded first.
+    starts : sequence of tensor, (kind, size)
+        The descent goes some way from each, then on from the best.
     samples : int
-        n: counted pixels less the background's parameters.
+        n: independent numbers of the plane.
+    message : str
+        What events say.
     """
 
-    def __init__(self, family: KernelDecoder, misfit: QuadraticMisfit, samples: int) -> None:
-        self._family = family
-        self._misfit = misfit
-        self._samples = samples
-
-    def solve(self, starts: list[torch.Tensor]) -> Iterator[int]:
-        """Descend from each start (kind, size), then on from the better; a few steps per item."""
-        runs = [self._descent(start) for start in starts]
-        for run in runs:
-            for _ in range(_FIRST):
-                run.step()
-                yield 1
-        best = min(runs, key=lambda run: run.cost)
-        yield from self._settle(best)
-        if not self._misfit.exact:
-            self._misfit.expand(self._kernels(best.numbers))
-            best = self._descent(best.numbers)
-            yield from self._settle(best)
-        self.numbers = best.numbers
-        self.shapes = self._family.shapes(self.numbers).detach()
-        self.amounts = self._misfit.fit(self.shapes).amounts
-
-    def _descent(self, start: torch.Tensor) -> _Descent:
-        return _Descent(self._family, self._misfit, self._samples, start)
-
-    def _kernels(self, numbers: torch.Tensor) -> torch.Tensor:
-        shapes = self._family.shapes(numbers).detach()
-        return self._misfit.fit(shapes).amounts[:, None, None] * shapes
-
-    def _settle(self, run: _Descent) -> Iterator[int]:
-        for _ in range(_MOST):
-            before = run.cost
-            run.step()
-            yield 1
-            if before - run.cost < 2 * _SETTLED:
+    def settle(descent: _Descent) -> Generator[Event, None, LatentEstimate]:
+        for step in range(1, _MAX_STEPS + 1):
+            before = descent.cost
+            descent.step()
+            yield open_ended(message, step, _TYPICAL_STEPS)
+            if before - descent.cost < 2 * _SETTLED:
                 break
+        shapes = decoder.shapes(descent.numbers).detach()
+        return LatentEstimate(descent.numbers, shapes, fit.fit(descent.misfit, shapes).amounts)
+
+    misfit = fit.about(kernels)
+    descents = [_Descent(decoder, fit, misfit, samples, start) for start in starts]
+    for number, descent in enumerate(descents):
+        for step in range(1, _FIRST + 1):
+            descent.step()
+            yield Event(message, number * _FIRST + step, 2 * _FIRST * len(descents))
+    best = min(descents, key=lambda descent: descent.cost)
+    estimate = yield from portion(settle(best), 0.5, 0.75)
+    if not fit.is_exact:
+        misfit = fit.about(estimate.kernels)
+        again = _Descent(decoder, fit, misfit, samples, estimate.numbers)
+        estimate = yield from portion(settle(again), 0.75, 1.0)
+    return estimate
 
 
 class _Descent:
-    """L-BFGS from one start."""
+    """L-BFGS from one start, with one expansion of the misfit."""
 
     def __init__(
-        self, family: KernelDecoder, misfit: QuadraticMisfit, samples: int, start: torch.Tensor
+        self,
+        decoder: KernelDecoder,
+        fit: AmountFit,
+        misfit: QuadraticMisfit,
+        samples: int,
+        start: torch.Tensor,
     ) -> None:
-        self._family, self._misfit, self._samples = family, misfit, samples
+        self._decoder, self._fit, self._samples = decoder, fit, samples
+        self.misfit = misfit
         self._numbers = start.clone().requires_grad_()
         self._solver = torch.optim.LBFGS(
             [self._numbers],
@@ -94,22 +127,23 @@ class _Descent:
 
     @property
     def numbers(self) -> torch.Tensor:
-        """Where it stands, (kind, size)."""
+        """Unit numbers reached, (kind, size)."""
         return self._numbers.detach()
 
     def step(self) -> None:
-        """Some iterations; ``cost`` is that before them."""
+        """Do some iterations; ``cost`` is that before them."""
         with torch.enable_grad():
             self.cost = float(self._solver.step(self._evaluate))  # type: ignore[no-untyped-call]
 
     def _evaluate(self) -> torch.Tensor:
-        shapes = self._family.shapes(self._numbers)
-        found: FittedShapes = self._misfit.fit(shapes.detach())
+        """Evaluate the negative log-posterior and its gradient."""
+        shapes = self._decoder.shapes(self._numbers)
+        fitted = self._fit.fit(self.misfit, shapes.detach())
         self._numbers.grad = None
-        shapes.backward(found.gradient * (self._samples / found.misfit))  # type: ignore[no-untyped-call]
+        shapes.backward(fitted.gradient * (self._samples / fitted.misfit))  # type: ignore[no-untyped-call]
         assert self._numbers.grad is not None
         self._numbers.grad += 2 * self.numbers
         size = float(self.numbers.square().sum())
         return torch.tensor(
-            self._samples * math.log(found.misfit) + size, dtype=self._numbers.dtype
+            self._samples * math.log(fitted.misfit) + size, dtype=self._numbers.dtype
         )

@@ -1,9 +1,10 @@
-"""`LearnedPriors`: what a trained decoder makes of a plane, as Gaussian priors."""
+"""`LearnedPriors`: kernels of a trained decoder near those of a plane, as Gaussian priors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,22 +12,27 @@ from qpi_kernels.extraction.bayes.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
     KindRoot,
+    SmoothRoot,
     SumRoot,
 )
-from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder
-from qpi_kernels.extraction.bayes.learned.latent_map_estimate import LatentMapEstimate
-from qpi_kernels.extraction.bayes.learned.quadratic_misfit import QuadraticMisfit
-from qpi_kernels.extraction.bayes.noise_model import NoiseModel
-from qpi_kernels.extraction.bayes.normal_operator import NormalOperator
+from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
+from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder, prepare_decoder
+from qpi_kernels.extraction.bayes.learned.latent_map_estimate import (
+    LatentEstimate,
+    maximise_posterior,
+)
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.priors import smooth_waves
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models import KernelModel, ModelFormatError, load_model
 from qpi_kernels.models.kernel_prior import KernelPrior
+from qpi_kernels.progress import Event, portion
 from qpi_kernels.simulate.families import FAMILIES
 
-__all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model"]
+__all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model", "load_learned_priors"]
 
 # Names, and the amplitude of what the decoder can not make, over that of what it makes. The bundled
 # one makes unseen kernels of its families with an error of 8 to 34 % (median 17 %, measured).
@@ -40,9 +46,10 @@ class LearnedPrior:
     """A Gaussian: its mean (kind, h, w), in the plane's scaled units, and its square root."""
 
     mean: torch.Tensor
-    factor: CovarianceRoot
+    root: CovarianceRoot
 
 
+@dataclass(frozen=True, eq=False)
 class LearnedPriors:
     r"""A decoder's kernels about the most likely ones, plus smooth waves.
 
@@ -59,10 +66,101 @@ class LearnedPriors:
     :math:`u_*` from the middle of the prior is paid for, and so is each direction that the map
     fixes. It may be compared with the evidence of any other prior.
 
+    Made by `load_learned_priors`.
+
+    Parameters
+    ----------
+    decoder : KernelDecoder
+        D.
+    smooth : SmoothRoot
+        :math:`L_r`.
+    symmetrisation : Symmetrisation
+        Imposed on all kernels.
+    samples : int
+        Independent numbers of a plane.
+    provenance : dict
+        The model, JSON-compatible.
+    """
+
+    decoder: KernelDecoder
+    smooth: SmoothRoot
+    symmetrisation: Symmetrisation
+    samples: int
+    provenance: dict[str, Any]
+
+    def fit(
+        self,
+        signal: torch.Tensor,
+        kernels: torch.Tensor,
+        exact: ExactNormal,
+        quick: NormalOperator,
+        message: str,
+    ) -> Generator[Event, None, dict[str, LearnedPrior]]:
+        """Find the priors for a plane, by name; none where it shows nothing.
+
+        Parameters
+        ----------
+        signal : tensor, (rows, columns)
+            The plane without background.
+        kernels : tensor, (kind, h, w)
+            Of least squares: one of the starts. The other is the observation's encoding, if there
+            is one kind.
+        exact : ExactNormal
+            The normal operator for the noise.
+        quick : NormalOperator
+            The same or an approximation, from `choose_normal_operator`.
+        message : str
+            What events say.
+        """
+        if not signal.any():
+            return {}
+        starts = [self.decoder.numbers_of_kernels(kernels)]
+        if len(kernels) == 1:
+            starts.append(self.decoder.numbers_of_plane(signal))
+        fit = AmountFit(signal, exact, quick, self.symmetrisation)
+        work = maximise_posterior(self.decoder, fit, kernels, starts, max(self.samples, 1), message)
+        estimate = yield from portion(work, 0.0, 0.8)
+        if not float(estimate.kernels.square().sum()) > 0:
+            return {}
+        return (yield from portion(self._linearise(estimate, message), 0.8, 1.0))
+
+    def _linearise(
+        self, estimate: LatentEstimate, message: str
+    ) -> Generator[Event, None, dict[str, LearnedPrior]]:
+        """Make the Gaussians of the decoder's kernels about the most likely ones."""
+        best = estimate.kernels
+        sizes = best.square().sum(dim=(-2, -1)).sqrt()
+        sizes = sizes.clamp(min=_SMALLEST * float(sizes.max()))
+        means, known = [], []
+        total, done = len(best) * self.decoder.size, 0
+        for numbers, amount, kernel in zip(estimate.numbers, estimate.amounts, best, strict=True):
+            tangents = []
+            for some in self.decoder.tangents(numbers):
+                tangents.append(amount * some)
+                done += len(some)
+                yield Event(message, done, total)
+            columns = torch.cat(tangents)
+            means.append(-torch.einsum("m,myx->yx", numbers, columns))
+            known.append(ComponentRoot(torch.cat([columns, kernel[None]])))
+        priors = {}
+        for name, strength in LEARNED.items():
+            kinds = [
+                SumRoot([(1.0, made), (strength * float(size), self.smooth)])
+                for made, size in zip(known, sizes, strict=True)
+            ]
+            priors[name] = LearnedPrior(torch.stack(means), KindRoot(kinds))
+        return priors
+
+
+def load_learned_priors(
+    problem: Problem[PriorParameters], library: KernelPrior
+) -> Generator[Event, None, LearnedPriors]:
+    """Load the network of ``prior="learned"`` and learn the latents of simulated kernels.
+
     Parameters
     ----------
     problem : Problem
-        The checked input; its parameters tell the model.
+        The checked input; its parameters name the model.
     library : KernelPrior
         Its families are those that the decoder is used for, its envelope and spectrum those of the
         residual.
@@ -72,82 +170,18 @@ class LearnedPriors:
     ExtractionError
         If the model can not be used.
     """
-
-    def __init__(self, problem: Problem[PriorParameters], library: KernelPrior) -> None:
-        parameters = problem.parameters
-        model = learned_model(parameters.model, problem.device)
-        self._problem = problem
-        self._smooth = smooth_waves(problem, library)
-        told = library.description.get("families", ())
-        families = [name for name in told if name in FAMILIES]
-        self._family = KernelDecoder(problem, model, families or None)
-        self.provenance = {
-            "source": parameters.model,
-            "sha256": model.digest,
-            "grid": list(model.grid),
-            "scale_px": self._family.grid.scale,
-        }
-        self._prepared = False
-        self.found: dict[str, LearnedPrior] = {}
-
-    def prepare(self) -> Iterator[int]:
-        """Learn what latents simulated kernels have, once."""
-        if not self._prepared:
-            yield from self._family.prepare()
-            self._prepared = True
-
-    def fit(
-        self,
-        left: torch.Tensor,
-        kernels: torch.Tensor,
-        quick: NormalOperator,
-        noise: NoiseModel | None = None,
-    ) -> Iterator[int]:
-        """Find the priors for a plane, by name.
-
-        Parameters
-        ----------
-        left : tensor, (rows, columns)
-            The plane without background.
-        kernels : tensor, (kind, h, w)
-            What least squares finds in it: one of the starts. The other is what the network sees
-            in the map, if there is one kind.
-        quick : NormalOperator
-            From `choose_normal_operator`.
-        noise : NoiseModel, optional
-            White noise when left out.
-        """
-        self.found = {}
-        if not left.any():
-            return
-        misfit = QuadraticMisfit(self._problem, quick, left, noise)
-        misfit.expand(kernels)
-        samples = int(self._problem.mask.sum()) - self._problem.background.parameters
-        fit = LatentMapEstimate(self._family, misfit, max(samples, 1))
-        starts = [self._family.numbers_of_kernels(kernels)]
-        if len(kernels) == 1:
-            starts.append(self._family.numbers_of_plane(left))
-        yield from fit.solve(starts)
-        best = fit.amounts[:, None, None] * fit.shapes
-        sizes = best.square().sum(dim=(-2, -1)).sqrt()
-        sizes = sizes.clamp(min=_SMALLEST * float(sizes.max()))
-        if not float(sizes.max()) > 0:
-            return
-        means, known = [], []
-        for numbers, amount, kernel in zip(fit.numbers, fit.amounts, best, strict=True):
-            tangents = []
-            for some in self._family.tangents(numbers):
-                tangents.append(amount * some)
-                yield 1
-            columns = torch.cat(tangents)
-            means.append(-torch.einsum("m,myx->yx", numbers, columns))
-            known.append(ComponentRoot(torch.cat([columns, kernel[None]])))
-        for name, strength in LEARNED.items():
-            kinds = [
-                SumRoot([(1.0, made), (strength * float(size), self._smooth)])
-                for made, size in zip(known, sizes, strict=True)
-            ]
-            self.found[name] = LearnedPrior(torch.stack(means), KindRoot(kinds))
+    model = learned_model(problem.parameters.model, problem.device)
+    named = library.description.get("families", ())
+    families = [name for name in named if name in FAMILIES]
+    decoder = yield from prepare_decoder(problem, model, families or None)
+    provenance = {
+        "source": problem.parameters.model,
+        "sha256": model.digest,
+        "grid": list(model.grid),
+        "scale_px": decoder.grid.scale,
+    }
+    smooth = smooth_waves(problem, library)
+    return LearnedPriors(decoder, smooth, problem.symmetrisation, problem.samples, provenance)
 
 
 def learned_model(name: str, device: torch.device | str) -> KernelModel:

@@ -1,0 +1,139 @@
+"""The normal operator at the cost of the kernel's size instead of the map's."""
+
+from __future__ import annotations
+
+import scipy.fft
+import torch
+
+from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.forward import ForwardModel
+
+__all__ = ["ConvolutionNormal", "choose_normal_operator"]
+
+# Ratio of the transforms' sizes at which the approximation is worth it.
+_WORTH = 2.0
+# The approximation is not taken where it loses much of its spectrum, as for ordered defects, or is
+# far from the exact one, as behind a mask of stripes.
+_MAX_LOST, _FAR = 0.02, 0.2
+
+
+def choose_normal_operator(
+    problem: Problem, exact: ExactNormal, noise: NoiseModel | None = None
+) -> NormalOperator:
+    """Choose the exact operator, unless transforms of the kernel's size cost far less and do.
+
+    Parameters
+    ----------
+    problem : Problem
+        The checked input.
+    exact : ExactNormal
+        The operator for this noise.
+    noise : NoiseModel, optional
+        White noise when left out.
+    """
+    rows, columns = problem.model.fft_shape
+    height, width = problem.parameters.kernel_shape
+    if rows * columns <= _WORTH * (2 * height) * (2 * width):
+        return exact
+    near = ConvolutionNormal(problem.model, problem.coverage, noise)
+    size = (2, len(problem.model.kinds), *problem.parameters.kernel_shape)
+    generator = torch.Generator().manual_seed(problem.parameters.seed)
+    kernels = torch.randn(size, generator=generator).to(problem.coverage)
+    alike = near.negative_share < _MAX_LOST and _difference(near, exact, kernels) < _FAR
+    return near if alike else exact
+
+
+def _difference(near: NormalOperator, exact: NormalOperator, kernels: torch.Tensor) -> float:
+    """Compare two operators on kernels, by the norm of their difference over that of one."""
+    image = exact.apply(kernels)
+    return float((near.apply(kernels) - image).norm() / image.norm().clamp(min=1e-300))
+
+
+class ConvolutionNormal:
+    r"""The normal operator on kernels without the details of the image's edges.
+
+    Far from edges and mask :math:`H^T W H` is a convolution with the correlation of the activation
+    maps, T. Here each kernel pixel is weighed by the share of defects that show it on a counted
+    pixel: :math:`D^{1/2} T D^{1/2}`, whose diagonal is the true one, the coverage. For
+    averages over pixels or directions: determinants, traces, standard deviations.
+
+    Parameters
+    ----------
+    model : ForwardModel
+        The convolution with the activation maps.
+    coverage : tensor, (kind, h, w)
+        The true diagonal, see `ForwardModel.coverage`.
+    noise : NoiseModel, optional
+        White noise when left out.
+    """
+
+    def __init__(
+        self, model: ForwardModel, coverage: torch.Tensor, noise: NoiseModel | None = None
+    ) -> None:
+        self._shape = model.kernel_shape
+        self._size = [scipy.fft.next_fast_len(2 * side - 1, real=True) for side in self._shape]
+        lags = self._lags(model.activation, noise)
+        # A spectrum that is cut to a window of lags may dip below zero.
+        spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
+        values, vectors = torch.linalg.eigh((spectrum + spectrum.mH) / 2)
+        self.negative_share = float(
+            -values.clamp(max=0.0).sum() / values.abs().sum().clamp(min=1e-300)
+        )
+        root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
+        precision = torch.complex64 if model.dtype == torch.float32 else torch.complex128
+        self._root = (root @ vectors.mH).permute(2, 3, 0, 1).to(model.device, precision)
+        total = model.activation.square().sum(dim=(-2, -1)).view(-1, 1, 1)
+        total = total.to(coverage)
+        self.noise_layers = len(lags)
+        self._weight = (coverage / total.clamp(min=1e-300)).sqrt()
+
+    def _lags(self, activation: torch.Tensor, noise: NoiseModel | None) -> torch.Tensor:
+        """Correlate the activation maps: (kind, kind, lag rows, lag columns), lag 0 first."""
+        extent = [
+            scipy.fft.next_fast_len(have + side - 1, real=True)
+            for have, side in zip(activation.shape[-2:], self._shape, strict=True)
+        ]
+        spectrum = torch.fft.rfft2(activation, s=extent)
+        product = spectrum[:, None].conj() * spectrum[None, :]
+        if noise is not None:
+            product = product * noise.inverse_on((extent[0], extent[1]))
+        whole = torch.fft.irfft2(product, s=extent)
+        rows, columns = (
+            torch.cat([torch.arange(side), torch.arange(1 - side, 0)]) for side in self._shape
+        )
+        inside: torch.Tensor = whole[..., rows[:, None] % extent[0], columns[None, :] % extent[1]]
+        found: torch.Tensor = whole.new_zeros((*whole.shape[:2], *self._size))
+        found[..., rows[:, None] % self._size[0], columns[None, :] % self._size[1]] = inside
+        return found
+
+    def apply(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the operator, see `NormalOperator`."""
+        spectrum = self._mixed(torch.fft.rfft2(kernels * self._weight, s=self._size))
+        return self._cut(self._mixed(spectrum))
+
+    def noise(self, white: torch.Tensor) -> torch.Tensor:
+        """Turn unit noise to kernels, see `NormalOperator`."""
+        return self._cut(self._mixed(torch.fft.rfft2(white)))
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """Size of the noise that `noise` takes."""
+        rows, columns = self._size
+        return rows, columns
+
+    def _mixed(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Apply the square root of the correlation to spectra (v, kind, ...)."""
+        if len(self._root) == 1:
+            single: torch.Tensor = spectrum * self._root[0, 0]
+            return single
+        mixed: torch.Tensor = torch.einsum("tsyx,vsyx->vtyx", self._root, spectrum)
+        return mixed
+
+    def _cut(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """Transform spectra back to kernels on their window, weighted."""
+        rows, columns = self._shape
+        images: torch.Tensor = torch.fft.irfft2(spectrum, s=self._size)
+        cut: torch.Tensor = images[..., :rows, :columns] * self._weight
+        return cut

@@ -1,0 +1,99 @@
+"""The normal operator of the kernels' least-squares problem, exact and as a contract."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import torch
+
+from qpi_kernels.forward import Background, ForwardModel
+
+__all__ = ["ExactNormal", "NormalOperator", "Whitening"]
+
+
+class NormalOperator(Protocol):
+    """A symmetric positive operator on kernels, and a square root of it."""
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """Size of the noise that `noise` takes, for each of its `noise_layers`."""
+        ...
+
+    @property
+    def noise_layers(self) -> int:
+        """Independent images of noise that one draw takes."""
+        ...
+
+    def apply(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the operator to kernels (v, kind, h, w)."""
+        ...
+
+    def noise(self, white: torch.Tensor) -> torch.Tensor:
+        """Turn unit noise (v, noise_layers, *noise_shape) to kernels of covariance `apply`."""
+        ...
+
+
+class Whitening(Protocol):
+    """The covariance of a map's noise, by its inverse square root."""
+
+    def whiten(self, images: torch.Tensor) -> torch.Tensor:
+        """Divide the noise's spectrum out of images (..., rows, columns)."""
+        ...
+
+
+class ExactNormal:
+    r"""The normal operator :math:`H^T R\, C^{-1} R H` through the whole map.
+
+    With ``H`` the `ForwardModel`, ``R`` the removal of the background and ``C`` the covariance of
+    the noise. For white noise it is :math:`H^T P H - U U^T`, see `Background`, which costs fewer
+    passes over the map.
+
+    Parameters
+    ----------
+    model : ForwardModel
+        H.
+    background : Background
+        R.
+    noise : Whitening, optional
+        C; white noise when left out.
+    """
+
+    noise_layers = 1
+
+    def __init__(
+        self, model: ForwardModel, background: Background, noise: Whitening | None = None
+    ) -> None:
+        self._model = model
+        self._background = background
+        self._noise = noise
+        self.noise_shape = model.image_shape
+
+    def apply(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the operator, see `NormalOperator`."""
+        if self._noise is not None:
+            return self.adjoint(self.forward(kernels))
+        image = self._model.adjoint(self._background.remove_rows(self._model.apply(kernels)))
+        flat = kernels.flatten(1)
+        return image - ((flat @ self._smooth.T) @ self._smooth).view(kernels.shape)
+
+    @cached_property
+    def _smooth(self) -> torch.Tensor:
+        """Kernels U that the smooth background explains, (function, kind * h * w)."""
+        return self._model.adjoint(self._background.functions).flatten(1)
+
+    def noise(self, white: torch.Tensor) -> torch.Tensor:
+        """Turn unit noise to kernels, see `NormalOperator`."""
+        return self.adjoint(white[:, 0])
+
+    def forward(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Predict whitened maps (v, rows, columns) without background from kernels."""
+        return self.whiten(self._background.remove(self._model.apply(kernels)))
+
+    def adjoint(self, images: torch.Tensor) -> torch.Tensor:
+        """Apply the transpose of `forward`."""
+        return self._model.adjoint(self._background.remove(self.whiten(images)))
+
+    def whiten(self, images: torch.Tensor) -> torch.Tensor:
+        """Divide the noise's spectrum out of maps without background."""
+        return images if self._noise is None else self._noise.whiten(images)
