@@ -140,6 +140,7 @@ def observation_from_layer(layer: Image) -> xr.DataArray:
 
 
 def _bias_coordinate(layer: Layer, known: Any, count: int) -> tuple[str, Any, dict[str, str]]:
+    """Take the recorded biases, else the first axis of the layer."""
     if known is not None and np.shape(known) == (count,):
         return "bias", np.asarray(known, float), {"units": "V"}
     values = layer.translate[-3] + layer.scale[-3] * np.arange(count)
@@ -273,6 +274,7 @@ def mask_from_layer(excluded: Layer, image: Image) -> NDArray[np.bool_]:
 
 
 def _inside_shapes(layer: Layer, image: Layer, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mark the image's pixels inside shapes."""
     from napari.layers import Shapes
 
     if not len(layer.data):
@@ -283,6 +285,7 @@ def _inside_shapes(layer: Layer, image: Layer, shape: tuple[int, ...]) -> NDArra
 
 
 def _marked_pixels(layer: Layer, image: Layer, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Mark the image's pixels where another layer is not 0."""
     data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
     marked = (data != 0) & (data == data)
     marked = marked.any(axis=tuple(range(marked.ndim - 2)))

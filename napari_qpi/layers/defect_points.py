@@ -33,7 +33,7 @@ class KindError(ValueError):
 
 
 def is_defect_layer(layer: Any) -> bool:
-    """Whether a layer's points may be defects: any points but those of other roles."""
+    """Return whether a layer's points may be defects: any points but those of other roles."""
     role = layer.metadata.get(METADATA_KEY, {}).get("role")
     return isinstance(layer, Points) and role not in _OTHER_ROLES
 
@@ -96,12 +96,12 @@ class DefectPoints:
         self.layer.feature_defaults = {**defaults, "kind": kind}
 
     def counts(self) -> dict[str, int]:
-        """How many points there are of each kind."""
+        """Count the points of each kind."""
         column = [str(kind) for kind in self.layer.features["kind"]]
         return {kind: column.count(kind) for kind in self.kinds}
 
     def defects(self, image: Image) -> Defects:
-        """The table, in pixels of an image."""
+        """Return the table of defects, in pixels of an image."""
         return defects_from_points(self.layer, image)
 
     def complete(self) -> None:
@@ -297,6 +297,7 @@ class DefectPoints:
 
 
 def _coloured(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Choose a colour for each of some kinds, unlike those taken."""
     used = {colour.lower() for colour in taken}
     colours: dict[str, str] = {}
     for name in names:

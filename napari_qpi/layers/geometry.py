@@ -254,12 +254,12 @@ class PixelToWorld:
         return PixelToWorld(self.matrix * factor, self.offset * factor)
 
     def to_world(self, positions: ArrayLike) -> NDArray[np.float64]:
-        """Map ``(N, 2)`` pixel positions to the world."""
+        """Convert ``(N, 2)`` pixel positions to the world."""
         world: NDArray[np.float64] = np.asarray(positions, float) @ self.matrix.T + self.offset
         return world
 
     def to_pixels(self, positions: ArrayLike) -> NDArray[np.float64]:
-        """Map ``(N, 2)`` world positions to pixels."""
+        """Convert ``(N, 2)`` world positions to pixels."""
         away = np.asarray(positions, float) - self.offset
         return np.asarray(np.linalg.solve(self.matrix, away.T).T, np.float64)
 

@@ -74,6 +74,7 @@ def _names(images: list[xr.DataArray], stem: str) -> list[str]:
 
 
 def _name(array: xr.DataArray) -> str:
+    """Name a channel in a few words."""
     label = str(array.attrs.get("long_name") or array.name)
     words = [_WORDS.get(array.attrs.get("quantity", ""), label)]
     if array.attrs.get("derived"):
@@ -84,6 +85,7 @@ def _name(array: xr.DataArray) -> str:
 
 
 def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -> LayerData:
+    """Show one channel as an image layer."""
     array, turned = ascending(array)
     geometry = dataset.attrs.get(GEOMETRY_KEY)
     if geometry is not None and len(geometry["scale"]) >= array.ndim:
@@ -117,6 +119,7 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
 
 
 def _spectra(dataset: xr.Dataset, stem: str) -> LayerData:
+    """Show point spectra as points that carry their curves."""
     count = dataset.sizes["spectrum"]
     x, y = (
         np.nan_to_num(dataset[axis].values.astype(float))

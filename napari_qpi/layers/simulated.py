@@ -55,6 +55,7 @@ def simulated_layers(
 
 
 def _kernel_layer(sample: xr.Dataset, name: str, geometry: dict[str, Any]) -> LayerData:
+    """Show the true kernel right of its map."""
     kernel = sample["kernel_true"].rename(kernel_y="y", kernel_x="x")
     width = sample["didv"].sizes["x"]
     beside = moved_columns(last_axes(geometry, 2), width + gap_columns(width))

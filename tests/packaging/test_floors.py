@@ -33,7 +33,7 @@ WINDOW_SYSTEM = {
     *("magicgui", "superqt", "vispy", "pyqtgraph"),
 }
 MAX_LINES, MAX_FILES = 400, 14
-BEING_SPLIT = ("createc", "nanonis_3ds", "rhk_sm4", "annotate.dock", "train:")
+BEING_SPLIT = ("annotate.dock", "train:")
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,7 @@ def shows_the_sample(image: xr.DataArray) -> bool:
 
 
 def _is_plane(image: np.ndarray, tolerance: float) -> bool:
+    """Return whether an image is a plane, within `tolerance` (standard deviation in nm)."""
     step = -(-max(image.shape) // _MAX_ROWS)
     image = image[::step, ::step]
     finite = np.isfinite(image)

@@ -94,6 +94,7 @@ def _plane_labels(array: xr.DataArray) -> list[str]:
 
 
 def _write_npz(array: xr.DataArray, path: Path) -> None:
+    """Write ``data``, ``units``, ``notes`` and, where known, ``pixel_nm`` and ``bias``."""
     contents = {"data": array.values, "units": np.array(_units(array))}
     contents["notes"] = np.array(notes_of(array))
     pitch, bias = pitch_of(array), _bias(array)
@@ -106,6 +107,7 @@ def _write_npz(array: xr.DataArray, path: Path) -> None:
 
 
 def _write_tiff(array: xr.DataArray, path: Path) -> None:
+    """Write an ImageJ stack with pixel size, labels and notes."""
     # tifffile takes a fifth of a second to import.
     import tifffile
 
@@ -137,6 +139,7 @@ _GWYDDION_UNITS = {"nm": ("m", 1e-9), "nm^-1": ("m^-1", 1e9)}
 
 
 def _write_gwy(array: xr.DataArray, path: Path) -> None:
+    """Write a Gwyddion container with one channel per plane."""
     from gwyfile.objects import GwyContainer
 
     container = GwyContainer()

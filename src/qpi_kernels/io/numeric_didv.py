@@ -40,6 +40,7 @@ def differentiate(current: np.ndarray, bias: np.ndarray, axis: int = 0) -> np.nd
 
 
 def _one_way_stretches(bias: np.ndarray) -> list[tuple[int, int]]:
+    """Split a bias axis into stretches ``(first, stop)`` that run one way."""
     stretches = []
     first = 0
     direction = 0.0

@@ -87,6 +87,7 @@ class _Names:
     taken: set[str] = field(default_factory=set)
 
     def unique(self, name: str, label: str) -> str:
+        """Return the name, made unique by the label or a number."""
         candidate, number = name, 2
         if candidate in self.taken:
             slug = re.sub(r"[^0-9a-z]+", "_", label.lower()).strip("_")

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qpi_kernels.io.physical_units import credible_pitch
+from qpi_kernels.io.layouts.createc_header import CreatecHeader
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
@@ -85,8 +85,8 @@ def read(path: str | Path) -> xr.Dataset:
     path = Path(path)
     raw = path.read_bytes()
     start = _data_start(path, raw)
-    header = _parse_header(raw[:start].decode("latin-1"))
-    if _number(header, "ScanmodeSine", default=0.0) != 0:
+    header = CreatecHeader.parse(raw[:start].decode("latin-1"))
+    if header.number("ScanmodeSine", default=0.0) != 0:
         raise ScanFormatError(path, _NAME, "sine scan mode is not supported")
     shape = _image_shape(path, header)
     layout = _declared_layout(header)
@@ -109,62 +109,18 @@ def read(path: str | Path) -> xr.Dataset:
         _channels(images, layout, header),
         source=path,
         format=_NAME,
-        pixel_nm=_pixel_nm(header, shape),
-        bias=_bias(header, layout.passes),
-        offset_nm=_frame_centre_nm(header, shape),
-        scan_angle_deg=0.0 - _number(header, "Rotation", default=0.0),
-        setpoint=_setpoint(header),
+        pixel_nm=header.pixel_nm(shape),
+        bias=header.bias(layout.passes),
+        offset_nm=header.frame_centre_nm(shape),
+        scan_angle_deg=0.0 - header.number("Rotation", default=0.0),
+        setpoint=header.setpoint,
         complete=complete and not missing.any(),
         header=header.lines,
     )
 
 
-@dataclass(frozen=True)
-class _Header:
-    lines: dict[str, str]
-    by_name: dict[str, str]
-
-
-def _plain(name: str) -> str:
-    return name.strip().rstrip(":").lower().replace("å", "a")
-
-
-def _parse_header(text: str) -> _Header:
-    lines: dict[str, str] = {}
-    by_name: dict[str, str] = {}
-    for line in re.split(r"[\r\n]+", text):
-        key, equals, value = line.partition("=")
-        if not (equals and key.strip() and key.isprintable() and len(line) < 400):
-            continue
-        lines.setdefault(key.strip(), value.strip())
-        for name in (key, *key.split(" / ")):
-            by_name.setdefault(_plain(name), value.strip())
-    return _Header(lines, by_name)
-
-
-def _optional(header: _Header, *names: str) -> float | None:
-    """First of the named entries that is a finite number; decimal commas are accepted."""
-    for name in names:
-        try:
-            number = float(header.by_name.get(_plain(name), "").replace(",", "."))
-        except ValueError:
-            continue
-        if math.isfinite(number):
-            return number
-    return None
-
-
-def _number(header: _Header, *names: str, default: float) -> float:
-    number = _optional(header, *names)
-    return default if number is None else number
-
-
-def _count(header: _Header, *names: str) -> int:
-    number = _number(header, *names, default=0.0)
-    return int(number) if number == int(number) and 0 < number < 2**31 else 0
-
-
 def _data_start(path: Path, raw: bytes) -> int:
+    """Find where the data begin; refuse spectra and the 16-bit layout."""
     if raw.startswith(b"[ParVERT"):
         raise ScanFormatError(
             path, _NAME, "this is a Createc spectrum; only Createc images are read"
@@ -184,8 +140,9 @@ def _data_start(path: Path, raw: bytes) -> int:
     raise ScanFormatError(path, _NAME, "no image data after the header; the file is cut or damaged")
 
 
-def _image_shape(path: Path, header: _Header) -> tuple[int, int]:
-    rows, columns = _count(header, "Num.Y"), _count(header, "Num.X")
+def _image_shape(path: Path, header: CreatecHeader) -> tuple[int, int]:
+    """Read the numbers of rows and columns and refuse impossible ones."""
+    rows, columns = header.count("Num.Y"), header.count("Num.X")
     if not (0 < rows <= _MAX_PIXELS_A_SIDE and 0 < columns <= _MAX_PIXELS_A_SIDE):
         said = [header.by_name.get(name, "nothing") for name in ("num.x", "num.y")]
         reason = (
@@ -224,15 +181,16 @@ class _Layout:
         return _Layout(planes, passes, inputs)
 
 
-def _declared_layout(header: _Header) -> _Layout:
-    selected = _count(header, "Channelselectval")
+def _declared_layout(header: CreatecHeader) -> _Layout:
+    """Read from the header which planes the file should hold."""
+    selected = header.count("Channelselectval")
     inputs = tuple(bit for bit in range(31) if selected >> bit & 1)
     if not inputs:
-        inputs = tuple(range(min(_count(header, "ScanChannels", "Chan(1,2,4)"), 31)))
-    passes = max(1, _count(header, "MVoltnumber11"))
-    planes = _count(header, "Channels")
+        inputs = tuple(range(min(header.count("ScanChannels", "Chan(1,2,4)"), 31)))
+    passes = max(1, header.count("MVoltnumber11"))
+    planes = header.count("Channels")
     if planes == 0 and inputs:
-        directions = 2 if _count(header, "ScanXMode", "Scanmode") == 2 else 1
+        directions = 2 if header.count("ScanXMode", "Scanmode") == 2 else 1
         planes = len(inputs) * directions * passes
     if planes > _MAX_PLANES:
         planes = 0
@@ -258,6 +216,7 @@ def _stored_values(
 def _refuse_impossible_size(
     path: Path, file_bytes: int, shape: tuple[int, int], layout: _Layout
 ) -> None:
+    """Refuse an image larger than the file can hold, before memory is taken."""
     needed = 4 * max(1, layout.planes) * math.prod(shape)
     possible = min(max(_ALWAYS_ALLOWED_BYTES, _ZLIB_RATIO * file_bytes), _NEVER_ALLOWED_BYTES)
     if needed > possible:
@@ -294,6 +253,7 @@ def _looks_like_integers(values: np.ndarray) -> bool:
 
 
 def _as_images(values: np.ndarray, size: int) -> np.ndarray:
+    """Fill `size` values, NaN where the file is cut or a value is impossible."""
     if values.size >= size:
         images = values[:size]
     else:
@@ -316,40 +276,8 @@ def _blank_unscanned_rows(images: np.ndarray, layout: _Layout) -> bool:
     return complete
 
 
-def _dac_bits(header: _Header) -> int:
-    digits = re.search(r"\d+", header.by_name.get("dac-type", ""))
-    bits = int(digits[0]) if digits and len(digits[0]) < 4 else 20
-    return bits if 8 <= bits <= 32 else 20
-
-
-def _gain(header: _Header, axis: str) -> float | None:
-    gains = header.by_name.get("actgainxyz", "").split()
-    spare = _Header({}, dict(zip(("gainx", "gainy", "gainz"), gains, strict=False)))
-    gain = _optional(header, f"Gain{axis}")
-    return gain if gain is not None else _optional(spare, f"Gain{axis}")
-
-
-def _nm_per_count(header: _Header, axis: str) -> float | None:
-    """Piezo motion in nm per count, from the rounded Dacto or else from the piezo constant."""
-    gain = _gain(header, axis)
-    angstrom = _optional(header, "Dacto[A]z" if axis == "Z" else "Dacto[A]xy")
-    if not angstrom:
-        piezo = _optional(header, f"{axis}Piezoconst")
-        angstrom = None if piezo is None else piezo * 20 / 2 ** _dac_bits(header)
-    return angstrom * gain / 10 if angstrom and gain else None
-
-
-def _ampere_per_count(header: _Header) -> float | None:
-    gain = _preamplifier_gain(header)
-    return None if gain is None else 20 / 2 ** _dac_bits(header) / gain
-
-
-def _preamplifier_gain(header: _Header) -> float | None:
-    decades = _optional(header, "Gainpreamp", "GainPre 10^")
-    return None if decades is None or abs(decades) > 15 else math.pow(10.0, decades)
-
-
-def _channels(images: np.ndarray, layout: _Layout, header: _Header) -> list[Channel]:
+def _channels(images: np.ndarray, layout: _Layout, header: CreatecHeader) -> list[Channel]:
+    """Make a channel of each plane of a pass."""
     channels = []
     for plane in range(layout.planes_per_pass):
         data = images[0, plane] if layout.passes == 1 else np.ascontiguousarray(images[:, plane])
@@ -359,12 +287,13 @@ def _channels(images: np.ndarray, layout: _Layout, header: _Header) -> list[Chan
     return channels
 
 
-def _channel(data: np.ndarray, bit: int, direction: Direction, header: _Header) -> Channel:
+def _channel(data: np.ndarray, bit: int, direction: Direction, header: CreatecHeader) -> Channel:
+    """Calibrate the plane of one input, in place."""
     if bit == 0:
-        factor, units = _nm_per_count(header, "Z"), "nm"
+        factor, units = header.nm_per_count("Z"), "nm"
         label = "Topography" if factor else "Topography (raw counts)"
     elif bit == 1:
-        factor, units = _ampere_per_count(header), "A"
+        factor, units = header.ampere_per_count, "A"
         label = "Current" if factor else "Current (raw counts)"
     else:
         return Channel(f"Auxiliary {bit - 1}", data, "", "other", direction)
@@ -373,57 +302,6 @@ def _channel(data: np.ndarray, bit: int, direction: Direction, header: _Header) 
     with np.errstate(over="ignore", invalid="ignore"):  # only damaged headers hold such factors
         np.multiply(data, factor, out=data)
     return Channel(label, data, units, "topography" if bit == 0 else "current", direction)
-
-
-def _pixel_nm(header: _Header, shape: tuple[int, int]) -> tuple[float, float] | None:
-    pitches = []
-    for axis, pixels in zip("YX", shape, strict=True):
-        length = _optional(header, f"Length {axis}[A]")
-        step = _optional(header, f"Delta {axis}", f"Delta {axis} [Dac]")
-        scale = _nm_per_count(header, axis)
-        if length:
-            pitches.append(abs(length) / 10 / pixels)
-        elif step and scale:
-            pitches.append(abs(step * scale))
-        else:
-            return None
-    return credible_pitch(*pitches)
-
-
-def _bias(header: _Header, passes: int) -> np.ndarray | float | None:
-    if passes == 1:
-        millivolt = _optional(
-            header, "Biasvolt[mV]", "BiasVoltage", "BiasVolt.[mV]", "BiasVolt[mV]"
-        )
-        return None if millivolt is None else millivolt / 1e3
-    each = [_optional(header, f"MVolt_{number}") for number in range(1, passes + 1)]
-    return np.array([np.nan if value is None else value / 1e3 for value in each])
-
-
-def _frame_centre_nm(header: _Header, shape: tuple[int, int]) -> tuple[float, float]:
-    counts = (_optional(header, "OffsetX"), _optional(header, "OffsetY"))
-    scales = (_nm_per_count(header, "X"), _nm_per_count(header, "Y"))
-    pitch = _pixel_nm(header, shape)
-    if None in counts or None in scales or pitch is None:
-        return 0.0, 0.0
-    top_x, top_y = (float(c or 0) * float(s or 0) for c, s in zip(counts, scales, strict=True))
-    half_height = pitch[0] * shape[0] / 2
-    angle = math.radians(_number(header, "Rotation", default=0.0))
-    return -top_x + half_height * math.sin(angle), top_y - half_height * math.cos(angle)
-
-
-def _setpoint(header: _Header) -> str:
-    if _number(header, "CHMode", default=0.0) != 0:
-        return "constant height"
-    signal = _count(header, "FBChannel")
-    if signal:
-        level = _optional(header, "SetPoint")
-        return f"feedback on channel {signal}" + ("" if level is None else f" at {level:.4g}")
-    ampere = _optional(header, "SetPoint", "Current[A]")
-    gain, millivolt = _preamplifier_gain(header), _optional(header, "FBLogIset")
-    if not ampere and millivolt and gain:
-        ampere = millivolt * 1e-3 / gain
-    return f"{ampere * 1e12:.4g} pA" if ampere else ""
 
 
 # Old files lack the first-line magic; their data are a zlib stream after "DATA".

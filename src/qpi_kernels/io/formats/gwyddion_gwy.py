@@ -169,6 +169,7 @@ def _length(raw: bytes, position: int, end: int) -> int:
 
 
 def _component_end(raw: bytes, code: str, start: int, end: int) -> int:
+    """Find where a component ends by its type code."""
     if code in _SCALAR_BYTES:
         after = start + _SCALAR_BYTES[code]
     elif code in _ARRAY_ITEM_BYTES:
@@ -239,6 +240,7 @@ class _Field:
 
 
 def _data_fields(container: _Object) -> list[_Field]:
+    """Read the images of a container, numbering titles that repeat."""
     numbers = [int(m[1]) for m in map(_CHANNEL.fullmatch, container.components) if m]
     found = [_data_field(container, number) for number in sorted(numbers)]
     fields = [field for field in found if field is not None]
@@ -250,6 +252,7 @@ def _data_fields(container: _Object) -> list[_Field]:
 
 
 def _data_field(container: _Object, number: int) -> _Field | None:
+    """Read one image; None for what is no image or damaged."""
     field = container.child(f"/{number}/data")
     if field is None or field.kind != "GwyDataField":
         return None

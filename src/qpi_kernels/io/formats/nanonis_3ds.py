@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qpi_kernels.io.nanonis_header import (
+from qpi_kernels.io.layouts.nanonis_grid import (
+    EAGER_BLOCK_BYTES,
+    Grid,
+    parameter_image,
+    read_grid,
+    recorded_axis,
+    survey,
+)
+from qpi_kernels.io.layouts.nanonis_header import (
     ChannelName,
     Header,
     read_header_text,
-    refuse_mostly_missing,
     setpoint_text,
 )
-from qpi_kernels.io.nanonis_sweep import sweep_axis
+from qpi_kernels.io.layouts.nanonis_sweep import sweep_axis
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
@@ -28,10 +34,7 @@ __all__ = ["FORMAT", "read"]
 
 _NAME = "Nanonis .3ds"
 _LAZY_ABOVE_BYTES = 512 * 1024 * 1024
-# Small enough that turning (y, x, point) into (point, y, x) stays within the processor's cache.
-_EAGER_BLOCK_BYTES = 512 * 1024
 _LAZY_BLOCK_BYTES = 64 * 1024 * 1024
-_MAX_POINTS = 10_000_000
 
 
 def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
@@ -66,8 +69,8 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
     path = Path(path)
     text, data_start = read_header_text(path, b":HEADER_END:", _NAME)
     header = Header(path, _NAME, _entries(text))
-    grid = _grid(header, data_start)
-    parameters, measured = _survey(grid)
+    grid = read_grid(header, data_start)
+    parameters, measured = survey(grid)
     if not measured.any():
         raise header.error("no grid point was measured")
     lazy = lazy if lazy is not None else grid.announced_bytes > _LAZY_ABOVE_BYTES
@@ -78,7 +81,7 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
         header,
         grid.points,
         _sweep_limits(grid, parameters, measured),
-        lambda: _recorded_axis(header, grid, measured, signal),
+        lambda: recorded_axis(header, grid, measured, signal),
     )
     cubes = _lazy_cubes(grid, measured) if lazy else _eager_cubes(grid, measured)
     channels = _channels(header, grid, cubes, sweeps_bias)
@@ -113,96 +116,6 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
     return dataset if bias is None else dataset.assign_coords(bias=((), bias, {"units": "V"}))
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Where the records of a grid lie in its file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    data_start : int
-        Position of the first record.
-    rows, columns : int
-        Size of the grid.
-    parameters : tuple of str
-        Names of the parameters that start each record.
-    channels : tuple of str
-        Names of the channels that follow, each a sweep.
-    points : int
-        Points of a sweep.
-    parameter_count : int
-        Number of parameters, named or not.
-    records : int
-        Complete records in the file; an aborted grid has fewer than points.
-    """
-
-    path: Path
-    data_start: int
-    rows: int
-    columns: int
-    parameters: tuple[str, ...]
-    channels: tuple[str, ...]
-    points: int
-    parameter_count: int
-    records: int
-
-    @property
-    def record_values(self) -> int:
-        """Number of float32 values per record."""
-        return self.parameter_count + len(self.channels) * self.points
-
-    @property
-    def announced_bytes(self) -> int:
-        """Size of the whole grid."""
-        return 4 * self.rows * self.columns * self.record_values
-
-    def sweep_values(self, channel: int) -> slice:
-        """Return where in a record a channel's sweep lies."""
-        first = self.parameter_count + channel * self.points
-        return slice(first, first + self.points)
-
-    def blocks(self, block_bytes: int) -> Iterator[tuple[int, int]]:
-        """Yield first and last-plus-one display rows of blocks of about this size."""
-        step = max(1, block_bytes // (4 * self.columns * self.record_values))
-        for first in range(0, self.rows, step):
-            yield first, min(first + step, self.rows)
-
-    def read_rows(self, first: int, stop: int, values: slice) -> np.ndarray:
-        """Read the chosen values of all records of some display rows (row 0 on top).
-
-        Returns
-        -------
-        array
-            ``(rows, columns, values)`` float32 in native order, NaN for records the file lacks.
-            The map of the file is closed again, so its pages do not count as memory in use.
-        """
-        record_bytes = 4 * self.record_values
-        first_record = (self.rows - stop) * self.columns
-        count = (stop - first) * self.columns
-        present = min(max(self.records - first_record, 0), count)
-        width = len(range(*values.indices(self.record_values)))
-        block = np.empty((count, width), np.float32)
-        block[present:] = np.nan
-        if present:
-            stored = np.memmap(
-                self.path,
-                ">f4",
-                mode="r",
-                offset=self.data_start + first_record * record_bytes,
-                shape=(present, self.record_values),
-            )
-            block[:present] = stored[:, values]
-        return block.reshape(stop - first, self.columns, width)[::-1]
-
-    def read_sweeps(self, channel: int, first: int, stop: int, measured: np.ndarray) -> np.ndarray:
-        """Read one channel of some display rows as ``(points, rows, columns)`` in its unit."""
-        block = self.read_rows(first, stop, self.sweep_values(channel))
-        block[~measured[first:stop]] = np.nan
-        name = ChannelName.parse(self.channels[channel])
-        return name.scaled(block.transpose(2, 0, 1))
-
-
 def _entries(text: str) -> dict[str, str]:
     entries = {}
     for line in text.splitlines():
@@ -212,122 +125,12 @@ def _entries(text: str) -> dict[str, str]:
     return entries
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(";") if name.strip())
-
-
-def _grid(header: Header, header_stop: int) -> Grid:
-    """Check the announced layout against the size of the file."""
-    columns, rows = header.image_size("Grid dim")
-    (parameter_count,) = header.counts("# Parameters (4 byte)", 1)
-    (points,) = header.counts("Points", 1)
-    (sweep_bytes,) = header.counts("Experiment size (bytes)", 1)
-    channels = _names(header.text("Channels"))
-    if not channels or not 0 < points <= _MAX_POINTS:
-        raise header.error(f"the header lists {len(channels)} channels of {points} points")
-    if sweep_bytes != 4 * points * len(channels):
-        raise header.error(
-            f"an experiment of {sweep_bytes} bytes does not hold {len(channels)} channels "
-            f"of {points} points"
-        )
-    with header.path.open("rb") as file:
-        file.seek(header_stop)
-        line_end = file.read(2)
-        if line_end != b"\r\n":
-            raise header.error("the line end after :HEADER_END: is missing")
-        present = file.seek(0, 2) - header_stop - 2
-    record_bytes = 4 * parameter_count + sweep_bytes
-    records = present // record_bytes
-    if records == 0:
-        raise header.error(
-            f"{present} bytes of data follow the header, less than one grid point ({record_bytes})"
-        )
-    if records > rows * columns:
-        raise header.error(
-            f"{records} points of data follow but the header announces {columns} x {rows}"
-        )
-    refuse_mostly_missing(header, rows * columns * record_bytes, present)
-    names = _names(header.text("Fixed parameters")) + _names(header.text("Experiment parameters"))
-    return Grid(
-        path=header.path,
-        data_start=header_stop + 2,
-        rows=rows,
-        columns=columns,
-        parameters=names[:parameter_count],
-        channels=channels,
-        points=points,
-        parameter_count=parameter_count,
-        records=records,
-    )
-
-
-def _survey(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Read every point's parameters and tell the measured points from blank ones.
-
-    A record of nothing but zeros (parameters included: a sweep from 0 V to 0 V at x = y = z = 0)
-    was never written.
-
-    Returns
-    -------
-    parameters : array
-        ``(rows, columns, parameters)`` float32, row 0 on top.
-    measured : array of bool
-        ``(rows, columns)``.
-    """
-    size = (grid.rows, grid.columns)
-    parameters = np.empty((*size, grid.parameter_count), np.float32)
-    measured = np.empty(size, bool)
-    for first, stop in grid.blocks(_EAGER_BLOCK_BYTES):
-        records = grid.read_rows(first, stop, slice(None))
-        parameters[first:stop] = records[..., : grid.parameter_count]
-        measured[first:stop] = ((records != 0) & ~np.isnan(records)).any(axis=-1)
-    return parameters, measured
-
-
-def _parameter(grid: Grid, parameters: np.ndarray, name: str) -> np.ndarray | None:
-    """Return a parameter as ``(rows, columns)`` by its name without unit."""
-    for index, text in enumerate(grid.parameters):
-        if ChannelName.parse(text).label.lower() == name:
-            return parameters[..., index]
-    return None
-
-
 def _sweep_limits(grid: Grid, parameters: np.ndarray, measured: np.ndarray) -> np.ndarray | None:
-    start = _parameter(grid, parameters, "sweep start")
-    end = _parameter(grid, parameters, "sweep end")
+    start = parameter_image(grid, parameters, "sweep start")
+    end = parameter_image(grid, parameters, "sweep end")
     if start is None or end is None:
         return None
     return np.stack([start[measured], end[measured]], axis=1)
-
-
-def _recorded_axis(
-    header: Header, grid: Grid, measured: np.ndarray, signal: ChannelName
-) -> np.ndarray | None:
-    """Average the recorded sweep signal over the grid, if it was recorded and is the same."""
-    names = [ChannelName.parse(text) for text in grid.channels]
-    matching = [
-        index
-        for index, name in enumerate(names)
-        if name.plain == signal.plain and name.direction == "forward"
-    ]
-    if not matching:
-        return None
-    values = grid.sweep_values(matching[0])
-    total = np.zeros(grid.points)
-    low, high = np.full(grid.points, np.inf), np.full(grid.points, -np.inf)
-    for first, stop in grid.blocks(_EAGER_BLOCK_BYTES):
-        block = grid.read_rows(first, stop, values)[measured[first:stop]]
-        total += block.sum(axis=0, dtype=float)
-        low = np.minimum(low, block.min(axis=0, initial=np.inf))
-        high = np.maximum(high, block.max(axis=0, initial=-np.inf))
-    axis: np.ndarray = total / measured.sum()
-    steps = np.abs(np.diff(axis))
-    step = float(np.median(steps)) if steps.size else 0.0
-    if not np.isfinite(axis).all() or (steps.size and (high - low).max() > max(step, 1e-9)):
-        raise header.error(
-            f"the recorded {signal.label} differs between grid points, so they share no axis"
-        )
-    return axis
 
 
 def _eager_cubes(grid: Grid, measured: np.ndarray) -> list[Any]:
@@ -335,7 +138,7 @@ def _eager_cubes(grid: Grid, measured: np.ndarray) -> list[Any]:
     shape = (grid.points, grid.rows, grid.columns)
     cubes = [np.empty(shape, np.float32) for _ in grid.channels]
     names = [ChannelName.parse(text) for text in grid.channels]
-    for first, stop in grid.blocks(_EAGER_BLOCK_BYTES):
+    for first, stop in grid.blocks(EAGER_BLOCK_BYTES):
         records = grid.read_rows(first, stop, slice(None))
         records[~measured[first:stop]] = np.nan
         for channel, (cube, name) in enumerate(zip(cubes, names, strict=True)):
@@ -370,6 +173,7 @@ def _lazy_cubes(grid: Grid, measured: np.ndarray) -> list[Any]:
 
 
 def _channels(header: Header, grid: Grid, cubes: list[Any], sweeps_bias: bool) -> list[Channel]:
+    """Name the cubes; Z during a sweep is no topograph, dI/dV needs a bias sweep."""
     names = [ChannelName.parse(text) for text in grid.channels]
     both_ways = any(name.direction == "backward" for name in names)
     channels = []
@@ -396,11 +200,12 @@ def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel
 
 
 def _differentiated(current: Any, bias: np.ndarray) -> Any:
+    """Differentiate a cube block by block, or lazily."""
     if not isinstance(current, np.ndarray):
         compute: Callable[..., Any] = current.map_blocks
         return compute(differentiate, bias, dtype=np.float32)
     didv = np.empty_like(current)
-    rows_per_block = max(1, _EAGER_BLOCK_BYTES // (current[:, :1].nbytes or 1))
+    rows_per_block = max(1, EAGER_BLOCK_BYTES // (current[:, :1].nbytes or 1))
     for first in range(0, current.shape[1], rows_per_block):
         rows = slice(first, first + rows_per_block)
         didv[:, rows] = differentiate(current[:, rows], bias)
@@ -411,7 +216,7 @@ def _topography(
     grid: Grid, channels: list[Channel], parameters: np.ndarray, measured: np.ndarray
 ) -> list[Channel]:
     """Return the height at which each sweep began: the parameter Z, or the Z channel's start."""
-    height = _parameter(grid, parameters, "z")
+    height = parameter_image(grid, parameters, "z")
     if height is not None:
         image = ChannelName.parse("Z (m)").scaled(np.where(measured, height, np.nan))
         return [Channel("Z", image, "nm", "topography")]

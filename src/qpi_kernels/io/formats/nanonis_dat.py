@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qpi_kernels.io.nanonis_header import ChannelName, Header, read_header_text, setpoint_text
+from qpi_kernels.io.layouts.nanonis_header import (
+    ChannelName,
+    Header,
+    read_header_text,
+    setpoint_text,
+)
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
@@ -124,6 +129,7 @@ def _table(header: Header, start: int) -> tuple[list[str], np.ndarray, bool]:
 
 
 def _derived_channels(channels: list[Channel], bias: np.ndarray) -> list[Channel]:
+    """Differentiate the current unless dI/dV was recorded."""
     if len(bias) < 2 or any(channel.quantity == "didv" for channel in channels):
         return []
     names = [ChannelName.parse(channel.label) for channel in channels]

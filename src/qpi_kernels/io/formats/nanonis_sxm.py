@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qpi_kernels.io.nanonis_header import (
+from qpi_kernels.io.layouts.nanonis_header import (
     ChannelName,
     Header,
     read_header_text,
@@ -177,6 +177,7 @@ def _bias(header: Header) -> float | None:
 
 
 def _setpoint(header: Header) -> str:
+    """Read the set-point from its table or, failing that, its entries."""
     for row in _table(header.entries.get("Z-CONTROLLER", "")):
         match = re.match(r"\s*(\S+)\s*(\S*)", row.get("Setpoint", ""))
         if match:

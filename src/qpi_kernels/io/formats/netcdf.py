@@ -134,6 +134,7 @@ def _as_python(value: Any) -> Any:
 
 
 def _decoded_scan(dataset: xr.Dataset) -> xr.Dataset:
+    """Give a stored scan its attributes back."""
     dataset.attrs = _decoded(dataset.attrs)
     del dataset.attrs[_TYPE_ATTRIBUTE]
     for name in dataset.variables:
@@ -210,6 +211,7 @@ def _upper_case(dataset: xr.Dataset) -> list[Hashable]:
 
 
 def _lengths_in_nm(image: xr.DataArray) -> xr.DataArray:
+    """Convert the coordinates ``y`` and ``x`` to nm."""
     for axis in ("y", "x"):
         if axis in image.coords:
             coordinate = image.coords[axis]

@@ -118,6 +118,7 @@ def _check_npy_header(file: BinaryIO, size: int) -> None:
 
 
 def _from_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an archive, none larger than its file can hold."""
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():

@@ -81,6 +81,7 @@ def read(path: str | Path) -> xr.Dataset:
 
 
 def _refuse_unreadable(path: Path) -> None:
+    """Refuse parameter files, curves, renamed files and those without parameters."""
     with path.open("rb") as file:
         block = file.read(16)[12:]
     if block == b"ATEM" or path.suffix == ".mtrx":
@@ -121,6 +122,7 @@ def _declared_rows(path: Path, matrix: Any) -> int:
 
 
 def _channel(matrix: Any, trace: str, rows: int) -> Channel:
+    """Read one trace, row 0 at the top, NaN for missing lines."""
     image, _ = matrix.select_image(trace)
     label, unit = image.channel_name_and_unit
     factor, unit = in_project_units(unit)
@@ -144,6 +146,7 @@ def _setpoint(matrix: Any) -> str:
 
 
 def _header(matrix: Any) -> dict[str, str]:
+    """Collect the scan parameters and notes as text."""
     entries = {
         key.removeprefix("EEPA::"): " ".join(str(part) for part in value if part != "--")
         for key, value in matrix.param.items()

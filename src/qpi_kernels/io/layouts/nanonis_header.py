@@ -266,6 +266,7 @@ def setpoint_text(value: float | None, unit: str, feedback: str) -> str:
 
 
 def _setpoint_parts(value: float | None, unit: str, feedback: str) -> Iterator[str]:
+    """Yield the set-point and the state of the feedback in words."""
     if value is not None:
         smallest = _PREFIXES[-1] if value else (1.0, "")
         factor, prefix = next(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qpi_kernels.io.nanonis_header import Header
+from qpi_kernels.io.layouts.nanonis_header import Header
 
 __all__ = ["sweep_axis"]
 
