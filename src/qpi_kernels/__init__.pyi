@@ -1,3 +1,4 @@
+from . import prepare as prepare
 from . import progress as progress
 from . import simulate as simulate
 from .defects import Defects as Defects

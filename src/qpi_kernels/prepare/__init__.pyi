@@ -1,0 +1,10 @@
+from .pipeline import Preparation as Preparation
+from .pipeline import replay as replay
+from .pipeline import run as run
+from .prepared import PreparationError as PreparationError
+from .prepared import Prepared as Prepared
+from .registry import known_steps as known_steps
+from .registry import register as register
+from .registry import unregister as unregister
+from .step import Step as Step
+from .steps.crop import Crop as Crop

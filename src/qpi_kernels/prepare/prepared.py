@@ -1,0 +1,90 @@
+"""`Prepared`: an image on its way from the raw file to the extraction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from qpi_kernels.defects import Defects
+
+__all__ = ["PreparationError", "Prepared"]
+
+
+class PreparationError(ValueError):
+    """An image can not be prepared as asked; the message says what to change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image with its mask, its defects and what has been done to it.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        ``(y, x)`` or ``(bias, y, x)``, numpy or dask, row 0 at the top; ``y`` and ``x`` in nm
+        where the pitch is known.
+    mask : array of bool, (y, x)
+        True where a pixel counts.
+    defects : Defects, optional
+        In pixels of the image.
+    report : mapping of str to mapping
+        By the name of each step, the numbers that it found, with their units in the names.
+    history : tuple of mapping
+        ``{"step": name, **parameters}`` of each step so far, JSON-compatible.
+    """
+
+    image: xr.DataArray
+    mask: NDArray[np.bool_]
+    defects: Defects | None = None
+    report: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def start(
+        cls,
+        image: ArrayLike | xr.DataArray,
+        mask: ArrayLike | None = None,
+        defects: Defects | ArrayLike | None = None,
+    ) -> Prepared:
+        """Check a raw image and what belongs to it.
+
+        Parameters
+        ----------
+        image : array or xarray.DataArray
+            ``(y, x)`` or ``(bias, y, x)``; NaN where nothing was measured.
+        mask : array of bool, (y, x), optional
+            True where a pixel counts; all that were measured when left out.
+        defects : Defects or array, (N, 2), optional
+            Positions (row, col) in pixels.
+
+        Raises
+        ------
+        PreparationError
+            If the shapes do not fit together.
+        """
+        labelled = image
+        if not isinstance(labelled, xr.DataArray):
+            array: Any = image if hasattr(image, "dask") else np.asarray(image)
+            if array.ndim not in (2, 3):
+                raise PreparationError(
+                    f"an image must be (y, x) or (bias, y, x), not of shape {array.shape}"
+                )
+            labelled = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
+        if labelled.ndim not in (2, 3) or labelled.dims[-2:] != ("y", "x"):
+            raise PreparationError(
+                f"an image must have the dims (y, x) or (bias, y, x), not {labelled.dims}"
+            )
+        shape = labelled.shape[-2:]
+        counted = np.ones(shape, bool) if mask is None else np.array(mask)
+        if counted.shape != shape or counted.dtype != np.bool_:
+            raise PreparationError(
+                f"the mask must be boolean with the shape {shape} of the image, not "
+                f"{counted.dtype} with {counted.shape}"
+            )
+        table = Defects(defects) if not isinstance(defects, Defects | None) else defects
+        return cls(labelled, counted, table)

@@ -1,0 +1,47 @@
+"""The registry of preparation steps: each file in ``prepare/steps/`` defines ``STEP``."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from qpi_kernels.prepare.step import Step
+
+__all__ = ["known_steps", "register", "unregister"]
+
+_registered: dict[str, type[Step]] = {}
+
+
+def known_steps() -> dict[str, type[Step]]:
+    """Map the name of each step to its class."""
+    return {**_steps_of_the_room(), **_registered}
+
+
+def register(step: type[Step]) -> type[Step]:
+    """Add a step for this process; usable as a decorator.
+
+    Raises
+    ------
+    ValueError
+        If another step has its name.
+    """
+    known = known_steps().get(step.name())
+    if known is not None and known.__qualname__ != step.__qualname__:
+        raise ValueError(f"there is a step {step.name()!r} already; rename the class")
+    _registered[step.name()] = step
+    return step
+
+
+def unregister(step: type[Step]) -> None:
+    """Remove a step that `register` added."""
+    del _registered[step.name()]
+
+
+@cache
+def _steps_of_the_room() -> dict[str, type[Step]]:
+    """Import every file of ``prepare/steps/`` and collect its ``STEP``."""
+    room = import_module("qpi_kernels.prepare.steps")
+    names = sorted(module.name for module in iter_modules(room.__path__))
+    steps = (import_module(f"{room.__name__}.{name}").STEP for name in names)
+    return {step.name(): step for step in steps}

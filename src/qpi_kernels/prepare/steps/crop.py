@@ -1,0 +1,52 @@
+"""`Crop`: a rectangle of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from qpi_kernels.prepare.prepared import PreparationError, Prepared
+from qpi_kernels.prepare.step import Step
+
+__all__ = ["STEP", "Crop"]
+
+_Pixel = Annotated[int, Field(ge=0)]
+
+
+class Crop(Step):
+    """Cut out a rectangle; coordinates in nm stay, pixel coordinates of defects move along.
+
+    Defects outside of the rectangle are kept: their waves reach into it.
+    """
+
+    rows: tuple[_Pixel, _Pixel] = Field(
+        description="First row, and the row after the last.", json_schema_extra={"unit": "px"}
+    )
+    columns: tuple[_Pixel, _Pixel] = Field(
+        description="First column, and the column after the last.",
+        json_schema_extra={"unit": "px"},
+    )
+
+    def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
+        """Cut image and mask, and move the defects."""
+        for (first, last), size, what in zip(
+            (self.rows, self.columns), scan.mask.shape, ("rows", "columns"), strict=True
+        ):
+            if not first < last <= size:
+                raise PreparationError(
+                    f"crop: {what} {first} to {last} do not lie within the image, which has {size}"
+                )
+        rows, columns = slice(*self.rows), slice(*self.columns)
+        defects = scan.defects
+        if defects is not None:
+            defects = defects.moved(defects.positions - (self.rows[0], self.columns[0]))
+        image = scan.image.isel(y=rows, x=columns)
+        mask = scan.mask[rows, columns]
+        removed = scan.mask.size - mask.size
+        return replace(scan, image=image, mask=mask, defects=defects), {"removed_px": removed}
+
+
+STEP = Crop

@@ -1,0 +1,78 @@
+"""Running steps in order, and repeating them from their history."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from pydantic import Field
+
+from qpi_kernels import prepare
+from qpi_kernels.progress import Cancelled, CancelToken
+
+
+class ScaleBy(prepare.Step):
+    """Multiply the image."""
+
+    factor: float = Field(default=2.0, description="Factor.")
+
+    def change(self, scan):
+        from dataclasses import replace
+
+        return replace(scan, image=scan.image * self.factor), {"factor": self.factor}
+
+
+@pytest.fixture
+def scale_by():
+    yield prepare.register(ScaleBy)
+    prepare.unregister(ScaleBy)
+
+
+def test_a_step_is_named_after_its_class() -> None:
+    assert ScaleBy.name() == "scale_by"
+
+
+def test_a_registered_step_is_known_and_replayed_bit_for_bit(scale_by) -> None:
+    raw = np.random.default_rng(0).normal(size=(3, 20, 24)).astype(np.float32)
+    steps = [ScaleBy(factor=0.1), prepare.Crop(rows=(2, 18), columns=(4, 24))]
+    made = prepare.run(raw, steps, defects=[(5, 6)])
+    history = json.loads(json.dumps(made.history))
+    assert [entry["step"] for entry in history] == ["scale_by", "crop"]
+    again = prepare.replay(raw, history, defects=[(5, 6)])
+    assert again.image.identical(made.image)
+    assert again.defects == made.defects
+    assert again.report == made.report
+    assert "scale_by" in prepare.known_steps()
+
+
+def test_a_step_that_nobody_knows_is_named() -> None:
+    with pytest.raises(prepare.PreparationError, match="no step 'level_everything'"):
+        prepare.replay(np.zeros((4, 4)), [{"step": "level_everything"}])
+    with pytest.raises(prepare.PreparationError, match="crop"):
+        prepare.replay(np.zeros((4, 4)), [{"step": "crop", "rows": [0, 2]}])
+
+
+def test_a_second_step_of_the_same_name_is_refused(scale_by) -> None:
+    with pytest.raises(ValueError, match="already"):
+        prepare.register(type("ScaleBy", (ScaleBy,), {"__qualname__": "other.ScaleBy"}))
+
+
+def test_a_cancelled_preparation_raises() -> None:
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        prepare.run(np.zeros((4, 4)), [ScaleBy()], cancel=token)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "reason"),
+    [
+        (np.zeros(4), None, "shape"),
+        (xr.DataArray(np.zeros((4, 4)), dims=("x", "y")), None, "dims"),
+        (np.zeros((4, 4)), np.ones((4, 5), bool), "mask"),
+        (np.zeros((4, 4)), np.ones((4, 4)), "boolean"),
+    ],
+)
+def test_input_that_does_not_fit_is_refused(image, mask, reason) -> None:
+    with pytest.raises(prepare.PreparationError, match=reason):
+        prepare.run(image, [], mask=mask)
