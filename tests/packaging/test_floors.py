@@ -11,7 +11,7 @@ from shared.import_graph import ImportGraph
 
 LIBRARY_FLOORS = (
     {
-        *("devices", "interpolation", "symmetry", "progress", "metrics", "linalg"),
+        *("devices", "interpolation", "parameters", "symmetry", "progress", "metrics", "linalg"),
         *("io", "defects", "forward", "models"),
     },
     {"prepare", "result"},

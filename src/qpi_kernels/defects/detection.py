@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from qpi_kernels.defects.blobs import (
     DetectionError,
@@ -18,6 +18,7 @@ from qpi_kernels.defects.blobs import (
     refined_peaks,
 )
 from qpi_kernels.defects.table import DEFAULT_KIND, Defects
+from qpi_kernels.parameters import IN_PIXELS, Parameters, Share
 
 __all__ = ["DetectionError", "DetectionParameters", "detect_defects"]
 
@@ -31,63 +32,29 @@ _LOBE_REACH, _LOBE_OPPOSITE, _LOBE_SAME = 1.5, 0.5, 0.25
 _BRIGHT, _DARK = 1, -1
 
 
-class DetectionParameters(BaseModel):
-    """Validated parameters of `detect_defects`.
+class DetectionParameters(Parameters):
+    """Validated parameters of `detect_defects`."""
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    polarity: Literal["auto", "bright", "dark", "both"] = Field(
-        default="auto",
-        description="Whether defects are bright or dark spots; auto takes what stands out more.",
-    )
-    size_px: float | Literal["auto"] = Field(
-        default="auto",
-        description=(
-            "Diameter of a defect's core; auto tries 4 to 22 px and takes the size at which the "
-            "strongest spots stand out best."
-        ),
-        json_schema_extra={"unit": "px"},
-    )
-    threshold: float = Field(
-        default=6.0,
-        gt=0,
-        description=(
-            "How far a spot must stand out, in robust standard deviations of the filtered map "
-            "(noise and waves together)."
-        ),
-        json_schema_extra={"unit": "sigma"},
-    )
-    isolation: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description=(
-            "Least contrast towards the worst direction, as a share of the median over all "
-            "directions: rejects rings, steps and streaks; lower it for crowded maps."
-        ),
-    )
-    min_distance_px: float | Literal["auto"] = Field(
-        default="auto",
-        description="Closest distance of two detections; auto takes the defect's size.",
-        json_schema_extra={"unit": "px"},
-    )
-    exclude_border: bool = Field(
-        default=False, description="Leave out defects closer to the edge than their size."
-    )
-    kind: str | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "Kind written in the table; left out: 'defect', or 'bright' and 'dark' when both "
-            "are looked for."
-        ),
-    )
-    max_count: int | None = Field(
-        default=None, ge=1, description="Keep only so many, the strongest; left out: all."
-    )
+    polarity: Literal["auto", "bright", "dark", "both"] = "auto"
+    """Whether defects are bright or dark spots; auto takes what stands out more."""
+    size_px: Annotated[float | Literal["auto"], IN_PIXELS] = "auto"
+    """Diameter of a defect's core; auto tries 4 to 22 px and takes the size at which the strongest
+    spots stand out best."""
+    threshold: float = Field(default=6.0, gt=0, json_schema_extra={"unit": "sigma"})
+    """How far a spot must stand out, in robust standard deviations of the filtered map (noise and
+    waves together)."""
+    isolation: Share = 0.5
+    """Least contrast towards the worst direction, as a share of the median over all directions:
+    rejects rings, steps and streaks; lower it for crowded maps."""
+    min_distance_px: Annotated[float | Literal["auto"], IN_PIXELS] = "auto"
+    """Closest distance of two detections; auto takes the defect's size."""
+    exclude_border: bool = False
+    """Leave out defects closer to the edge than their size."""
+    kind: str | None = Field(default=None, min_length=1)
+    """Kind written in the table; left out: 'defect', or 'bright' and 'dark' when both are looked
+    for."""
+    max_count: int | None = Field(default=None, ge=1)
+    """Keep only so many, the strongest; left out: all."""
 
     @field_validator("size_px", "min_distance_px")
     @classmethod

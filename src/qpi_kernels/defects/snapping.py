@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from qpi_kernels.defects.blobs import blob_response, checked_plane, flattened, refined_peaks
 from qpi_kernels.defects.table import Defects
+from qpi_kernels.parameters import Parameters, Pixels
 
 __all__ = ["SnappingParameters", "snap_positions"]
 
@@ -21,42 +22,18 @@ _MIN_VISIBLE = 0.3
 _MIN_SYMMETRY = 0.7
 
 
-class SnappingParameters(BaseModel):
-    """Validated parameters of `snap_positions`.
+class SnappingParameters(Parameters):
+    """Validated parameters of `snap_positions`."""
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: Literal["pattern", "extremum"] = Field(
-        default="pattern",
-        description=(
-            "pattern aligns all defects of a kind with their average; extremum moves each to the "
-            "brightest or darkest spot nearby."
-        ),
-    )
-    radius_px: float = Field(
-        default=4.0,
-        ge=0.5,
-        le=50,
-        description="Farthest a position may move.",
-        json_schema_extra={"unit": "px"},
-    )
-    pattern_px: float = Field(
-        default=21.0,
-        ge=5,
-        le=201,
-        description="Diameter of the pattern that is compared; the core and the first rings.",
-        json_schema_extra={"unit": "px"},
-    )
-    size_px: float = Field(
-        default=5.0,
-        ge=1,
-        le=200,
-        description="Diameter of the core that extremum looks for.",
-        json_schema_extra={"unit": "px"},
-    )
+    method: Literal["pattern", "extremum"] = "pattern"
+    """pattern aligns all defects of a kind with their average; extremum moves each to the brightest
+    or darkest spot nearby."""
+    radius_px: Pixels = Field(default=4.0, ge=0.5, le=50)
+    """Farthest a position may move."""
+    pattern_px: Pixels = Field(default=21.0, ge=5, le=201)
+    """Diameter of the pattern that is compared; the core and the first rings."""
+    size_px: Pixels = Field(default=5.0, ge=1, le=200)
+    """Diameter of the core that extremum looks for."""
 
 
 def snap_positions(

@@ -50,6 +50,7 @@ from .maps.placement import scatter_defects as scatter_defects
 from .maps.scan_drift import DriftError as DriftError
 from .materials import MATERIALS as MATERIALS
 from .materials import Material as Material
+from .materials import register_material as register_material
 from .scan.parameters import SimulatedScanParameters as SimulatedScanParameters
 from .scan.simulation import ScanSimulation as ScanSimulation
 from .scan.simulation import SimulatedScan as SimulatedScan

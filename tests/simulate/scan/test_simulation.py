@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from qpi_kernels.inspect import fourier_magnitude
 from qpi_kernels.io import open_scan
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import Cancelled, CancelToken
-from qpi_kernels.simulate.materials import MATERIALS, MaterialName
+from qpi_kernels.simulate.materials import MATERIALS
 from qpi_kernels.simulate.scan.simulation import (
     ScanSimulation,
     SimulatedScanParameters,
@@ -37,7 +36,7 @@ def small(**options):
 
 
 def test_every_name_has_a_material():
-    assert set(get_args(MaterialName)) == set(MATERIALS) == set(FOLDS)
+    assert set(MATERIALS) == set(FOLDS)
 
 
 @pytest.mark.parametrize("name", FOLDS)

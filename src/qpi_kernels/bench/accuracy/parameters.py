@@ -7,6 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from qpi_kernels.parameters import Count, Parameters
+
 __all__ = ["METHODS", "AccuracyParameters", "Annotation", "Cell", "Kind", "MethodName"]
 
 Annotation = Literal["exact", "jitter-0.5px", "jitter-1px", "missed-20%"]
@@ -48,40 +50,23 @@ class Cell(BaseModel):
         )
 
 
-class AccuracyParameters(BaseModel):
+class AccuracyParameters(Parameters):
     """Validated parameters of the benchmark; what is left out depends on ``quick``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    quick: bool = Field(
-        default=False,
-        description="A few maps in two minutes: shows that it runs, not how well.",
-    )
-    families: Literal["held-out", "known", "both"] = Field(
-        default="both",
-        description=(
-            "known: kernels of all simulated families, whose like the bundled prior knows; "
-            "held-out: of four families that the prior there has never seen."
-        ),
-    )
-    geometry: tuple[str, ...] = Field(
-        default=(),
-        description="Sides of map and kernel, as in 128/32; left out, 64/64,128/32,256/64.",
-        json_schema_extra={"unit": "px"},
-    )
-    defects: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(), description="Numbers of defects; left out, 5,20,60."
-    )
-    snr: tuple[Annotated[float, Field(gt=0, lt=float("inf"))], ...] = Field(
-        default=(), description="Variances of the signal over the noise; left out, 1,10,100."
-    )
-    annotation: tuple[Annotation, ...] = Field(
-        default=(),
-        description=(
-            "What is wrong with the marks: exact, jitter-0.5px, jitter-1px (normal, on each axis), "
-            "missed-20%; left out, all of these."
-        ),
-    )
+    quick: bool = False
+    """A few maps in two minutes: shows that it runs, not how well."""
+    families: Literal["held-out", "known", "both"] = "both"
+    """known: kernels of all simulated families, whose like the bundled prior knows; held-out: of
+    four families that the prior there has never seen."""
+    geometry: tuple[str, ...] = Field(default=(), json_schema_extra={"unit": "px"})
+    """Sides of map and kernel, as in 128/32; left out, 64/64,128/32,256/64."""
+    defects: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Numbers of defects; left out, 5,20,60."""
+    snr: tuple[Annotated[float, Field(gt=0, lt=float("inf"))], ...] = ()
+    """Variances of the signal over the noise; left out, 1,10,100."""
+    annotation: tuple[Annotation, ...] = ()
+    """What is wrong with the marks: exact, jitter-0.5px, jitter-1px (normal, on each axis),
+    missed-20%; left out, all of these."""
     methods: tuple[MethodName, ...] = Field(
         default=(),
         description=(
@@ -89,15 +74,12 @@ class AccuracyParameters(BaseModel):
             "left out, all of these."
         ),
     )
-    seeds: int | None = Field(
-        default=None, ge=1, description="Maps of each kind; 20, quick 2.", le=10_000
-    )
-    seed: int = Field(default=0, ge=0, description="The first of these seeds.")
-    library_kernels: int | None = Field(
-        default=None,
-        ge=64,
-        description="Kernels that the prior without four families is made of; 49152, quick 3072.",
-    )
+    seeds: int | None = Field(default=None, ge=1, le=10_000)
+    """Maps of each kind; 20, quick 2."""
+    seed: Count = 0
+    """The first of these seeds."""
+    library_kernels: int | None = Field(default=None, ge=64)
+    """Kernels that the prior without four families is made of; 49152, quick 3072."""
 
     @field_validator("geometry")
     @classmethod

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from qpi_kernels.parameters import Count, Parameters
 
 __all__ = ["PaperParameters"]
 
@@ -13,44 +15,26 @@ _QUICK = {"steps": 6, "kernels": 100, "observations": 6, "tests": 3, "crops": 20
 _BATCH_SIZE, _QUICK_BATCH_SIZE = 16, 8
 
 
-class PaperParameters(BaseModel):
+class PaperParameters(Parameters):
     """Validated parameters of the benchmark; what is left out depends on ``quick``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    quick: bool = Field(
-        default=False,
-        description="Go through everything in minutes: shows that it runs, not how well.",
-    )
-    steps: int | None = Field(
-        default=None,
-        ge=2,
-        description="Optimiser steps of each of 18 trainings; 700, quick 6.",
-    )
-    kernels: int | None = Field(
-        default=None,
-        ge=20,
-        le=100,
-        description="Kernels of the protocol, a fifth for tests; 100.",
-    )
-    observations: int | None = Field(
-        default=None,
-        ge=1,
-        le=250,
-        description="Training observations of each kernel; 250 as published, quick 6.",
-    )
-    tests: int | None = Field(
-        default=None, ge=1, le=250, description="Test observations of each kernel; 30, quick 3."
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of data, split, weights and noise.")
-    precision: Literal["no", "bf16"] = Field(
-        default="no",
-        description=(
-            "Mixed precision of the trainings; bf16 is faster on GPUs and on recent CPUs, and "
-            "gives other numbers."
-        ),
-    )
-    device: str = Field(default="auto", description="cpu, cuda, or auto: a GPU when there is one.")
+    quick: bool = False
+    """Go through everything in minutes: shows that it runs, not how well."""
+    steps: int | None = Field(default=None, ge=2)
+    """Optimiser steps of each of 18 trainings; 700, quick 6."""
+    kernels: int | None = Field(default=None, ge=20, le=100)
+    """Kernels of the protocol, a fifth for tests; 100."""
+    observations: int | None = Field(default=None, ge=1, le=250)
+    """Training observations of each kernel; 250 as published, quick 6."""
+    tests: int | None = Field(default=None, ge=1, le=250)
+    """Test observations of each kernel; 30, quick 3."""
+    seed: Count = 0
+    """Seed of data, split, weights and noise."""
+    precision: Literal["no", "bf16"] = "no"
+    """Mixed precision of the trainings; bf16 is faster on GPUs and on recent CPUs, and gives other
+    numbers."""
+    device: str = "auto"
+    """cpu, cuda, or auto: a GPU when there is one."""
 
     def chosen(self, name: Literal["steps", "kernels", "observations", "tests"]) -> int:
         """Value of a parameter, or what ``quick`` makes of one that was left out."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
@@ -16,6 +16,7 @@ from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
 from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
 from qpi_kernels.extraction.refine.residual import ResidualMap, leftover
+from qpi_kernels.parameters import Parameters, Pixels, PositiveCount
 from qpi_kernels.progress import Event, Stepper
 from qpi_kernels.result import KernelResult
 
@@ -30,35 +31,17 @@ _MIN_WINDOW = 9
 _GAIN_UP, _GAIN_DOWN = 1.5, 0.5
 
 
-class RefinementParameters(BaseModel):
-    """Validated parameters of `Refinement`.
+class RefinementParameters(Parameters):
+    """Validated parameters of `Refinement`."""
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    refine: Literal["positions", "positions+strengths"] = Field(
-        default="positions",
-        description="What to improve: positions, or positions and strengths of the defects.",
-    )
-    limit_px: float = Field(
-        default=4.0,
-        gt=0,
-        le=20,
-        description="Farthest a defect may end from where it was marked.",
-        json_schema_extra={"unit": "px"},
-    )
-    settled_px: float = Field(
-        default=0.02,
-        gt=0,
-        le=1,
-        description="Stop when no defect moves farther than this.",
-        json_schema_extra={"unit": "px"},
-    )
-    max_rounds: int = Field(
-        default=12, ge=1, le=100, description="Rounds of kernel and moves before giving up."
-    )
+    refine: Literal["positions", "positions+strengths"] = "positions"
+    """What to improve: positions, or positions and strengths of the defects."""
+    limit_px: Pixels = Field(default=4.0, gt=0, le=20)
+    """Farthest a defect may end from where it was marked."""
+    settled_px: Pixels = Field(default=0.02, gt=0, le=1)
+    """Stop when no defect moves farther than this."""
+    max_rounds: PositiveCount = Field(default=12, le=100)
+    """Rounds of kernel and moves before giving up."""
 
 
 class Refinement:

@@ -1,24 +1,29 @@
-"""`Band`: what the simulator needs to know of a material."""
+"""`Band`: Hamiltonian, lattice and tip of a material.
+
+Files with bands import torch in functions: the materials they list are known without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.simulate.bands.contour import Contour, find_contour
 from qpi_kernels.simulate.bands.lattice_vectors import reciprocal
+
+if TYPE_CHECKING:
+    import torch
+
+    from qpi_kernels.simulate.bands.contour import Contour
 
 __all__ = ["HBAR2_OVER_2M", "Band", "RotatedBand", "SimulationError", "SingleBand"]
 
 HBAR2_OVER_2M = 0.0380998
 """hbar^2 / (2 m_e) in eV nm^2 (CODATA 2018)."""
-
-_PAULI_Z = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
 
 
 class SimulationError(ValueError):
@@ -61,7 +66,7 @@ class Band:
         Amplitudes within a channel interfere, as those of two sublattices do; channels add as
         densities, as the two spins do.
         """
-        return torch.eye(self.orbitals, dtype=torch.float64)
+        return identity(self.orbitals)
 
     def potential(self, kind: str) -> torch.Tensor:
         """Matrix (m, m) of a local potential of unit strength.
@@ -78,7 +83,7 @@ class Band:
             If the model has no spin to act on.
         """
         if kind == "scalar":
-            return torch.eye(self.orbitals, dtype=torch.float64)
+            return identity(self.orbitals)
         raise SimulationError(f"{type(self).__name__} has no spin: it knows no {kind} impurity")
 
     def site(self, orbital: int | Sequence[int] | None) -> list[int]:
@@ -101,6 +106,8 @@ class Band:
         if not kept or min(kept) < 0 or max(kept) > last or len(set(kept)) < len(kept):
             raise SimulationError(f"the band has orbitals 0 to {last}, each once, not {orbital}")
         if self.lattice is not None and len(kept) > 1:
+            import torch
+
             # In the atomic gauge G_ab gets the phase exp(i K.(r_b - r_a)) from one zone to another.
             at = np.array([0.7, 0.4]) + np.vstack([np.zeros(2), reciprocal(self.lattice)])
             matrices = self.hamiltonian(*torch.from_numpy(at).T).movedim((0, 1), (-2, -1))
@@ -232,6 +239,8 @@ def _never_changes(band: Band) -> bool:
 
 
 def _search_contour(band: Band, energy: float, broadening: float, pixel_nm: float) -> Contour:
+    from qpi_kernels.simulate.bands.contour import find_contour
+
     width = 2 * np.pi / pixel_nm
     span = np.eye(2) * width if band.lattice is None else reciprocal(band.lattice)
     return find_contour(band.hamiltonian, span, energy, broadening)
@@ -241,13 +250,24 @@ def _search_contour(band: Band, energy: float, broadening: float, pixel_nm: floa
 _remembered_contour = lru_cache(maxsize=64)(_search_contour)
 
 
+def identity(size: int) -> torch.Tensor:
+    """Return the identity matrix, float64."""
+    import torch
+
+    return torch.eye(size, dtype=torch.float64)
+
+
 def pauli_z() -> torch.Tensor:
-    """sigma_z, float64."""
-    return _PAULI_Z.double()
+    """Return the Pauli matrix sigma_z, float64."""
+    import torch
+
+    return torch.tensor([[1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
 
 
 def complex_matrix(rows: list[list[torch.Tensor]]) -> torch.Tensor:
     """Stack the elements of H, all of one shape, into (m, m, ...), complex where one of them is."""
+    import torch
+
     elements = [element for row in rows for element in row]
     kind = elements[0].dtype
     for element in elements[1:]:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, SingleBand, too_short
-from qpi_kernels.simulate.bands.contour import Contour
+from qpi_kernels.simulate.bands.band import (
+    HBAR2_OVER_2M,
+    Band,
+    SingleBand,
+    complex_matrix,
+    too_short,
+)
+from qpi_kernels.simulate.bands.material import Material
 
-__all__ = ["EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
+if TYPE_CHECKING:
+    import torch
+
+    from qpi_kernels.simulate.bands.contour import Contour
+
+__all__ = ["MATERIALS", "EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class ParabolicBand(SingleBand):
 
     def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
         """The circle, exactly."""
+        from qpi_kernels.simulate.bands.contour import Contour
+
         curvature = HBAR2_OVER_2M / abs(self.mass)
         above = (energy - self.onset) * float(np.sign(self.mass))
         distance = max(-above, 0.0)
@@ -145,7 +158,7 @@ class WarpedBand(SingleBand):
         square = kx**2 + ky**2
         cosine = kx * square.clamp(min=1e-30).rsqrt()
         # cos(n phi) by Chebyshev's recurrence, cheaper than an arctangent.
-        before, ripple = torch.ones_like(cosine), cosine
+        before, ripple = cosine.new_ones(cosine.shape), cosine
         for _ in range(self.fold - 1):
             before, ripple = ripple, 2 * cosine * ripple - before
         return self.onset + HBAR2_OVER_2M / self.mass * square * (1 + self.warping * ripple)
@@ -185,5 +198,32 @@ class NematicPockets(Band):
         electrons = self.electron_bottom + HBAR2_OVER_2M * (
             kx**2 / self.electron_mass_x + ky**2 / self.electron_mass_y
         )
-        nothing = torch.zeros_like(kx)
-        return torch.stack([torch.stack([holes, nothing]), torch.stack([nothing, electrons])])
+        nothing = kx.new_zeros(kx.shape)
+        return complex_matrix([[holes, nothing], [nothing, electrons]])
+
+
+MATERIALS = [
+    Material(
+        "Ag111", "Ag(111)", "Surface state of silver: round rings, a parabola in energy.",
+        ParabolicBand.silver, bias=0.05, bias_range=(-0.05, 0.15), broadening=0.006, pixel_nm=0.3,
+        tip_nm=0.2, strength=-1.0, density=1.0, cluster_nm=1.0,
+    ),
+    Material(
+        "Cu111", "Cu(111)", "Surface state of copper: as silver, with shorter waves.",
+        ParabolicBand.copper, bias=0.05, bias_range=(-0.3, 0.3), broadening=0.03, pixel_nm=0.15,
+        tip_nm=0.1, strength=-1.0, density=4.0, cluster_nm=0.5,
+    ),
+    Material(
+        "Be", "Be-like anisotropic",
+        "Anisotropic surface state, as on Be(10-10): two-fold, elliptic rings.",
+        lambda: EllipticBand(mass_x=1.2, mass_y=0.4, onset=-0.35), bias=0.05,
+        bias_range=(-0.25, 0.25), broadening=0.02, pixel_nm=0.15, tip_nm=0.1, strength=-1.0,
+        density=4.0, cluster_nm=0.5,
+    ),
+    Material(
+        "FeSe", "FeSe-like nematic",
+        "Crossed hole and electron pockets of a nematic metal, two-fold.", NematicPockets, bias=0.0,
+        bias_range=(-0.01, 0.01), broadening=0.0015, pixel_nm=0.4, tip_nm=0.3, strength=0.3,
+        density=0.6, cluster_nm=1.0,
+    ),
+]  # fmt: skip

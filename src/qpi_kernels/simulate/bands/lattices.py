@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from qpi_kernels.simulate.bands.band import Band, SingleBand, complex_matrix
+from qpi_kernels.simulate.bands.material import Material
 
-__all__ = ["GrapheneBand", "SquareBand", "TriangularBand"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MATERIALS", "GrapheneBand", "SquareBand", "TriangularBand"]
 
 _ROOT3 = float(np.sqrt(3.0))
 # One vector (i, j) of each pair +-R of the shells, in units of a1, a2 at 60 degrees.
@@ -49,7 +53,7 @@ class SquareBand(SingleBand):
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """Energy in eV at wave vectors in rad/nm."""
-        x, y = torch.cos(self.lattice_nm * kx), torch.cos(self.lattice_nm * ky)
+        x, y = (self.lattice_nm * kx).cos(), (self.lattice_nm * ky).cos()
         return self.centre - 2 * self.hopping * (x + y) - 4 * self.diagonal * x * y
 
 
@@ -101,9 +105,9 @@ class TriangularBand(SingleBand):
         """Energy in eV at wave vectors in rad/nm; periodic in the reciprocal lattice."""
         first = self.lattice_nm * kx
         second = self.lattice_nm * (kx / 2 + ky * _ROOT3 / 2)
-        total = torch.zeros_like(kx)
+        total = kx.new_zeros(kx.shape)
         for hopping, shell in zip((self.hopping, *self.further), _TRIANGULAR_SHELLS, strict=False):
-            total = total + hopping * sum(torch.cos(i * first + j * second) for i, j in shell)
+            total = total + hopping * sum((i * first + j * second).cos() for i, j in shell)
         return self.centre - 2 * total
 
 
@@ -141,13 +145,41 @@ class GrapheneBand(Band):
     @property
     def channels(self) -> torch.Tensor:
         """One: the tip sees both sublattices with one amplitude."""
+        import torch
+
         return torch.ones((1, 2), dtype=torch.float64)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H as a (2, 2, ...) tensor."""
         bond = self.lattice_nm / _ROOT3
-        along = torch.exp(1j * bond * ky)
-        across = 2 * torch.cos(self.lattice_nm / 2 * kx) * torch.exp(-0.5j * bond * ky)
+        along = (1j * bond * ky).exp()
+        across = 2 * (self.lattice_nm / 2 * kx).cos() * (-0.5j * bond * ky).exp()
         hop = -self.hopping * (along + across)
-        half = torch.full_like(kx, self.gap / 2)
+        half = kx.new_full(kx.shape, self.gap / 2)
         return complex_matrix([[self.centre + half, hop], [hop.conj(), self.centre - half]])
+
+
+MATERIALS = [
+    Material(
+        "graphene", "graphene",
+        "Scatterer on one sublattice: three-fold, within and between the valleys.", GrapheneBand,
+        bias=0.4, bias_range=(-0.4, 0.4), broadening=0.06, pixel_nm=0.06, tip_nm=0.08, strength=1.0,
+        density=20.0, cluster_nm=0.246, orbital=0,
+    ),
+    Material(
+        "NbSe2", "2H-NbSe2-like", "Triangular lattice with far hopping, as in a dichalcogenide.",
+        TriangularBand.niobium_diselenide, bias=0.0, bias_range=(-0.1, 0.1), broadening=0.015,
+        pixel_nm=0.07, tip_nm=0.11, strength=0.1, density=18.0, cluster_nm=0.344,
+    ),
+    Material(
+        "square", "square lattice", "Tight-binding band with atomic resolution, four-fold.",
+        lambda: SquareBand(hopping=0.1, lattice_nm=0.4, diagonal=-0.02), bias=-0.2,
+        bias_range=(-0.3, 0.3), broadening=0.01, pixel_nm=0.08, tip_nm=0.13, strength=-0.1,
+        density=15.0, cluster_nm=0.4, impurities=("point", "phase_shift", "cluster"),
+    ),
+    Material(
+        "triangular", "triangular lattice", "Tight-binding band with atomic resolution, six-fold.",
+        lambda: TriangularBand(hopping=0.1, lattice_nm=0.4), bias=-0.3, bias_range=(-0.4, 0.2),
+        broadening=0.01, pixel_nm=0.08, tip_nm=0.13, strength=0.1, density=15.0, cluster_nm=0.4,
+    ),
+]  # fmt: skip

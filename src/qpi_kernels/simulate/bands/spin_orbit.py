@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M, Band, complex_matrix, pauli_z
+from qpi_kernels.simulate.bands.material import ImpurityKind, Material
 
-__all__ = ["BismuthTellurideIodide", "DiracBand", "RashbaBand", "SpinBand"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MATERIALS", "BismuthTellurideIodide", "DiracBand", "RashbaBand", "SpinBand"]
+
+_WITH_SPIN: tuple[ImpurityKind, ...] = ("point", "phase_shift", "magnetic", "trimer", "cluster")
 
 
 class SpinBand(Band):
@@ -28,6 +33,8 @@ class SpinBand(Band):
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H as a (2, 2, ...) tensor in the basis of spin up and down along the surface normal."""
+        import torch
+
         scalar = self.scalar(kx, ky)
         x, y, z = self.field(kx, ky)
         off = torch.complex(x, -y)
@@ -69,7 +76,7 @@ class RashbaBand(SpinBand):
         self, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The Rashba field in eV."""
-        return -self.splitting * ky, self.splitting * kx, torch.zeros_like(kx)
+        return -self.splitting * ky, self.splitting * kx, kx.new_zeros(kx.shape)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class DiracBand(SpinBand):
 
     def scalar(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """The Dirac point's energy in eV."""
-        return torch.full_like(kx, self.centre)
+        return kx.new_full(kx.shape, self.centre)
 
     def field(
         self, kx: torch.Tensor, ky: torch.Tensor
@@ -145,3 +152,28 @@ class BismuthTellurideIodide(SpinBand):
         rashba = 0.313 * (1 - 0.0201 * square + 0.0323 * square**2)
         warped = -0.0417 * (1 + 0.0243 * square) * (3 * kx**2 - ky**2) * ky
         return -rashba * ky, rashba * kx, warped
+
+
+MATERIALS = [
+    Material(
+        "Au111", "Au(111)", "Spin-split surface state of gold: one ring, for spins do not flip.",
+        RashbaBand.gold, bias=0.05, bias_range=(-0.3, 0.3), broadening=0.03, pixel_nm=0.15,
+        tip_nm=0.1, strength=-1.0, density=4.0, cluster_nm=0.5, impurities=_WITH_SPIN,
+    ),
+    Material(
+        "Bi2Se3", "Bi2Se3",
+        "Topological surface state, slightly warped: backscattering is missing.",
+        DiracBand.bismuth_selenide, bias=0.1, bias_range=(-0.1, 0.2), broadening=0.01, pixel_nm=0.5,
+        tip_nm=0.4, strength=0.2, density=0.4, cluster_nm=1.0, impurities=_WITH_SPIN,
+    ),
+    Material(
+        "Bi2Te3", "Bi2Te3", "Topological surface state, strongly warped: a six-pointed star.",
+        DiracBand.bismuth_telluride, bias=0.1, bias_range=(-0.1, 0.15), broadening=0.02,
+        pixel_nm=0.45, tip_nm=0.4, strength=5.0, density=0.5, cluster_nm=1.0, impurities=_WITH_SPIN,
+    ),
+    Material(
+        "BiTeI", "BiTeI", "Giant Rashba splitting, warped: scattering between two contours.",
+        BismuthTellurideIodide, bias=-0.15, bias_range=(-0.25, 0.0), broadening=0.012, pixel_nm=0.4,
+        tip_nm=0.4, strength=0.5, density=0.6, cluster_nm=1.0, impurities=_WITH_SPIN,
+    ),
+]  # fmt: skip

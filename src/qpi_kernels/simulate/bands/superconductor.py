@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from qpi_kernels.simulate.bands.band import Band, complex_matrix, pauli_z
+from qpi_kernels.simulate.bands.band import Band, complex_matrix, identity, pauli_z
+from qpi_kernels.simulate.bands.material import Material
 
-__all__ = ["CuprateSuperconductor"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MATERIALS", "CuprateSuperconductor"]
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,18 @@ class CuprateSuperconductor(Band):
     @property
     def channels(self) -> torch.Tensor:
         """One: the electron."""
+        import torch
+
         return torch.tensor([[1.0, 0.0]], dtype=torch.float64)
 
     def potential(self, kind: str) -> torch.Tensor:
         """tau_z for a potential, the identity for a classical spin along the normal."""
-        return torch.eye(2, dtype=torch.float64) if kind == "magnetic" else pauli_z()
+        return identity(2) if kind == "magnetic" else pauli_z()
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """Normal-state energy in eV at wave vectors in rad/nm."""
         x, y = self.lattice_nm * kx, self.lattice_nm * ky
-        cx, cy, c2x, c2y = torch.cos(x), torch.cos(y), torch.cos(2 * x), torch.cos(2 * y)
+        cx, cy, c2x, c2y = x.cos(), y.cos(), (2 * x).cos(), (2 * y).cos()
         return (
             0.1305
             + self.shift
@@ -66,5 +72,15 @@ class CuprateSuperconductor(Band):
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
         """H as a (2, 2, ...) tensor."""
         energy = self.energy(kx, ky)
-        pairing = self.gap * (torch.cos(self.lattice_nm * kx) - torch.cos(self.lattice_nm * ky)) / 2
+        pairing = self.gap * ((self.lattice_nm * kx).cos() - (self.lattice_nm * ky).cos()) / 2
         return complex_matrix([[energy, pairing], [pairing, -energy]])
+
+
+MATERIALS = [
+    Material(
+        "Bi2212", "Bi2212-like", "d-wave superconductor: the octet of a cuprate's banana contours.",
+        CuprateSuperconductor, bias=-0.02, bias_range=(-0.04, 0.04), broadening=0.006,
+        pixel_nm=0.09, tip_nm=0.12, strength=0.05, density=10.0, cluster_nm=0.383,
+        impurities=("point", "phase_shift", "magnetic", "cluster"),
+    ),
+]  # fmt: skip

@@ -7,10 +7,11 @@ from typing import Annotated, TypedDict
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch.utils.data import Dataset
 
 from qpi_kernels.devices import one_thread
+from qpi_kernels.parameters import IN_PIXELS, Parameters, PositiveCount, Share
 from qpi_kernels.simulate.families import Recipe
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.maps.annotation import Annotation, annotate
@@ -21,6 +22,9 @@ from qpi_kernels.simulate.maps.placement import Placement, on_lattice, place_def
 from qpi_kernels.simulate.maps.streams import stream
 
 __all__ = ["Batch", "BatchParameters", "SimulatedBatches"]
+
+
+_Side = Annotated[int, Field(ge=8)]
 
 
 class Batch(TypedDict, total=False):
@@ -37,49 +41,26 @@ class Batch(TypedDict, total=False):
     fold: torch.Tensor
 
 
-class BatchParameters(BaseModel):
-    """What a training sample looks like; units and help stand in the fields."""
+class BatchParameters(Parameters):
+    """Shapes, defects, artefacts and marks of a training sample."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kernel_shape: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] = Field(
-        default=(64, 64),
-        description="Height and width of the kernel to learn; its centre is at (h//2, w//2).",
-        json_schema_extra={"unit": "px"},
-    )
-    image_shape: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] | None = Field(
-        default=(64, 64),
-        description="Height and width of the observations; none for kernels alone.",
-        json_schema_extra={"unit": "px"},
-    )
-    larger_share: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Share of the batches whose observations are twice as high and wide.",
-    )
-    variants: int = Field(
-        default=4,
-        ge=1,
-        description=(
-            "Kernels that share band, energy and orientation and differ in impurity and core; "
-            "they cost little more than one."
-        ),
-    )
-    observations: int = Field(
-        default=2, ge=1, description="Observations of each kernel; means nothing without them."
-    )
-    placement: Placement = Field(
-        default=Placement(margin_px=-4.0, strength_spread=0.1),
-        description="How defects are spread; the count is the largest that is drawn.",
-    )
-    artefacts: Artefacts | None = Field(
-        default=None,
-        description="The same noise and artefacts for all; a random mixture when left out.",
-    )
-    annotation: Annotation = Field(
-        default=Annotation(), description="How well the defects are marked."
-    )
+    kernel_shape: Annotated[tuple[_Side, _Side], IN_PIXELS] = (64, 64)
+    """Height and width of the kernel to learn; its centre is at (h//2, w//2)."""
+    image_shape: Annotated[tuple[_Side, _Side] | None, IN_PIXELS] = (64, 64)
+    """Height and width of the observations; none for kernels alone."""
+    larger_share: Share = 0.0
+    """Share of the batches whose observations are twice as high and wide."""
+    variants: PositiveCount = 4
+    """Kernels that share band, energy and orientation and differ in impurity and core; they cost
+    little more than one."""
+    observations: PositiveCount = 2
+    """Observations of each kernel; means nothing without them."""
+    placement: Placement = Placement(margin_px=-4.0, strength_spread=0.1)
+    """How defects are spread; the count is the largest that is drawn."""
+    artefacts: Artefacts | None = None
+    """The same noise and artefacts for all; a random mixture when left out."""
+    annotation: Annotation = Annotation()
+    """How well the defects are marked."""
 
 
 class SimulatedBatches(Dataset[Batch]):

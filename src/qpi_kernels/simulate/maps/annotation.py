@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
+from qpi_kernels.parameters import NonNegative, Parameters, Pixels, Share
 from qpi_kernels.simulate.maps.streams import Seed, stream
 
 __all__ = ["Annotation", "annotate"]
 
 
-class Annotation(BaseModel):
-    """How carefully defects are marked; perfectly by default.
+class Annotation(Parameters):
+    """Care with which defects are marked; perfect by default."""
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    jitter_px: float = Field(
-        default=0.0,
-        ge=0,
-        description="Standard deviation of a click's row and of its column.",
-        json_schema_extra={"unit": "px"},
-    )
-    missed: float = Field(
-        default=0.0, ge=0, le=1, description="Share of the visible defects that is not marked."
-    )
-    spurious: float = Field(
-        default=0.0,
-        ge=0,
-        description="Mean number of clicks at random places, per visible defect.",
-    )
+    jitter_px: Pixels = Field(default=0.0, ge=0)
+    """Standard deviation of a click's row and of its column."""
+    missed: Share = 0.0
+    """Share of the visible defects that is not marked."""
+    spurious: NonNegative = 0.0
+    """Mean number of clicks at random places, per visible defect."""
 
 
 def annotate(

@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.parameters import Count, NonNegative, Parameters, Share, SignalStd
 from qpi_kernels.simulate.maps import scan_events, scan_noise
 from qpi_kernels.simulate.maps.scan_drift import Drift
 from qpi_kernels.simulate.maps.streams import Seed, stream
@@ -24,137 +25,60 @@ _Plane = NDArray[np.float64]
 _Shape = tuple[int, int]
 
 
-class Artefacts(BaseModel):
+class Artefacts(Parameters):
     """What a scan adds to the clean signal; all of it is off by default.
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description. The unit
+    The unit
     "signal std" is the standard deviation of the clean plane over the frame, so 0.5 means half as
     strong as the signal itself; a plane without signal stays without noise. Row 0 is scanned
     first, each row from its first pixel on; the retrace takes as long and is thrown away.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    line_time_s: float = Field(
-        default=1.0,
-        gt=0,
-        description="Time of the forward pass along a row; a row takes twice as long in all.",
-        json_schema_extra={"unit": "s"},
-    )
-    noise: float = Field(
-        default=0.0,
-        ge=0,
-        description="Standard deviation of white noise.",
-        json_schema_extra=_SIGNAL,
-    )
-    flicker: float = Field(
-        default=0.0,
-        ge=0,
-        description=(
-            "Standard deviation over the frame of 1/f noise, which runs on in time from row to "
-            "row: power 1/q along the fast axis, and slow wandering down the rows."
-        ),
-        json_schema_extra=_SIGNAL,
-    )
-    row_offsets: float = Field(
-        default=0.0,
-        ge=0,
-        description="Standard deviation of independent offsets of the rows.",
-        json_schema_extra=_SIGNAL,
-    )
-    mains: float = Field(
-        default=0.0,
-        ge=0,
-        description="Root mean square of the mains pickup, a sine in time.",
-        json_schema_extra=_SIGNAL,
-    )
-    mains_hz: float = Field(
-        default=50.0,
-        gt=0,
-        description="Nominal mains frequency; aliased when pixels are slower than half a period.",
-        json_schema_extra={"unit": "Hz"},
-    )
-    mains_wander_hz: float = Field(
-        default=0.02,
-        ge=0,
-        description="Standard deviation of the true mains frequency from frame to frame.",
-        json_schema_extra={"unit": "Hz"},
-    )
-    glitches: float = Field(
-        default=0.0, ge=0, le=1, description="Share of pixels that are hit by a glitch."
-    )
-    glitch_height: float = Field(
-        default=10.0,
-        ge=0,
-        description="Standard deviation of what a glitch adds.",
-        json_schema_extra=_SIGNAL,
-    )
-    streaks: int = Field(
-        default=0,
-        ge=0,
-        description="Number of tip-change streaks: parts of a row that are offset.",
-    )
-    streak_height: float = Field(
-        default=3.0,
-        ge=0,
-        description="Standard deviation of the offset of a streak.",
-        json_schema_extra=_SIGNAL,
-    )
-    streak_nm: float = Field(
-        default=5.0, gt=0, description="Mean length of a streak.", json_schema_extra=_NM
-    )
-    tip_changes: int = Field(
-        default=0,
-        ge=0,
-        description=(
-            "Number of lasting tip changes: from a random pixel on, another gain and offset."
-        ),
-    )
-    tip_change_gain: float = Field(
-        default=0.2,
-        ge=0,
-        description="Standard deviation of the logarithm of the factor on the signal.",
-    )
-    tip_change_offset: float = Field(
-        default=1.0,
-        ge=0,
-        description="Standard deviation of the offset that a tip change adds.",
-        json_schema_extra=_SIGNAL,
-    )
-    steps: int = Field(
-        default=0, ge=0, description="Number of straight step edges at random places and angles."
-    )
-    step_height: float = Field(
-        default=3.0,
-        ge=0,
-        description="Difference between the two sides of a step edge, of random sign.",
-        json_schema_extra=_SIGNAL,
-    )
-    step_nm: float = Field(
-        default=1.0,
-        gt=0,
-        description="Distance over which a step rises from 12 to 88 % of its height.",
-        json_schema_extra=_NM,
-    )
-    drift_x_nm_per_min: float = Field(
-        default=0.0,
-        description="Drift of the sample along the rows; positive moves later rows to the right.",
-        json_schema_extra={"unit": "nm/min"},
-    )
-    drift_y_nm_per_min: float = Field(
-        default=0.0,
-        description="Drift of the sample down the rows; positive stretches the image.",
-        json_schema_extra={"unit": "nm/min"},
-    )
-    missing_rows: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of the rows that are missing at the end, as in an aborted scan.",
-    )
-    lost_rows: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of single rows that are missing anywhere."
-    )
+    line_time_s: float = Field(default=1.0, gt=0, json_schema_extra={"unit": "s"})
+    """Time of the forward pass along a row; a row takes twice as long in all."""
+    noise: SignalStd = 0.0
+    """Standard deviation of white noise."""
+    flicker: SignalStd = 0.0
+    """Standard deviation over the frame of 1/f noise, which runs on in time from row to row: power
+    1/q along the fast axis, and slow wandering down the rows."""
+    row_offsets: SignalStd = 0.0
+    """Standard deviation of independent offsets of the rows."""
+    mains: SignalStd = 0.0
+    """Root mean square of the mains pickup, a sine in time."""
+    mains_hz: float = Field(default=50.0, gt=0, json_schema_extra={"unit": "Hz"})
+    """Nominal mains frequency; aliased when pixels are slower than half a period."""
+    mains_wander_hz: float = Field(default=0.02, ge=0, json_schema_extra={"unit": "Hz"})
+    """Standard deviation of the true mains frequency from frame to frame."""
+    glitches: Share = 0.0
+    """Share of pixels that are hit by a glitch."""
+    glitch_height: SignalStd = 10.0
+    """Standard deviation of what a glitch adds."""
+    streaks: Count = 0
+    """Number of tip-change streaks: parts of a row that are offset."""
+    streak_height: SignalStd = 3.0
+    """Standard deviation of the offset of a streak."""
+    streak_nm: float = Field(default=5.0, gt=0, json_schema_extra={"unit": "nm"})
+    """Mean length of a streak."""
+    tip_changes: Count = 0
+    """Number of lasting tip changes: from a random pixel on, another gain and offset."""
+    tip_change_gain: NonNegative = 0.2
+    """Standard deviation of the logarithm of the factor on the signal."""
+    tip_change_offset: SignalStd = 1.0
+    """Standard deviation of the offset that a tip change adds."""
+    steps: Count = 0
+    """Number of straight step edges at random places and angles."""
+    step_height: SignalStd = 3.0
+    """Difference between the two sides of a step edge, of random sign."""
+    step_nm: float = Field(default=1.0, gt=0, json_schema_extra={"unit": "nm"})
+    """Distance over which a step rises from 12 to 88 % of its height."""
+    drift_x_nm_per_min: float = Field(default=0.0, json_schema_extra={"unit": "nm/min"})
+    """Drift of the sample along the rows; positive moves later rows to the right."""
+    drift_y_nm_per_min: float = Field(default=0.0, json_schema_extra={"unit": "nm/min"})
+    """Drift of the sample down the rows; positive stretches the image."""
+    missing_rows: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the rows that are missing at the end, as in an aborted scan."""
+    lost_rows: float = Field(default=0.0, ge=0, lt=1)
+    """Share of single rows that are missing anywhere."""
 
     @classmethod
     def typical(cls) -> Artefacts:

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from scipy.spatial.distance import cdist
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
+from qpi_kernels.parameters import Count, Degrees, Parameters, Pixels, Share
 from qpi_kernels.simulate.bands.lattice_vectors import nearest_lattice_vectors
 from qpi_kernels.simulate.maps.streams import Seed, stream
 
@@ -25,81 +26,38 @@ class PlacementError(ValueError):
     """Defects can not be placed as asked; the message says what to change."""
 
 
-class Placement(BaseModel):
-    """How defects are spread over an image, for `place_defects`.
+class Placement(Parameters):
+    """Positions, kinds and strengths of defects over an image, for `place_defects`."""
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    count: int = Field(default=20, ge=0, description="Number of defects, those outside included.")
-    arrangement: Literal["random", "hard_core", "clustered", "ordered"] = Field(
-        default="random",
-        description=(
-            "random: independent of each other; hard_core: random, but never closer than a "
-            "distance; clustered: around random centres; ordered: on a lattice."
-        ),
-    )
-    margin_px: float = Field(
-        default=0.0,
-        description=(
-            "How far outside the image defects may lie; negative keeps them inside by so much."
-        ),
-        json_schema_extra={"unit": "px"},
-    )
-    min_distance_px: float = Field(
-        default=0.0,
-        ge=0,
-        description="No two defects are closer than this; not for the random arrangement.",
-        json_schema_extra={"unit": "px"},
-    )
-    cluster_members: float = Field(
-        default=5.0, ge=1, description="Clustered only: mean number of defects in a cluster."
-    )
-    cluster_px: float = Field(
-        default=4.0,
-        gt=0,
-        description="Clustered only: standard deviation of row and column about the centre.",
-        json_schema_extra={"unit": "px"},
-    )
-    lattice: Literal["square", "triangular"] = Field(
-        default="square", description="Ordered only: the lattice."
-    )
-    lattice_px: float | None = Field(
-        default=None,
-        gt=0,
-        description=(
-            "Ordered only: lattice constant. The defects take random sites of the lattice; left "
-            "out, it is chosen so that they fill nearly all."
-        ),
-        json_schema_extra={"unit": "px"},
-    )
-    lattice_angle_deg: float = Field(
-        default=0.0,
-        description="Ordered only: direction of a lattice vector, from +x towards +y (downwards).",
-        json_schema_extra={"unit": "deg"},
-    )
-    disorder_px: float = Field(
-        default=0.0,
-        ge=0,
-        description="Ordered only: standard deviation of row and column about the site.",
-        json_schema_extra={"unit": "px"},
-    )
+    count: Count = 20
+    """Number of defects, those outside included."""
+    arrangement: Literal["random", "hard_core", "clustered", "ordered"] = "random"
+    """random: independent of each other; hard_core: random, but never closer than a distance;
+    clustered: around random centres; ordered: on a lattice."""
+    margin_px: Pixels = 0.0
+    """How far outside the image defects may lie; negative keeps them inside by so much."""
+    min_distance_px: Pixels = Field(default=0.0, ge=0)
+    """No two defects are closer than this; not for the random arrangement."""
+    cluster_members: float = Field(default=5.0, ge=1)
+    """Clustered only: mean number of defects in a cluster."""
+    cluster_px: Pixels = Field(default=4.0, gt=0)
+    """Clustered only: standard deviation of row and column about the centre."""
+    lattice: Literal["square", "triangular"] = "square"
+    """Ordered only: the lattice."""
+    lattice_px: float | None = Field(default=None, gt=0, json_schema_extra={"unit": "px"})
+    """Ordered only: lattice constant. The defects take random sites of the lattice; left out, it is
+    chosen so that they fill nearly all."""
+    lattice_angle_deg: Degrees = 0.0
+    """Ordered only: direction of a lattice vector, from +x towards +y (downwards)."""
+    disorder_px: Pixels = Field(default=0.0, ge=0)
+    """Ordered only: standard deviation of row and column about the site."""
     kinds: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default={DEFAULT_KIND: 1.0},
-        min_length=1,
-        description="Kinds of defect and the share of each; the shares need not add up to 1.",
+        default={DEFAULT_KIND: 1.0}, min_length=1
     )
-    strength_spread: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description=(
-            "Standard deviation of the strengths about their mean of 1. They follow a gamma "
-            "distribution: nearly normal for a small spread, and always positive."
-        ),
-    )
+    """Kinds of defect and the share of each; the shares need not add up to 1."""
+    strength_spread: Share = 0.0
+    """Standard deviation of the strengths about their mean of 1. They follow a gamma distribution:
+    nearly normal for a small spread, and always positive."""
 
     @model_validator(mode="after")
     def _distance_fits_arrangement(self) -> Placement:

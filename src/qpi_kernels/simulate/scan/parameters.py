@@ -6,18 +6,16 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.config import JsonDict
+from pydantic import Field, model_validator
 
+from qpi_kernels.parameters import IN_PIXELS, Count, Degrees, Parameters, PositiveCount, Volts
+from qpi_kernels.simulate.bands.material import ImpurityKind
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
-from qpi_kernels.simulate.materials import MATERIALS, ImpurityKind, Material, MaterialName
+from qpi_kernels.simulate.materials import MATERIALS, Material, MaterialName
 
 __all__ = ["SimulatedScanParameters"]
 
-_VOLT: JsonDict = {"unit": "V"}
-_ELECTRONVOLT: JsonDict = {"unit": "eV"}
-_PIXELS: JsonDict = {"unit": "px"}
 
 # Of the mean distance between neighbouring defects.
 _HARD_CORE = 0.5
@@ -26,147 +24,69 @@ _MAX_DEFECTS = 5000
 _MAX_MULTIPLE = 200
 
 
-def _own(**options: Any) -> Any:
-    """Declare a field that takes the material's own value when it is left out."""
-    options["description"] += " The material's own when left out."
-    return Field(default=None, **options)
+# A field that takes the material's own value when it is left out.
+_OWN: Any = None
+_ImageSide = Annotated[int, Field(ge=16, le=2048)]
+_KernelSide = Annotated[int, Field(ge=3, le=1025)]
 
 
-class SimulatedScanParameters(BaseModel):
-    """What to simulate, for `simulate_scan`; saved with every simulated map.
+class SimulatedScanParameters(Parameters):
+    """Parameters of `simulate_scan`; saved with every simulated map.
 
-    Units stand in ``json_schema_extra["unit"]`` of each field, help in its description. Fields
-    that default to the material's own value are filled in: an instance never holds None.
+    Fields that default to the material's own value are filled in: an instance never holds None.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    material: MaterialName = Field(
-        default="Ag111", description="The material: its band, and what is left out below."
-    )
-    bias: float = _own(
-        ge=-5,
-        le=5,
-        description="Sample bias of the map, or of the first plane of a stack.",
-        json_schema_extra=_VOLT,
-    )
-    last_bias: float = _own(
-        ge=-5,
-        le=5,
-        description="Bias of the last plane of a stack; means nothing for a single map.",
-        json_schema_extra=_VOLT,
-    )
-    biases: int = Field(
-        default=1, ge=1, le=1000, description="Number of planes; more than 1 give a stack."
-    )
-    impurity: ImpurityKind = _own(
-        description=(
-            "What scatters: a point potential; a phase_shift; a magnetic moment along the normal; "
-            "a trimer, three equal potentials in a triangle; a cluster, three unequal ones without "
-            "any symmetry."
-        ),
-    )
-    strength: float = _own(
-        ge=-100,
-        le=100,
-        description=(
-            "Potential of the scatterer, or exchange of a magnetic one; positive repels. Means "
-            "nothing for a phase_shift."
-        ),
-        json_schema_extra={"unit": "eV nm²"},
-    )
-    phase_deg: float = Field(
-        default=90.0,
-        ge=-90,
-        le=90,
-        description="Scattering phase of a phase_shift; positive attracts, 90 scatters most.",
-        json_schema_extra={"unit": "deg"},
-    )
-    density: float = _own(
-        gt=0, le=1000, description="Defects per area.", json_schema_extra={"unit": "per 100 nm²"}
-    )
-    noise: float = Field(
-        default=0.1,
-        ge=0,
-        le=100,
-        description="Standard deviation of white noise, relative to that of the signal.",
-        json_schema_extra={"unit": "signal std"},
-    )
-    seed: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="Seed of places, noise and artefacts."
-    )
-    broadening: float = _own(
-        gt=0,
-        le=1,
-        description="Half-width of the states; the smaller, the further waves reach.",
-        json_schema_extra=_ELECTRONVOLT,
-    )
-    temperature: float = Field(
-        default=0.0,
-        ge=0,
-        le=300,
-        description=(
-            "Temperature of tip and sample: smears energies by 3.5 k_B T on top of the broadening; "
-            "slower than 0."
-        ),
-        json_schema_extra={"unit": "K"},
-    )
-    modulation: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Lock-in modulation (rms): smears energies too.",
-        json_schema_extra=_VOLT,
-    )
-    pixel_nm: float = _own(
-        gt=0,
-        le=10,
-        description="Pixel pitch.",
-        json_schema_extra={"unit": "nm"},
-    )
-    image_shape: tuple[
-        Annotated[int, Field(ge=16, le=2048)], Annotated[int, Field(ge=16, le=2048)]
-    ] = Field(
-        default=(128, 128), description="Height and width of the map.", json_schema_extra=_PIXELS
-    )
-    kernel_shape: tuple[
-        Annotated[int, Field(ge=3, le=1025)], Annotated[int, Field(ge=3, le=1025)]
-    ] = Field(
-        default=(65, 65),
-        description=(
-            "Height and width of the true kernel that is kept. Waves in the map reach as far as "
-            "they do."
-        ),
-        json_schema_extra=_PIXELS,
-    )
-    arrangement: Literal["random", "hard_core", "clustered", "ordered"] = Field(
-        default="random",
-        description=(
-            "random: independent of each other; hard_core: random, but never close; clustered: "
-            "around random centres; ordered: nearly filling a square lattice. On a crystal lattice "
-            "defects take its sites."
-        ),
-    )
-    margin: int = Field(
-        default=0,
-        ge=0,
-        le=512,
-        description=(
-            "How far beyond the frame defects lie, too, at the same density; their waves reach in."
-        ),
-        json_schema_extra=_PIXELS,
-    )
-    artefacts: Literal["none", "typical"] = Field(
-        default="none",
-        description=(
-            "typical adds to the noise what an ordinary map shows: 1/f noise, row offsets, mains "
-            "pickup, glitches, two tip streaks and a little drift."
-        ),
-    )
-    multiple_scattering: bool = Field(
-        default=False,
-        description="Let waves scatter from defect to defect; for point potentials only, slow.",
-    )
+    material: MaterialName = "Ag111"
+    """The material: its band, and what is left out below."""
+    bias: Volts = Field(default=_OWN, ge=-5, le=5)
+    """Sample bias of the map, or of the first plane of a stack. The material's own when left out.
+    """
+    last_bias: Volts = Field(default=_OWN, ge=-5, le=5)
+    """Bias of the last plane of a stack; means nothing for a single map. The material's own when
+    left out."""
+    biases: PositiveCount = Field(default=1, le=1000)
+    """Number of planes; more than 1 give a stack."""
+    impurity: ImpurityKind = _OWN
+    """What scatters: a point potential; a phase_shift; a magnetic moment along the normal; a
+    trimer, three equal potentials in a triangle; a cluster, three unequal ones without any
+    symmetry. The material's own when left out."""
+    strength: float = Field(default=_OWN, ge=-100, le=100, json_schema_extra={"unit": "eV nm²"})
+    """Potential of the scatterer, or exchange of a magnetic one; positive repels. Means nothing for
+    a phase_shift. The material's own when left out."""
+    phase_deg: Degrees = Field(default=90.0, ge=-90, le=90)
+    """Scattering phase of a phase_shift; positive attracts, 90 scatters most."""
+    density: float = Field(default=_OWN, gt=0, le=1000, json_schema_extra={"unit": "per 100 nm²"})
+    """Defects per area. The material's own when left out."""
+    noise: float = Field(default=0.1, ge=0, le=100, json_schema_extra={"unit": "signal std"})
+    """Standard deviation of white noise, relative to that of the signal."""
+    seed: Count = Field(default=0, le=2**31 - 1)
+    """Seed of places, noise and artefacts."""
+    broadening: float = Field(default=_OWN, gt=0, le=1, json_schema_extra={"unit": "eV"})
+    """Half-width of the states; the smaller, the further waves reach. The material's own when left
+    out."""
+    temperature: float = Field(default=0.0, ge=0, le=300, json_schema_extra={"unit": "K"})
+    """Temperature of tip and sample: smears energies by 3.5 k_B T on top of the broadening; slower
+    than 0."""
+    modulation: Volts = Field(default=0.0, ge=0, le=1)
+    """Lock-in modulation (rms): smears energies too."""
+    pixel_nm: float = Field(default=_OWN, gt=0, le=10, json_schema_extra={"unit": "nm"})
+    """Pixel pitch. The material's own when left out."""
+    image_shape: Annotated[tuple[_ImageSide, _ImageSide], IN_PIXELS] = (128, 128)
+    """Height and width of the map."""
+    kernel_shape: Annotated[tuple[_KernelSide, _KernelSide], IN_PIXELS] = (65, 65)
+    """Height and width of the true kernel that is kept. Waves in the map reach as far as they do.
+    """
+    arrangement: Literal["random", "hard_core", "clustered", "ordered"] = "random"
+    """random: independent of each other; hard_core: random, but never close; clustered: around
+    random centres; ordered: nearly filling a square lattice. On a crystal lattice defects take its
+    sites."""
+    margin: int = Field(default=0, ge=0, le=512, json_schema_extra={"unit": "px"})
+    """How far beyond the frame defects lie, too, at the same density; their waves reach in."""
+    artefacts: Literal["none", "typical"] = "none"
+    """typical adds to the noise what an ordinary map shows: 1/f noise, row offsets, mains pickup,
+    glitches, two tip streaks and a little drift."""
+    multiple_scattering: bool = False
+    """Let waves scatter from defect to defect; for point potentials only, slow."""
 
     @model_validator(mode="before")
     @classmethod
@@ -175,8 +95,7 @@ class SimulatedScanParameters(BaseModel):
             return given
         filled = {name: value for name, value in given.items() if value is not None}
         # An unknown name is refused by the field itself.
-        names: dict[str, Material] = {str(name): known for name, known in MATERIALS.items()}
-        material = names.get(str(filled.get("material")), MATERIALS["Ag111"])
+        material = MATERIALS.get(str(filled.get("material")), MATERIALS["Ag111"])
         stack = str(filled.get("biases", 1)).strip() != "1"
         return {
             "bias": material.bias_range[0] if stack else material.bias,

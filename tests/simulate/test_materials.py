@@ -1,0 +1,77 @@
+"""Materials register themselves, and are everywhere from then on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from qpi_kernels.simulate import MATERIALS, Material, register_material, simulate_scan
+from qpi_kernels.simulate.bands import SingleBand
+from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
+
+
+@dataclass(frozen=True)
+class QuarticBand(SingleBand):
+    """A band that is flat at its bottom."""
+
+    reciprocity = True
+
+    def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Compute k^4 / 10 in eV."""
+        return (kx**2 + ky**2) ** 2 / 10 - 0.3
+
+
+@pytest.fixture
+def quartic() -> Iterator[Material]:
+    """A material of a band of its own, registered for one test."""
+    material = replace(
+        MATERIALS["Ag111"],
+        name="quartic",
+        label="quartic band",
+        make_band=QuarticBand,
+        bias=0.1,
+        broadening=0.05,
+    )
+    register_material(material)
+    yield material
+    del MATERIALS["quartic"]
+
+
+def test_a_registered_material_is_simulated_with_its_own_numbers(quartic: Material) -> None:
+    parameters = SimulatedScanParameters(
+        material="quartic", image_shape=(40, 40), kernel_shape=(33, 33)
+    )
+    assert parameters.broadening == 0.05
+    kernel = simulate_scan(parameters, device="cpu").kernel
+    rotated = np.rot90(kernel.values)
+    np.testing.assert_allclose(kernel.values, rotated, atol=1e-4 * np.abs(rotated).max())
+
+
+def test_a_registered_material_is_among_the_choices(quartic: Material) -> None:
+    choices = SimulatedScanParameters.model_json_schema()["properties"]["material"]["enum"]
+    assert choices[-1] == "quartic"
+
+
+def test_an_unknown_material_is_refused_with_the_names() -> None:
+    with pytest.raises(ValidationError, match=r"should be one of Ag111, .*Bi2212"):
+        SimulatedScanParameters(material="quartic")
+
+
+def test_a_name_is_taken_once(quartic: Material) -> None:
+    with pytest.raises(ValueError, match="choose another name"):
+        register_material(quartic)
+
+
+def test_materials_are_known_without_torch() -> None:
+    code = (
+        "import sys; from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters;"
+        "SimulatedScanParameters(material='Bi2212'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
