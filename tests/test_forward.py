@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpi_kernels import Defects
-from qpi_kernels.forward import Background, ForwardModel
+from qpi_kernels.background import Background
+from qpi_kernels.forward import ForwardModel
 
 sizes = st.tuples(st.integers(4, 24), st.integers(4, 24))
 

@@ -1,9 +1,13 @@
-"""The forward model: the one place that knows Y = sum_t A_t (*) M_t + background + noise."""
+"""The forward model: the one place that knows Y = sum_t A_t (*) M_t + background + noise.
+
+`qpi_kernels.background` fits the background.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TypeVar
 
 import numpy as np
 import scipy.fft
@@ -13,9 +17,9 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.activation import activation_map
 
-__all__ = ["Background", "Convolution", "ForwardModel"]
+__all__ = ["Convolution", "ForwardModel", "superpose"]
 
-BackgroundKind = Literal["none", "offset", "plane", "rows"]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class Convolution:
@@ -275,101 +279,56 @@ class ForwardModel:
         return self.convolution.spectrum(self._activation.square()) * self.convolution.phase
 
 
-class Background:
-    """A smooth background that is fitted together with the kernels.
+def superpose(
+    kernels: NDArray[Real], members: Sequence[Defects], image_shape: tuple[int, int]
+) -> NDArray[Real]:
+    """Predict one image quickly, without a model to keep: for small maps of a training set.
 
-    Being linear it is eliminated exactly: `remove` projects it out of images, so the normal
-    operator ``H^T R H`` with ``R`` = `remove` gives the kernel of the joint fit. The same operator
-    is ``H^T P H - U U^T`` with ``P`` = `remove_rows` and ``U = H^T`` `functions`, which costs no
-    pass over the image.
+    Sub-pixel shifts are Fourier phases instead of the windowed sinc of `ForwardModel`: about 3
+    times faster for a model used once. The two agree to 0.1 % of the map's standard deviation if
+    the kernel is smooth and fades before its edges, and to 1 % if it has a cusp.
 
     Parameters
     ----------
-    kind : str
-        ``none``; ``offset``, a constant; ``plane``; ``rows``, an offset for each scan line (row)
-        plus one common slope along the line, for topographs with line-to-line height jumps.
-    mask : tensor of bool, (rows, columns)
-        True where a pixel counts.
-    dtype : torch.dtype
-        float32 or float64.
+    kernels : array, (kind, h, w)
+        float32 or float64; the defect sits at index ``(h//2, w//2)``.
+    members : sequence of Defects
+        The defects of each kind, in pixels of the image.
+    image_shape : tuple of int
+        (rows, columns).
+
+    Returns
+    -------
+    array, (rows, columns)
+        The image, in the kernels' precision.
     """
+    window = kernels.shape[-2:]
+    size = Convolution(image_shape, (window[0], window[1])).fft_shape
+    spectrum = np.zeros((size[0], size[1] // 2 + 1), np.result_type(kernels.dtype, np.complex64))
+    # Kernels farther out would wrap around into the image.
+    ends = np.array(window) - 1 - np.array(window) // 2
+    low, high = -ends - 0.5, np.array(image_shape) - 0.5 + np.array(window) // 2
+    for kernel, defects in zip(kernels, members, strict=True):
+        near = ((defects.positions > low) & (defects.positions < high)).all(axis=1)
+        if near.any():
+            corner = defects.positions[near] - np.array(window) // 2
+            down = _shift_phases(corner[:, 0], scipy.fft.fftfreq(size[0]), kernels.dtype)
+            across = _shift_phases(corner[:, 1], scipy.fft.rfftfreq(size[1]), kernels.dtype)
+            down *= defects.strength[near].astype(kernels.dtype)
+            # In torch: numpy's BLAS threads would spin beside those of a training step.
+            shifts = torch.from_numpy(down) @ torch.from_numpy(across).T
+            spectrum += scipy.fft.rfft2(kernel, s=size) * shifts.numpy()
+    image: NDArray[Real] = scipy.fft.irfft2(spectrum, s=size)
+    return image[: image_shape[0], : image_shape[1]]
 
-    def __init__(
-        self, kind: BackgroundKind, mask: torch.Tensor, dtype: torch.dtype = torch.float64
-    ) -> None:
-        self.kind = kind
-        self.weight = mask.to(dtype)
-        self._counts_everything = bool(mask.all())
-        rows, columns = mask.shape
-        y = torch.linspace(-1, 1, rows, dtype=torch.float64).view(-1, 1).expand(rows, columns)
-        x = torch.linspace(-1, 1, columns, dtype=torch.float64).view(1, -1).expand(rows, columns)
-        functions = {
-            "none": [],
-            "offset": [torch.ones_like(x)],
-            "plane": [torch.ones_like(x), y, x],
-            "rows": [x],
-        }[kind]
-        self._row_weight = self.weight.sum(dim=-1, keepdim=True).clamp(min=1.0)
-        self._basis = self._orthonormalise([f.to(mask.device, dtype) for f in functions])
 
-    def _orthonormalise(self, functions: list[torch.Tensor]) -> torch.Tensor:
-        """Make functions orthonormal on the counted pixels (and to the row offsets)."""
-        basis: list[torch.Tensor] = []
-        for function in functions:
-            remainder = self._without_row_means(function)
-            for _ in range(2):
-                for other in basis:
-                    remainder = remainder - (self.weight * other * remainder).sum() * other
-            norm = (self.weight * remainder * remainder).sum().sqrt()
-            if norm > 1e-4 * (self.weight * function * function).sum().sqrt():
-                basis.append(remainder / norm)
-        return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
-
-    @property
-    def functions(self) -> torch.Tensor:
-        """Weighted smooth background functions, (function, rows, columns), orthonormal."""
-        return self._basis * self.weight
-
-    def remove_rows(self, images: torch.Tensor) -> torch.Tensor:
-        """Subtract row offsets if they are fitted, and blank the pixels that do not count."""
-        remainder = self._without_row_means(images)
-        return remainder if self._counts_everything else remainder * self.weight
-
-    def _without_row_means(self, images: torch.Tensor) -> torch.Tensor:
-        if self.kind != "rows":
-            return images
-        return images - (self.weight * images).sum(dim=-1, keepdim=True) / self._row_weight
-
-    @cached_property
-    def parameters(self) -> int:
-        """Number of free numbers per image."""
-        rows = int((self.weight.sum(dim=-1) > 0).sum()) if self.kind == "rows" else 0
-        return rows + len(self._basis)
-
-    def remove(self, images: torch.Tensor) -> torch.Tensor:
-        """Subtract the best-fitting background; the fit sees counted pixels only.
-
-        Parameters
-        ----------
-        images : tensor, (..., rows, columns)
-            Images without NaN.
-
-        Returns
-        -------
-        tensor
-            Of the same shape, zero where a pixel does not count.
-        """
-        remainder = self._without_row_means(images)
-        if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
-            remainder = remainder - torch.einsum("...f,fyx->...yx", coefficients, self._basis)
-        return remainder * self.weight
-
-    def fit(self, images: torch.Tensor) -> torch.Tensor:
-        """Evaluate the best-fitting background on every pixel; arguments as in `remove`."""
-        remainder = self._without_row_means(images)
-        background = images - remainder
-        if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
-            background = background + torch.einsum("...f,fyx->...yx", coefficients, self._basis)
-        return background
+def _shift_phases(
+    shift: NDArray[np.float64], frequency: NDArray[np.float64], dtype: np.dtype[Real]
+) -> NDArray[np.complexfloating]:
+    """Compute ``exp(-2 pi i frequency shift)``, (frequency, shift), in a real type's precision."""
+    turns = np.multiply.outer(frequency, shift)
+    angle = (-2 * np.pi * (turns - np.rint(turns))).astype(dtype)
+    phases = np.empty(angle.shape, np.result_type(dtype, np.complex64))
+    np.cos(angle, out=phases.real)
+    np.sin(angle, out=phases.imag)
+    return phases

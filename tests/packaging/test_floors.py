@@ -12,7 +12,7 @@ from shared.import_graph import ImportGraph
 LIBRARY_FLOORS = (
     {
         *("devices", "interpolation", "parameters", "symmetry", "progress", "metrics", "linalg"),
-        *("io", "defects", "forward", "models"),
+        *("io", "defects", "background", "forward", "models"),
     },
     {"prepare", "result"},
     {"inspect"},

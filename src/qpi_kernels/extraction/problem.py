@@ -13,12 +13,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import TypeVar
 
+from qpi_kernels.background import Background
 from qpi_kernels.defects import Defects
 from qpi_kernels.devices import DeviceError, choose_device
 from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
-from qpi_kernels.forward import Background, ForwardModel
+from qpi_kernels.forward import ForwardModel
 
 __all__ = ["ExtractionError", "Parameters", "Planes", "Problem"]
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.background import Background
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.forward import Background, Convolution
+from qpi_kernels.forward import Convolution
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.progress import Event
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import scipy.fft
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels import forward
 from qpi_kernels.defects import Defects
-from qpi_kernels.forward import ForwardModel
+from qpi_kernels.forward import ForwardModel, Real
 from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts
 from qpi_kernels.simulate.maps.streams import Seed
 
 __all__ = ["ObservationError", "observe", "superpose"]
-
-Real = TypeVar("Real", np.float32, np.float64)
 
 
 class ObservationError(ValueError):
@@ -108,12 +106,7 @@ def superpose(
     *,
     kinds: Sequence[str] | None = None,
 ) -> NDArray[Real]:
-    """Superpose kernels at every defect, quickly: for one small map of a training set.
-
-    What `ForwardModel.apply` predicts, with the sub-pixel shifts made by Fourier phases instead
-    of a windowed sinc: about 3 times faster for a model used once. The two agree to 0.1 % of
-    the map's standard deviation if the kernel is smooth and fades before its edges, and to 1 % if
-    it has a cusp.
+    """Superpose kernels at every defect by `qpi_kernels.forward.superpose`, checked.
 
     Parameters
     ----------
@@ -137,27 +130,12 @@ def superpose(
         If the kernel lacks a kind of the defects.
     """
     stack = kernel[None] if kernel.ndim == 2 else kernel
-    if kinds is not None:
-        _check_kinds(defects, kinds)
-    elif len(stack) > 1:
-        raise ObservationError("name the kernels: kinds=[...] in the order of the first axis")
-    window = stack.shape[-2:]
-    extent = [n + k - 1 for n, k in zip(shape, window, strict=True)]
-    size = [scipy.fft.next_fast_len(n, real=True) for n in extent]
-    spectrum = np.zeros((size[0], size[1] // 2 + 1), np.result_type(kernel.dtype, np.complex64))
-    for index, one in enumerate(stack):
-        members = defects if kinds is None else defects.of_kind(kinds[index])
-        members = _reaching(members, shape, window)
-        if len(members):
-            corner = members.positions - np.array(window) // 2
-            down = _phases(corner[:, 0], scipy.fft.fftfreq(size[0]), kernel.dtype)
-            across = _phases(corner[:, 1], scipy.fft.rfftfreq(size[1]), kernel.dtype)
-            down *= members.strength.astype(kernel.dtype)
-            # In torch: numpy's BLAS threads would spin beside those of the training step.
-            shifts = torch.from_numpy(down) @ torch.from_numpy(across).T
-            spectrum += scipy.fft.rfft2(one, s=size) * shifts.numpy()
-    image: NDArray[Real] = scipy.fft.irfft2(spectrum, s=size)[: shape[0], : shape[1]]
-    return image
+    if kinds is None:
+        if len(stack) > 1:
+            raise ObservationError("name the kernels: kinds=[...] in the order of the first axis")
+        return forward.superpose(stack, [defects], shape)
+    _check_kinds(defects, kinds)
+    return forward.superpose(stack, [defects.of_kind(kind) for kind in kinds], shape)
 
 
 def _superposed(
@@ -199,22 +177,3 @@ def _check_kinds(defects: Defects, kinds: Sequence[str]) -> None:
             f"there are defects of kind {', '.join(missing)}, but kernels only for "
             f"{', '.join(kinds)}: add the kernels or rename the kinds"
         )
-
-
-def _reaching(defects: Defects, shape: tuple[int, int], window: tuple[int, ...]) -> Defects:
-    """Those defects whose kernel reaches into the map; others would wrap around into it."""
-    ends = np.array(window) - 1 - np.array(window) // 2
-    low, high = -ends - 0.5, np.array(shape) - 0.5 + np.array(window) // 2
-    return defects[((defects.positions > low) & (defects.positions < high)).all(axis=1)]
-
-
-def _phases(
-    shift: NDArray[np.float64], frequency: NDArray[np.float64], dtype: np.dtype[Real]
-) -> NDArray[np.complexfloating]:
-    """``exp(-2 pi i frequency shift)``, (frequency, shift); cosine and sine in the precision."""
-    turns = np.multiply.outer(frequency, shift)
-    angle = (-2 * np.pi * (turns - np.rint(turns))).astype(dtype)
-    phases = np.empty(angle.shape, np.result_type(dtype, np.complex64))
-    np.cos(angle, out=phases.real)
-    np.sin(angle, out=phases.imag)
-    return phases
