@@ -45,12 +45,12 @@ def bayes(cell: CellScores) -> str:
 
 
 def coverage(cell: CellScores, method: MethodName = "bayes") -> str:
-    """Mean over the maps."""
+    """Average the coverage over the maps."""
     return f"{100 * float(np.mean(cell.values(method, 'coverage'))):.1f} %"
 
 
 def aims(report: AccuracyReport) -> None:
-    """What should be reached."""
+    """Write the table of targets."""
     heads("aim", "measured", "", "worst cell")
     for one in report.targets:
         percent = "coverage" in one.claim
@@ -64,7 +64,7 @@ def aims(report: AccuracyReport) -> None:
 
 
 def exact(report: AccuracyReport, learned: AccuracyReport, kind: str) -> None:
-    """All methods on maps with exact marks."""
+    """Write the table of all methods on maps with exact marks."""
     heads(
         *("map/kernel", "defects", "SNR", "limit", "tuned ridge", "least_squares", "smooth"),
         *("learned", "bayes (10-90 %)", "oracle", "two_step", "coverage"),
@@ -90,7 +90,7 @@ def exact(report: AccuracyReport, learned: AccuracyReport, kind: str) -> None:
 
 
 def wrong(report: AccuracyReport) -> None:
-    """Maps whose marks are off or missing."""
+    """Write the table of maps whose marks are off or missing."""
     heads(
         *("families", "map/kernel", "SNR", "marks", "tuned ridge", "least_squares", "smooth"),
         *("bayes (10-90 %)", "two_step", "coverage, bayes", "coverage, least_squares"),
@@ -112,7 +112,7 @@ def wrong(report: AccuracyReport) -> None:
 
 
 def numbers(report: AccuracyReport) -> dict[str, Any]:
-    """A report with four digits, and of single maps only errors and coverage."""
+    """Round a report to four digits, and keep of single maps only errors and coverage."""
     data = report.model_dump(mode="json", exclude={"machine"})
     for cell in data["cells"]:
         for problem in cell["problems"]:
@@ -127,7 +127,7 @@ def numbers(report: AccuracyReport) -> dict[str, Any]:
 
 
 def summary(report: AccuracyReport) -> None:
-    """What can not be read off the tables at a glance."""
+    """Summarise what the tables do not show at a glance."""
     cells = report.cells
     print(report.software)
     for method in ("least_squares", "oracle"):

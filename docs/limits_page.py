@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from qpi_kernels.bench.robustness.maps import RobustnessMap
 from qpi_kernels.bench.robustness.scores import (
-    LIMIT_CASES,
+    ROBUSTNESS_CASES,
     RobustnessCase,
     RobustnessScores,
     first_kind,
-    limit_scores,
+    robustness_scores,
 )
 from qpi_kernels.metrics import affine_invariant_nrmse
 
@@ -36,7 +36,7 @@ REMEDIES = ("8 nm masked", "20 defects", "two labels", "refined")
 
 
 def picture(path: Path) -> None:
-    """One row for each limit: map, truth, answer, what it leaves, and the answer with a remedy."""
+    """Draw a row for each limit: map, truth, kernel, residual, and the kernel with a remedy."""
     figure = Figure(figsize=(9.4, 8.0), dpi=100)
     panels = figure.subplots(
         len(SHOWN),
@@ -53,8 +53,8 @@ def picture(path: Path) -> None:
 
 
 def case(group: str, name: str) -> RobustnessCase:
-    """A case by its name."""
-    return next(one for one in LIMIT_CASES[group] if one.name == name)
+    """Find a case by its name."""
+    return next(one for one in ROBUSTNESS_CASES[group] if one.name == name)
 
 
 def draw_row(
@@ -80,7 +80,7 @@ def draw_row(
 
 
 def error(found: RobustnessMap, kernel: xr.DataArray) -> str:
-    """The error as a share, in words."""
+    """Write the error as a share, in words."""
     share = affine_invariant_nrmse(found.kernel, first_kind(kernel))
     return f"error {float(share):.2f}"
 
@@ -92,7 +92,7 @@ def centred(values: Image) -> tuple[float, float]:
 
 
 def show(axes: Axes, values: Image, colours: str, norm: AsinhNorm, title: str) -> None:
-    """An image without ticks."""
+    """Draw an image without ticks."""
     axes.imshow(values, cmap=colours, norm=norm, interpolation="none")
     axes.set_title(title, size=8, pad=3)
     axes.set_xticks([])
@@ -104,10 +104,10 @@ def tables(seeds: range) -> None:
     methods = ("average", "least_squares", "two_step", "bayes")
     print(f"| | left out | {' | '.join(methods)} | χ² | coverage | doubts | warns |")
     print("|---" * 10 + "|")
-    for group, cases in LIMIT_CASES.items():
+    for group, cases in ROBUSTNESS_CASES.items():
         print(f"| **{group}** | | | | | | | | | |")
         for one in cases:
-            found = limit_scores(one, seeds)
+            found = robustness_scores(one, seeds)
             errors = [
                 f"{found.nrmse[name]:.2f}" if name in found.nrmse else "-" for name in methods
             ]
@@ -116,17 +116,17 @@ def tables(seeds: range) -> None:
             print("| " + " | ".join(row) + " |", flush=True)
     print("| bayes: error, coverage, warns | SNR 1 | SNR 10 | SNR 100 |")
     print("|---|---|---|---|")
-    for cases in LIMIT_CASES.values():
+    for cases in ROBUSTNESS_CASES.values():
         for one in cases:
             row = [one.name]
             for snr in (1.0, 10.0, 100.0):
-                found = limit_scores(one, seeds, snr=snr, methods=("bayes",))
+                found = robustness_scores(one, seeds, snr=snr, methods=("bayes",))
                 _, warned = warnings(found, seeds)
                 row.append(f"{found.nrmse['bayes']:.2f}, {found.coverage:.0%}, {warned}")
             print("| " + " | ".join(row) + " |", flush=True)
 
 
 def warnings(found: RobustnessScores, seeds: range) -> tuple[str, str]:
-    """In how many of the maps bayes doubts its answer, and in how many it warns."""
+    """Count the maps in which bayes doubts its kernel, and those in which it warns."""
     doubts, warns = (round(share * len(seeds)) for share in (found.doubted, found.warned))
     return f"{doubts}/{len(seeds)}", f"{warns}/{len(seeds)}"

@@ -95,7 +95,7 @@ class Sheet:
 
 
 def families() -> None:
-    """Kernel, its Fourier transform and a map, for every family."""
+    """Draw kernel, Fourier transform and map of every family."""
     for fold, title in FOLDS.items():
         members = [name for name, family in FAMILIES.items() if family.fold == fold]
         sheet = Sheet(940, 350 * len(members))
@@ -146,13 +146,13 @@ def on_lattice(defects: Defects, lattice_nm: Image | None, pixel_nm: float) -> D
 
 
 def signed_scale(values: Image) -> AsinhNorm:
-    """A colour scale about zero: linear for the waves, logarithmic for the cores."""
+    """Make a colour scale about zero: linear for the waves, logarithmic for the cores."""
     size = np.abs(values[np.isfinite(values)])
     return AsinhNorm(np.percentile(size, 90), vmin=-size.max(), vmax=size.max())
 
 
 def show_kernel(axes: Axes, kernel: xr.DataArray) -> None:
-    """A kernel over x and y."""
+    """Draw a kernel over x and y."""
     x, y = kernel["x"].values, kernel["y"].values
     half = (x[1] - x[0]) / 2
     axes.imshow(
@@ -199,7 +199,7 @@ def fourier(kernel: xr.DataArray) -> tuple[Image, Image]:
 def show_map(
     axes: Axes, values: Image, pixel_nm: float, *, bar_nm: float, norm: Normalize | None = None
 ) -> None:
-    """A map in grey with a scale bar; missing pixels are blue."""
+    """Draw a map in grey with a scale bar; missing pixels are blue."""
     axes.set_facecolor("tab:blue")
     axes.imshow(values, cmap=GREY, norm=norm or signed_scale(values), interpolation="none")
     axes.set_xticks([])
@@ -212,7 +212,7 @@ def show_map(
 
 
 def artefacts() -> None:
-    """One map with one artefact at a time."""
+    """Draw maps with one artefact at a time."""
     pixel_nm, side = 0.4, 192
     kernel = single_defect(
         SILVER,
@@ -323,7 +323,7 @@ def energy() -> None:
 
 
 def silver_stack(bias: ArrayLike, setpoint: SetPoint | None = None) -> xr.DataArray:
-    """Kernels of an Ag(111) surface state."""
+    """Simulate kernels of an Ag(111) surface state."""
     return single_defect(
         SILVER,
         bias=np.asarray(bias),

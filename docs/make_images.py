@@ -57,7 +57,7 @@ def show_kernels(viewer: napari.Viewer) -> None:
 
 
 def readme() -> None:
-    """The silver sample with its kernel."""
+    """Show the silver sample with its kernel."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     viewer.open_sample("napari-qpi", "ag111_map")
@@ -71,7 +71,7 @@ def readme() -> None:
 
 
 def friedel() -> None:
-    """A metal surface with Friedel rings, before and after."""
+    """Show a metal surface with Friedel rings, before and after."""
     path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / "createc_friedel_rings_60nm.dat"
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
@@ -102,7 +102,7 @@ def friedel() -> None:
 
 
 def simulate() -> None:
-    """The simulation panel with a warped topological surface state, and the layers it adds."""
+    """Show the simulation panel with a warped topological state, and the layers it adds."""
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Simulate")
@@ -138,7 +138,7 @@ def blind() -> None:
 
 
 def limits() -> None:
-    """Where the method does not apply: the picture and the tables."""
+    """Draw where the method does not apply: the picture and the tables."""
     import limits_page
 
     limits_page.picture(IMAGES / "limits.png")
@@ -157,7 +157,7 @@ def left_out(shape: tuple[int, int]) -> np.ndarray:
 
 
 def marks(image: napari.layers.Image) -> napari.layers.Layer:
-    """The two dark point defects; the second is shallower."""
+    """List the two dark point defects; the second is shallower."""
     dark = Defects([(212.25, 22.0), (197.8, 434.2)], kind="dark", strength=[1.0, 0.62])
     return napari.layers.Layer.create(*points_from_defects(dark, image))
 

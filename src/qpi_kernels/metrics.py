@@ -1,4 +1,4 @@
-"""How well a kernel was found: the published units, and scores that each see what others hide.
+"""Errors of an extracted kernel: the published units, and scores that each see what others hide.
 
 All functions take stacks: true and found kernels of shape (..., h, w), which are broadcast against
 each other, and give an array (...) with one score per kernel. Pixels must be finite.

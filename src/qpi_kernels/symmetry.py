@@ -160,7 +160,7 @@ def symmetrisation_matrix(symmetry: Symmetry, shape: tuple[int, int]) -> scipy.s
 def symmetry_scores(
     kernels: NDArray[np.floating], folds: tuple[int, ...] = (2, 3, 4, 6)
 ) -> dict[str, float]:
-    """Correlation of kernels with their own copies rotated by 360/fold degrees.
+    """Correlate kernels with their own copies rotated by 360/fold degrees.
 
     Parameters
     ----------

@@ -111,11 +111,11 @@ def paper(
 
 
 def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) -> Path | None:
-    """Where the report may go; stops before hours of work if it or pictures cannot be made."""
+    """Check, before hours of work, that report and pictures can be written."""
     try:
         target = None if report is None else write_anew(report, overwrite)
         if plots is not None:
-            from qpi_kernels.bench.paper.plots import check_plots
+            from qpi_kernels.bench.plotting import check_plots
 
             check_plots()
     except (OSError, ImportError) as error:
@@ -143,6 +143,7 @@ def run_paper(job: FileTask, parameters: PaperParameters, plots: Path | None) ->
 
 
 def _print_paper(report: PaperReport) -> None:
+    """Print the tables of the paper benchmark and how they were made."""
     console = table_console()
     console.print(_score_table(report))
     console.print(_comparison_table(report))
@@ -160,6 +161,7 @@ def _print_paper(report: PaperReport) -> None:
 
 
 def _score_table(report: PaperReport) -> Table:
+    """Make the table of scores."""
     table = Table(title="RMSE x 2 of min-max kernels, and other scores (means)")
     for name in ("", "model", "steps", "tests", "rmse", "95 %", "max", "published", "as predicted"):
         table.add_column(name)
@@ -193,6 +195,7 @@ def _score_table(report: PaperReport) -> Table:
 
 
 def _comparison_table(report: PaperReport) -> Table:
+    """Make the table of differences."""
     table = Table(
         "first against second", "tests", "change of RMSE", "95 %", "better on", "published",
         title="Differences, over the kernels of the test set",
@@ -251,6 +254,7 @@ def accuracy(
     folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
 
     def measure(job: FileTask) -> FileResult:
+        """Run the benchmark, print its tables and draw."""
         made = run_accuracy(job, parameters, kernels, target)
         _print_accuracy(made)
         if plots is not None:
@@ -281,6 +285,7 @@ def run_accuracy(
 
 
 def _print_accuracy(report: AccuracyReport) -> None:
+    """Print the tables of the accuracy benchmark and how they were made."""
     console = table_console()
     for kind in dict.fromkeys(one.cell.kind for one in report.cells):
         console.print(_accuracy_table([one for one in report.cells if one.cell.kind == kind]))
@@ -306,6 +311,7 @@ def _print_accuracy(report: AccuracyReport) -> None:
 
 
 def _accuracy_table(cells: list[CellScores]) -> Table:
+    """Make the table of one kind of kernels."""
     table = Table(title=f"Kernels: {cells[0].cell.kind} (medians; of bayes also 10-90 % of maps)")
     for name in ("map/kernel", "defects", "SNR", "marks", "limit", "tuned ridge"):
         table.add_column(name)

@@ -75,6 +75,7 @@ def demo(
 
 
 def _summary(sample: xr.Dataset, defects: Defects, result: KernelResult) -> str:
+    """Compare found defects and kernel with the truth."""
     import numpy as np
 
     true = sample["defect_position"].values
@@ -95,6 +96,7 @@ def _summary(sample: xr.Dataset, defects: Defects, result: KernelResult) -> str:
 
 
 def _has_display() -> bool:
+    """Tell whether there is a screen to open a window on."""
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

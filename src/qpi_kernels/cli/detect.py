@@ -83,6 +83,7 @@ def detect(
     targets = dict(zip(paths, plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True))
 
     def work(job: FileTask) -> FileResult:
+        """Detect the defects of one scan and write their table."""
         from qpi_kernels.io import open_scan
         from qpi_kernels.io.array_notes import frame_of
         from qpi_kernels.io.atomic_write import replacing
@@ -122,6 +123,7 @@ def find_defects(
 
 
 def _counted(defects: Defects) -> str:
+    """Count the defects of each kind, in words."""
     if len(defects.kinds) > 1:
         return ", ".join(f"{count} {kind}" for kind, count in defects.counts().items())
     return f"{len(defects)} defect{'s' if len(defects) != 1 else ''}"

@@ -34,6 +34,7 @@ def info(files: Files, recursive: Recursive = False, debug: Debug = False) -> No
 
 
 def _describe(job: FileTask) -> FileResult:
+    """Print the facts about a scan or a saved kernel."""
     from qpi_kernels.io import open_scan
 
     if is_result(job.path):
@@ -48,10 +49,12 @@ def _describe(job: FileTask) -> FileResult:
 
 
 def _sizes(array: xr.DataArray) -> str:
+    """List the dimensions of an array."""
     return ", ".join(f"{dim} {size}" for dim, size in array.sizes.items())
 
 
 def _print_scan(path: Path, scan: xr.Dataset) -> None:
+    """Print channels, sizes and settings of a scan."""
     facts: dict[str, Any] = {"format": scan.attrs["format"]}
     if {"y", "x"} <= set(scan.sizes):
         facts["size"] = _frame(scan)
@@ -75,6 +78,7 @@ def _print_scan(path: Path, scan: xr.Dataset) -> None:
 
 
 def _frame(scan: xr.Dataset) -> str:
+    """Describe the size of a frame in pixels and nm."""
     rows, columns = scan.sizes["y"], scan.sizes["x"]
     size = f"{rows} rows x {columns} columns"
     if scan["y"].attrs.get("units") != "nm" or min(rows, columns) < 2:
@@ -87,12 +91,14 @@ def _frame(scan: xr.Dataset) -> str:
 
 
 def _bias(bias: xr.DataArray) -> str:
+    """Describe a bias, or the range of several."""
     if bias.ndim == 0:
         return f"{float(bias):g} V"
     return f"{bias.size} from {float(bias[0]):g} to {float(bias[-1]):g} V"
 
 
 def _print_result(path: Path, result: KernelResult) -> None:
+    """Print kernel, defects, method and verdict of a saved kernel."""
     facts = {
         "format": "kernel of napari-qpi",
         "kernel": _sizes(result.kernel),
@@ -104,6 +110,7 @@ def _print_result(path: Path, result: KernelResult) -> None:
 
 
 def _print_facts(path: Path, facts: dict[str, Any], table: Table | None) -> None:
+    """Print facts about a file, then its table."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(str(path))}[/bold]")
     for name, value in facts.items():

@@ -45,6 +45,7 @@ def library(
     """
 
     def work(job: FileTask) -> FileResult:
+        """Fit the prior and write its file."""
         if job.path.suffix.lower() != ".safetensors":
             raise CommandError("a library is a safetensors file; end the name in .safetensors")
         target = write_anew(job.path, overwrite)

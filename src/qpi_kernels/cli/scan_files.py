@@ -1,4 +1,4 @@
-"""From the command line's words to files, maps, planes and masks."""
+"""Files, maps, planes and masks that the command line names."""
 
 from __future__ import annotations
 

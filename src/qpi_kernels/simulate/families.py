@@ -136,6 +136,7 @@ class Family:
     def _core(
         self, rng: np.random.Generator, pixel_nm: float, angle_deg: float
     ) -> CoreShape | None:
+        """Draw the core of a defect, for a third of the kernels."""
         if rng.random() > 0.35:
             return None
         lobed = self.fold > 1 and rng.random() < 0.5
@@ -158,22 +159,25 @@ def _wave_number(
 
 
 def _mass(wave_number: float, energy: float) -> float:
+    """Compute the mass whose parabola has a wave number in 1/nm at an energy in eV."""
     return HBAR2_OVER_2M * wave_number**2 / energy
 
 
 def _point(rng: np.random.Generator, orbital: int | None = None) -> PhaseShiftImpurity:
-    """Weak to unitary, of both signs; three in ten absorb too."""
+    """Draw a phase shift, weak to unitary, of both signs; three in ten absorb too."""
     amplitude = 1.0 if rng.random() < 0.7 else float(rng.uniform(0, 1))
     phase = float(rng.uniform(0.15, np.pi / 2) * rng.choice([-1, 1]))
     return PhaseShiftImpurity(phase, amplitude, orbital)
 
 
 def _free_electrons(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a round parabola."""
     k, energy = _wave_number(rng, pixel_nm), 0.3
     return ParabolicBand(_mass(k, energy), onset=0.0), energy, _point(rng)
 
 
 def _rashba(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a Rashba-split parabola."""
     k, energy = _wave_number(rng, pixel_nm, largest=0.8), 0.3
     splitting = rng.uniform(0.1, 0.5) * energy / k
     band = RashbaBand(_mass(k, energy), 0.0, float(splitting))
@@ -181,12 +185,14 @@ def _rashba(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Imp
 
 
 def _elliptic(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw an anisotropic parabola with a mass ratio of 1.5 to 5."""
     k, energy = _wave_number(rng, pixel_nm), 0.3
     ratio = rng.uniform(1.5, 5.0)
     return EllipticBand(_mass(k / ratio**0.5, energy), _mass(k, energy), 0.0), energy, _point(rng)
 
 
 def _nematic_pockets(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw crossed pockets, and scatterers on one of them or on both."""
     top, bottom = 0.3 * rng.uniform(0.5, 1.0), -0.3 * rng.uniform(0.5, 1.0)
     hole, electron = (_wave_number(rng, pixel_nm, largest=0.9) for _ in range(2))
     narrow = rng.uniform(0.35, 0.7, 2).tolist()
@@ -205,6 +211,8 @@ def _nematic_pockets(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, f
 def _warped(
     fold: int, smallest: float, largest: float, smallest_k: float = 0.2
 ) -> Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]:
+    """Make the draw of n-fold warped parabolas."""
+
     def draw(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
         warping = float(rng.uniform(smallest, largest) * rng.choice([-1, 1]))
         # The longest wave vector of the contour is that of the smallest energy factor.
@@ -216,12 +224,14 @@ def _warped(
 
 
 def _square_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a square-lattice band and an energy within it."""
     lattice = float(rng.uniform(5.0, 9.0)) * pixel_nm
     band = SquareBand(0.1, lattice, 0.0, float(-0.1 * rng.uniform(0, 0.3)))
     return band, float(0.1 * rng.uniform(-3.2, 3.2)), _point(rng)
 
 
 def _cuprate(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a d-wave superconductor and an energy within its gap."""
     lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     gap = float(rng.uniform(0.08, 0.2))
     band = CuprateSuperconductor(gap, lattice, shift=float(rng.uniform(-0.05, 0.05)))
@@ -230,12 +240,14 @@ def _cuprate(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Im
 
 
 def _triangular_lattice(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a triangular-lattice band and an energy within it."""
     lattice = float(rng.uniform(5.0, 9.0)) * pixel_nm
     band = TriangularBand(0.1, lattice)
     return band, float(0.1 * rng.uniform(-5.4, 2.6)), _point(rng)
 
 
 def _dichalcogenide(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw hoppings about those of NbSe2."""
     lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     base = TriangularBand.niobium_diselenide()
     scale = rng.uniform(0.7, 1.3, 1 + len(base.further))
@@ -245,6 +257,7 @@ def _dichalcogenide(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, fl
 
 
 def _warped_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a warped Dirac cone and a scalar or magnetic scatterer."""
     band, energy = _dirac_band(rng, pixel_nm)
     if rng.random() < 0.3:
         strength = 4.0 * np.pi * band.velocity**2 / energy  # 1 / local density of a spin
@@ -254,6 +267,7 @@ def _warped_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, floa
 
 
 def _dirac_band(rng: np.random.Generator, pixel_nm: float) -> tuple[DiracBand, float]:
+    """Draw a Dirac cone and the energy at which its contour is warped."""
     # The cubic warping has no meaning far above the contour, where small k would let it reach.
     k, velocity = _wave_number(rng, pixel_nm, 0.5, 0.85), 0.3
     warping = float(rng.uniform(1.0, 2.5)) * velocity / k**2
@@ -262,6 +276,7 @@ def _dirac_band(rng: np.random.Generator, pixel_nm: float) -> tuple[DiracBand, f
 
 
 def _trigonal_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw three scatterers on a warped Dirac cone."""
     band, energy = _dirac_band(rng, pixel_nm)
     k = energy / band.velocity
     density = energy / (2 * np.pi * band.velocity**2)
@@ -271,6 +286,7 @@ def _trigonal_dirac(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, fl
 
 
 def _trimer(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw three scatterers on a round or six-fold parabola."""
     k, energy = _wave_number(rng, pixel_nm), 0.3
     band: Band = ParabolicBand(_mass(k, energy), onset=0.0)
     if rng.random() < 0.5:
@@ -283,12 +299,14 @@ def _trimer(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Imp
 
 
 def _graphene_site(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw a scatterer on either sublattice of graphene."""
     lattice = float(rng.uniform(5.0, 8.0)) * pixel_nm
     energy = float(rng.uniform(0.3, 1.4) * rng.choice([-1, 1]))
     return GrapheneBand(lattice_nm=lattice), energy, _point(rng, orbital=int(rng.integers(2)))
 
 
 def _asymmetric_cluster(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw two or three unequal scatterers on a parabola."""
     k, energy = _wave_number(rng, pixel_nm), 0.3
     band: Band = ParabolicBand(_mass(k, energy), onset=0.0)
     if rng.random() < 0.4:
@@ -304,7 +322,7 @@ def _asymmetric_cluster(rng: np.random.Generator, pixel_nm: float) -> tuple[Band
 
 
 def _strength(rng: np.random.Generator, mass: float) -> float:
-    """Potential in eV nm^2, moderate to strong against 1/(pi rho_0) of a parabola."""
+    """Draw a potential in eV nm^2, moderate to strong against 1/(pi rho_0) of a parabola."""
     density = mass / (4 * np.pi * HBAR2_OVER_2M)
     return float(rng.uniform(0.5, 4.0) * rng.choice([-1, 1]) / (np.pi * density))
 

@@ -18,7 +18,7 @@ __all__ = ["KernelSampler"]
 
 
 class KernelSampler:
-    """Kernels drawn from named families, without end and without storage.
+    """Draw kernels from named families, without end and without storage.
 
     Kernel number ``i`` depends on the seed, ``i`` and the choice of families alone (its lengths on
     the pixel size, too), so a library
@@ -96,13 +96,13 @@ class KernelSampler:
         )
 
     def recipe(self, index: int) -> Recipe:
-        """What kernel number `index` is made of."""
+        """Draw the recipe of kernel number `index`."""
         rng = np.random.default_rng([self.seed, index])
         name = self.families[int(rng.integers(len(self.families)))]
         return FAMILIES[name].recipe(rng, self.pixel_nm)
 
     def kernel(self, index: int) -> xr.DataArray:
-        """Kernel number `index` as `single_defect` gives it, its family and fold in the attrs."""
+        """Simulate kernel number `index` by `single_defect`; family and fold are in the attrs."""
         return self.make(self.recipe(index))
 
     def make(self, recipe: Recipe, bias: Sequence[float] | None = None) -> xr.DataArray:
@@ -129,7 +129,7 @@ class KernelSampler:
         return kernel.assign_attrs(family=recipe.family, fold=recipe.fold)
 
     def values(self, recipes: Sequence[Recipe]) -> NDArray[np.float32]:
-        """Kernels of recipes in single precision, as training wants them.
+        """Simulate kernels of recipes in single precision, for training.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class KernelSampler:
         return kernels
 
     def variants(self, index: int, count: int) -> list[Recipe]:
-        """Recipe number `index` and others with its band, energy and orientation.
+        """Draw recipe number `index` and others with its band, energy and orientation.
 
         They differ in how strongly the defect scatters and in its core. Simulating them together
         costs little more than one alone: cheap variety for training.

@@ -1,4 +1,4 @@
-"""How far the spread of a network's samples is from the size of its errors."""
+"""Calibration of the spread of a network's samples against the size of its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of how a network was trained, and the model card that tells it."""
+"""Record of how a network was trained, and the model card made from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = "training.json"
 
 
 class StageRecord(BaseModel):
-    """How a stage's network was made; lies beside its weights as ``training.json``."""
+    """Record of how a stage's network was made; lies beside its weights as ``training.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -197,6 +197,7 @@ BSD-3-Clause{_start(stages)}.
 
 
 def _run(record: StageRecord) -> str:
+    """Describe a stage's run and the command that repeats it."""
     count = record.threads
     threads = "threads not recorded" if count is None else f"{count} thread{'s' * (count > 1)}"
     sizes = ""
@@ -211,6 +212,7 @@ def _run(record: StageRecord) -> str:
 
 
 def _spread(std_factor: float | None) -> str:
+    """Describe the standard deviation that the model gives."""
     if std_factor is None:
         return (
             "The standard deviation is the spread of kernels decoded from samples of the latent. "
@@ -224,6 +226,7 @@ def _spread(std_factor: float | None) -> str:
 
 
 def _sizes(record: StageRecord) -> str:
+    """Describe the sizes of maps and kernels."""
     sizes = record.sizes
     one_step = record.parameters.stage == "one-step"
     if (sizes.baseline_inputs if one_step else sizes.inputs) == "maps":
@@ -235,18 +238,20 @@ def _sizes(record: StageRecord) -> str:
 
 
 def _fitted(record: StageRecord) -> str:
+    """Name what is fitted to the map after the network."""
     if record.sizes.representation.kind == "min_max":
         return "amplitude and offset of a kernel come"
     return "amplitude of a kernel comes"
 
 
 def _without_place(source: str) -> str:
-    """A path of the trainer's machine as its last name alone; a hub id as it is."""
+    """Shorten a path of the trainer's machine to its last name; keep a hub id as it is."""
     path = Path(source)
     return path.name if path.is_absolute() or source.startswith("~") else source
 
 
 def _data(record: StageRecord) -> str:
+    """Describe the training data."""
     parameters = record.parameters
     if record.own_data:
         return "Data that its trainer brought; the command below does not have them."

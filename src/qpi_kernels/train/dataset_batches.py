@@ -27,7 +27,7 @@ _HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class DatasetSplit:
-    """Which kernels and observations are trained on; the published idea, with a seed.
+    """Split of kernels and observations into trained and held out, as published, with a seed.
 
     A fifth of the kernels is held out (out of distribution). Of the other kernels' observations a
     fifth is held out (in distribution); the same numbers for all kernels.
@@ -215,7 +215,7 @@ class DatasetBatches(Dataset[Batch]):
         return 1 if self.observations is None else self.observations.shape[1]
 
     def _sample(self, position: int) -> tuple[int, int]:
-        """Kernel and observation at a place in the endless row of epochs."""
+        """Find kernel and observation at a place in the endless row of epochs."""
         epoch, place = divmod(position, self.samples)
         if epoch != self._epoch:
             self._order = stream((self.seed, epoch), "epoch").permutation(self.samples)
@@ -224,6 +224,7 @@ class DatasetBatches(Dataset[Batch]):
         return kernel, sample
 
     def _check(self) -> None:
+        """Refuse arrays that do not fit together."""
         count = len(self.kernels)
         if self.kernels.ndim != 3 or not self.samples or self.folds.shape != (count,):
             raise ValueError(
@@ -260,7 +261,7 @@ def folds_of_labels(labels: ArrayLike) -> NDArray[np.int64]:
 
 
 def _centred(kernels: NDArray[np.generic], centre_px: Sequence[float]) -> NDArray[np.float64]:
-    """Kernels (K, h, w) with what was at `centre_px` on pixel ``(h//2, w//2)``."""
+    """Shift kernels (K, h, w) so that pixel `centre_px` lies at ``(h//2, w//2)``."""
     moved = np.asarray(kernels, np.float64)
     for axis, centre in zip((1, 2), centre_px, strict=True):
         side = moved.shape[axis]

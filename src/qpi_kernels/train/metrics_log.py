@@ -1,4 +1,4 @@
-"""What a training measures: a line of JSON each time, and TensorBoard where it is installed."""
+"""Log of a training's metrics: a line of JSON each time, and TensorBoard if installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TENSORBOARD = "tensorboard"
 
 
 def trackers() -> str | None:
-    """What to give `Accelerator` as ``log_with``: TensorBoard if it is installed."""
+    """List what `Accelerator` logs with: TensorBoard if it is installed."""
     return _TENSORBOARD if is_tensorboard_available() else None
 
 
@@ -59,6 +59,7 @@ class MetricsLog:
         self._accelerator.log(numbers, step=int(row["step"]))
 
     def _forget_after(self, step: int) -> None:
+        """Remove the rows of steps that come again after a resume."""
         kept = []
         for line in self._path.read_text(encoding="utf-8").splitlines():
             try:

@@ -1,4 +1,4 @@
-"""`TrainingParameters`: every choice of a training, written once for all faces."""
+"""`TrainingParameters`: parameters of a training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrainingParameters(Parameters):
     warmup: Count = 200
     """Steps over which the rate rises."""
     schedule: Literal["cosine", "steps"] = "cosine"
-    """How the rate falls: half a cosine down to a fiftieth, or by steps."""
+    """Fall of the rate: half a cosine down to a fiftieth, or by steps."""
     decay: float = Field(default=0.97, gt=0, le=1)
     """Factor on the rate at each fall (steps)."""
     decay_every: PositiveCount = 100
@@ -62,7 +62,7 @@ class TrainingParameters(Parameters):
     decoded_weight: NonNegative = 10.0
     """Weight of the decoded kernel's error beside the latents' (alignment)."""
     log_variance: Literal["error", "published"] = "error"
-    """What the encoder's log-variance learns (alignment): the size of its own error, so that
+    """Target of the encoder's log-variance (alignment): the size of its own error, so that
     samples spread as far as answers err; or, as published, the kernel VAE's."""
     average: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the averaged weights that are kept; 0 keeps the weights themselves."""
@@ -97,6 +97,6 @@ class TrainingParameters(Parameters):
 
 
 def starting_weights(parameters: TrainingParameters, preset: ModelPreset) -> str | None:
-    """Where a training's first weights come from, None for random ones."""
+    """Name the source of a training's first weights, None for random ones."""
     source = parameters.start_from or preset.pretrained
     return None if source == "scratch" else source

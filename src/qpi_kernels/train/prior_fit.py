@@ -23,11 +23,11 @@ _VARIANTS = 4
 _KERNELS_PER_STEP = 64
 _BLOCK = 512
 # A family keeps so many components, or those without which they lose this share of their variance.
-_MOST, _LOST = 384, 1e-5
+_MAX_COMPONENTS, _LOST_VARIANCE = 384, 1e-5
 
 
 class PriorFit(GeneratorStepper[KernelPrior]):
-    """Simulates as many kernels of each family and compresses them, 64 kernels a step.
+    """Simulate as many kernels of each family and compress them, 64 kernels a step.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class PriorFit(GeneratorStepper[KernelPrior]):
 
     @property
     def count(self) -> int:
-        """How many kernels it makes."""
+        """Number of kernels that are simulated."""
         return _KERNELS_PER_STEP * self._batches * len(self._library.families)
 
     def _run(self) -> Generator[Event, None, KernelPrior]:
@@ -85,6 +85,7 @@ class PriorFit(GeneratorStepper[KernelPrior]):
         )
 
     def _description(self) -> dict[str, Any]:
+        """Describe the kernels and the software, for the prior's file."""
         return {
             "families": list(self._library.families),
             "seed": self._library.seed,
@@ -98,6 +99,7 @@ class PriorFit(GeneratorStepper[KernelPrior]):
 
 
 def _batch(source: KernelSampler, number: int) -> Kernels:
+    """Simulate 64 kernels of one family, each of norm 1, in half precision."""
     hosts = _KERNELS_PER_STEP // _VARIANTS
     made: list[NDArray[np.float32]] = []
     for host in range(number * hosts, (number + 1) * hosts):
@@ -107,17 +109,18 @@ def _batch(source: KernelSampler, number: int) -> Kernels:
 
 
 def _family(made: Sequence[Kernels], vectors: NDArray[np.float32]) -> FamilyPrior:
+    """Compress one family's kernels in the common principal components."""
     numbers = [batch.reshape(len(batch), -1).astype(np.float32) @ vectors.T for batch in made]
-    values, mixing = _principal(_power(numbers), _MOST)
+    values, mixing = _principal(_power(numbers), _MAX_COMPONENTS)
     lost = 1 - np.cumsum(values) / values.sum()
-    count = int(np.searchsorted(-lost, -_LOST)) + 1
+    count = int(np.searchsorted(-lost, -_LOST_VARIANCE)) + 1
     profile, spectrum = _common(made)
     spread = np.sqrt(values[:count]).astype(np.float32)
     return FamilyPrior(mixing[:count], spread, profile, spectrum)
 
 
 def _power(batches: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """Mean product of each pair of numbers; in float64, as a sum over thousands of kernels."""
+    """Sum mean products of pairs of numbers, in float64 for thousands of kernels."""
     size = batches[0].shape[1]
     power = np.zeros((size, size))
     together = _BLOCK // _KERNELS_PER_STEP
@@ -128,19 +131,19 @@ def _power(batches: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
 
 
 def _principal(
-    power: NDArray[np.float64], most: int
+    power: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Largest eigenvalues, and the eigenvectors as rows."""
+    """Compute the largest eigenvalues, and the eigenvectors as rows."""
     size = len(power)
     values, vectors = scipy.linalg.eigh(
-        power, subset_by_index=[max(size - most, 0), size - 1], overwrite_a=True
+        power, subset_by_index=[max(size - count, 0), size - 1], overwrite_a=True
     )
     rows = np.ascontiguousarray(vectors[:, ::-1].T, np.float32)
     return np.maximum(values[::-1], 0.0), rows
 
 
 def _common(batches: Sequence[Kernels]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Radial profile of the standard deviation, and radial spectrum of what it leaves."""
+    """Measure the radial profile of the standard deviation, and the spectrum of what it leaves."""
     height, width = batches[0].shape[1:]
     rows, columns = (np.arange(side) - side // 2 for side in (height, width))
     radius = np.hypot(rows[:, None], columns[None, :])
@@ -156,6 +159,6 @@ def _common(batches: Sequence[Kernels]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def _radial_mean(radius: NDArray[np.float64], values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean of values at a distance of 0, 1, 2 ... (rounded)."""
+    """Average values at a distance of 0, 1, 2 ... (rounded)."""
     ring = np.round(radius).astype(int).ravel()
     return np.asarray(np.bincount(ring, values.ravel()) / np.bincount(ring))

@@ -1,4 +1,4 @@
-"""From parameters to networks and data."""
+"""Setup of a training stage: networks and data of its parameters."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ def make_stage(
 def _untrained(
     folder: Path, parameters: TrainingParameters, preset: ModelPreset
 ) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Build a stage with random weights."""
     if parameters.stage == "kernels":
         vae = make_kernel_vae(preset)
         return KernelStage(vae, preset.representation, parameters), vae
@@ -115,7 +116,7 @@ def _untrained(
 
 
 def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -> Batches:
-    """Kernels, and observations where the stage needs them: a data set's, or fresh ones."""
+    """Make the training data: a data set's, or simulated kernels and observations."""
     if parameters.data is not None:
         dataset = read_qpi_dataset(parameters.data)
         split = DatasetSplit.of_dataset(dataset, parameters.seed)
@@ -168,7 +169,7 @@ def start_stream(
 
 
 def validation_batches(parameters: TrainingParameters) -> list[Batch]:
-    """Kernels that training never sees; validation compares the same ones each time.
+    """Make kernels that training never sees; validation compares the same ones each time.
 
     Of a data set, those held out: a network that is kept for its validation error has been chosen
     on them, one that is kept as the last has not.
@@ -190,6 +191,7 @@ def validation_batches(parameters: TrainingParameters) -> list[Batch]:
 
 
 def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
+    """Make batches of a data set's held-out kernels and observations."""
     dataset = read_qpi_dataset(str(parameters.data))
     split = DatasetSplit.of_dataset(dataset, parameters.seed)
     seen = None if parameters.stage == "kernels" else split.held_out_observations
@@ -213,11 +215,13 @@ def _held_out_batches(parameters: TrainingParameters) -> DatasetBatches:
 
 
 def _library(parameters: TrainingParameters, seed: int) -> KernelSampler:
+    """Make the sampler of simulated kernels."""
     shape = (64, 64) if parameters.stage == "kernels" else _WINDOW
     return KernelSampler(shape=shape, seed=seed).without(*parameters.held_out)
 
 
 def _samples(parameters: TrainingParameters) -> BatchParameters:
+    """Choose shapes, noise and marks of simulated samples."""
     if parameters.stage == "kernels":
         return BatchParameters(image_shape=None)
     mixture = parameters.noise == "mixture"

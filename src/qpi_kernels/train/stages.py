@@ -1,4 +1,4 @@
-"""What each stage trains and minimises."""
+"""Networks and losses of the training stages."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Stage(Protocol):
     """A network and its loss; a module, so that gradients of its parts are shared out together."""
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
-        """Shape of the latent noise of a batch."""
+        """Return the shape of the latent noise of a batch."""
         ...
 
     def __call__(self, batch: Batch, noise: torch.Tensor) -> Losses:
-        """Losses of a batch; ``loss`` is what is minimised."""
+        """Compute the losses of a batch; ``loss`` is what is minimised."""
         ...
 
     def predict(self, batch: Batch) -> torch.Tensor:
-        """Kernels (B, 1, h, w) in the network's representation, without noise."""
+        """Predict kernels (B, 1, h, w) in the network's representation, without noise."""
         ...
 
 
 def _divergence(latent: DiagonalGaussianDistribution) -> torch.Tensor:
-    """-1/2 mean(1 + log var - mean^2 - var), as published."""
+    """Compute -1/2 mean(1 + log var - mean^2 - var), as published."""
     divergence: torch.Tensor = -0.5 * (1 + latent.logvar - latent.mean.square() - latent.var).mean()
     return divergence
 
@@ -45,7 +45,7 @@ def _divergence(latent: DiagonalGaussianDistribution) -> torch.Tensor:
 def _divergence_to_error(
     squares: torch.Tensor, found: DiagonalGaussianDistribution
 ) -> torch.Tensor:
-    """1/2 mean(log var + squares/var): smallest where the variance is the mean square error.
+    """Compute 1/2 mean(log var + squares/var), smallest where var is the mean square error.
 
     With the target's own variance in ``squares`` this is the divergence from the target's
     distribution, but for the gradient on the mean, which it would weigh by certainty.
@@ -55,6 +55,7 @@ def _divergence_to_error(
 
 
 def _seen(batch: Batch, inputs: InputKind) -> torch.Tensor:
+    """Stack the network's inputs from observations and marks."""
     rows, columns = batch["kernel"].shape[-2:]
     return observation_channels(batch["observation"], batch["activation"], inputs, (rows, columns))
 
@@ -74,11 +75,11 @@ class KernelStage(torch.nn.Module):
         self.parameters_ = parameters
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
-        """Latents are an eighth of the kernel's size."""
+        """Return the latents' shape: an eighth of the kernel's size."""
         return _latent_shape(batch, self.network.config.latent_channels)
 
     def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
-        """MSE + symmetric + divergence."""
+        """Sum MSE, symmetric loss and divergence."""
         kernel = self.representation.encode(batch["kernel"])
         latent = self.network.encode(kernel).latent_dist
         made = self.network.decode(latent.mean + latent.std * noise).sample
@@ -116,11 +117,11 @@ class AlignmentStage(torch.nn.Module):
         self.parameters_ = parameters
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
-        """Not used: alignment is without noise."""
+        """Return the latents' shape, not used: alignment is without noise."""
         return _latent_shape(batch, self.network.config.latent_channels)
 
     def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
-        """MSE of mean and log-variance, and of the decoded kernel."""
+        """Sum MSE of mean and log-variance, and of the decoded kernel."""
         kernel = self.representation.encode(batch["kernel"])
         with torch.no_grad():
             target = self.kernel_vae.encode(kernel).latent_dist
@@ -160,11 +161,11 @@ class OneStepStage(torch.nn.Module):
         self.parameters_ = parameters
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
-        """Latents are an eighth of the map's size."""
+        """Return the latents' shape: an eighth of the map's size."""
         return _latent_shape(batch, self.network.network.config.latent_channels)
 
     def forward(self, batch: Batch, noise: torch.Tensor) -> Losses:
-        """MSE + divergence."""
+        """Sum MSE and divergence."""
         kernel = self.representation.encode(batch["kernel"])
         latent = self.network.encode(_seen(batch, self.network.inputs))
         made = self.network.decode(latent.mean + latent.std * noise)
@@ -179,5 +180,6 @@ class OneStepStage(torch.nn.Module):
 
 
 def _latent_shape(batch: Batch, channels: int) -> tuple[int, ...]:
+    """Compute the shape of latents of an eighth of the kernel's size."""
     kernel = batch["kernel"]
     return (len(kernel), channels, kernel.shape[-2] // 8, kernel.shape[-1] // 8)

@@ -25,7 +25,7 @@ _INTERIOR = 40 / 64
 def symmetric_loss(
     reconstruction: torch.Tensor, kernel: torch.Tensor, fold: torch.Tensor
 ) -> torch.Tensor:
-    """Mean squared difference of rotated reconstructions and true kernels.
+    """Average squared differences of rotated reconstructions and true kernels.
 
     Averaged over the rotations of each kernel's fold, on the central 40/64 of the window, and over
     the batch; a kernel without symmetry counts as zero.
@@ -69,7 +69,7 @@ def rotated(images: torch.Tensor, angle_deg: float) -> torch.Tensor:
 
 @lru_cache(maxsize=32)
 def _grid(shape: tuple[int, int], angle_deg: float) -> torch.Tensor:
-    """Where each pixel looks, (1, h, w, 2) as (x, y) in -1 ... 1 between pixel centres."""
+    """Compute where each pixel samples, (1, h, w, 2) as (x, y) in -1 ... 1 of pixel centres."""
     angle = torch.deg2rad(torch.tensor(angle_deg, dtype=torch.float64))
     rows, cols = (torch.arange(n, dtype=torch.float64) - n // 2 for n in shape)
     y, x = torch.meshgrid(rows, cols, indexing="ij")

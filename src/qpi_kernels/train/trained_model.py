@@ -103,10 +103,12 @@ def write_trained_model(
 
 
 def _network(made: Any, folder: Path, stage: StageName) -> Any:
+    """Read a stage's kept network."""
     return made.from_pretrained(folder / stage / "best", use_safetensors=True).eval()
 
 
 def _record(folder: Path) -> StageRecord:
+    """Read how a stage was trained, from its record or its checkpoint."""
     found = StageRecord.read(folder / "best")
     if found is not None:
         return found

@@ -45,7 +45,7 @@ __all__ = ["Training"]
 
 
 class Training(GeneratorStepper[Path]):
-    """Trains one stage, an optimiser step at a time.
+    """Train one stage, an optimiser step at a time.
 
     Everything that is random depends on the seed and the number of the step alone: the data, the
     latent noise, the initial weights. A checkpoint holds weights, averaged weights and optimiser
@@ -239,6 +239,7 @@ class Training(GeneratorStepper[Path]):
     # -- parts ------------------------------------------------------------------------------
 
     def _refuse_ruined(self) -> None:
+        """Raise if the loss is no longer a number."""
         if self._ruined:
             raise TrainingError(
                 f"the loss is no longer a number at step {self.step_number}: train again at a "
@@ -246,7 +247,7 @@ class Training(GeneratorStepper[Path]):
             )
 
     def _averaged(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Losses of the global batch: the mean over all processes."""
+        """Average the losses over all processes: those of the global batch."""
         mine = torch.stack([value.detach() for value in losses.values()])
         everyone: torch.Tensor = self.accelerator.reduce(mine, reduction="mean")
         return dict(zip(losses, everyone.tolist(), strict=True))
@@ -300,14 +301,16 @@ class Training(GeneratorStepper[Path]):
             self.average.restore(self._trained())
 
     def _trained(self) -> list[torch.nn.Parameter]:
+        """List the weights that are trained."""
         return [weight for weight in self.network.parameters() if weight.requires_grad]
 
     def _moved(self, batch: Batch) -> Batch:
+        """Move a batch to the device."""
         device = self.accelerator.device
         return cast(Batch, {name: cast(Any, value).to(device) for name, value in batch.items()})
 
     def _noise(self, batch: Batch, step: int) -> torch.Tensor:
-        """Latent noise of a step: this process's share of what is drawn for the global batch."""
+        """Draw this process's share of a step's latent noise for the global batch."""
         share, *shape = self.stage.latent_shape(batch)
         everyone = self.accelerator.num_processes
         generator = torch.Generator().manual_seed(1_000_003 * self.parameters.seed + step)
@@ -318,6 +321,7 @@ class Training(GeneratorStepper[Path]):
     # -- what is kept -----------------------------------------------------------------------
 
     def _collect(self) -> None:
+        """Collect weights and states into the checkpoint."""
         state = self._checkpoint
         state.seconds = time.monotonic() - self._clock_start
         state.weights = self.network.state_dict()
@@ -327,6 +331,7 @@ class Training(GeneratorStepper[Path]):
         state.scaler = {} if scaler is None else scaler.state_dict()
 
     def _restore(self, found: Checkpoint) -> None:
+        """Load weights and states of a checkpoint."""
         self.network.load_state_dict(found.weights)
         if self.average is not None:
             self.average.load_state_dict(found.average)
@@ -354,7 +359,7 @@ class Training(GeneratorStepper[Path]):
 
 
 def _found(folder: Path, parameters: TrainingParameters, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from."""
+    """Read the checkpoint to go on from, if there is one."""
     restore_folder(folder / "best")
     found = read_checkpoint(folder)
     if found is None:
@@ -366,6 +371,7 @@ def _found(folder: Path, parameters: TrainingParameters, resume: bool) -> Checkp
 
 
 def _average(parameters: TrainingParameters, weights: list[torch.nn.Parameter]) -> EMAModel | None:
+    """Make the averaged weights, if they are asked for."""
     if not parameters.average:
         return None
     return EMAModel(weights, decay=parameters.average, use_ema_warmup=True)

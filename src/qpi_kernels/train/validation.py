@@ -17,7 +17,7 @@ _SHOWN = 6
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """What a validation found.
+    """Errors and pictures of a validation.
 
     Parameters
     ----------

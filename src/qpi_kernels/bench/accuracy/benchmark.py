@@ -34,7 +34,7 @@ _PACKAGES = ("numpy", "scipy", "torch")
 
 
 class AccuracyBench(GeneratorStepper[AccuracyReport]):
-    """Makes maps with known kernels and lets all methods find them, one method a step.
+    """Run all methods on maps with known kernels, one method a step.
 
     The report is written anew after each cell, and a benchmark that was stopped goes on after the
     last one; where the code has changed since, the report says so.

@@ -1,4 +1,4 @@
-"""What the accuracy benchmark keeps in its folder: the report so far, and a prior."""
+"""Folder of the accuracy benchmark: the report so far, and a prior."""
 
 from __future__ import annotations
 
@@ -111,6 +111,7 @@ class AccuracyFolder:
         return kept
 
     def _kept_prior(self, asked: dict[str, object]) -> KernelPrior | None:
+        """Read the prior kept in the folder, if it was fitted as asked."""
         path = self._folder / _PRIOR
         if not path.exists():
             return None

@@ -38,13 +38,13 @@ class KernelSource(Protocol):
     """Test kernels by number."""
 
     def kernel(self, number: int, side: int) -> tuple[Kernel, str]:
-        """Kernel (side, side), its largest absolute value 1, and what it is."""
+        """Return kernel (side, side), largest absolute value 1, and its name."""
         ...
 
 
 @cache
 def held_out_families() -> tuple[str, ...]:
-    """The families that the data set's split by family holds out."""
+    """List the families that the data set's split by family holds out."""
     labels = protocol_labels(ProtocolParameters()).values()
     return tuple(sorted({one.family for one in labels if one.family_split == "test"}))
 
@@ -62,7 +62,7 @@ class SimulatedKernels:
         self._families = families
 
     def kernel(self, number: int, side: int) -> tuple[Kernel, str]:
-        """See `KernelSource`."""
+        """Simulate a kernel; see `KernelSource`."""
         library = KernelSampler(self._families, shape=(side, side), seed=TEST_SEED)
         made = library.kernel(number)
         return _scaled(np.asarray(made.values, np.float64)), str(made.attrs["family"])
@@ -92,7 +92,7 @@ class OwnKernels:
         return len(self._kernels)
 
     def kernel(self, number: int, side: int) -> tuple[Kernel, str]:
-        """See `KernelSource`; after the last kernel the first comes again.
+        """Crop or pad a kernel of the file; after the last one the first comes again.
 
         Larger kernels are cropped, smaller ones surrounded by zeros.
 
@@ -120,6 +120,7 @@ class OwnKernels:
         return _scaled(found), f"own kernel {index}"
 
     def _read(self) -> Kernel:
+        """Read the one array of kernels in the file."""
         name = self.path.name
         try:
             loaded = np.load(self.path, allow_pickle=False)
@@ -143,11 +144,12 @@ class OwnKernels:
 
 
 def _overlap(have: int, want: int) -> tuple[slice, slice]:
-    """Where a side of a kernel lies in its window, and which part of it, centre on centre."""
+    """Slice a side of a window and of a kernel where the two overlap, centre on centre."""
     start = want // 2 - have // 2
     first, last = max(start, 0), min(start + have, want)
     return slice(first, last), slice(first - start, last - start)
 
 
 def _scaled(kernel: Kernel) -> Kernel:
+    """Scale a kernel to a largest absolute value of 1."""
     return np.asarray(kernel / np.abs(kernel).max())

@@ -57,7 +57,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: KernelPrior) 
     Parameters
     ----------
     method : str
-        One of `METHODS`: ``oracle`` is ``bayes`` that is told the family of the kernel.
+        One of `METHODS`: ``oracle`` is ``bayes`` given the family of the kernel.
     problem : AccuracyProblem
         The map and the truth.
     library : KernelPrior
@@ -89,6 +89,7 @@ def measure(method: MethodName, problem: AccuracyProblem, library: KernelPrior) 
 
 
 def _estimate(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> _Estimate:
+    """Run a method on a problem."""
     if method == "tuned_ridge":
         checked = _checked(problem, LeastSquaresParameters())
         kernel, ridge = tuned_ridge(checked, problem.kernel)
@@ -104,6 +105,7 @@ def _estimate(method: MethodName, problem: AccuracyProblem, library: KernelPrior
 
 
 def _stepper(method: MethodName, problem: AccuracyProblem, library: KernelPrior) -> Extraction:
+    """Start a method of `extract` on a problem."""
     if method in _PRIORS:
         parameters = BayesParameters.model_validate({"prior": _PRIORS[method]})
         known = _true_family(problem, library) if method == "oracle" else library
@@ -114,7 +116,7 @@ def _stepper(method: MethodName, problem: AccuracyProblem, library: KernelPrior)
 
 
 def _true_family(problem: AccuracyProblem, library: KernelPrior) -> KernelPrior:
-    """Kernels of the family that a problem's kernel is of, held out or not.
+    """Restrict the prior to the family of a problem's kernel, held out or not.
 
     Somebody's own kernels are of no family: for them it is the whole library, and no limit.
     """
@@ -124,6 +126,7 @@ def _true_family(problem: AccuracyProblem, library: KernelPrior) -> KernelPrior:
 
 
 def _checked(problem: AccuracyProblem, parameters: Parameters) -> Problem[Parameters]:
+    """Check a problem's arrays as `extract` does."""
     rows, columns = problem.kernel.shape
     chosen = parameters.model_copy(update={"kernel_shape": (rows, columns)})
     return Problem.check(problem.observation, problem.marked, None, chosen)

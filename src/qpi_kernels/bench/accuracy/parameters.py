@@ -1,4 +1,4 @@
-"""`AccuracyParameters`: what may be changed of the accuracy benchmark, and the cells it makes."""
+"""`AccuracyParameters`: parameters of the accuracy benchmark, and the cells it makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MethodName = Literal[
     "two_step",
 ]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
-"""In the order of the tables; oracle is bayes that is told the true family of the kernel."""
+"""In the order of the tables; oracle is bayes given the true family of the kernel."""
 
 _MIN_KERNEL = 16
 # What the others are measured against, and what the aims are about.
@@ -51,7 +51,7 @@ class Cell(BaseModel):
 
 
 class AccuracyParameters(Parameters):
-    """Validated parameters of the benchmark; what is left out depends on ``quick``."""
+    """Parameters of the accuracy benchmark; defaults depend on ``quick``."""
 
     quick: bool = False
     """A few maps in two minutes: shows that it runs, not how well."""
@@ -65,7 +65,7 @@ class AccuracyParameters(Parameters):
     snr: tuple[Annotated[float, Field(gt=0, lt=float("inf"))], ...] = ()
     """Variances of the signal over the noise; left out, 1,10,100."""
     annotation: tuple[Annotation, ...] = ()
-    """What is wrong with the marks: exact, jitter-0.5px, jitter-1px (normal, on each axis),
+    """Mistakes of the marks: exact, jitter-0.5px, jitter-1px (normal, on each axis),
     missed-20%; left out, all of these."""
     methods: tuple[MethodName, ...] = Field(
         default=(),
@@ -84,6 +84,7 @@ class AccuracyParameters(Parameters):
     @field_validator("geometry")
     @classmethod
     def _sides(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse sides of map and kernel that no map can have."""
         for text in value:
             parts = text.split("/")
             if len(parts) != 2 or not all(part.isdecimal() for part in parts):
@@ -114,11 +115,11 @@ class AccuracyParameters(Parameters):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Where simulated kernels come from."""
+        """Kinds of simulated kernels."""
         return ("known", "held-out") if self.families == "both" else (self.families,)
 
     def cells(self, kinds: tuple[Kind, ...]) -> list[Cell]:
-        """All kinds of maps, in the order of the tables."""
+        """List all kinds of maps, in the order of the tables."""
         quick = self.quick
         geometry = self.geometry or ("64/64", "128/32", "256/64")[: 2 if quick else 3]
         defects = self.defects or ((20,) if quick else (5, 20, 60))

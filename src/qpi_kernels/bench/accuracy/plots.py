@@ -11,7 +11,7 @@ import numpy as np
 from qpi_kernels.bench.accuracy.parameters import METHODS, MethodName
 from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import CellScores, Spread
-from qpi_kernels.bench.paper.plots import check_plots
+from qpi_kernels.bench.plotting import check_plots, make_figure, save_figures
 
 __all__ = ["write_accuracy_plots"]
 
@@ -48,8 +48,6 @@ def write_accuracy_plots(report: AccuracyReport, folder: str | Path) -> list[Pat
         If matplotlib is not installed.
     """
     check_plots()
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     errors, axes = _by_cell(report, METHODS, lambda cell, method: cell.ratios[method])
     _plain_log_scale(axes)
     axes.axvline(1.0, color="k", linewidth=0.8)
@@ -59,10 +57,7 @@ def write_accuracy_plots(report: AccuracyReport, folder: str | Path) -> list[Pat
     )
     axes.axvline(0.95, color="k", linewidth=0.8)
     axes.set_xlabel("share of pixels within the 95 % interval; median, 10-90 % of maps")
-    drawn = {"error_ratio.png": errors, "coverage.png": covered}
-    for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=150)
-    return [folder / name for name in drawn]
+    return save_figures({"error_ratio.png": errors, "coverage.png": covered}, folder)
 
 
 def _by_cell(
@@ -71,14 +66,9 @@ def _by_cell(
     number: Callable[[CellScores, MethodName], Spread],
 ) -> tuple[Any, Any]:
     """Draw a figure with a line for each cell and a colour for each method."""
-    # Not pyplot: it would choose a window system, and keep figures.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     cells = report.cells
     methods = tuple(method for method in methods if method in report.settings.methods)
-    figure = Figure(figsize=(9.0, 1.5 + 0.3 * len(cells)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(9.0, 1.5 + 0.3 * len(cells))
     axes = figure.subplots()
     places = np.arange(len(cells))[::-1]
     for rank, method in enumerate(methods):

@@ -30,7 +30,7 @@ class AccuracyProblem:
     kernel : array, (h, w)
         Its largest absolute value is 1.
     marked : Defects
-        What extraction is told; the map may have others.
+        Defects given to extraction; the map may have others.
     noise : float
         Standard deviation of the noise.
     name : str
@@ -86,6 +86,7 @@ def accuracy_problem(cell: Cell, number: int, source: KernelSource) -> AccuracyP
 
 
 def _marked(positions: NDArray[np.float64], cell: Cell, mistakes: np.random.Generator) -> Defects:
+    """Mark the defects as exactly, or as badly, as the cell says."""
     if cell.annotation == "exact":
         return Defects(positions)
     if cell.annotation == "missed-20%":

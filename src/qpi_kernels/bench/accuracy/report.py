@@ -1,4 +1,4 @@
-"""What the accuracy benchmark reports."""
+"""Report of the accuracy benchmark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AccuracyReport", "AccuracySettings"]
 
 
 class AccuracySettings(BaseModel):
-    """What decides which problems are made: a stopped run goes on only with the same."""
+    """Settings that decide which problems are made: a stopped run goes on only with the same."""
 
     numbers: list[int] = Field(description="seeds of the problems of each cell")
     cells: list[Cell]

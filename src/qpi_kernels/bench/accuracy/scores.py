@@ -26,7 +26,7 @@ UNITS = {
     "ratio": "nrmse over that of tuned_ridge on the same map",
     "limit": "Cramer-Rao: sigma / sqrt(N (1 - k^2/n^2)), over the kernel's deviation; as nrmse",
 }
-"""What each number of the report is."""
+"""Definitions of the numbers."""
 
 
 class MethodScores(BaseModel):
@@ -100,7 +100,7 @@ class CellScores(BaseModel):
         return tuple(self.problems[0].methods)
 
     def values(self, method: MethodName, name: str) -> NDArray[np.float64]:
-        """One score of every problem that has it, (problem,)."""
+        """List one score of every problem that has it, (problem,)."""
         found = [getattr(one.methods[method], name) for one in self.problems]
         return np.array([value for value in found if value is not None], np.float64)
 

@@ -1,4 +1,4 @@
-"""What extraction should reach, and whether it does."""
+"""Targets of extraction, and the cells' numbers beside them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Target(BaseModel):
 
 
 def targets(cells: Sequence[CellScores]) -> list[Target]:
-    """What the cells say about the targets; those that no cell speaks about are left out."""
+    """Compare the cells with the targets; targets of other cells are left out."""
 
     def of_kind(*kinds: str) -> list[CellScores]:
         noisy = [one for one in cells if one.cell.snr <= 10 and one.cell.annotation == "exact"]
@@ -94,7 +94,7 @@ def _target(
     lowest: float | None = None,
     over: Callable[[NDArray[np.float64]], np.floating] = np.median,
 ) -> Target | None:
-    """A median (or another number) over cells, against its limits."""
+    """Compare a median (or another number) over cells with its limits."""
     if not cells:
         return None
     values = np.array([number(one) for one in cells])

@@ -135,7 +135,7 @@ def blind_problem(
 def shift_corrected(
     true: NDArray[np.floating], found: NDArray[np.floating], *, limit_px: int = 3
 ) -> tuple[float, tuple[float, float]]:
-    """Correlation of a kernel with the truth after the best shift, down to an eighth of a pixel.
+    """Correlate a kernel with the truth after the best shift, down to an eighth of a pixel.
 
     Blind extraction can not know where the kernel of an unknown defect has its centre.
 

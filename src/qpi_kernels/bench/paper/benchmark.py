@@ -60,7 +60,7 @@ _TESTED_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class _Key:
-    """What is measured once, for however many rows show it."""
+    """Key of a score that is measured once, for however many rows show it."""
 
     model: str
     tests: TestName
@@ -85,7 +85,7 @@ class PaperResult:
 
 
 class PaperBench(GeneratorStepper[PaperResult]):
-    """Makes the data, trains all models and tests them, an optimiser step at a time.
+    """Make the data, train all models and test them, an optimiser step at a time.
 
     Each training keeps checkpoints in the folder, and a benchmark that was stopped goes on there,
     with another version of the code or on another device as well: the report then says so.
@@ -166,6 +166,7 @@ class PaperBench(GeneratorStepper[PaperResult]):
         self._made = made
 
     def _model(self, name: str) -> KernelModel:
+        """Read a model by its name, bundled or trained here."""
         if name in BUNDLED:
             return load_model("bundled", method=BUNDLED[name], device=self.parameters.device)
         (planned,) = (model for model in (*MODELS, *HUB) if model.name == name)
@@ -198,6 +199,7 @@ class PaperBench(GeneratorStepper[PaperResult]):
     # -- the report -------------------------------------------------------------------------
 
     def _summary(self, pictures: PaperPictures) -> PaperReport:
+        """Collect all numbers into the report."""
         return PaperReport(
             rows=[self._row(row) for row in ROWS],
             comparisons=[self._comparison(one) for one in COMPARISONS],
@@ -215,14 +217,16 @@ class PaperBench(GeneratorStepper[PaperResult]):
         )
 
     def _device_name(self) -> str:
+        """Name the device."""
         device = self._device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def _versions(self) -> str:
-        """What could change the numbers from one session to the next."""
+        """Name software and device, which may change the numbers between sessions."""
         return f"{code_version()}, PyTorch {torch.__version__}, {self._device_name()}"
 
     def _row(self, row: PlannedRow) -> PaperRow:
+        """Summarise the scores of one row of the tables."""
         scores = self._scores.get(_Key(row.model, row.tests, row.noisy, row.reconstruct), {})
         reason = self._not_run.get(row.model, "no such kernels among these few")
         shape = scores["rmse"].shape if scores else (0, 0)
@@ -241,6 +245,7 @@ class PaperBench(GeneratorStepper[PaperResult]):
         )
 
     def _comparison(self, planned: PlannedComparison) -> PaperComparison:
+        """Compare the errors of two models kernel by kernel."""
         published = planned.published
         made = PaperComparison(
             claim=planned.claim,
@@ -259,6 +264,7 @@ class PaperBench(GeneratorStepper[PaperResult]):
         return made.model_copy(update={**found, "better_on": int((first < second).sum())})
 
     def _draw(self) -> PaperPictures:
+        """Collect kernels and latent codes to draw."""
         some = self._data.tests("OOD").samples(slice(0, 1)).part(slice(0, _PICTURED_KERNELS))
         found = {
             label: predict(self._model(name), some)[:, 0]

@@ -1,4 +1,4 @@
-"""What the benchmark notes in its work folder, so that only the same one goes on there."""
+"""Note in a benchmark's work folder, so that only the same one goes on there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PaperBenchError(ValueError):
 
 
 class _Note(BaseModel):
-    """What ``bench.json`` holds."""
+    """Contents of ``bench.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,6 +73,7 @@ def claim_folder(folder: Path, parameters: PaperParameters, versions: str) -> li
 
 
 def _write(path: Path, note: _Note) -> None:
+    """Write the note; a former one is replaced once the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(note.model_dump_json(indent=2) + "\n", encoding="utf-8")

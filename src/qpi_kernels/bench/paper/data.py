@@ -33,7 +33,7 @@ TEST_SETS: dict[TestName, str] = {
     "families": "all kernels of these four families; only for models that never saw them",
     "all kernels": "all of the protocol's kernels",
 }
-"""What each test set holds: the observations are never those of the training."""
+"""Contents of the test sets: the observations are never those of the training."""
 
 _CONDITIONS: dict[TestName, Callable[[KernelLabels], bool]] = {
     "ID": lambda one: one.split == "train" and one.fold > 0,
@@ -76,7 +76,7 @@ class KernelSet:
         return len(self.kernels)
 
     def samples(self, chosen: slice) -> KernelSet:
-        """All kernels with some of their observations."""
+        """Return all kernels with some of their observations."""
         return replace(
             self,
             observations=self.observations[:, chosen],
@@ -84,7 +84,7 @@ class KernelSet:
         )
 
     def part(self, chosen: slice) -> KernelSet:
-        """Some of the kernels."""
+        """Return some of the kernels."""
         return KernelSet(
             self.kernels[chosen],
             self.folds[chosen],
@@ -108,7 +108,7 @@ def paper_labels(parameters: PaperParameters) -> dict[int, KernelLabels]:
 
 
 class PaperData:
-    """Makes the data, a kernel a step.
+    """Simulate the data, a kernel a step.
 
     100 kernels with the published symmetries, and 25 without symmetry for a question of ours. The
     split by kernel and the split by family are the protocol's; the first observations of a kernel
@@ -140,7 +140,7 @@ class PaperData:
     def training(
         self, *, noisy: bool = False, families_held_out: bool = False, low_symmetry: bool = False
     ) -> KernelSet:
-        """Training kernels and their training observations.
+        """Return training kernels and their training observations.
 
         Parameters
         ----------
@@ -160,13 +160,14 @@ class PaperData:
         return self._chosen(condition, first, noisy=noisy)
 
     def tests(self, name: TestName, *, noisy: bool = False) -> KernelSet:
-        """Test observations of some kernels, see `TEST_SETS`; there may be none."""
+        """Return test observations of some kernels, see `TEST_SETS`; there may be none."""
         last = slice(self.parameters.chosen("observations"), None)
         return self._chosen(_CONDITIONS[name], last, noisy=noisy)
 
     def _chosen(
         self, condition: Callable[[KernelLabels], bool], samples: slice, *, noisy: bool
     ) -> KernelSet:
+        """Gather kernels that meet a condition, with some of their observations."""
         chosen = [
             made
             for made, labels in zip(self._made, self.labels.values(), strict=True)
@@ -183,6 +184,7 @@ class PaperData:
         )
 
     def _simulate(self, number: int, labels: KernelLabels) -> _Simulated:
+        """Simulate one kernel, its observations and their published maps."""
         made = self._protocol.simulate_as(number, labels)
         return _Simulated(
             self._centred_kernel(number, labels),
@@ -221,12 +223,14 @@ class _Simulated:
 
 
 def _activation(positions_A: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark scatterers on the published map, (64, 64)."""
     used = positions_A[~np.isnan(positions_A).any(axis=-1)]
     # To the digits that the published files hold: truncation must not see 99.99999999999999.
     return binary_activation(np.round(used, 9), np.round(AXIS_A, 9)).astype(bool)
 
 
 def _protocol_parameters(parameters: PaperParameters) -> ProtocolParameters:
+    """Translate the benchmark's sizes into the protocol's."""
     return ProtocolParameters(
         kernels=parameters.chosen("kernels"),
         observations=parameters.chosen("observations") + parameters.chosen("tests"),

@@ -123,7 +123,7 @@ HUB = (
 
 
 def stages_behind(name: str) -> int:
-    """Number of trainings that a model comes from, those of networks that it takes over included.
+    """Count the trainings behind a model, those of networks that it takes over included.
 
     Each has the same number of steps: a two-step model has two stages and twice the steps of a
     one-step model, as published. 0 for a model that is not trained here.

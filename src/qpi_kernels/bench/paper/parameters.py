@@ -1,4 +1,4 @@
-"""`PaperParameters`: what may be changed of the benchmark of the published method."""
+"""`PaperParameters`: parameters of the benchmark of the published method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BATCH_SIZE, _QUICK_BATCH_SIZE = 16, 8
 
 
 class PaperParameters(Parameters):
-    """Validated parameters of the benchmark; what is left out depends on ``quick``."""
+    """Parameters of the benchmark of the published method; defaults depend on ``quick``."""
 
     quick: bool = False
     """Go through everything in minutes: shows that it runs, not how well."""

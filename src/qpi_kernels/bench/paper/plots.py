@@ -11,20 +11,17 @@ from numpy.typing import NDArray
 
 from qpi_kernels.bench.paper.latents import LatentCodes, plane
 from qpi_kernels.bench.paper.report import PaperReport
+from qpi_kernels.bench.plotting import check_plots, make_figure, save_figures
 
-__all__ = ["PaperPictures", "PlotsNeedMatplotlibError", "check_plots", "write_plots"]
+__all__ = ["PaperPictures", "write_plots"]
 
 _SHOWN_OBSERVATIONS = 3
 _SOFTNESS = 0.05
 
 
-class PlotsNeedMatplotlibError(ImportError):
-    """Matplotlib is missing; the message says how to install it."""
-
-
 @dataclass(frozen=True, eq=False)
 class PaperPictures:
-    """What the pictures show beside the report.
+    """Kernels and latent codes that the pictures show beside the report.
 
     Parameters
     ----------
@@ -39,22 +36,6 @@ class PaperPictures:
     true: NDArray[np.float32]
     found: dict[str, NDArray[np.float32]]
     codes: LatentCodes
-
-
-def check_plots() -> None:
-    """Check that pictures can be drawn, before hours are spent on them.
-
-    Raises
-    ------
-    PlotsNeedMatplotlibError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise PlotsNeedMatplotlibError(
-            "pictures need matplotlib: pip install 'napari-qpi[bench]', or leave out --plots"
-        ) from error
 
 
 def write_plots(report: PaperReport, pictures: PaperPictures, folder: str | Path) -> list[Path]:
@@ -79,31 +60,18 @@ def write_plots(report: PaperReport, pictures: PaperPictures, folder: str | Path
         If matplotlib is not installed.
     """
     check_plots()
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = {
+    figures = {
         "rmse.png": _errors(report),
         "kernels.png": _kernels(pictures),
         "latent.png": _latent(pictures.codes),
     }
-    for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=150)
-    return [folder / name for name in drawn]
-
-
-def _figure(width: float, height: float) -> Any:
-    # Not pyplot: it would choose a window system, and keep figures.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return save_figures(figures, folder)
 
 
 def _errors(report: PaperReport) -> Any:
+    """Draw the errors of all rows beside the published ones."""
     rows = [row for row in report.rows if row.scores]
-    figure = _figure(9.0, 1.2 + 0.26 * len(rows))
+    figure = make_figure(9.0, 1.2 + 0.26 * len(rows))
     axes = figure.subplots()
     places = np.arange(len(rows))[::-1]
     scores = [row.scores["rmse"] for row in rows]
@@ -129,8 +97,9 @@ def _errors(report: PaperReport) -> Any:
 
 
 def _kernels(pictures: PaperPictures) -> Any:
+    """Draw true and predicted kernels."""
     columns = {"true": pictures.true, **pictures.found}
-    figure = _figure(1.7 * len(columns), 1.7 * len(pictures.true) + 0.3)
+    figure = make_figure(1.7 * len(columns), 1.7 * len(pictures.true) + 0.3)
     grid = figure.subplots(len(pictures.true), len(columns), squeeze=False)
     for column, (label, images) in enumerate(columns.items()):
         grid[0][column].set_title(label, fontsize=8)
@@ -147,10 +116,11 @@ def _kernels(pictures: PaperPictures) -> Any:
 
 
 def _latent(codes: LatentCodes) -> Any:
+    """Draw the principal components of the latent space."""
     kernels, observations, way = plane(
         LatentCodes(codes.kernels, codes.observations[:, :_SHOWN_OBSERVATIONS], codes.families)
     )
-    figure = _figure(8.0, 6.0)
+    figure = make_figure(8.0, 6.0)
     axes = figure.subplots()
     for number, family in enumerate(np.unique(codes.families)):
         members = codes.families == family

@@ -1,4 +1,4 @@
-"""What the benchmark of the published method reports."""
+"""Report of the benchmark of the published method."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ UNITS = {
     "family_neighbour": "share of kernels whose nearest other kernel code is of their family",
     "family_by_chance": "what that share would be for codes without order",
 }
-"""What each score of the report is."""
+"""Definitions of the scores."""
 
 _BATCH = 32
 _RESAMPLES = 4000
@@ -56,7 +56,7 @@ _RESAMPLES = 4000
 
 @torch.no_grad()
 def encode(model: KernelModel, kernels: KernelSet) -> NDArray[np.float32]:
-    """Latent means of all observations, (K, S, channels, rows, columns)."""
+    """Encode all observations to latent means, (K, S, channels, rows, columns)."""
     seen, marked = (
         torch.from_numpy(images.reshape(-1, 1, *images.shape[-2:]).astype(np.float32))
         for images in (kernels.observations, kernels.activations)
@@ -75,7 +75,7 @@ def encode(model: KernelModel, kernels: KernelSet) -> NDArray[np.float32]:
 
 @torch.no_grad()
 def decode(model: KernelModel, codes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Kernels (..., h, w) of latent codes (..., channels, rows, columns), as amplitudes."""
+    """Decode latent codes (..., channels, rows, columns) to kernels (..., h, w), as amplitudes."""
     flat = torch.from_numpy(codes.reshape(-1, *codes.shape[-3:]))
     device = _device(model)
     made = [
@@ -87,13 +87,13 @@ def decode(model: KernelModel, codes: NDArray[np.float32]) -> NDArray[np.float32
 
 
 def predict(model: KernelModel, kernels: KernelSet) -> NDArray[np.float32]:
-    """Kernels that a model finds in observations, (K, S, h, w); the latent's mean is decoded."""
+    """Predict kernels from observations, (K, S, h, w), by the latent's mean."""
     return decode(model, encode(model, kernels))
 
 
 @torch.no_grad()
 def kernel_codes(model: KernelModel, kernels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Latent means that the kernel VAE gives to kernels (K, h, w): (K, channels, rows, columns)."""
+    """Encode kernels (K, h, w) by the kernel VAE to latent means (K, channels, rows, columns)."""
     shown = model.representation.encode(torch.from_numpy(kernels)[:, None].to(_device(model)))
     found = [
         model.networks["kernel_vae"].encode(part).latent_dist.mean.cpu()
@@ -103,7 +103,7 @@ def kernel_codes(model: KernelModel, kernels: NDArray[np.float32]) -> NDArray[np
 
 
 def reconstruct(model: KernelModel, kernels: KernelSet) -> NDArray[np.float32]:
-    """Kernels as the kernel VAE alone gives them back, (K, 1, h, w)."""
+    """Reconstruct kernels by the kernel VAE alone, (K, 1, h, w)."""
     return decode(model, kernel_codes(model, kernels.kernels))[:, None]
 
 

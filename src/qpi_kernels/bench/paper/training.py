@@ -28,7 +28,7 @@ _CHECKPOINTS = 10
 
 
 class ModelTraining:
-    """Trains a model into ``folder/<its name>``; what a former run has finished is kept.
+    """Train a model into ``folder/<its name>``; what a former run has finished is kept.
 
     Parameters
     ----------
@@ -111,6 +111,7 @@ class ModelTraining:
         )
 
     def _sets(self) -> tuple[KernelSet, KernelSet]:
+        """Choose training and validation data of the model."""
         if self.model.data == "photographs":
             crops = photograph_crops(self.parameters.crops, seed=self.parameters.seed)
             pictures = KernelSet(
@@ -131,6 +132,7 @@ class ModelTraining:
     def _training(
         self, stage: StageName, training_set: KernelSet, validation_set: KernelSet
     ) -> Training:
+        """Start or resume a stage."""
         parameters = self.parameters_of(stage)
         return Training(
             self.folder,
@@ -144,6 +146,7 @@ class ModelTraining:
     def _batches(
         self, stage: StageName, kernels: KernelSet, batch_size: int, steps: int
     ) -> DatasetBatches:
+        """Make batches of a stage from a set of kernels."""
         alone = stage == "kernels"
         folds = kernels.folds
         if self.model.isotropic_label:
@@ -159,6 +162,7 @@ class ModelTraining:
         )
 
     def _start(self) -> str:
+        """Name the weights that the model starts from."""
         source = self.model.starts_from
         if source is None:
             return "scratch"
@@ -166,6 +170,7 @@ class ModelTraining:
         return str(trained) if trained.is_dir() else source
 
     def _share_kernel_vae(self, name: str) -> None:
+        """Copy another model's kernel VAE into this model's folder."""
         target = self.folder / "kernels" / "best"
         if not target.is_dir():
             partial = target.with_name(".best.new")

@@ -58,7 +58,7 @@ class RobustnessMap:
     kernel : array, (h, w)
         What one defect alone would show; of the first kind, if there are several.
     marked : Defects
-        What extraction is told.
+        Defects given to extraction.
     counted : array of bool, (rows, columns)
         False where a pixel is masked.
     left_out : float
@@ -74,7 +74,7 @@ class RobustnessMap:
 
 
 def plain_map(seed: int, *, snr: float = SNR) -> RobustnessMap:
-    """Nothing is wrong here: what the others are compared with.
+    """Simulate a map with nothing wrong, to compare the others with.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def step_map(
     masked_nm: float = 0.0,
     one_terrace: bool = False,
 ) -> RobustnessMap:
-    """A step edge crosses the map and sends waves of its own into both terraces.
+    """Simulate a step edge that sends waves of its own into both terraces.
 
     What the step does to the defects' own waves is not simulated.
 
@@ -134,7 +134,7 @@ def step_map(
 def coupled_map(
     seed: int, *, snr: float = SNR, count: int = DEFECTS, impurity: float = STRONG
 ) -> RobustnessMap:
-    """All multiple scattering between the defects is there (`multiple_defects`).
+    """Simulate all multiple scattering between the defects (`multiple_defects`).
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def mixed_map(
 
 
 def displaced_map(seed: int, *, snr: float = SNR, rms_px: float) -> RobustnessMap:
-    """The marks come from another scan, and creep bent one against the other.
+    """Simulate marks of another scan, which creep bent against this one.
 
     Creep dies away exponentially along the slow axis. A displacement that is the same everywhere
     would only move the kernel, and counts as none.
@@ -214,7 +214,7 @@ def displaced_map(seed: int, *, snr: float = SNR, rms_px: float) -> RobustnessMa
 
 
 def step_waves(distance_nm: Image) -> Image:
-    r"""Standing waves of free electrons before a straight hard wall.
+    r"""Compute standing waves of free electrons before a straight hard wall.
 
     .. math:: \delta\rho(x) = -\frac{m}{2\pi\hbar^2} \mathrm{Re}\, H_0^{(1)}(2 k x)
 
@@ -241,10 +241,12 @@ def step_waves(distance_nm: Image) -> Image:
 
 
 def _scattered(count: int, seed: int) -> Defects:
+    """Scatter defects over the map."""
     return scatter_defects(count, (SIDE_PX, SIDE_PX), [seed, 0], min_distance_px=3)
 
 
 def _single(impurity: float, side: int) -> xr.DataArray:
+    """Simulate the kernel of a point potential."""
     return single_defect(
         SILVER,
         bias=BIAS_V,
@@ -257,10 +259,12 @@ def _single(impurity: float, side: int) -> xr.DataArray:
 
 
 def _window(impurity: float) -> Image:
+    """Simulate the kernel on the window that is extracted."""
     return np.asarray(_single(impurity, WINDOW_PX).values)
 
 
 def _summed(defects: Defects, impurity: float) -> Image:
+    """Sum kernels that reach over the whole map."""
     kernel = _single(impurity, 2 * SIDE_PX - 1)
     return np.asarray(observe(kernel, defects, (SIDE_PX, SIDE_PX)).values)
 
@@ -275,7 +279,7 @@ def _noisy(
     wrong: Image | None = None,
     mask: NDArray[np.bool_] | None = None,
 ) -> RobustnessMap:
-    """Add what is wrong, and noise by the pattern's size: all maps of a seed have it alike."""
+    """Add a disturbance, and noise by the pattern's size: all maps of a seed have it alike."""
     counted = np.ones(pattern.shape, bool) if mask is None else mask
     extra = np.zeros_like(pattern) if wrong is None else wrong
     noise = np.random.default_rng([seed, 3]).standard_normal(pattern.shape)

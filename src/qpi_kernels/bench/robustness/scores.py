@@ -1,4 +1,4 @@
-"""What the methods make of maps on which the sum of kernels is wrong, and whether they say so."""
+"""Errors and warnings of the methods on maps on which the sum of kernels is wrong."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ from qpi_kernels.extraction.extract import extract
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.result import KernelResult
 
-__all__ = ["LIMIT_CASES", "RobustnessCase", "RobustnessScores", "first_kind", "limit_scores"]
+__all__ = [
+    "ROBUSTNESS_CASES",
+    "RobustnessCase",
+    "RobustnessScores",
+    "first_kind",
+    "robustness_scores",
+]
 
 _WITHIN_95 = 1.959964
 
-LimitMethod = Literal["average", "least_squares", "two_step", "bayes"]
+RobustnessMethod = Literal["average", "least_squares", "two_step", "bayes"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def _step(**changes: float | bool) -> Callable[..., RobustnessMap]:
     return partial(step_map, **changes)  # type: ignore[arg-type]
 
 
-LIMIT_CASES = {
+ROBUSTNESS_CASES = {
     "nothing wrong": (RobustnessCase("20 defects", plain_map),),
     "step edge": (
         RobustnessCase("its waves, nothing masked", _step()),
@@ -135,19 +141,19 @@ class RobustnessScores:
     head: str
 
 
-def limit_scores(
+def robustness_scores(
     case: RobustnessCase,
     seeds: range,
     *,
     snr: float = 10.0,
-    methods: tuple[str, ...] = get_args(LimitMethod),
+    methods: tuple[str, ...] = get_args(RobustnessMethod),
 ) -> RobustnessScores:
     """Run the methods on a case.
 
     Parameters
     ----------
     case : RobustnessCase
-        Of `LIMIT_CASES`.
+        Of `ROBUSTNESS_CASES`.
     seeds : range
         One map each.
     snr : float
@@ -186,7 +192,7 @@ def limit_scores(
 
 
 def first_kind(kernel: xr.DataArray) -> np.ndarray:
-    """The first kernel, (h, w), of one or several kinds."""
+    """Return the first kernel, (h, w), of one or several kinds."""
     return np.asarray(kernel.isel(kind=0) if "kind" in kernel.dims else kernel, np.float64)
 
 

@@ -1,4 +1,4 @@
-"""What an extraction costs beside the FFTs it cannot do without."""
+"""Cost of an extraction beside the FFTs it cannot do without."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def extraction_rows(repeats: int = 7) -> list[SpeedRow]:
 
 
 def _cube() -> tuple[np.ndarray, np.ndarray]:
-    """A float32 cube of 100 biases with noise, and its defects' positions."""
+    """Simulate a float32 cube of 100 biases with noise, and its defects' positions."""
     band = ParabolicBand(mass=0.4, onset=-0.065)
     biases = np.linspace(-0.03, 0.15, 7)
     kernels = single_defect(
@@ -86,7 +86,7 @@ def _cube() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _transforms(iterations: int) -> None:
-    """The FFT pairs of the normal operator, nothing else."""
+    """Compute the FFT pairs of the normal operator, nothing else."""
     model_shape = ForwardModel(
         scatter_defects(1, (_IMAGE, _IMAGE), seed=0), (_IMAGE, _IMAGE), (_KERNEL, _KERNEL)
     ).fft_shape

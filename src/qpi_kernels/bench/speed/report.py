@@ -1,4 +1,4 @@
-"""What a benchmark of claims reports: a ratio for each, and the limit that it must keep."""
+"""Report of a benchmark of claims: a ratio for each, and the limit that it must keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What simulated data cost: the published data set, and the batches of a training."""
+"""Cost of simulated data: the published data set, and the batches of a training."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def simulation_rows() -> list[SpeedRow]:
 
 
 def _protocol_rows(folder: Path) -> list[SpeedRow]:
+    """Time the published protocol, and measure its memory."""
     protocol = PaperProtocol(folder / "protocol", ProtocolParameters())
     protocol.step()
 
@@ -63,6 +64,7 @@ def _protocol_rows(folder: Path) -> list[SpeedRow]:
 
 
 def _training_row(folder: Path, stage: str) -> SpeedRow:
+    """Time the simulation of batches against training steps."""
     parameters = TrainingParameters.model_validate(
         {"stage": stage, "steps": 1000, "device": "cpu", "validation_samples": 4}
     )

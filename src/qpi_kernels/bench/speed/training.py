@@ -1,4 +1,4 @@
-"""What the trainer adds to a bare loop of forward, backward and optimiser."""
+"""Cost of the trainer beside a bare loop of forward, backward and optimiser."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def training_rows(repeats: int = 7) -> list[SpeedRow]:
 
 
 def _row(stage: StageName, repeats: int, simulated: bool) -> SpeedRow:
+    """Time steps of a stage's trainer against a bare loop."""
     random = _random_batch()
     with tempfile.TemporaryDirectory() as folder:
         if stage == "alignment":
@@ -59,6 +60,7 @@ def _row(stage: StageName, repeats: int, simulated: bool) -> SpeedRow:
 
 
 def _training(folder: str, stage: StageName, batch: Batch | None = None) -> Training:
+    """Start a training of the compact model on given or simulated batches."""
     parameters = TrainingParameters.model_validate(
         {
             "stage": stage,
@@ -74,6 +76,7 @@ def _training(folder: str, stage: StageName, batch: Batch | None = None) -> Trai
 
 
 def _random_batch() -> Batch:
+    """Make a batch of random tensors."""
     image = torch.randn(3, _BATCH_SIZE, 1, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     return Batch(
         kernel=image[0],
@@ -94,6 +97,7 @@ class _BareLoop:
         self._noise = torch.randn(self._stage.latent_shape(batch))
 
     def step(self) -> None:
+        """Make one optimiser step."""
         self._optimizer.zero_grad()
         self._stage(self._batch, self._noise)["loss"].backward()
         self._optimizer.step()

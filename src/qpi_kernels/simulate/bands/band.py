@@ -56,7 +56,7 @@ class Band:
     reciprocity: bool = False
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H in eV at wave vectors of any shape (...): a tensor (m, m, ...), real or complex."""
+        """Compute H in eV at wave vectors of shape (...): a tensor (m, m, ...), real or complex."""
         raise NotImplementedError
 
     @property
@@ -69,7 +69,7 @@ class Band:
         return identity(self.orbitals)
 
     def potential(self, kind: str) -> torch.Tensor:
-        """Matrix (m, m) of a local potential of unit strength.
+        """Return the matrix (m, m) of a local potential of unit strength.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Band:
         raise SimulationError(f"{type(self).__name__} has no spin: it knows no {kind} impurity")
 
     def site(self, orbital: int | Sequence[int] | None) -> list[int]:
-        """Orbitals that a local potential acts on.
+        """List the orbitals that a local potential acts on.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Band:
         return float(abs(np.linalg.det(self.lattice)))
 
     def largest_velocity(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """Fastest group velocity dE/dk of the states within half the broadening of an energy.
+        """Find the fastest group velocity dE/dk of states within half the broadening of an energy.
 
         In eV nm, sampled over the Brillouin zone or, for a continuum, over the pixel grid's
         momenta; where there is no state at the energy, the nearest ones count.
@@ -135,7 +135,7 @@ class Band:
         return self.contour(energy, broadening, pixel_nm).speed
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """Smallest Im k in 1/nm of the waves at an energy, given their half-width in eV.
+        """Find the smallest Im k in 1/nm of waves at an energy, given their half-width in eV.
 
         Beyond the edge of a band it is the distance to the edge that damps them.
 
@@ -159,11 +159,11 @@ class SingleBand(Band):
     """A band that is one energy E(k)."""
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm, of the same shape."""
+        """Compute the energy in eV at wave vectors in rad/nm, of the same shape."""
         raise NotImplementedError
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a (1, 1, ...) tensor."""
+        """Return H as a (1, 1, ...) tensor."""
         return self.energy(kx, ky)[None, None]
 
 
@@ -197,29 +197,29 @@ class RotatedBand(Band):
 
     @property
     def channels(self) -> torch.Tensor:
-        """Those of the band."""
+        """Amplitudes of the unrotated band."""
         return self.band.channels
 
     def potential(self, kind: str) -> torch.Tensor:
-        """That of the band."""
+        """Return the potential of the unrotated band."""
         return self.band.potential(kind)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H of the band at the wave vectors turned back."""
+        """Compute H of the band at the wave vectors turned back."""
         (cosine, minus_sine), (sine, _) = self._rotation.tolist()
         return self.band.hamiltonian(cosine * kx + sine * ky, minus_sine * kx + cosine * ky)
 
     def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
-        """That of the band: neither speeds nor lengths turn."""
+        """Return the band's contour: neither speeds nor lengths turn."""
         return self.band.contour(energy, broadening, pixel_nm)
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """That of the band."""
+        """Return the damping of the unrotated band."""
         return self.band.smallest_damping(energy, broadening, pixel_nm)
 
 
 def too_short(energy: float, pixel_nm: float) -> SimulationError:
-    """The error about waves that a pixel grid can not show."""
+    """Make the error about waves that a pixel grid cannot show."""
     return SimulationError(
         f"all waves at {energy:g} V are too short for pixels of {pixel_nm:g} nm: choose smaller "
         "pixels"
@@ -227,7 +227,7 @@ def too_short(energy: float, pixel_nm: float) -> SimulationError:
 
 
 def _never_changes(band: Band) -> bool:
-    """Whether a band is a frozen dataclass of hashable fields, as all of ours are."""
+    """Tell whether a band is a frozen dataclass of hashable fields, as all of ours are."""
     parameters = getattr(type(band), "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         return False
@@ -239,6 +239,7 @@ def _never_changes(band: Band) -> bool:
 
 
 def _search_contour(band: Band, energy: float, broadening: float, pixel_nm: float) -> Contour:
+    """Search the Brillouin zone, or the pixel grid's momenta, for an energy's contour."""
     from qpi_kernels.simulate.bands.contour import find_contour
 
     width = 2 * np.pi / pixel_nm

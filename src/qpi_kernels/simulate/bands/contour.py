@@ -17,7 +17,7 @@ Hamiltonian = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Contour(NamedTuple):
-    """What decides how far waves of an energy reach.
+    """Speed, distance and momentum that limit how far waves of an energy reach.
 
     Parameters
     ----------
@@ -93,39 +93,39 @@ class _Mesh:
         self._lowest = -torch.nn.functional.max_pool2d(-self.energies, 3, stride=1, padding=1)
 
     def crosses(self, energy: float) -> bool:
-        """Whether some neighbours lie on both sides of the energy."""
+        """Tell whether some neighbours lie on both sides of the energy."""
         return bool(((self._lowest <= energy) & (energy <= self._highest)).any())
 
     def distance(self, energy: float) -> float:
-        """Lower bound in eV of how far off the energy is between the mesh's points, too."""
+        """Bound from below how far off the energy is, in eV, between the mesh's points too."""
         away = (self.energies - energy).abs() - self._speeds * self._radius
         return max(float(away.min()), 0.0)
 
     def closest(self, energy: float) -> NDArray[np.float64]:
-        """Momentum of the state nearest to the energy."""
+        """Find the momentum of the state nearest to the energy."""
         cell = int((self.energies - energy).abs().amin(dim=0).argmin())
         return np.array([float(self.kx.flatten()[cell]), float(self.ky.flatten()[cell])])
 
     def nearest_is_inside(self, energy: float) -> bool:
-        """Whether no state on the border is nearer to the energy than all others."""
+        """Tell whether no state on the border is nearer to the energy than all others."""
         away = (self.energies - energy).abs()
         return float(away[:, 1:-1, 1:-1].min()) <= float(away.min())
 
     def momentum(self, energy: float) -> float:
-        """Largest |k| of the points that lie within half a step of the contour."""
+        """Find the largest |k| of the points that lie within half a step of the contour."""
         away = (self.energies - energy).abs()
         crossed = (self._lowest <= energy) & (energy <= self._highest)
         near = (crossed & (away <= self._speeds * self._radius / 2)).any(dim=0)
         return float(torch.where(near, torch.hypot(self.kx, self.ky), 0.0).max())
 
     def speed(self, energy: float, margin: float) -> float:
-        """Fastest speed of the cells that come within a margin of the energy, 0 if none does."""
+        """Find the fastest speed of cells within a margin of the energy, 0 if there is none."""
         near = (self._lowest <= energy + margin) & (energy - margin <= self._highest)
         return float(torch.where(near, self._speeds, 0.0).max())
 
 
 def _eigenvalues(hamiltonian: torch.Tensor) -> torch.Tensor:
-    """Band energies (m, ...) of H (m, m, ...)."""
+    """Compute band energies (m, ...) of H (m, m, ...)."""
     if len(hamiltonian) == 1:
         return hamiltonian[0].real.double()
     if len(hamiltonian) == 2:

@@ -75,13 +75,13 @@ class CustomBand(Band):
         return checked_channels(self.tip_channels, self.orbitals)
 
     def potential(self, kind: str) -> torch.Tensor:
-        """Identity, or the magnetic matrix as given."""
+        """Return the identity, or the magnetic matrix as given."""
         if kind == "magnetic" and self.magnetic_potential is not None:
             return torch.as_tensor(np.asarray(self.magnetic_potential))
         return super().potential(kind)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H of the function, evaluated on the CPU in double precision."""
+        """Evaluate the function on the CPU in double precision."""
         x, y = (k.detach().cpu().double().numpy() for k in (kx, ky))
         value = torch.as_tensor(np.asarray(self.function(x, y)))
         kind = kx.dtype.to_complex() if value.is_complex() else kx.dtype
@@ -92,7 +92,7 @@ class CustomBand(Band):
 
 
 def checked_channels(channels: ArrayLike, orbitals: int) -> torch.Tensor:
-    """Tip channels as given by a user, (channel, m)."""
+    """Check tip channels given by a user, and return them as (channel, m)."""
     found = torch.as_tensor(np.asarray(channels, float))
     if found.ndim != 2 or found.shape[1] != orbitals:
         raise ValueError(f"tip_channels must be (channel, {orbitals}), not {tuple(found.shape)}")

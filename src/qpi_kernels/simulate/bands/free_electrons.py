@@ -51,25 +51,25 @@ class ParabolicBand(SingleBand):
 
     @classmethod
     def silver(cls) -> ParabolicBand:
-        """Ag(111): mass 0.397, onset -63 meV (Reinert et al., PRB 63, 115415, 2001)."""
+        """Return Ag(111): mass 0.397, onset -63 meV (Reinert et al., PRB 63, 115415, 2001)."""
         return cls(mass=0.397, onset=-0.063)
 
     @classmethod
     def copper(cls) -> ParabolicBand:
-        """Cu(111): mass 0.412, onset -435 meV (Reinert et al., PRB 63, 115415, 2001)."""
+        """Return Cu(111): mass 0.412, onset -435 meV (Reinert et al., PRB 63, 115415, 2001)."""
         return cls(mass=0.412, onset=-0.435)
 
     @classmethod
     def gold(cls) -> ParabolicBand:
-        """Au(111) without its spin splitting: mass 0.255, onset -487 meV (Reinert 2001)."""
+        """Return Au(111) without spin splitting: mass 0.255, onset -487 meV (Reinert 2001)."""
         return cls(mass=0.255, onset=-0.487)
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm."""
+        """Compute the energy in eV at wave vectors in rad/nm."""
         return self.onset + HBAR2_OVER_2M / self.mass * (kx**2 + ky**2)
 
     def wave_number(self, energy: float, broadening: float = 0.0) -> complex:
-        """Complex wave number in 1/nm at an energy and half-width broadening in eV.
+        """Compute the complex wave number in 1/nm at an energy and half-width broadening in eV.
 
         The root whose waves decay outwards; the real part is negative for holes, whose energy runs
         against their momentum.
@@ -79,14 +79,14 @@ class ParabolicBand(SingleBand):
         return root if root.imag >= 0 else -root
 
     def smallest_damping(self, energy: float, broadening: float, pixel_nm: float) -> float:
-        """Im k in 1/nm."""
+        """Compute Im k in 1/nm."""
         wave_number = self.wave_number(energy, broadening)
         if abs(wave_number.real) > np.pi / pixel_nm:
             raise too_short(energy, pixel_nm)
         return wave_number.imag
 
     def contour(self, energy: float, broadening: float, pixel_nm: float) -> Contour:
-        """The circle, exactly."""
+        """Compute the circle, exactly."""
         from qpi_kernels.simulate.bands.contour import Contour
 
         curvature = HBAR2_OVER_2M / abs(self.mass)
@@ -122,7 +122,7 @@ class EllipticBand(SingleBand):
     reciprocity = True
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm."""
+        """Compute the energy in eV at wave vectors in rad/nm."""
         return self.onset + HBAR2_OVER_2M * (kx**2 / self.mass_x + ky**2 / self.mass_y)
 
 
@@ -154,7 +154,7 @@ class WarpedBand(SingleBand):
         object.__setattr__(self, "reciprocity", self.fold % 2 == 0)
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm."""
+        """Compute the energy in eV at wave vectors in rad/nm."""
         square = kx**2 + ky**2
         cosine = kx * square.clamp(min=1e-30).rsqrt()
         # cos(n phi) by Chebyshev's recurrence, cheaper than an arctangent.
@@ -191,7 +191,7 @@ class NematicPockets(Band):
     reciprocity = True
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a diagonal (2, 2, ...) tensor: holes, electrons."""
+        """Compute H as a diagonal (2, 2, ...) tensor: holes, electrons."""
         holes = self.hole_top - HBAR2_OVER_2M * (
             kx**2 / self.hole_mass_x + ky**2 / self.hole_mass_y
         )

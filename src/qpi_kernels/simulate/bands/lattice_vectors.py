@@ -34,5 +34,5 @@ def nearest_lattice_vectors(
 
 
 def reciprocal(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reciprocal vectors in rad/nm as rows, ``a_i . b_j = 2 pi delta_ij``."""
+    """Compute reciprocal vectors in rad/nm as rows, ``a_i . b_j = 2 pi delta_ij``."""
     return np.asarray(2 * np.pi * np.linalg.inv(lattice).T)

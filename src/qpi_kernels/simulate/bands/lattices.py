@@ -52,7 +52,7 @@ class SquareBand(SingleBand):
         object.__setattr__(self, "lattice", self.lattice_nm * np.eye(2))
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm."""
+        """Compute the energy in eV at wave vectors in rad/nm."""
         x, y = (self.lattice_nm * kx).cos(), (self.lattice_nm * ky).cos()
         return self.centre - 2 * self.hopping * (x + y) - 4 * self.diagonal * x * y
 
@@ -92,7 +92,7 @@ class TriangularBand(SingleBand):
 
     @classmethod
     def niobium_diselenide(cls) -> TriangularBand:
-        """A 2H-NbSe2-like barrel: a = 0.344 nm, dominated by the second neighbours.
+        """Return a 2H-NbSe2-like barrel: a = 0.344 nm, dominated by the second neighbours.
 
         The hoppings have the size of the fits to photoemission (Rahn et al. 2012), rounded; they
         show the kind of contour, not the material's own numbers.
@@ -102,7 +102,7 @@ class TriangularBand(SingleBand):
         )
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Energy in eV at wave vectors in rad/nm; periodic in the reciprocal lattice."""
+        """Compute the energy in eV at wave vectors in rad/nm; it has the lattice's periods."""
         first = self.lattice_nm * kx
         second = self.lattice_nm * (kx / 2 + ky * _ROOT3 / 2)
         total = kx.new_zeros(kx.shape)
@@ -150,7 +150,7 @@ class GrapheneBand(Band):
         return torch.ones((1, 2), dtype=torch.float64)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a (2, 2, ...) tensor."""
+        """Compute H as a (2, 2, ...) tensor."""
         bond = self.lattice_nm / _ROOT3
         along = (1j * bond * ky).exp()
         across = 2 * (self.lattice_nm / 2 * kx).cos() * (-0.5j * bond * ky).exp()

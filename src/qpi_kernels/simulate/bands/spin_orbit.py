@@ -22,17 +22,17 @@ class SpinBand(Band):
     orbitals = 2
 
     def scalar(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Spin-independent part e(k) in eV."""
+        """Compute the spin-independent part e(k) in eV."""
         raise NotImplementedError
 
     def field(
         self, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spin-orbit field (b_x, b_y, b_z) in eV."""
+        """Compute the spin-orbit field (b_x, b_y, b_z) in eV."""
         raise NotImplementedError
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a (2, 2, ...) tensor in the basis of spin up and down along the surface normal."""
+        """Compute H as a (2, 2, ...) tensor in the basis of spin up and down along the normal."""
         import torch
 
         scalar = self.scalar(kx, ky)
@@ -41,7 +41,7 @@ class SpinBand(Band):
         return complex_matrix([[scalar + z, off], [off.conj(), scalar - z]])
 
     def potential(self, kind: str) -> torch.Tensor:
-        """Identity, or sigma_z of an impurity moment along the normal."""
+        """Return the identity, or sigma_z of an impurity moment along the normal."""
         return pauli_z() if kind == "magnetic" else super().potential(kind)
 
 
@@ -65,17 +65,17 @@ class RashbaBand(SpinBand):
 
     @classmethod
     def gold(cls) -> RashbaBand:
-        """Au(111): mass 0.255, onset -487 meV (Reinert, PRB 63, 115415), alpha 0.033 eV nm."""
+        """Return Au(111): mass 0.255, onset -487 meV (Reinert 2001), alpha 0.033 eV nm."""
         return cls(mass=0.255, onset=-0.487, splitting=0.033)
 
     def scalar(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """The parabola in eV."""
+        """Compute the parabola in eV."""
         return self.onset + HBAR2_OVER_2M / self.mass * (kx**2 + ky**2)
 
     def field(
         self, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The Rashba field in eV."""
+        """Compute the Rashba field in eV."""
         return -self.splitting * ky, self.splitting * kx, kx.new_zeros(kx.shape)
 
 
@@ -102,22 +102,22 @@ class DiracBand(SpinBand):
 
     @classmethod
     def bismuth_telluride(cls) -> DiracBand:
-        """Bi2Te3: v 0.255 eV nm, lambda 0.25 eV nm^3 (Fu 2009), Dirac point at -0.3 eV."""
+        """Return Bi2Te3: v 0.255 eV nm, lambda 0.25 eV nm^3 (Fu 2009), Dirac point at -0.3 eV."""
         return cls(velocity=0.255, warping=0.25, centre=-0.3)
 
     @classmethod
     def bismuth_selenide(cls) -> DiracBand:
-        """Bi2Se3: v 0.355 eV nm, lambda 0.128 eV nm^3 (Kuroda, PRL 105, 076802), at -0.3 eV."""
+        """Return Bi2Se3: v 0.355 eV nm, lambda 0.128 eV nm^3 (Kuroda, PRL 105, 076802), -0.3 eV."""
         return cls(velocity=0.355, warping=0.128, centre=-0.3)
 
     def scalar(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """The Dirac point's energy in eV."""
+        """Return the Dirac point's energy in eV."""
         return kx.new_full(kx.shape, self.centre)
 
     def field(
         self, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Helical field and its warping in eV."""
+        """Compute the helical field and its warping in eV."""
         warped = self.warping * kx * (kx**2 - 3 * ky**2)
         return -self.velocity * ky, self.velocity * kx, warped
 
@@ -140,14 +140,14 @@ class BismuthTellurideIodide(SpinBand):
     onset: float = -0.352
 
     def scalar(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Spin-independent part in eV."""
+        """Compute the spin-independent part in eV."""
         square = kx**2 + ky**2
         return self.onset + 0.2976 * square * (1 - 0.0203 * square + 0.00875 * square**2)
 
     def field(
         self, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Spin-orbit field in eV."""
+        """Compute the spin-orbit field in eV."""
         square = kx**2 + ky**2
         rashba = 0.313 * (1 - 0.0201 * square + 0.0323 * square**2)
         warped = -0.0417 * (1 + 0.0243 * square) * (3 * kx**2 - ky**2) * ky

@@ -52,11 +52,11 @@ class CuprateSuperconductor(Band):
         return torch.tensor([[1.0, 0.0]], dtype=torch.float64)
 
     def potential(self, kind: str) -> torch.Tensor:
-        """tau_z for a potential, the identity for a classical spin along the normal."""
+        """Return tau_z for a potential, the identity for a classical spin along the normal."""
         return identity(2) if kind == "magnetic" else pauli_z()
 
     def energy(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """Normal-state energy in eV at wave vectors in rad/nm."""
+        """Compute the normal-state energy in eV at wave vectors in rad/nm."""
         x, y = self.lattice_nm * kx, self.lattice_nm * ky
         cx, cy, c2x, c2y = x.cos(), y.cos(), (2 * x).cos(), (2 * y).cos()
         return (
@@ -70,7 +70,7 @@ class CuprateSuperconductor(Band):
         )
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a (2, 2, ...) tensor."""
+        """Compute H as a (2, 2, ...) tensor."""
         energy = self.energy(kx, ky)
         pairing = self.gap * ((self.lattice_nm * kx).cos() - (self.lattice_nm * ky).cos()) / 2
         return complex_matrix([[energy, pairing], [pairing, -energy]])

@@ -80,7 +80,7 @@ class WannierBand(Band):
         return checked_channels(self.tip_channels, self.orbitals)
 
     def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
-        """H as a complex (m, m, ...) tensor."""
+        """Compute H as a complex (m, m, ...) tensor."""
         size = self.orbitals
         kind = kx.dtype.to_complex()
         assert self.lattice is not None

@@ -56,11 +56,11 @@ class BatchParameters(Parameters):
     observations: PositiveCount = 2
     """Observations of each kernel; means nothing without them."""
     placement: Placement = Placement(margin_px=-4.0, strength_spread=0.1)
-    """How defects are spread; the count is the largest that is drawn."""
+    """Positions of the defects; the count is the largest that is drawn."""
     artefacts: Artefacts | None = None
     """The same noise and artefacts for all; a random mixture when left out."""
     annotation: Annotation = Annotation()
-    """How well the defects are marked."""
+    """Care with which the defects are marked."""
 
 
 class SimulatedBatches(Dataset[Batch]):
@@ -137,6 +137,7 @@ class SimulatedBatches(Dataset[Batch]):
             return self._make(step)
 
     def _make(self, step: int) -> Batch:
+        """Simulate the samples of one process's share of a batch."""
         share = self.batch_size // self.processes
         first = step * self.batch_size + self.rank * share
         kernels: list[NDArray[np.float32]] = []
@@ -170,7 +171,7 @@ class SimulatedBatches(Dataset[Batch]):
         return self.parameters.variants * self._samples_per_kernel
 
     def _image_shape(self, step: int) -> tuple[int, int]:
-        """Size of the observations of a batch: one for all, that they can be stacked."""
+        """Draw the size of a batch's observations: one for all, that they can be stacked."""
         assert self.parameters.image_shape is not None
         height, width = self.parameters.image_shape
         drawn = stream((self.seed, step), "image size").random()
@@ -180,7 +181,7 @@ class SimulatedBatches(Dataset[Batch]):
     def _observe(
         self, kernel: NDArray[np.float32], recipe: Recipe, index: int, shape: tuple[int, int]
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Observation and activation of sample number `index`."""
+        """Simulate observation and activation of sample number `index`."""
         seed, pixel_nm = (self.seed, index), self.library.pixel_nm
         largest = self.parameters.placement.count
         count = int(stream(seed, "count").integers(1, largest + 1))
@@ -203,7 +204,7 @@ class SimulatedBatches(Dataset[Batch]):
 
 
 def _cropped(kernel: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """The middle of a kernel; index (h//2, w//2) stays the centre."""
+    """Crop a kernel to its middle; index (h//2, w//2) stays the centre."""
     rows, cols = (
         slice(have // 2 - want // 2, have // 2 - want // 2 + want)
         for have, want in zip(kernel.shape, shape, strict=True)
@@ -212,4 +213,5 @@ def _cropped(kernel: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.
 
 
 def _stacked(arrays: list[NDArray[np.float32]] | list[NDArray[np.floating]]) -> torch.Tensor:
+    """Stack images into a float32 batch (B, 1, rows, columns)."""
     return torch.from_numpy(np.stack(arrays).astype(np.float32)[:, None])

@@ -1,4 +1,4 @@
-"""What is known of each kernel of a data set: symmetry, family, splits, parameters."""
+"""Labels of the kernels of a data set: symmetry, family, splits, parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PUBLISHED_FOLDS: dict[int, tuple[int, ...]] = {
 
 
 class KernelLabels(BaseModel):
-    """What is known of one kernel; empty where nothing is."""
+    """Labels of one kernel; empty where nothing is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -190,6 +190,7 @@ def read_netcdf(path: str | Path) -> KernelNetcdf:
 
 
 def _labels(attributes: dict[str, Any]) -> KernelLabels:
+    """Read the labels from a file's attributes."""
     found = {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in attributes.items()
@@ -199,4 +200,5 @@ def _labels(attributes: dict[str, Any]) -> KernelLabels:
 
 
 def _damaged(path: Path, error: Exception) -> DatasetFormatError:
+    """Make the error about a file that cannot be read."""
     return DatasetFormatError(path, f"not readable as NetCDF ({error}); write or copy it again")

@@ -49,7 +49,7 @@ def dataset_defects(dataset: xr.Dataset, kernel: int, sample: int) -> Defects:
 
 
 def paper_activation(dataset: xr.Dataset, kernel: int, sample: int) -> NDArray[np.float32]:
-    """Map of an observation's scatterers as the published pre-processing makes it.
+    """Mark an observation's scatterers on a map as the published pre-processing does.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def paper_activation(dataset: xr.Dataset, kernel: int, sample: int) -> NDArray[n
 def binary_activation(
     positions_A: NDArray[np.float64], axis_A: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Map of scatterers as the published pre-processing makes it, with all its losses.
+    """Mark scatterers on a map as the published pre-processing does, with all its losses.
 
     ``M[int((y - y0) / p), int((x - x0) / p)] = 1`` for scatterers in the central half of the field
     of view, its edges included, and nothing for the others. ``p`` is the span of the axis over

@@ -79,7 +79,7 @@ class ProtocolKernel:
 
 
 class PaperProtocol(GeneratorStepper[Path]):
-    """Writes the data set of the published protocol, a kernel a step.
+    """Write the data set of the published protocol, a kernel a step.
 
     100 kernels on 64 x 64 pixels and 400 Angstrom, 2-, 3-, 4- and 6-fold and isotropic as the
     published labels have it; 500 observations of each with 1 to 20 unit scatterers at random in the
@@ -191,6 +191,7 @@ class PaperProtocol(GeneratorStepper[Path]):
                 )
 
     def _is_written(self, number: int) -> bool:
+        """Tell whether all files of a kernel are there."""
         files = []
         if self.parameters.layout != "csv":
             files.append(netcdf_path(self.folder, number))
@@ -199,10 +200,12 @@ class PaperProtocol(GeneratorStepper[Path]):
         return all(file.exists() for file in files)
 
     def _description(self) -> dict[str, Any]:
+        """Describe the parameters, for the record in the folder."""
         parameters = json.loads(self.parameters.model_dump_json())
         return {"name": "paper", "version": _version(), **parameters}
 
     def _check_folder(self) -> None:
+        """Refuse a folder whose data set was made with other parameters."""
         found = read_record(self.folder) if self.folder.is_dir() else None
         if found is None:
             self._check_foreign()
@@ -219,7 +222,7 @@ class PaperProtocol(GeneratorStepper[Path]):
             )
 
     def _check_foreign(self) -> None:
-        """Leave alone what others have put there, such as the public data set itself."""
+        """Refuse a folder with kernels of another data set, such as the public one."""
         files = self.folder.rglob("*") if self.folder.exists() else []
         for file in sorted(files):
             if kernel_number(file) is not None or is_netcdf_name(file):
@@ -230,7 +233,7 @@ class PaperProtocol(GeneratorStepper[Path]):
 
 
 def protocol_labels(parameters: ProtocolParameters) -> dict[int, KernelLabels]:
-    """Symmetry, family and splits of each kernel, by number."""
+    """Assign symmetry, family and splits to each kernel, by number."""
     numbers = range(1, parameters.kernels + 1)
     labels: dict[int, KernelLabels] = {}
     for label in (1, 2, 3, 4, 6):
@@ -265,6 +268,7 @@ def _scatterers(seed: tuple[int, int, int], recipe: Recipe) -> Defects:
 
 
 def _version() -> str:
+    """Return the version of the installed package."""
     try:
         return version("napari-qpi")
     except PackageNotFoundError:
@@ -272,7 +276,7 @@ def _version() -> str:
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:
-    """What a kernel is made of, as JSON values."""
+    """Describe a kernel's recipe as JSON values."""
     return {
         "band": str(recipe.band),
         "bias_V": recipe.bias,

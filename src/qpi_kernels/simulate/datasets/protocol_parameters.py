@@ -1,4 +1,4 @@
-"""`ProtocolParameters`: what may be changed of the published data-set protocol."""
+"""`ProtocolParameters`: parameters of the published data-set protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ProtocolParameters"]
 
 
 class ProtocolParameters(Parameters):
-    """What may be changed of the published protocol."""
+    """Parameters of the published data-set protocol that may be changed."""
 
     kernels: PositiveCount = Field(default=100, le=100)
     """Number of kernels, from number 1 on."""

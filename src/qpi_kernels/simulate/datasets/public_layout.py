@@ -276,6 +276,7 @@ def _pixel_text(pixels: NDArray[np.float64]) -> str:
 
 
 def _scatterer_text(scatterers: NDArray[np.float64], most: int) -> str:
+    """Write the scatterers of an observation, padded with unused ones."""
     used = scatterers[~np.isnan(scatterers).all(axis=1)]
     if len(used) > most or not np.isfinite(used).all() or (used == UNUSED).any():
         raise ValueError(

@@ -149,6 +149,7 @@ def _find(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _from_netcdf(path: Path) -> _Kernel:
+    """Read a kernel from its NetCDF file, its observations on demand."""
     file = read_netcdf(path)
     return _Kernel(
         path=path,
@@ -181,11 +182,13 @@ def _from_csv(paths: list[Path], root: Path) -> list[_Kernel]:
 
 
 def _is_noisy(path: Path, root: Path) -> bool:
+    """Tell whether a file lies in a folder of noisy observations."""
     inside = path.relative_to(root) if path != root else Path()
     return any(_NOISY.search(part) for part in inside.parts)
 
 
 def _by_number(paths: Iterable[Path]) -> dict[int, Path]:
+    """Order files by the number of their kernel; refuse two of one number."""
     found: dict[int, Path] = {}
     for path in paths:
         number = kernel_number(path) or 0
@@ -197,6 +200,7 @@ def _by_number(paths: Iterable[Path]) -> dict[int, Path]:
 
 
 def _from_one_csv(path: Path, noisy: Path | None, record: DatasetRecord | None) -> _Kernel:
+    """Read a kernel from its CSV file and the record beside it."""
     file = read_public_csv(path)
     labels = None
     if record is not None:
@@ -230,6 +234,7 @@ def _read_noisy(path: Path, positions: NDArray[np.float64]) -> Images:
 
 
 def _check_alike(kernels: list[_Kernel]) -> None:
+    """Refuse kernels on other pixels, numbered twice, or only in part with noisy images."""
     first = kernels[0]
     pitch = first.axis_nm[1] - first.axis_nm[0]
     for kernel, before in zip(kernels[1:], kernels, strict=False):
@@ -246,6 +251,7 @@ def _check_alike(kernels: list[_Kernel]) -> None:
 
 
 def _assembled(kernels: list[_Kernel]) -> xr.Dataset:
+    """Assemble kernels into a data set whose observations are lazy."""
     counts = [len(kernel.positions) for kernel in kernels]
     samples, side = max(counts), len(kernels[0].axis_nm)
     defects = max(kernel.positions.shape[1] for kernel in kernels)
@@ -293,6 +299,7 @@ def _lazy_images(
 
 
 def _padded(read: Callable[[], Images], shape: tuple[int, int, int]) -> Images:
+    """Read images, and pad them with NaN to the common number of samples."""
     images = read()
     if len(images) == shape[0]:
         return images

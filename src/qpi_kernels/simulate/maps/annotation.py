@@ -1,4 +1,4 @@
-"""What a person would have marked: clicks near the defects, some missed, some where nothing is."""
+"""Simulated marks of a person: clicks near the defects, some missed, some spurious."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _Shape = tuple[int, int]
 
 
 class Artefacts(Parameters):
-    """What a scan adds to the clean signal; all of it is off by default.
+    """Noise and artefacts that a scan adds to the clean signal; all are off by default.
 
     The unit
     "signal std" is the standard deviation of the clean plane over the frame, so 0.5 means half as
@@ -82,7 +82,7 @@ class Artefacts(Parameters):
 
     @classmethod
     def typical(cls) -> Artefacts:
-        """What an ordinary map shows: some of everything that needs no mask."""
+        """Return artefacts of an ordinary map: some of everything that needs no mask."""
         return cls(
             noise=0.3,
             flicker=0.2,
@@ -95,7 +95,7 @@ class Artefacts(Parameters):
         )
 
     def drift(self, shape: tuple[int, int], *, pixel_nm: float) -> Drift:
-        """How the sample drifts during a scan of a frame.
+        """Compute the drift of the sample during a scan of a frame.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ def apply_artefacts(
     seed: Seed,
     margin_px: int = 0,
 ) -> NDArray[np.float64]:
-    """Turn a clean map into what a microscope would have recorded.
+    """Add noise and artefacts to a clean map, as a microscope records it.
 
     Drift, steps, tip changes, streaks and missing rows are common to all planes; flicker, mains,
     row offsets, glitches and white noise are drawn for each. Each switch has its own random
@@ -181,7 +181,7 @@ def apply_artefacts(
 def drifted(
     defects: Defects, artefacts: Artefacts, shape: tuple[int, int], *, pixel_nm: float
 ) -> Defects:
-    """Defects where they appear in a scan with drift.
+    """Move defects to where they appear in a scan with drift.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def drifted(
 def _noises(
     artefacts: Artefacts, shape: _Shape, seed: Seed
 ) -> list[tuple[float, Callable[[], _Plane]]]:
-    """Amplitude and a function that draws the next plane, for each noise that is on."""
+    """List amplitude and draw of the next plane for each noise that is on."""
     mains = partial(
         scan_noise.mains_pickup,
         line_time_s=artefacts.line_time_s,
@@ -229,7 +229,7 @@ def _noises(
 
 
 def _patterns(artefacts: Artefacts, shape: _Shape, pixel_nm: float, seed: Seed) -> list[_Plane]:
-    """What is added to all planes alike, in units of their spread."""
+    """Draw the patterns common to all planes, in units of their spread."""
     patterns = []
     if artefacts.steps:
         steps = scan_events.step_edges(

@@ -141,7 +141,7 @@ def superpose(
 def _superposed(
     kernel: xr.DataArray, defects: Defects, shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """The clean map, dims as the kernel's without ``kind``."""
+    """Superpose the kernels by the forward model; dims as the kernel's without ``kind``."""
     if kernel.dims[-2:] != ("y", "x"):
         raise ObservationError(f"the kernel's last dims must be y and x, not {kernel.dims}")
     leading = [dim for dim in kernel.dims[:-2] if dim != "kind"]
@@ -162,7 +162,7 @@ def _superposed(
 
 
 def _pitch(kernel: xr.DataArray, axis: str) -> float:
-    """Pixel pitch in nm, without the rounding of a difference of coordinates.
+    """Read the pixel pitch in nm, without the rounding of a difference of coordinates.
 
     Maps of one pitch must have the same coordinates to the last bit: xarray subtracts only where
     they agree.
@@ -171,6 +171,7 @@ def _pitch(kernel: xr.DataArray, axis: str) -> float:
 
 
 def _check_kinds(defects: Defects, kinds: Sequence[str]) -> None:
+    """Refuse defects of kinds that have no kernel."""
     missing = [kind for kind in defects.kinds if kind not in kinds]
     if missing:
         raise ObservationError(

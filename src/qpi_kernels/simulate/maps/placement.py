@@ -1,4 +1,4 @@
-"""Where simulated defects lie, of which kinds they are and how strong."""
+"""Positions, kinds and strengths of simulated defects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Placement(Parameters):
     """random: independent of each other; hard_core: random, but never closer than a distance;
     clustered: around random centres; ordered: on a lattice."""
     margin_px: Pixels = 0.0
-    """How far outside the image defects may lie; negative keeps them inside by so much."""
+    """Distance outside the image up to which defects may lie; negative keeps them inside."""
     min_distance_px: Pixels = Field(default=0.0, ge=0)
     """No two defects are closer than this; not for the random arrangement."""
     cluster_members: float = Field(default=5.0, ge=1)
@@ -208,6 +208,7 @@ class _Region:
 def _positions(
     placement: Placement, region: _Region, rng: np.random.Generator
 ) -> NDArray[np.float64]:
+    """Draw positions until there are enough, or they do not fit."""
     count = placement.count
     kept = np.zeros((0, 2))
     tried = 0
@@ -231,7 +232,7 @@ def _positions(
 def _candidates(
     placement: Placement, region: _Region, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
-    """Blocks of positions in the order in which they are to be tried."""
+    """Yield blocks of positions in the order in which they are to be tried."""
     if placement.arrangement == "ordered":
         sites = _lattice_sites(placement, region, rng)
         yield region.displaced(rng.permutation(sites), placement.disorder_px, rng)
@@ -252,7 +253,7 @@ def _candidates(
 def _apart(
     block: NDArray[np.float64], kept: NDArray[np.float64], distance: float
 ) -> NDArray[np.float64]:
-    """Those points that keep a distance to all kept ones and to those before them in the block."""
+    """Keep points at a distance to all kept ones and to those before them in the block."""
     if len(kept):
         block = block[cdist(block, kept).min(axis=1) >= distance]
     near = cdist(block, block) < distance
@@ -268,7 +269,7 @@ def _apart(
 def _lattice_sites(
     placement: Placement, region: _Region, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """All sites in the region of a lattice that is shifted at random, (N, 2)."""
+    """List all sites in the region of a lattice that is shifted at random, (N, 2)."""
     origin = rng.random(2)
     opening = np.radians(_ANGLE_DEG[placement.lattice])
     directions = np.radians(placement.lattice_angle_deg) + np.array([0.0, opening])
@@ -286,6 +287,7 @@ def _lattice_sites(
 def _sites(
     vectors: NDArray[np.float64], origin: NDArray[np.float64], region: _Region
 ) -> NDArray[np.float64]:
+    """List the lattice sites in a region, (N, 2)."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     corners = region.low + corners * (region.high - region.low)
     middle = corners.mean(axis=0)

@@ -58,7 +58,7 @@ class Drift:
 
     @property
     def margin_px(self) -> int:
-        """How far beyond the frame the clean map must be known for `resample`; 0 without drift."""
+        """Pixels beyond the frame that `resample` needs of the clean map; 0 without drift."""
         if not self.moves:
             return 0
         half_frame_s = np.dot(self.shape, self._time_per_pixel) / 2
@@ -66,7 +66,7 @@ class Drift:
         return int(np.ceil(farthest)) + _SPLINE_REACH_PX
 
     def resample(self, clean: NDArray[np.float64], margin_px: int = 0) -> NDArray[np.float64]:
-        """Look at a clean map where each pixel truly was, by quintic splines.
+        """Sample a clean map where each pixel truly was, by quintic splines.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class Drift:
         )
 
     def appear(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where features at true positions, (N, 2) as (row, col), appear in the frame."""
+        """Move features from true positions, (N, 2) as (row, col), to where they appear."""
         return np.asarray(np.linalg.solve(self._matrix, (positions - self._offset).T).T)
 
     @property

@@ -1,4 +1,4 @@
-"""What happens to tip and sample during a scan: streaks, tip changes and step edges."""
+"""Events of tip and sample during a scan: streaks, tip changes and step edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["step_edges", "streaks", "tip_changes"]
 def streaks(
     rng: np.random.Generator, shape: tuple[int, int], count: int, length_px: float
 ) -> NDArray[np.float64]:
-    """Parts of rows with normal offsets; lengths are exponentially distributed.
+    """Draw parts of rows with normal offsets; lengths are exponentially distributed.
 
     A streak starts at a random pixel and ends in its row at the latest.
     """
@@ -28,7 +28,7 @@ def streaks(
 def tip_changes(
     rng: np.random.Generator, shape: tuple[int, int], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two planes, for gain and offset: the sum of one normal number per lasting tip change so far.
+    """Draw planes of gain and offset: sums of one normal number per lasting tip change so far.
 
     The changes happen at random pixels, the same in both planes.
     """
@@ -43,7 +43,7 @@ def tip_changes(
 def step_edges(
     rng: np.random.Generator, shape: tuple[int, int], count: int, width_px: float
 ) -> NDArray[np.float64]:
-    """Straight edges, each from -1/2 to +1/2 across a random point at a random angle.
+    """Draw straight edges, each from -1/2 to +1/2 across a random point at a random angle.
 
     The profile is ``tanh(2 distance / width) / 2``: 12 to 88 % of the height over the width.
     """

@@ -17,7 +17,7 @@ __all__ = [
 
 
 def acquisition_time(shape: tuple[int, int], line_time_s: float) -> NDArray[np.float64]:
-    """Time in s from the start of the frame at which each pixel is measured, (rows, columns).
+    """Compute the time in s at which each pixel is measured, (rows, columns), from the start.
 
     Only the forward pass is kept; the retrace of each row takes as long.
     """
@@ -28,12 +28,12 @@ def acquisition_time(shape: tuple[int, int], line_time_s: float) -> NDArray[np.f
 
 
 def white_noise(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Independent normal numbers."""
+    """Draw independent normal numbers."""
     return rng.standard_normal(shape)
 
 
 def flicker_noise(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """1/f noise in the order of acquisition, retraces included and thrown away.
+    """Draw 1/f noise in the order of acquisition, retraces included and thrown away.
 
     The power of each Fourier component is 1/frequency, from one period in the frame to the Nyquist
     frequency of the pixels; the phases are random.
@@ -52,7 +52,7 @@ def flicker_noise(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[n
 
 
 def row_offsets(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """One normal number for each row, (rows, 1)."""
+    """Draw one normal number for each row, (rows, 1)."""
     return rng.standard_normal((shape[0], 1))
 
 
@@ -64,7 +64,7 @@ def mains_pickup(
     frequency_hz: float,
     wander_hz: float,
 ) -> NDArray[np.float64]:
-    """A sine in the time of acquisition with a random phase.
+    """Draw a sine in the time of acquisition with a random phase.
 
     Its phase runs on through the retraces, so the stripes are oblique unless a row takes a whole
     number of periods. Within a row it has ``frequency_hz * line_time_s`` periods.
@@ -78,7 +78,7 @@ def mains_pickup(
 def glitches(
     rng: np.random.Generator, shape: tuple[int, int], *, share: float
 ) -> NDArray[np.float64]:
-    """Normal numbers in a random share of the pixels, zero elsewhere."""
+    """Draw normal numbers in a random share of the pixels, zero elsewhere."""
     plane = np.zeros(shape)
     hit = rng.random(shape) < share
     plane[hit] = rng.standard_normal(hit.sum())

@@ -14,7 +14,7 @@ Seed = int | Sequence[int]
 
 
 def stream(seed: Seed, name: str) -> np.random.Generator:
-    """Random numbers for one purpose.
+    """Make the generator of random numbers for one purpose.
 
     Each cause of randomness draws from a stream of its own, so that switching one on or off
     leaves all others as they are.

@@ -1,4 +1,4 @@
-"""`SimulatedScanParameters`: every choice of a simulated map, written once for all faces."""
+"""`SimulatedScanParameters`: parameters of a simulated map."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SimulatedScanParameters(Parameters):
     biases: PositiveCount = Field(default=1, le=1000)
     """Number of planes; more than 1 give a stack."""
     impurity: ImpurityKind = _OWN
-    """What scatters: a point potential; a phase_shift; a magnetic moment along the normal; a
+    """The scatterer: a point potential; a phase_shift; a magnetic moment along the normal; a
     trimer, three equal potentials in a triangle; a cluster, three unequal ones without any
     symmetry. The material's own when left out."""
     strength: float = Field(default=_OWN, ge=-100, le=100, json_schema_extra={"unit": "eV nm²"})
@@ -81,7 +81,8 @@ class SimulatedScanParameters(Parameters):
     random centres; ordered: nearly filling a square lattice. On a crystal lattice defects take its
     sites."""
     margin: int = Field(default=0, ge=0, le=512, json_schema_extra={"unit": "px"})
-    """How far beyond the frame defects lie, too, at the same density; their waves reach in."""
+    """Distance beyond the frame within which defects lie too, at the same density; their waves
+    reach in."""
     artefacts: Literal["none", "typical"] = "none"
     """typical adds to the noise what an ordinary map shows: 1/f noise, row offsets, mains pickup,
     glitches, two tip streaks and a little drift."""
@@ -91,6 +92,7 @@ class SimulatedScanParameters(Parameters):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: Any) -> Any:
+        """Fill in the material's own values where a field is left out."""
         if not isinstance(given, dict):
             return given
         filled = {name: value for name, value in given.items() if value is not None}
@@ -109,6 +111,7 @@ class SimulatedScanParameters(Parameters):
 
     @model_validator(mode="after")
     def _fits_together(self) -> SimulatedScanParameters:
+        """Refuse fields that do not go together."""
         material = self.known_material
         if self.impurity not in material.impurities:
             raise ValueError(
@@ -151,7 +154,7 @@ class SimulatedScanParameters(Parameters):
 
     @property
     def defect_count(self) -> int:
-        """How many defects lie in the map and its margin."""
+        """Number of defects in the map and its margin."""
         return round(self.density * self.area_nm2 / 100)
 
     def at(self, bias: float) -> SimulatedScanParameters:
@@ -159,7 +162,7 @@ class SimulatedScanParameters(Parameters):
         return self.model_copy(update={"bias": float(bias), "biases": 1})
 
     def placement(self) -> Placement:
-        """How the defects are spread, for `place_defects`."""
+        """Return the placement of the defects, for `place_defects`."""
         spacing = float(np.sqrt(self.area_nm2 / self.defect_count)) / self.pixel_nm
         return Placement(
             count=self.defect_count,
@@ -170,7 +173,7 @@ class SimulatedScanParameters(Parameters):
         )
 
     def scan_artefacts(self) -> Artefacts:
-        """Noise and artefacts of the scan, for `apply_artefacts`."""
+        """Return noise and artefacts of the scan, for `apply_artefacts`."""
         if self.artefacts == "none":
             return Artefacts(noise=self.noise)
         return Artefacts.typical().model_copy(update={"noise": self.noise})

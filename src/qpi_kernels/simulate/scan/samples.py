@@ -24,7 +24,7 @@ _SILVER = ParabolicBand(mass=0.40, onset=-0.065)
 
 
 def triangular_map() -> xr.Dataset:
-    """Clean, atomically resolved dI/dV map of a triangular lattice, 256 x 256, six-fold kernel."""
+    """Simulate a clean, atomically resolved dI/dV map of a triangular lattice, 256 x 256."""
     band = TriangularBand(hopping=0.1, lattice_nm=0.4)
     pixel_nm = 0.1
     drawn = scatter_defects(30, (256, 256), seed=3, min_distance_px=10)
@@ -36,7 +36,7 @@ def triangular_map() -> xr.Dataset:
 
 
 def ag111_map() -> xr.Dataset:
-    """Noisy dI/dV map of an Ag(111)-like surface state with scan-line offsets, 256 x 256."""
+    """Simulate a noisy dI/dV map of an Ag(111)-like surface state with row offsets, 256 x 256."""
     defects = scatter_defects(25, (256, 256), seed=7, min_distance_px=10, margin_px=6)
     return _scan(
         _SILVER, defects, bias=0.05, pixel_nm=0.3, impurity=-1.0, broadening=0.006, tip_nm=0.2,
@@ -45,7 +45,7 @@ def ag111_map() -> xr.Dataset:
 
 
 def bias_grid() -> xr.Dataset:
-    """Grid of dI/dV spectra: 21 biases from -50 to +150 mV on 96 x 96 points."""
+    """Simulate a grid of dI/dV spectra: 21 biases from -50 to +150 mV on 96 x 96 points."""
     defects = scatter_defects(12, (96, 96), seed=11, min_distance_px=8)
     return _scan(
         _SILVER, defects, bias=np.linspace(-0.05, 0.15, 21), pixel_nm=0.5, impurity=-1.0,
@@ -54,7 +54,7 @@ def bias_grid() -> xr.Dataset:
 
 
 def bi2te3_grid() -> xr.Dataset:
-    """Grid over bias of a warped topological surface state: 9 biases on 96 x 96 points."""
+    """Simulate a grid over bias of a warped topological state: 9 biases on 96 x 96 points."""
     parameters = SimulatedScanParameters(
         material="Bi2Te3", bias=-0.05, last_bias=0.15, biases=9, image_shape=(96, 96), seed=5,
         noise=0.2, arrangement="hard_core",
@@ -75,7 +75,7 @@ def _scan(
     row_offsets: float,
     name: str,
 ) -> xr.Dataset:
-    """A scan as `open_scan` would give it, with the truth beside it.
+    """Simulate a scan as `open_scan` would give it, with the truth beside it.
 
     The true kernel is as large as the map's diagonal allows, as waves are in nature; it is stored
     cropped to a quarter of the map.

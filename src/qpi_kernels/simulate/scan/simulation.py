@@ -157,7 +157,7 @@ class ScanSimulation(GeneratorStepper[SimulatedScan]):
         return self._scan(np.stack(kernels), np.stack(signals))
 
     def _wide_kernel(self, bias: float) -> NDArray[np.float32]:
-        """The kernel as far as its waves reach, or as far as the map and the kept kernel do."""
+        """Simulate the kernel as far as its waves reach, or as map and kept kernel do."""
         parameters = self._parameters
         damping = self._band.smallest_damping(bias, parameters.broadening, parameters.pixel_nm)
         reach = int(np.ceil(_DECAY_LENGTHS / (damping * parameters.pixel_nm)))
@@ -169,7 +169,7 @@ class ScanSimulation(GeneratorStepper[SimulatedScan]):
         return self._density(self._impurity, bias, (rows, cols))
 
     def _signal(self, wide: NDArray[np.float32], bias: float) -> NDArray[np.float32]:
-        """The clean map with its margin."""
+        """Simulate the clean map with its margin."""
         parameters, margin = self._parameters, self._margin
         if not parameters.multiple_scattering:
             rows, cols = (size + 2 * margin for size in parameters.image_shape)
@@ -187,6 +187,7 @@ class ScanSimulation(GeneratorStepper[SimulatedScan]):
     def _density(
         self, impurity: Impurity, bias: float, window: tuple[NDArray[np.int64], NDArray[np.int64]]
     ) -> NDArray[np.float32]:
+        """Simulate the change of the density of states about an impurity, (rows, columns)."""
         parameters = self._parameters
         resolution = None
         if parameters.temperature or parameters.modulation:
@@ -226,6 +227,7 @@ class ScanSimulation(GeneratorStepper[SimulatedScan]):
 
 
 def _impurity(parameters: SimulatedScanParameters, band: Band) -> Impurity:
+    """Make the impurity that the parameters name."""
     material, strength = parameters.known_material, parameters.strength
     radius, orbital = material.cluster_nm, material.orbital
     # A continuum needs no sharper point than a pixel; a lattice has no use for a width.
@@ -256,6 +258,7 @@ def _labelled(
     parameters: SimulatedScanParameters,
     title: str,
 ) -> xr.DataArray:
+    """Label planes with bias, coordinates and parameters; one plane loses the bias dim."""
     array = xr.DataArray(
         planes,
         dims=("bias", "y", "x"),

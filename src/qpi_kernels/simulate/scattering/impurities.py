@@ -47,12 +47,12 @@ class Impurity(Protocol):
         ...
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of shape (energy, S m, S m) from `local` of the same shape, complex128 on the CPU."""
+        """Compute T of shape (energy, S m, S m) from `local` of the same shape, complex128, CPU."""
         ...
 
 
 def _from_potential(potential: torch.Tensor, local: torch.Tensor) -> torch.Tensor:
-    """``T = (1 - V g)^-1 V``."""
+    """Solve ``T = (1 - V g)^-1 V``."""
     matrix = potential.to(local)
     if len(matrix) == 1:
         return matrix / (1 - matrix * local)
@@ -64,7 +64,7 @@ def _from_potential(potential: torch.Tensor, local: torch.Tensor) -> torch.Tenso
 
 
 def _on_site(band: Band, kind: str, orbital: Orbitals) -> torch.Tensor:
-    """The part of a local potential that acts on some orbitals of one place."""
+    """Restrict a local potential to some orbitals of one place."""
     matrix = band.potential(kind)
     kept = band.site(orbital)
     part = torch.zeros_like(matrix)
@@ -93,7 +93,7 @@ class PointImpurity:
     width_nm: float = field(default=0.0, init=False, repr=False)
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of the potential."""
+        """Compute T of the potential."""
         potential = self.strength * _on_site(band, "scalar", self.orbital)
         return _from_potential(potential, local)
 
@@ -120,7 +120,7 @@ class MagneticImpurity:
         return MagneticImpurity(factor * self.exchange, factor * self.strength)
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of exchange and potential."""
+        """Compute T of exchange and potential."""
         exchange = self.exchange * _on_site(band, "magnetic", None)
         return _from_potential(exchange + self.strength * _on_site(band, "scalar", None), local)
 
@@ -159,7 +159,7 @@ class PhaseShiftImpurity:
             raise ValueError("amplitude must be between 0 (absorbing) and 1 (elastic)")
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of the phase shift."""
+        """Compute T of the phase shift."""
         kept = band.site(self.orbital)
         block = local[..., kept, :][..., :, kept]
         if len(kept) == 1 == band.orbitals:
@@ -261,7 +261,7 @@ class ClusterImpurity:
         return replace(self, strengths=tuple(factor * value for value in self.strengths))
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of the whole cluster."""
+        """Compute T of the whole cluster."""
         strengths = torch.tensor(self.strengths, dtype=torch.float64)
         potential = torch.kron(torch.diag(strengths), _on_site(band, "scalar", self.orbital))
         return _from_potential(potential, local)
@@ -291,7 +291,7 @@ class GaussianImpurity:
             raise ValueError("width_nm must not be negative")
 
     def t_matrix(self, band: Band, local: torch.Tensor) -> torch.Tensor:
-        """T of the potential; `local` holds the form factors."""
+        """Compute T of the potential; `local` holds the form factors."""
         return _from_potential(self.strength * _on_site(band, "scalar", None), local)
 
 

@@ -1,4 +1,4 @@
-"""What the microscope does to a spectrum: energy resolution and the set-point."""
+"""Effects of the microscope on a spectrum: energy resolution and the set-point."""
 
 from __future__ import annotations
 

@@ -194,6 +194,7 @@ def _labelled(
     name: str,
     described: Mapping[str, object],
 ) -> xr.DataArray:
+    """Label planes with bias, coordinates and a description."""
     return xr.DataArray(
         values,
         dims=("bias", "y", "x"),

@@ -159,7 +159,7 @@ class _Scatterer:
         return found
 
     def _by_box(self, energies: NDArray[np.float64]) -> dict[int, list[int]]:
-        """Indices of the energies that share a box size."""
+        """Group the indices of energies that share a box size."""
         groups: dict[int, list[int]] = {}
         for number, energy in enumerate(energies.tolist()):
             size = box_pixels(self.band, energy, self.broadening, self.pixel_nm, self.extent)
@@ -169,7 +169,7 @@ class _Scatterer:
     def _t_matrices(
         self, box: Box, energies: torch.Tensor, hamiltonian: torch.Tensor
     ) -> torch.Tensor:
-        """T of every impurity, (energy, impurity, S m, S m), solved in double precision."""
+        """Compute T of every impurity, (energy, impurity, S m, S m), solved in double precision."""
         local = local_greens_function(
             self.band, energies, self.broadening, box, self.centres, self.width_nm, hamiltonian
         )

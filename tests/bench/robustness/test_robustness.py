@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qpi_kernels.bench.robustness import maps as limit_maps
+from qpi_kernels.bench.robustness import maps
 from qpi_kernels.bench.robustness.maps import (
     ALIKE,
     STRONG,
@@ -17,7 +17,7 @@ from qpi_kernels.bench.robustness.maps import (
     step_map,
     step_waves,
 )
-from qpi_kernels.bench.robustness.scores import LIMIT_CASES, limit_scores
+from qpi_kernels.bench.robustness.scores import ROBUSTNESS_CASES, robustness_scores
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M
 
@@ -26,7 +26,7 @@ CLEAN = 1e12
 
 def test_weak_defects_add_up_as_the_forward_model_says() -> None:
     found = coupled_map(0, impurity=1e-4, snr=CLEAN)
-    kernel = limit_maps._single(1e-4, 2 * limit_maps.SIDE_PX - 1).values
+    kernel = maps._single(1e-4, 2 * maps.SIDE_PX - 1).values
     model = ForwardModel(found.marked, found.observation.shape, kernel.shape)
     expected = model.apply(torch.from_numpy(kernel)[None]).numpy()
     np.testing.assert_allclose(found.observation, expected, atol=2e-3 * np.abs(expected).max())
@@ -40,12 +40,12 @@ def test_multiple_scattering_is_of_second_order() -> None:
 
 
 def test_a_hard_wall_leaves_no_density_at_it_and_waves_of_half_the_wavelength() -> None:
-    silver = limit_maps.SILVER
-    wave_number = silver.wave_number(limit_maps.BIAS_V).real
+    silver = maps.SILVER
+    wave_number = silver.wave_number(maps.BIAS_V).real
     # The free density of states per spin, broadened at its onset and seen by the tip.
-    above = (limit_maps.BIAS_V - silver.onset) / limit_maps.BROADENING_EV
+    above = (maps.BIAS_V - silver.onset) / maps.BROADENING_EV
     density = silver.mass / (4 * np.pi * HBAR2_OVER_2M) * (0.5 + np.arctan(above) / np.pi)
-    density *= np.exp(-((wave_number * limit_maps.TIP_NM) ** 2))
+    density *= np.exp(-((wave_number * maps.TIP_NM) ** 2))
     distance = np.arange(0.0, 20.0, 0.01)[None]
     waves = step_waves(distance)[0]
     assert waves[0] == pytest.approx(-density, rel=0.03)
@@ -87,9 +87,9 @@ def test_kinds_are_told_apart_only_when_labelled() -> None:
 
 
 def test_scores_show_what_a_wrong_label_costs() -> None:
-    cases = {one.name: one for one in LIMIT_CASES["unlabelled kinds"]}
+    cases = {one.name: one for one in ROBUSTNESS_CASES["unlabelled kinds"]}
     wrong, right = (
-        limit_scores(cases[f"10 + 10 unlike, {labels}"], range(1))
+        robustness_scores(cases[f"10 + 10 unlike, {labels}"], range(1))
         for labels in ("one label", "two labels")
     )
     assert list(wrong.nrmse) == ["average", "least_squares", "two_step", "bayes"]
