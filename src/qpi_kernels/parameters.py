@@ -61,7 +61,7 @@ class OneOf:
         """Return the word, or raise the error that lists the names."""
         if word not in self.names:
             raise PydanticCustomError(
-                "one_of", "Input should be one of {names}", {"names": ", ".join(self.names)}
+                "one_of", "choose one of {names}", {"names": ", ".join(map(repr, self.names))}
             )
         return word
 

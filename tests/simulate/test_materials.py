@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from qpi_kernels.cli.application import app
 from qpi_kernels.simulate import MATERIALS, Material, register_material, simulate_scan
 from qpi_kernels.simulate.bands import SingleBand
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
@@ -59,8 +61,13 @@ def test_a_registered_material_is_among_the_choices(quartic: Material) -> None:
     assert choices[-1] == "quartic"
 
 
+def test_a_registered_material_is_in_the_help_of_the_command(quartic: Material) -> None:
+    shown = CliRunner().invoke(app, ["simulate", "--help"], env={"COLUMNS": "500"}).stdout
+    assert "Bi2212|quartic" in shown
+
+
 def test_an_unknown_material_is_refused_with_the_names() -> None:
-    with pytest.raises(ValidationError, match=r"should be one of Ag111, .*Bi2212"):
+    with pytest.raises(ValidationError, match=r"choose one of 'Ag111', .*'Bi2212'"):
         SimulatedScanParameters(material="quartic")
 
 

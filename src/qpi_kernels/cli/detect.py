@@ -7,32 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import (
-    FileResult,
-    FileTask,
-    plan_outputs,
-    run_batch,
-    stop_with,
-    write_anew,
-)
-from qpi_kernels.cli.common_options import (
-    Bias,
-    ChannelName,
-    Debug,
-    Files,
-    MaskFile,
-    Overwrite,
-    Recursive,
-)
+from qpi_kernels.cli import batch, common_options, scan_files
+from qpi_kernels.cli.batch import FileResult, FileTask
 from qpi_kernels.cli.parameter_options import with_parameters
-from qpi_kernels.cli.scan_files import (
-    CommandError,
-    choose_channel,
-    choose_planes,
-    clearest_plane,
-    expand,
-    read_mask,
-)
+from qpi_kernels.cli.scan_files import CommandError
 from qpi_kernels.defects import Defects, DetectionParameters, detect_defects, snap_positions
 from qpi_kernels.progress import Event
 
@@ -48,7 +26,7 @@ DEFECTS_SUFFIX = "_defects.csv"
 
 @with_parameters(detection=DetectionParameters)
 def detect(
-    files: Files,
+    files: common_options.Files,
     *,
     output: Annotated[
         Path | None,
@@ -60,15 +38,15 @@ def detect(
             "FILE_defects.csv).",
         ),
     ] = None,
-    channel: ChannelName = None,
-    bias: Bias = None,
-    mask: MaskFile = None,
+    channel: common_options.ChannelName = None,
+    bias: common_options.Bias = None,
+    mask: common_options.MaskFile = None,
     snap: Annotated[
         bool, typer.Option("--snap", help="Move positions onto the average pattern afterwards.")
     ] = False,
-    recursive: Recursive = False,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
+    recursive: common_options.Recursive = False,
+    overwrite: common_options.Overwrite = False,
+    debug: common_options.Debug = False,
     detection: DetectionParameters,
 ) -> None:
     """Find point defects and write their positions, in pixels, as CSV that napari opens.
@@ -76,11 +54,13 @@ def detect(
     Of a bias stack the plane with the most contrast is searched unless --bias names one.
     """
     try:
-        paths = expand(files, recursive)
-        counted = None if mask is None else read_mask(mask)
+        paths = scan_files.expand(files, recursive)
+        counted = None if mask is None else scan_files.read_mask(mask)
     except CommandError as error:
-        raise stop_with(str(error)) from error
-    targets = dict(zip(paths, plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True))
+        raise batch.stop_with(str(error)) from error
+    targets = dict(
+        zip(paths, batch.plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True)
+    )
 
     def work(job: FileTask) -> FileResult:
         """Detect the defects of one scan and write their table."""
@@ -88,16 +68,16 @@ def detect(
         from qpi_kernels.io.array_notes import frame_of
         from qpi_kernels.io.atomic_write import replacing
 
-        target = write_anew(targets[job.path], overwrite)
+        target = batch.write_anew(targets[job.path], overwrite)
         scan = open_scan(job.path)
-        image = choose_planes(choose_channel(scan, channel), bias)
+        image = scan_files.choose_planes(scan_files.choose_channel(scan, channel), bias)
         job.on_event(Event("looking for defects"))
         defects = find_defects(image, counted, detection, snap)
         with replacing(target) as partial:
             defects.to_csv(partial, frame=frame_of(scan))
         return FileResult(job.path, f"{_counted(defects)} -> {target}")
 
-    outcomes = run_batch(paths, work, debug=debug)
+    outcomes = batch.run_batch(paths, work, debug=debug)
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -115,7 +95,7 @@ def find_defects(
     CommandError
         If nothing is found.
     """
-    plane = clearest_plane(image)
+    plane = scan_files.clearest_plane(image)
     defects = detect_defects(plane, mask=mask, parameters=parameters)
     if not len(defects):
         raise CommandError("no defect stands out; lower --threshold or set --size-px or --polarity")

@@ -13,6 +13,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from qpi_kernels.parameters import OneOf
+
 __all__ = ["ParameterGroup", "with_parameters"]
 
 _OTHER_NAMES = {"kernel_shape": "--kernel-size", "image_shape": "--image-size"}
@@ -158,7 +160,9 @@ def _facts(field: FieldInfo) -> list[str]:
 
 def _metavar(field: FieldInfo) -> str:
     """List what may be given for a field: words, or a sort of number."""
-    names: list[str] = []
+    names = [name for mark in field.metadata if isinstance(mark, OneOf) for name in mark.names]
+    if names:
+        return "|".join(names)
     for part in get_args(field.annotation) or (field.annotation,):
         if get_origin(part) is Annotated:
             part = get_args(part)[0]

@@ -74,29 +74,20 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Family:
-    """A named kind of kernels.
-
-    Parameters
-    ----------
-    name : str
-        Its name.
-    fold : int
-        Symmetry of all its kernels; see `Recipe`.
-    describe : str
-        One line for people.
-    draw : callable
-        ``draw(rng, pixel_nm)`` returns a band, an energy in eV and an impurity; `Family.recipe`
-        adds the rest.
-    tip_px : tuple of float
-        Range of the form factor's width in pixels; with less than one pixel a kernel is not sampled
-        well enough to be shifted by half a pixel, an atomic lattice needs more.
-    """
+    """A named kind of kernels."""
 
     name: str
+    """Its name."""
     fold: int
+    """Symmetry of all its kernels; see `Recipe`."""
     describe: str
+    """One line for people."""
     draw: Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]
+    """``draw(rng, pixel_nm)`` returns a band, an energy in eV and an impurity; `Family.recipe` adds
+    the rest."""
     tip_px: tuple[float, float] = (1.0, 1.4)
+    """Range of the form factor's width in pixels; with less than one pixel a kernel is not sampled
+    well enough to be shifted by half a pixel, an atomic lattice needs more."""
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm."""

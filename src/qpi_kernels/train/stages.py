@@ -60,12 +60,12 @@ def _seen(batch: Batch, inputs: InputKind) -> torch.Tensor:
     return observation_channels(batch["observation"], batch["activation"], inputs, (rows, columns))
 
 
-class KernelStage(torch.nn.Module):
-    """Stage 1: the kernel VAE reconstructs kernels, and their rotations by their symmetry."""
+class _NetworkStage(torch.nn.Module):
+    """A network that is trained, in a representation of kernels."""
 
     def __init__(
         self,
-        network: AutoencoderKL,
+        network: torch.nn.Module,
         representation: KernelRepresentation,
         parameters: TrainingParameters,
     ) -> None:
@@ -73,6 +73,12 @@ class KernelStage(torch.nn.Module):
         self.network = network
         self.representation = representation
         self.parameters_ = parameters
+
+
+class KernelStage(_NetworkStage):
+    """Stage 1: the kernel VAE reconstructs kernels, and their rotations by their symmetry."""
+
+    network: AutoencoderKL
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
         """Return the latents' shape: an eighth of the kernel's size."""
@@ -100,8 +106,10 @@ class KernelStage(torch.nn.Module):
         return made
 
 
-class AlignmentStage(torch.nn.Module):
+class AlignmentStage(_NetworkStage):
     """Stage 2: the observation encoder finds the frozen VAE's latent of the kernel in a map."""
+
+    network: ObservationEncoder
 
     def __init__(
         self,
@@ -110,11 +118,8 @@ class AlignmentStage(torch.nn.Module):
         representation: KernelRepresentation,
         parameters: TrainingParameters,
     ) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network, representation, parameters)
         self.kernel_vae = kernel_vae.requires_grad_(False)
-        self.representation = representation
-        self.parameters_ = parameters
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
         """Return the latents' shape, not used: alignment is without noise."""
@@ -146,19 +151,10 @@ class AlignmentStage(torch.nn.Module):
         return made
 
 
-class OneStepStage(torch.nn.Module):
+class OneStepStage(_NetworkStage):
     """The baseline: from maps to the kernel, without an aligned latent."""
 
-    def __init__(
-        self,
-        network: OneStepNetwork,
-        representation: KernelRepresentation,
-        parameters: TrainingParameters,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.representation = representation
-        self.parameters_ = parameters
+    network: OneStepNetwork
 
     def latent_shape(self, batch: Batch) -> tuple[int, ...]:
         """Return the latents' shape: an eighth of the map's size."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from qpi_kernels.bench.accuracy.checkpoint import AccuracyBenchError, AccuracyFolder, write_report
+from qpi_kernels.bench.accuracy.checkpoint import AccuracyBenchError, AccuracyFolder
 from qpi_kernels.bench.accuracy.kernels import (
     TEST_SEED,
     KernelSource,
@@ -24,6 +24,7 @@ from qpi_kernels.bench.accuracy.problems import accuracy_problem
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.bench.accuracy.scores import CellScores, ProblemScores
 from qpi_kernels.bench.accuracy.targets import targets
+from qpi_kernels.bench.work_folder import write_json
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event, GeneratorStepper, portion
 from qpi_kernels.train.card import code_version
@@ -161,7 +162,7 @@ class AccuracyBench(GeneratorStepper[AccuracyReport]):
         report = self.report()
         self._folder.write(report)
         if self._report_path is not None:
-            write_report(report, self._report_path)
+            write_json(self._report_path, report)
 
 
 def _described(prior: KernelPrior) -> dict[str, Any]:

@@ -6,11 +6,9 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from qpi_kernels.bench.accuracy.kernels import TEST_SEED, held_out_families
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
-from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.bench.work_folder import read_json, write_json
 from qpi_kernels.models.folder import ModelFormatError
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
@@ -48,16 +46,8 @@ class AccuracyFolder:
             If it is unreadable or has other settings.
         """
         path = self._folder / _REPORT
-        if not path.exists():
-            return None
-        try:
-            found = AccuracyReport.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise AccuracyBenchError(
-                f"{path} can not be read: it is damaged or of another version; choose another "
-                "folder"
-            ) from error
-        if found.settings != settings:
+        found = read_json(path, AccuracyReport, AccuracyBenchError)
+        if found is not None and found.settings != settings:
             raise AccuracyBenchError(
                 f"{self._folder} holds a benchmark with other settings ({path.name}); choose "
                 "another folder"
@@ -66,8 +56,7 @@ class AccuracyFolder:
 
     def write(self, report: AccuracyReport) -> None:
         """Replace the report."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_report(report, self._folder / _REPORT)
+        write_json(self._folder / _REPORT, report)
 
     def held_out_prior(self, kernels: int) -> Generator[Event, None, KernelPrior]:
         """Fit a prior to kernels without the held-out families, or read the one kept here.
@@ -121,9 +110,3 @@ class AccuracyFolder:
             return None
         same = all(found.description.get(name) == value for name, value in asked.items())
         return found if same else None
-
-
-def write_report(report: AccuracyReport, path: Path) -> None:
-    """Write a report as JSON; a former one is replaced once the new one is complete."""
-    with replacing(path) as partial:
-        partial.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -70,18 +70,12 @@ class _Key:
 
 @dataclass(frozen=True, eq=False)
 class PaperResult:
-    """The finished benchmark.
-
-    Parameters
-    ----------
-    report : PaperReport
-        All numbers.
-    pictures : PaperPictures
-        Kernels and latent codes to draw with `write_plots`.
-    """
+    """The finished benchmark."""
 
     report: PaperReport
+    """All numbers."""
     pictures: PaperPictures
+    """Kernels and latent codes to draw with `write_plots`."""
 
 
 class PaperBench(GeneratorStepper[PaperResult]):

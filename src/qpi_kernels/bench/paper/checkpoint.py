@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.bench.paper.parameters import PaperParameters
-from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.bench.work_folder import read_json, write_json
 
 __all__ = ["PaperBenchError", "claim_folder"]
 
@@ -52,28 +52,12 @@ def claim_folder(folder: Path, parameters: PaperParameters, versions: str) -> li
     """
     path = folder / _FILE
     asked = parameters.model_copy(update={"device": "auto"})
-    noted = _Note(parameters=asked, versions=[])
-    if path.exists():
-        try:
-            noted = _Note.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise PaperBenchError(
-                f"{path} can not be read: it is damaged or of another version; choose another "
-                "folder"
-            ) from error
-        if noted.parameters.model_dump() != asked.model_dump():
-            raise PaperBenchError(
-                f"{folder} holds a benchmark with other parameters ({path.name}); choose another "
-                "folder"
-            )
+    noted = read_json(path, _Note, PaperBenchError) or _Note(parameters=asked, versions=[])
+    if noted.parameters.model_dump() != asked.model_dump():
+        raise PaperBenchError(
+            f"{folder} holds a benchmark with other parameters ({path.name}); choose another folder"
+        )
     earlier = [one for one in noted.versions if one != versions]
     if versions not in noted.versions:
-        _write(path, _Note(parameters=asked, versions=[*noted.versions, versions]))
+        write_json(path, _Note(parameters=asked, versions=[*noted.versions, versions]))
     return earlier
-
-
-def _write(path: Path, note: _Note) -> None:
-    """Write the note; a former one is replaced once the new one is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(note.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -50,27 +50,18 @@ _ANGSTROM_PER_NM = 10.0
 
 @dataclass(frozen=True, eq=False)
 class KernelSet:
-    """Kernels and their observations.
-
-    Parameters
-    ----------
-    kernels : array, (K, 64, 64)
-        Largest absolute value 1, the scatterer at pixel (32, 32).
-    folds : array of int, (K,)
-        0 is isotropic, 1 has no symmetry.
-    families : array of str, (K,)
-        Who generated them.
-    observations : array, (K, S, 64, 64)
-        float32.
-    activations : array, (K, S, 64, 64)
-        The published binary maps of the scatterers, see `binary_activation`.
-    """
+    """Kernels and their observations."""
 
     kernels: NDArray[np.float32]
+    """(K, 64, 64), largest absolute value 1, the scatterer at pixel (32, 32)."""
     folds: NDArray[np.int64]
+    """(K,), 0 is isotropic, 1 has no symmetry."""
     families: NDArray[np.str_]
+    """(K,), the family that generated each."""
     observations: NDArray[np.float32]
+    """(K, S, 64, 64), float32."""
     activations: NDArray[np.bool_]
+    """(K, S, 64, 64), the published binary maps of the scatterers, see `binary_activation`."""
 
     def __len__(self) -> int:
         return len(self.kernels)

@@ -51,42 +51,28 @@ _TWO_STEP: tuple[StageName, ...] = ("kernels", "alignment")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model to train.
-
-    Parameters
-    ----------
-    name : str
-        Name of its folder, too.
-    preset : ModelPreset
-        Size, inputs and representation.
-    stages : tuple of str
-        What is trained, in this order.
-    data : str
-        What it is trained on.
-    noisy : bool
-        Whether observations have noise.
-    symmetric : bool
-        Whether the kernel VAE has the symmetric loss.
-    isotropic_label : bool
-        Label kernels without symmetry as isotropic, which the loss then holds them to.
-    kernels_of : str, optional
-        Name of the model whose kernel VAE it shares.
-    starts_from : str, optional
-        Name of the model whose kernel VAE all its networks start from, or a hub id.
-    published_training : bool
-        Rates, schedule and batch order as published instead of those for short trainings.
-    """
+    """A model to train."""
 
     name: str
+    """Name of its folder, too."""
     preset: ModelPreset
+    """Size, inputs and representation."""
     stages: tuple[StageName, ...] = _TWO_STEP
+    """Stages to train, in this order."""
     data: TrainingData = "protocol"
+    """Name of the training data."""
     noisy: bool = False
+    """Whether observations have noise."""
     symmetric: bool = True
+    """Whether the kernel VAE has the symmetric loss."""
     isotropic_label: bool = False
+    """Label kernels without symmetry as isotropic, which the loss then holds them to."""
     kernels_of: str | None = None
+    """Name of the model whose kernel VAE it shares."""
     starts_from: str | None = None
+    """Name of the model whose kernel VAE all its networks start from, or a hub id."""
     published_training: bool = False
+    """Rates, schedule and batch order as published instead of those for short trainings."""
 
 
 MODELS = (
@@ -138,31 +124,22 @@ def stages_behind(name: str) -> int:
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """A line of the tables.
-
-    Parameters
-    ----------
-    table : str
-        Its letter.
-    label : str
-        What it shows.
-    model, tests : str
-        A model's name, and what it is tested on.
-    noisy : bool
-        Whether the observations have noise.
-    reconstruct : bool
-        Test the kernel VAE alone: it is shown the true kernels.
-    published : float, optional
-        The published RMSE (mean), OOD.
-    """
+    """A line of the tables."""
 
     table: str
+    """Its letter."""
     label: str
+    """Name of the row, for people."""
     model: str
+    """Name of the model."""
     tests: TestName
+    """Name of the test set."""
     noisy: bool = False
+    """Whether the observations have noise."""
     reconstruct: bool = False
+    """Test the kernel VAE alone: it is shown the true kernels."""
     published: float | None = None
+    """The published RMSE (mean), OOD."""
 
 
 _PUBLISHED = "published inputs and losses, compact size"

@@ -49,28 +49,19 @@ UNLIKE, ALIKE = -0.2, 0.25
 
 @dataclass(frozen=True, eq=False)
 class RobustnessMap:
-    """A map and the truth about it.
-
-    Parameters
-    ----------
-    observation : array, (rows, columns)
-        The map, with white noise, in states/(eV nm^2).
-    kernel : array, (h, w)
-        What one defect alone would show; of the first kind, if there are several.
-    marked : Defects
-        Defects given to extraction.
-    counted : array of bool, (rows, columns)
-        False where a pixel is masked.
-    left_out : float
-        Root mean square of what is there beside the sum of kernels at the marks, over the standard
-        deviation of that sum; noise, and what is masked, do not count.
-    """
+    """A map and the truth about it."""
 
     observation: Image
+    """(rows, columns), the map with white noise, in states/(eV nm^2)."""
     kernel: Image
+    """(h, w), map of one defect alone; of the first kind, if there are several."""
     marked: Defects
+    """Defects given to extraction."""
     counted: NDArray[np.bool_]
+    """(rows, columns), False where a pixel is masked."""
     left_out: float
+    """Root mean square of what is there beside the sum of kernels at the marks, over the standard
+    deviation of that sum; noise, and what is masked, do not count."""
 
 
 def plain_map(seed: int, *, snr: float = SNR) -> RobustnessMap:

@@ -42,21 +42,14 @@ RobustnessMethod = Literal["average", "least_squares", "two_step", "bayes"]
 
 @dataclass(frozen=True)
 class RobustnessCase:
-    """A way in which a map departs from the sum of kernels, or a remedy.
-
-    Parameters
-    ----------
-    name : str
-        For tables.
-    build : callable
-        Makes a map of a seed and of ``snr``.
-    refine : str, optional
-        As of `RefinableParameters`, for the methods that have it.
-    """
+    """A way in which a map departs from the sum of kernels, or a remedy."""
 
     name: str
+    """Name in tables."""
     build: Callable[..., RobustnessMap]
+    """Makes a map of a seed and of ``snr``."""
     refine: Literal["positions"] | None = None
+    """As in `ExtractionParameters`; for bayes and least_squares."""
 
     def run(self, found: RobustnessMap, method: str) -> KernelResult:
         """Extract, with the default of every other choice."""

@@ -53,10 +53,8 @@ def paper_activation(dataset: xr.Dataset, kernel: int, sample: int) -> NDArray[n
 
     Parameters
     ----------
-    dataset : xarray.Dataset
-        From `qpi_kernels.simulate.read_qpi_dataset`.
-    kernel, sample : int
-        Indices along these dimensions; an index is not the kernel's ``number``.
+    dataset, kernel, sample
+        As for `dataset_defects`.
 
     Returns
     -------

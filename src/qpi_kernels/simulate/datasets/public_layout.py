@@ -57,27 +57,18 @@ _DIGITS = 8
 
 @dataclass(frozen=True, eq=False)
 class PublicCsv:
-    """One kernel's file in the public layout; its observations are read on demand.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    number : int
-        The kernel's number, from the file's name.
-    axis : array, (side,)
-        Pixel coordinates in Angstrom, of x and y alike.
-    kernel : array, (y, x)
-        The single-scatterer image, float32.
-    positions : array, (sample, defect, 2)
-        Scatterers as (x, y) in Angstrom, NaN where unused.
-    """
+    """One kernel's file in the public layout; its observations are read on demand."""
 
     path: Path
+    """The file."""
     number: int
+    """The kernel's number, from the file's name."""
     axis: NDArray[np.float64]
+    """(side,), pixel coordinates in Angstrom, of x and y alike."""
     kernel: NDArray[np.float32]
+    """(y, x), the single-scatterer image."""
     positions: NDArray[np.float64]
+    """(sample, defect, 2), scatterers as (x, y) in Angstrom, NaN where unused."""
 
     def read_observations(self) -> NDArray[np.float32]:
         """Read the observations, (sample, y, x).
