@@ -21,21 +21,14 @@ _SOFTNESS = 0.05
 
 @dataclass(frozen=True, eq=False)
 class PaperPictures:
-    """Kernels and latent codes that the pictures show beside the report.
-
-    Parameters
-    ----------
-    true : array, (K, 64, 64)
-        Some kernels that are held out.
-    found : dict of str to array, (K, 64, 64)
-        What models find in one observation of each, by label.
-    codes : LatentCodes
-        Of the two-step model.
-    """
+    """Kernels and latent codes that the pictures show beside the report."""
 
     true: NDArray[np.float32]
+    """Some kernels that are held out."""
     found: dict[str, NDArray[np.float32]]
+    """What models find in one observation of each, by label."""
     codes: LatentCodes
+    """Of the two-step model."""
 
 
 def write_plots(report: PaperReport, pictures: PaperPictures, folder: str | Path) -> list[Path]:

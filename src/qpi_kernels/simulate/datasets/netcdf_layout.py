@@ -26,33 +26,22 @@ _IMAGE = ("sample", "y", "x")
 
 @dataclass(frozen=True, eq=False)
 class KernelNetcdf:
-    """One kernel's NetCDF file; its observations are read on demand.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    number : int
-        The kernel's number.
-    axis : array, (side,)
-        Pixel coordinates in nm, of x and y alike.
-    kernel : array, (y, x)
-        The single-scatterer image, float32.
-    positions : array, (sample, defect, 2)
-        Sub-pixel (row, col), NaN where unused.
-    labels : KernelLabels
-        What is known of the kernel.
-    has_noisy : bool
-        Whether there are noisy observations too.
-    """
+    """One kernel's NetCDF file; its observations are read on demand."""
 
     path: Path
+    """The file."""
     number: int
+    """The kernel's number."""
     axis: NDArray[np.float64]
+    """Pixel coordinates in nm, of x and y alike."""
     kernel: NDArray[np.float32]
+    """The single-scatterer image, float32."""
     positions: NDArray[np.float64]
+    """Sub-pixel (row, col), NaN where unused."""
     labels: KernelLabels
+    """What is known of the kernel."""
     has_noisy: bool
+    """Whether there are noisy observations too."""
 
     def read_observations(self, *, noisy: bool = False) -> NDArray[np.float32]:
         """Read the clean or the noisy observations, (sample, y, x)."""
