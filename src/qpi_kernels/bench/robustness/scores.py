@@ -49,7 +49,7 @@ class RobustnessCase:
     build: Callable[..., RobustnessMap]
     """Makes a map of a seed and of ``snr``."""
     refine: Literal["positions"] | None = None
-    """As in `ExtractionParameters`; for bayes and least_squares."""
+    """As of `RefinableParameters`, for the methods that have it."""
 
     def run(self, found: RobustnessMap, method: str) -> KernelResult:
         """Extract, with the default of every other choice."""
