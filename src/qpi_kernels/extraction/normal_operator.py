@@ -7,7 +7,8 @@ from typing import Protocol
 
 import torch
 
-from qpi_kernels.forward import Background, ForwardModel
+from qpi_kernels.background import Background
+from qpi_kernels.forward import ForwardModel
 
 __all__ = ["ExactNormal", "NormalOperator", "Whitening"]
 
