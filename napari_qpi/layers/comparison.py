@@ -11,6 +11,7 @@ from napari_qpi.layers.conversion import METADATA_KEY, LayerData, add_layers
 from napari_qpi.layers.geometry import Geometry, layer_geometry
 from napari_qpi.layers.result import (
     CAPTIONS,
+    UNDETERMINED_OPACITY,
     first_kernel_column,
     free_kernel_column,
     kernel_gap,
@@ -18,6 +19,7 @@ from napari_qpi.layers.result import (
     kernel_step,
     placed_result,
 )
+from qpi_kernels.kernel_files import kernel_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -59,14 +61,15 @@ def side_by_side(
         made[method] = kernel_layers(placed, f"{image.name} {method} ", ("kernel",), first)
         columns = len(made[method]) * kernel_step(result)
         middle = first_kernel_column(result) + first + (columns - kernel_gap(result) - 1) / 2
-        captions.append((-_CAPTION_GAP * kernel_gap(result), middle, method))
+        caption = kernel_name(result, role=method)
+        captions.append((-_CAPTION_GAP * kernel_gap(result), middle, caption))
         first += columns
     if not made:
         return []
     scale = made.get(_LAST_WORD, list(made.values())[-1])
     for layers in made.values():
         for (_, arguments, _), (_, scaled, _) in zip(layers, scale, strict=True):
-            arguments["contrast_limits"] = scaled["contrast_limits"]
+            arguments["contrast_limits"] = _common_limits(arguments, scaled)
     shown = [layer for layers in made.values() for layer in layers]
     return [*shown, _captions(captions, plane, image.name)]
 
@@ -78,6 +81,17 @@ def show_side_by_side(
     if results:
         first = free_kernel_column(viewer, list(results.values()), image)
         add_layers(viewer, side_by_side(results, image, first))
+
+
+def _common_limits(arguments: dict[str, Any], scaled: dict[str, Any]) -> tuple[float, float]:
+    """Give the limits of the common scale; an undetermined kernel keeps that of its error."""
+    low, high = scaled["contrast_limits"]
+    if arguments.get("opacity") == UNDETERMINED_OPACITY:
+        low, high = (
+            min(low, arguments["contrast_limits"][0]),
+            max(high, arguments["contrast_limits"][1]),
+        )
+    return low, high
 
 
 def _captions(places: list[tuple[float, float, str]], plane: Geometry, name: str) -> LayerData:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from napari_qpi.layers.contrast import robust_limits
@@ -25,6 +26,7 @@ from napari_qpi.layers.geometry import (
     stack_geometry,
 )
 from napari_qpi.layers.placement import free_column, gap_columns
+from qpi_kernels.kernel_files import kernel_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CAPTIONS",
     "SIGNED_COLORMAP",
+    "UNDETERMINED_OPACITY",
     "first_kernel_column",
     "free_kernel_column",
     "kernel_gap",
@@ -46,6 +49,8 @@ __all__ = [
 ]
 
 SIGNED_COLORMAP = "coolwarm"
+UNDETERMINED_OPACITY = 0.4
+_ERRORS_IN_SCALE = 3.0
 CAPTIONS = "captions"
 
 
@@ -134,6 +139,9 @@ def kernel_layers(
 ) -> list[LayerData]:
     """Show the kernels of all kinds beside their image.
 
+    A kernel that the data do not determine is faded, drawn on the scale of its error, and called
+    "(undetermined)".
+
     Parameters
     ----------
     result : KernelResult
@@ -157,18 +165,33 @@ def kernel_layers(
         beside = moved_columns(
             plane, first_kernel_column(result) + first + number * kernel_step(result)
         )
-        label = "" if kind is None else f" {kind}"
         for role in roles:
             array = getattr(result, role)
             part = array if kind is None else array.sel(kind=kind)
-            look = (
-                {"colormap": SIGNED_COLORMAP}
-                if role == "kernel"
-                else {"colormap": "magma", "visible": False}
-            )
+            look: dict[str, Any] = {"colormap": "magma", "visible": False}
+            if role == "kernel":
+                look = {"colormap": SIGNED_COLORMAP}
+            if role == "kernel" and result.quality.undetermined(kind):
+                look |= _undetermined_look(result, part, kind)
             known = {"role": role, "kind": kind, "result": result}
-            layers.append(_image(part, beside, f"{prefix}{role}{label}", known, look))
+            name = f"{prefix}{kernel_name(result, kind, role)}"
+            layers.append(_image(part, beside, name, known, look))
     return layers
+
+
+def _undetermined_look(
+    result: KernelResult, kernel: xr.DataArray, kind: str | None
+) -> dict[str, Any]:
+    """Give the opacity and limits at which neither noise nor a prior looks like a measurement.
+
+    A kernel that explains nothing is an error of its own size, whatever its standard deviation.
+    """
+    std = result.std if kind is None else result.std.sel(kind=kind)
+    error = max(
+        float(np.sqrt(np.square(array.values, dtype=np.float64).mean())) for array in (std, kernel)
+    )
+    limit = _ERRORS_IN_SCALE * error or 1.0
+    return {"opacity": UNDETERMINED_OPACITY, "contrast_limits": (-limit, limit)}
 
 
 def kernel_gap(result: KernelResult) -> int:

@@ -74,8 +74,6 @@ class MethodComparison(GeneratorStepper[list[MethodRun]]):
 
 def _method_run(task: ExtractionInput) -> Generator[Event, None, MethodRun]:
     """Extract with one method; a failure is a result, too, because the others are worth seeing."""
-    from qpi_kernels.extraction.quality_report import relative_error
-
     method = task.parameters.method
     words = method.replace("_", " ")
     yield Event(f"{words}: starting")
@@ -90,7 +88,4 @@ def _method_run(task: ExtractionInput) -> Generator[Event, None, MethodRun]:
         raise
     except Exception as error:
         return MethodRun(method, monotonic() - started, None, float("nan"), str(error))
-    seconds = monotonic() - started
-    return MethodRun(
-        method, seconds, result, relative_error(result.kernel.values, result.std.values)
-    )
+    return MethodRun(method, monotonic() - started, result, result.quality.expected_error)

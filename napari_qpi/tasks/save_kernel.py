@@ -21,9 +21,9 @@ KERNEL_FILES = (
 def save_shown_kernel(result: KernelResult, path: str | Path) -> list[Path]:
     """Save a result by the suffix of a file's name, with the angle of the image it is shown at.
 
-    See `qpi_kernels.result.save_kernel`.
+    See `qpi_kernels.kernel_files.save_kernel`.
     """
-    from qpi_kernels.result import save_kernel
+    from qpi_kernels.kernel_files import save_kernel
 
     plane = result.provenance.get(GEOMETRY_KEY)
     angle = {} if plane is None else {"scan_angle_deg": scan_angle_deg(plane)}

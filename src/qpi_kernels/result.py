@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.io.exporters import export_array
+from qpi_kernels.quality import Quality
 
-__all__ = ["KernelResult", "Quality", "ResultFormatError", "kernel_paths", "save_kernel"]
+__all__ = ["KernelResult", "Quality", "ResultFormatError"]
 
 _TYPE = "KernelResult"
 
 
 class ResultFormatError(ValueError):
     """A file does not hold a `KernelResult`; the message says what it holds."""
-
-
-class Quality(BaseModel):
-    """How far a kernel can be trusted, in numbers and in words.
-
-    Lists have one entry per bias.
-    """
-
-    model_config = ConfigDict(ser_json_inf_nan="constants")
-
-    noise_sigma: list[float] = Field(description="pixel noise, in the observation's units")
-    reduced_chi2: list[float] = Field(
-        description=(
-            "residual variance over pixel-noise variance; 1 when only noise is left, NaN when the "
-            "fit leaves too few free pixels to tell"
-        )
-    )
-    r_squared: list[float] = Field(description="share of the observation's variance explained")
-    fill: float = Field(description="kernel pixels (all kinds) over counted image pixels, k^2/n^2")
-    condition: float = Field(description="condition number of the problem that was solved")
-    ridge: list[float] = Field(description="ridge strength, as a number of defects of zero signal")
-    determined: list[float] = Field(
-        description="share of the kernel's free numbers that the data fix; the ridge fixes the rest"
-    )
-    iterations: int = Field(description="solver iterations, the most over all biases")
-    converged: bool = Field(description="whether the solver reached its tolerance")
-    symmetry_scores: dict[str, float] = Field(
-        description="correlation with its rotated copies, 1 is perfect; imposed ones are left out"
-    )
-    well_posed: bool = Field(description="whether the data alone determine the kernel")
-    verdict: list[str] = Field(description="the same in plain words, the most important first")
 
 
 @dataclass(frozen=True)
@@ -75,7 +42,7 @@ class KernelResult:
     defects : Defects
         The positions, kinds and strengths that were used.
     quality : Quality
-        Noise, misfit, conditioning, symmetry and a verdict in words.
+        Noise, misfit, conditioning, symmetry, and how far the kernel can be trusted.
     provenance : dict
         All parameters, seed, versions and input hashes, JSON-compatible.
     """
@@ -180,51 +147,3 @@ class KernelResult:
             quality=Quality.model_validate_json(dataset.attrs["quality"]),
             provenance=json.loads(dataset.attrs["provenance"]),
         )
-
-
-def kernel_paths(result: KernelResult, path: str | Path) -> list[Path]:
-    """List the files that `save_kernel` writes: one per kind unless the path ends in ``.nc``."""
-    path = Path(path)
-    if path.suffix.lower() == ".nc" or "kind" not in result.kernel.dims:
-        return [path]
-    return [path.with_stem(f"{path.stem}_{kind}") for kind in result.kernel["kind"].values.tolist()]
-
-
-def save_kernel(
-    result: KernelResult, path: str | Path, attributes: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Save a result in the format of the path's extension.
-
-    Parameters
-    ----------
-    result : KernelResult
-        What an extraction gave.
-    path : path-like
-        ``.nc`` keeps everything; ``.gwy``, ``.tif`` and ``.npz`` hold the kernel, one file per
-        kind.
-    attributes : mapping, optional
-        More to note beside the kernel, such as ``scan_angle_deg``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    qpi_kernels.io.exporters.ExportError
-        For any other extension.
-    """
-    path = Path(path)
-    if path.suffix.lower() == ".nc":
-        return [result.save(path)]
-    kernels = [result.kernel]
-    if "kind" in result.kernel.dims:
-        kernels = [result.kernel.isel(kind=index) for index in range(result.kernel.sizes["kind"])]
-    written = []
-    for target, kernel in zip(kernel_paths(result, path), kernels, strict=True):
-        notes = {"role": "kernel", **(attributes or {})}
-        if "kind" in kernel.coords:
-            notes["kind"] = str(kernel["kind"].values)
-        written.append(export_array(kernel.assign_attrs(notes), target))
-    return written

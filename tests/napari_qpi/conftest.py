@@ -15,7 +15,8 @@ from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.result import KernelResult, Quality
+from qpi_kernels.quality import Quality
+from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -110,7 +111,9 @@ def _value(name: str, count: int) -> object:
         "iterations": 3,
         "converged": True,
         "symmetry_scores": {"C2": 0.5},
-        "well_posed": True,
-        "verdict": ["fine"],
+        "expected_error": 0.1,
+        "defects": 1,
+        "trust": "good",
+        "reasons": [],
     }
     return values.get(name, [1.0] * count)

@@ -13,8 +13,9 @@ LIBRARY_FLOORS = (
     {
         *("devices", "interpolation", "parameters", "symmetry", "progress", "metrics", "linalg"),
         *("io", "defects", "background", "forward", "models"),
+        *("quality", "quality_sentences"),
     },
-    {"prepare", "result"},
+    {"prepare", "result", "kernel_files"},
     {"inspect"},
     {"simulate"},
     {"extraction"},

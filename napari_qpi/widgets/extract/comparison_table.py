@@ -16,7 +16,7 @@ __all__ = ["ComparisonTable", "comparison_row"]
 
 _COLUMNS = {
     "Method": "",
-    "Residual χ²": "What is left of the map, over pixel noise; 1: only noise is left.",
+    "Residual χ²": "Variance of the residual over that of pixel noise; 1: white noise.",
     "Explained": "Share of the map's variance that kernel, defects and background explain.",
     "Error": (
         "Expected error: the kernel's standard deviation over the kernel itself (rms), as the "
@@ -62,14 +62,24 @@ class ComparisonTable(QTableWidget):
         self.setFixedHeight(height + header.sizeHint().height() + 2 * self.frameWidth())
         self.setVisible(bool(runs))
 
+    def clear_runs(self) -> None:
+        """Forget the last comparison and hide."""
+        self.setRowCount(0)
+        self.setVisible(False)
+
 
 def comparison_row(run: MethodRun) -> tuple[str, str, str, str, str]:
-    """Texts of one method: name, residual chi-squared, explained, expected error, seconds."""
+    """Give the texts of a method: name, chi-squared, explained, expected error, seconds.
+
+    The error of a kernel that the data do not determine is called so.
+    """
     seconds = f"{run.seconds:.1f}"
     if run.result is None:
         return run.title, "failed", _NO_NUMBER, _NO_NUMBER, seconds
     quality = run.result.quality
     error = f"{run.expected_error:.1%}" if isfinite(run.expected_error) else _NO_NUMBER
+    if quality.trust == "undetermined":
+        error = quality.trust
     return (
         run.title,
         number_range(quality.reduced_chi2),

@@ -151,6 +151,7 @@ class ExtractKernel(Dock):
         """Copy the input and start the extraction."""
         for task in self._tasks(lambda form: [form.parameters()]):
             points = None if self._finds_defects else self.points_choice.layer
+            self.card.clear()
             self._start(task.start, partial(self._show_result, task, points))
 
     def compare(self) -> None:
@@ -158,6 +159,7 @@ class ExtractKernel(Dock):
         tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
         if tasks:
             image = tasks[0].image
+            self.comparison_table.clear_runs()
             self._start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
 
     def propose(self) -> None:
@@ -275,6 +277,8 @@ class ExtractKernel(Dock):
         self.bias_range.setVisible(stack)
         self.bias_label.setVisible(stack)
         self.kernel_size.forget_centre()
+        self.card.clear()
+        self.comparison_table.clear_runs()
         self._refresh()
 
     def _on_points_chosen(self, points: Points | None) -> None:

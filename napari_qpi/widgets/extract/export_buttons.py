@@ -73,7 +73,7 @@ class ExportButtons(QWidget):
         self.status.emit("The script is on the clipboard.")
 
     def save_kernel(self, path: str | Path) -> list[Path]:
-        """Save the last result; see `qpi_kernels.result.save_kernel`."""
+        """Save the last result; see `qpi_kernels.kernel_files.save_kernel`."""
         return [] if self._result is None else save_shown_kernel(self._result, path)
 
     def _ask_save(self) -> None:

@@ -1,4 +1,4 @@
-"""`QualitySummary`: what an extraction's numbers mean, in plain words."""
+"""`QualitySummary`: how far a kernel can be trusted, why, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,85 @@ from html import escape
 from math import isnan
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QToolButton, QVBoxLayout, QWidget
 
-from qpi_kernels.result import KernelResult, Quality
+from qpi_kernels.quality import Quality, Trust, describe_quality
+from qpi_kernels.result import KernelResult
 
 __all__ = ["QualitySummary", "number_range", "percent_range", "quality_rows"]
 
 _BULLET = "•"
+_BADGES: dict[Trust, tuple[str, str]] = {
+    "good": ("Good", "#2e9e5b"),
+    "uncertain": ("Uncertain", "#b9770e"),
+    "undetermined": ("Undetermined", "#c0392b"),
+}
+"""Title and colour."""
 
 
-class QualitySummary(QLabel):
-    """Shows how far the last kernel can be trusted."""
+class QualitySummary(QWidget):
+    """Show how far the last kernel can be trusted; hidden until there is one.
+
+    Attributes
+    ----------
+    summary, details : QLabel
+        Headline and at most three reasons; explanations and numbers, shown by `more_button`.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWordWrap(True)
-        self.setTextFormat(Qt.TextFormat.RichText)
-        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setVisible(False)
+        self.summary, self.details = _text_label(), _text_label()
+        self.more_button = QToolButton()
+        self.more_button.setText("More")
+        self.more_button.setCheckable(True)
+        self.more_button.setToolTip("Explanations, advice and the numbers")
+        self.more_button.toggled.connect(self.details.setVisible)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.summary, self.more_button, self.details):
+            column.addWidget(widget)
+        self.clear()
 
     def show_result(self, result: KernelResult) -> None:
         """Describe a result."""
         quality = result.quality
-        badge, colour = _badge(quality)
-        verdict = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in quality.verdict)
+        text = describe_quality(quality)
+        badge, colour = _BADGES[quality.trust]
+        reasons = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in text.reasons)
+        self.summary.setText(
+            f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
+            f"<p>{escape(text.headline)}</p>{reasons}"
+        )
         units = str(result.residual.attrs.get("units", ""))
         rows = "".join(
             f"<tr><td>{escape(name)}&nbsp;&nbsp;</td><td><b>{escape(value)}</b></td>"
             f"<td>&nbsp;&nbsp;{escape(meaning)}</td></tr>"
             for name, value, meaning in quality_rows(quality, units)
         )
-        self.setText(
-            f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
-            f'{verdict}<table style="margin-top:6px">{rows}</table>'
-        )
+        details = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in text.details)
+        self.details.setText(f'{details}<table style="margin-top:6px">{rows}</table>')
         self.setVisible(True)
+
+    def clear(self) -> None:
+        """Forget the last result and hide."""
+        self.summary.clear()
+        self.details.clear()
+        self.more_button.setChecked(False)
+        self.details.setVisible(False)
+        self.setVisible(False)
+
+
+def _text_label() -> QLabel:
+    """Make a label whose rich text wraps and can be copied."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
 
 
 def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
-    """The numbers of the card.
+    """Give the numbers of the card.
 
     Parameters
     ----------
@@ -61,8 +101,9 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
     """
     rows = [
         ("Noise", f"{number_range(quality.noise_sigma)} {units}".strip(), "per pixel"),
-        ("Residual χ²", number_range(quality.reduced_chi2), "1: only noise is left"),
+        ("Residual χ²", number_range(quality.reduced_chi2), "1: white noise"),
         ("Explained", percent_range(quality.r_squared), "of the variance"),
+        ("Predicted", percent_range(quality.predicted), "around the defects, less chance"),
         ("Window", f"{quality.fill:.1%}", "unknowns per pixel"),
         ("Fixed by data", percent_range(quality.determined), "the prior or ridge fixes the rest"),
         ("Condition", f"{quality.condition:.3g}", "1: no noise amplified"),
@@ -77,18 +118,6 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _badge(quality: Quality) -> tuple[str, str]:
-    """Words and colour; green only when the verdict holds nothing but its summary."""
-    if not quality.well_posed:
-        if quality.verdict and quality.verdict[0].startswith("Uncertain"):
-            # The defects determine a kernel; what else the map holds is in doubt.
-            return "Uncertain", "#b9770e"
-        return "Not well posed", "#c0392b"
-    if len(quality.verdict) > 1:
-        return "Well posed, with remarks", "#b9770e"
-    return "Well posed", "#2e9e5b"
-
-
 def _scores_by_kind(quality: Quality) -> dict[str, str]:
     """Join scores; with several kinds their names are ``"kind: C2"``."""
     scores: dict[str, list[str]] = {}
@@ -99,7 +128,7 @@ def _scores_by_kind(quality: Quality) -> dict[str, str]:
 
 
 def number_range(values: Sequence[float], style: str = ".3g") -> str:
-    """Lowest and highest of some numbers; one number where they read alike."""
+    """Format the range of some numbers; one number where both ends read alike."""
     values = [value for value in values if not isnan(value)]
     if not values:
         return "not known"
@@ -108,5 +137,5 @@ def number_range(values: Sequence[float], style: str = ".3g") -> str:
 
 
 def percent_range(values: Sequence[float]) -> str:
-    """Lowest and highest of some shares, in percent."""
+    """Format the range of some shares, in percent."""
     return number_range(values, ".1%")

@@ -127,8 +127,8 @@ def extract(
     def work(job: FileTask) -> FileResult:
         from qpi_kernels.extraction import start_extraction
         from qpi_kernels.io import open_scan
+        from qpi_kernels.kernel_files import kernel_paths, save_kernel
         from qpi_kernels.progress import drive
-        from qpi_kernels.result import kernel_paths, save_kernel
 
         started = time.perf_counter()
         target = write_anew(targets[job.path], overwrite)
@@ -168,17 +168,17 @@ def _table_of(path: Path, defects: Path | None) -> Path:
 
 
 def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> FileResult:
-    quality = result.quality
-    words = quality.verdict[0] if quality.verdict else ""
+    headline, *reasons = result.quality.verdict
     targets = ", ".join(str(target) for target in written)
     return FileResult(
         path,
-        f"{len(result.defects)} defects -> {targets}; {words}",
+        f"{len(result.defects)} defects -> {targets}; {headline}",
         report={
             "output": [str(target) for target in written],
             "defects": result.defects.counts(),
             "seconds": round(seconds, 3),
-            "quality": json.loads(quality.model_dump_json()),
+            "quality": json.loads(result.quality.model_dump_json()),
+            "verdict": [headline, *reasons],
             "provenance": result.provenance,
         },
     )

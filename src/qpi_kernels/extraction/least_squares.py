@@ -41,6 +41,7 @@ class _Solution:
     kernels: torch.Tensor
     std: torch.Tensor
     ridge: NDArray[np.float64]
+    ridge_replaced: NDArray[np.bool_]
     condition: float
     iterations: int
     converged: bool
@@ -101,6 +102,7 @@ class LeastSquares(GeneratorStepper[KernelResult]):
                 condition=found.condition,
                 iterations=found.iterations,
                 converged=found.converged,
+                ridge_replaced=found.ridge_replaced,
             )
         return builder.result()
 
@@ -167,18 +169,19 @@ class LeastSquares(GeneratorStepper[KernelResult]):
             last = lanczos.iterations >= self._max_iterations
             if last or lanczos.iterations % _CHECK_EVERY == 0:
                 data = lanczos.tridiagonal()
-                before, ridge = ridge, self._ridge(evidence, spectrum, data, structured)
+                before, (ridge, _) = ridge, self._ridge(evidence, spectrum, data, structured)
                 residual = float(data.residual(data.coordinates(ridge)).max(initial=0.0))
                 settled = bool((np.abs(ridge - before) <= 0.02 * before).all())
                 converged = settled and residual <= problem.parameters.tolerance
             yield open_ended(message, lanczos.iterations, _TYPICAL_SOLVE, {"residual": residual})
         data = lanczos.tridiagonal()
-        ridge = self._ridge(evidence, spectrum, data, structured)
+        ridge, replaced = self._ridge(evidence, spectrum, data, structured)
         solution = lanczos.combine(data.coordinates(ridge))
         return _Solution(
             problem.symmetrisation.apply(solution).view(len(signal), -1, *shape),
             self._posterior_std(spectrum, ridge, evidence.noise_variance(ridge, data)),
             ridge,
+            replaced,
             _condition(spectrum, data, ridge),
             lanczos.iterations,
             converged,
@@ -198,13 +201,14 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         spectrum: OperatorSpectrum,
         data: Tridiagonal,
         structured: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        """Choose the ridge of each plane, (plane,): the given one or that of the evidence."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Choose the ridge of each plane, (plane,), and tell where the evidence's was replaced."""
         if self._fixed_ridge != "auto":
-            return np.full(len(data.norm), float(self._fixed_ridge))
+            ridge = np.full(len(data.norm), float(self._fixed_ridge))
+            return ridge, np.zeros_like(structured)
         ridge = evidence.best_ridge(data)
         replaced = structured & (ridge > spectrum.maximum)
-        return np.where(replaced, _WEAK_RIDGE * spectrum.mean, ridge)
+        return np.where(replaced, _WEAK_RIDGE * spectrum.mean, ridge), replaced
 
     def _posterior_std(
         self,

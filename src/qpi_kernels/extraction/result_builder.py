@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.pixel_noise import estimate_pixel_noise
+from qpi_kernels.extraction.predicted_share import predicted_share
 from qpi_kernels.extraction.problem import Planes, Problem
-from qpi_kernels.extraction.quality_report import QualityAssessor, describe_quality
-from qpi_kernels.result import KernelResult, Quality
+from qpi_kernels.extraction.quality_report import Assessor, FitNumbers, assess_fit, error_by_kind
+from qpi_kernels.quality import Quality, lowest_trust
+from qpi_kernels.result import KernelResult
 from qpi_kernels.symmetry import Symmetry, symmetry_scores
 
 __all__ = ["ResultBuilder"]
+
+_MIN_REACH = 1e-6
 
 
 class ResultBuilder:
@@ -32,21 +36,12 @@ class ResultBuilder:
     ----------
     problem : Problem
         The checked input.
-    judge : callable
-        Says how far the answer can be trusted.
     provenance : dict, optional
         What the estimator has to add, JSON-compatible.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        judge: QualityAssessor = describe_quality,
-        provenance: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, problem: Problem, *, provenance: dict[str, Any] | None = None) -> None:
         self._problem = problem
-        self._judge = judge
         self._additions = provenance or {}
         observation = problem.observation
         single = observation.dtype.kind == "f" and observation.dtype.itemsize <= 4
@@ -60,15 +55,16 @@ class ResultBuilder:
         self._reconstruction = np.zeros(image, self._dtype)
         self._residual = np.zeros(image, self._dtype)
         self._numbers: dict[str, list[float]] = {
-            name: [] for name in ("noise_sigma", "reduced_chi2", "r_squared", "ridge", "determined")
+            name: []
+            for name in (
+                *("noise_sigma", "reduced_chi2", "r_squared", "predicted", "ridge", "determined"),
+            )
         }
+        self._chance: list[float] = []
+        self._ridge_replaced: list[bool] = []
         self._condition = 1.0
         self._iterations = 0
         self._converged = True
-
-    def note(self, name: str, value: Any) -> None:
-        """Add to the provenance, JSON-compatible."""
-        self._additions[name] = value
 
     def add(
         self,
@@ -83,6 +79,7 @@ class ResultBuilder:
         condition: float = 1.0,
         iterations: int = 1,
         converged: bool = True,
+        ridge_replaced: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take the kernels of some planes and work out what they explain.
 
@@ -100,13 +97,16 @@ class ResultBuilder:
             Number of free kernel parameters.
         condition, iterations, converged
             See `Quality`.
+        ridge_replaced : array of bool, (plane,), optional
+            See `FitNumbers`.
         """
         problem = self._problem
         stop = start + len(kernels)
         prediction = problem.model.apply(kernels)
         left = planes.values - prediction
         background = problem.background.fit(left)
-        signal = _energy(problem.background.remove(planes.values))
+        without_background = problem.background.remove(planes.values)
+        signal = _energy(without_background)
         # Masked pixels hold no data in `planes`; only the fit there is meaningful.
         target = _numpy(background * planes.scale + planes.centre)
         self._background[start:stop] = target
@@ -127,6 +127,8 @@ class ResultBuilder:
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
         weighted = (left - background) * problem.background.weight
         misfit = _energy(weighted)
+        before, after = _numpy(without_background), _numpy(weighted)
+        reach = _numpy(problem.model.apply_variance(torch.ones_like(std[:1])))[0] > _MIN_REACH
         noise_share = self._noise_share(std, free / counted)
         for index in range(len(kernels)):
             noise = estimate_pixel_noise(weighted[index], problem.mask_tensor, noise_share[index])
@@ -137,11 +139,23 @@ class ResultBuilder:
             self._numbers["reduced_chi2"].append(float(chi2))
             explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")
             self._numbers["r_squared"].append(float(explained))
+            share = predicted_share(
+                before[index],
+                after[index],
+                problem.mask,
+                reach,
+                float(freedom[index]),
+                solution_size,
+            )
+            self._numbers["predicted"].append(share.share)
+            self._chance.append(share.chance)
             self._numbers["ridge"].append(float(ridge[index]))
             self._numbers["determined"].append(float(min(freedom[index] / solution_size, 1.0)))
         self._condition = max(self._condition, condition)
         self._iterations = max(self._iterations, iterations)
         self._converged &= converged
+        replaced = np.zeros(len(kernels), bool) if ridge_replaced is None else ridge_replaced
+        self._ridge_replaced += replaced.tolist()
 
     def _noise_share(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
         """Share of the noise variance that the fit leaves in each pixel, (plane, rows, columns).
@@ -154,11 +168,17 @@ class ResultBuilder:
         fitted = torch.from_numpy(1.0 - share).to(leverage) / torch.where(mean > 0, mean, 1.0)
         return (1.0 - leverage * fitted.view(-1, 1, 1)).clamp(min=1e-3)
 
-    def result(self) -> KernelResult:
-        """Everything together, labelled."""
+    def result(self, assess: Assessor = assess_fit) -> KernelResult:
+        """Label everything and judge it.
+
+        Parameters
+        ----------
+        assess : Assessor
+            Gives the reasons for and against trusting the kernels.
+        """
         problem = self._problem
         observation = problem.observation
-        quality = self._quality()
+        quality = self._quality(assess)
         image_coords = {
             name: coord
             for name, coord in observation.coords.items()
@@ -185,7 +205,8 @@ class ResultBuilder:
             provenance=self._provenance(),
         )
 
-    def _quality(self) -> Quality:
+    def _quality(self, assess: Assessor) -> Quality:
+        """Collect the numbers, and the reasons that an assessor finds in them."""
         problem = self._problem
         kernel_pixels = len(problem.model.kinds) * int(np.prod(problem.parameters.kernel_shape))
         scores: dict[str, float] = {}
@@ -193,24 +214,30 @@ class ResultBuilder:
             prefix = f"{kind}: " if len(problem.model.kinds) > 1 else ""
             found = symmetry_scores(self._kernel[:, index], self._free_folds())
             scores |= {prefix + name: score for name, score in found.items()}
-        well_posed, verdict = self._judge(
-            problem,
+        numbers = self._numbers
+        fit = FitNumbers(
             kernel=self._kernel,
             std=self._std,
-            determined=self._numbers["determined"],
-            reduced_chi2=self._numbers["reduced_chi2"],
-            r_squared=self._numbers["r_squared"],
+            determined=numbers["determined"],
+            reduced_chi2=numbers["reduced_chi2"],
+            r_squared=numbers["r_squared"],
+            predicted=numbers["predicted"],
+            chance=self._chance,
+            ridge_replaced=self._ridge_replaced,
             converged=self._converged,
         )
+        reasons = assess(problem, fit)
         return Quality(
-            **self._numbers,
+            **numbers,
             fill=kernel_pixels / int(problem.mask.sum()),
             condition=self._condition,
+            expected_error=max(error_by_kind(problem, fit).values()),
+            defects=len(problem.defects),
             iterations=self._iterations,
             converged=self._converged,
             symmetry_scores=scores,
-            well_posed=well_posed,
-            verdict=verdict,
+            trust=lowest_trust(reasons),
+            reasons=reasons,
         )
 
     def _free_folds(self) -> tuple[int, ...]:

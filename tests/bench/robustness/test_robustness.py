@@ -97,4 +97,4 @@ def test_scores_show_what_a_wrong_label_costs() -> None:
     assert wrong.nrmse["bayes"] > 5 * right.nrmse["bayes"]
     assert (wrong.doubted, right.doubted) == (1, 0)
     assert wrong.chi2 > 2 > 1.2 > right.chi2
-    assert wrong.head.startswith("Uncertain")
+    assert wrong.trust == "uncertain"

@@ -127,6 +127,7 @@ def test_the_kernel_of_a_saved_result_is_a_channel(tmp_path, kinds):
 def test_a_real_kernel_result_is_read(tmp_path):
     result = pytest.importorskip("qpi_kernels.result")
     from qpi_kernels.defects import Defects
+    from qpi_kernels.quality import Quality
 
     image = xr.DataArray(
         CUBE[0],
@@ -145,7 +146,7 @@ def test_a_real_kernel_result_is_read(tmp_path):
         reconstruction=image,
         residual=image,
         defects=Defects(np.array([[1.0, 1.0]])),
-        quality=result.Quality.model_construct(),
+        quality=Quality.model_construct(),
     ).save(tmp_path / "kernel.nc")
     scan = open_scan(saved)
     assert_array_equal(main_channel(scan), CUBE[0])

@@ -25,6 +25,7 @@ from qpi_kernels.bench.robustness.maps import (
 from qpi_kernels.extraction.estimators import methods_with
 from qpi_kernels.extraction.extract import extract
 from qpi_kernels.metrics import affine_invariant_nrmse
+from qpi_kernels.quality import Trust
 from qpi_kernels.result import KernelResult
 
 __all__ = [
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 _WITHIN_95 = 1.959964
+_MORE_THAN_NOISE = {
+    *("residual_structure", "residual_excess", "symmetry_doubtful", "little_explained"),
+}
 
 RobustnessMethod = Literal["average", "least_squares", "two_step", "bayes"]
 
@@ -119,10 +123,10 @@ class RobustnessScores:
         Reduced chi-squared of bayes, and the share of its pixels within 1.96 standard deviations
         of the truth.
     doubted, warned : float
-        Share of the seeds in which bayes does not call its answer determined, and in which its
-        verdict says that more than noise is left.
-    head : str
-        First sentence of its verdict, for the first seed.
+        Share of the seeds in which the trust in bayes is not good, and in which a reason is that
+        the residual holds more than noise.
+    trust : str
+        `Quality.trust` of bayes, for the first seed.
     """
 
     left_out: float
@@ -131,7 +135,7 @@ class RobustnessScores:
     coverage: float
     doubted: float
     warned: float
-    head: str
+    trust: Trust
 
 
 def robustness_scores(
@@ -178,9 +182,9 @@ def robustness_scores(
         nrmse=nrmse,
         chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
         coverage=float(np.median(within)),
-        doubted=float(np.mean([not result.quality.well_posed for result in results])),
+        doubted=float(np.mean([result.quality.trust != "good" for result in results])),
         warned=float(np.mean([_warns(result) for result in results])),
-        head=results[0].quality.verdict[0],
+        trust=results[0].quality.trust,
     )
 
 
@@ -195,4 +199,5 @@ def _errors(maps: list[RobustnessMap], results: list[KernelResult]) -> Iterator[
 
 
 def _warns(result: KernelResult) -> bool:
-    return any("chi-squared" in words for words in result.quality.verdict)
+    """Return whether a reason is that the residual holds more than noise."""
+    return any(reason.code in _MORE_THAN_NOISE for reason in result.quality.reasons)

@@ -185,12 +185,9 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             ridge = transform.inverse_mean(ridge * freedom)
             freedom = transform.inverse_mean(freedom)
             ridge /= np.maximum(freedom, 1e-300)
-        assessor = BayesAssessor()
         provenance = _provenance(priors, transform, selected)
-        builder = ResultBuilder(self._problem, judge=assessor, provenance=provenance)
+        builder = ResultBuilder(self._problem, provenance=provenance)
         for index, one in enumerate(selected):
-            if transform is None or one.posterior.determined >= 1:
-                assessor.take(one, freedom[index])
             builder.add(
                 index,
                 self._problem.planes(index, index + 1),
@@ -203,7 +200,17 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
                 iterations=one.posterior.iterations,
                 converged=one.posterior.converged,
             )
-        return builder.result()
+        # Combinations in which nothing shows say nothing of the prior.
+        shown = [
+            index
+            for index, one in enumerate(selected)
+            if transform is None or one.posterior.determined >= 1
+        ]
+        return builder.result(
+            BayesAssessor(
+                [selected[index] for index in shown], [float(freedom[index]) for index in shown]
+            )
+        )
 
 
 def _residual_noise(

@@ -21,7 +21,7 @@ from qpi_kernels.extraction.blind.model_order import (
     strong_points,
 )
 from qpi_kernels.extraction.blind.parameters import BlindParameters
-from qpi_kernels.extraction.blind.quality_report import with_remarks
+from qpi_kernels.extraction.blind.quality_report import with_blind_reasons
 from qpi_kernels.extraction.least_squares import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
@@ -107,7 +107,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         defects = self._defects(best)
         estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
         solution = follow(estimator(replace(self._problem, defects=defects)))
-        return with_remarks((yield from portion(solution, len(guesses) * share, 1.0)))
+        return with_blind_reasons((yield from portion(solution, len(guesses) * share, 1.0)))
 
     def _guesses(self, model: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
         """Guess the kernels, several times, (kind, plane, h, w)."""

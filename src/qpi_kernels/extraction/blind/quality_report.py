@@ -1,4 +1,4 @@
-"""Saying in plain words what the defects that blind extraction found may be."""
+"""Judging what the defects that blind extraction found may be."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.quality import Quality, Reason, lowest_trust
 from qpi_kernels.result import KernelResult
 
-__all__ = ["faint_defects", "with_remarks"]
+__all__ = ["faint_defects", "with_blind_reasons"]
 
 _FAINT = 0.5
 _FEW = 0.2
 
 
 def faint_defects(strengths: NDArray[np.floating]) -> int:
-    """How many defects are fainter than half the typical one, 0 if these are few.
+    """Count the defects fainter than half the typical one, 0 if these are few.
 
     A kernel that reaches beyond its window, and a kind too many, leave a pattern that is pieced
     together from many faint copies of other kernels. In simulated maps of equal defects, up to a
@@ -37,8 +38,8 @@ def faint_defects(strengths: NDArray[np.floating]) -> int:
     return faint if faint > _FEW * len(strengths) else 0
 
 
-def with_remarks(result: KernelResult) -> KernelResult:
-    """A blind extraction's result with what its kinds and faint defects mean, in its verdict.
+def with_blind_reasons(result: KernelResult) -> KernelResult:
+    """Add what the found kinds and faint defects mean to a blind extraction's quality.
 
     Parameters
     ----------
@@ -48,36 +49,32 @@ def with_remarks(result: KernelResult) -> KernelResult:
     Returns
     -------
     KernelResult
-        The same but for the verdict.
+        The same but for reasons and trust.
     """
-    head, *others = result.quality.verdict
-    remarks = [*_about_kinds(result), *_about_faint(result)]
-    quality = result.quality.model_copy(update={"verdict": [head, *remarks, *others]})
+    reasons = [*result.quality.reasons, *_kind_reasons(result), *_faint_reasons(result)]
+    quality = Quality.model_validate(
+        result.quality.model_dump() | {"reasons": reasons, "trust": lowest_trust(reasons)}
+    )
     return replace(result, quality=quality)
 
 
-def _about_kinds(result: KernelResult) -> list[str]:
-    counts, remarks = result.defects.counts(), []
+def _kind_reasons(result: KernelResult) -> list[Reason]:
+    """Compare the found kinds with those asked for."""
+    counts = result.defects.counts()
     asked = result.provenance["parameters"]["kinds"]
+    reasons = []
     if asked != "auto" and len(counts) < asked:
-        remarks.append(f"Only {len(counts)} of the {asked} kinds asked for were found.")
+        reasons.append(Reason(code="kinds_missing", number=len(counts), threshold=asked))
     if len(counts) > 1:
         numbers = ", ".join(map(str, counts.values()))
-        remarks.append(
-            f"{len(counts)} kinds of defects were told apart, of which there are {numbers}. A kind "
-            "may also be the same defect on another site of the lattice."
-        )
-    return remarks
+        reasons.append(Reason(code="several_kinds", number=len(counts), place=numbers))
+    return reasons
 
 
-def _about_faint(result: KernelResult) -> list[str]:
+def _faint_reasons(result: KernelResult) -> list[Reason]:
+    """Doubt faint defects where they are many."""
     faint = faint_defects(result.defects.strength)
     if not faint:
         return []
-    return [
-        f"{faint} of the {len(result.defects)} defects found are fainter than half the typical "
-        "one. If the map has no such defects, they are pieces of what kernels of this size can "
-        "not show: kernels larger than their window, another kind of defects, or noise that is not "
-        "white. Try a larger kernel_shape, then more kinds, and mark the defects by hand if that "
-        "does not help."
-    ]
+    limit = _FEW * len(result.defects)
+    return [Reason(code="faint_defects", number=faint, threshold=limit)]

@@ -67,8 +67,8 @@ class NetworkExtraction:
             "grid": list(self._model.grid),
             "scale_px": self._grid.scale,
         }
-        self._judge = NetworkAssessor(self._grid.words())
-        self._builder = ResultBuilder(problem, judge=self._judge, provenance={"model": used})
+        self._negative = False
+        self._builder = ResultBuilder(problem, provenance={"model": used})
         self._start = 0
         self._result: KernelResult | None = None
 
@@ -111,7 +111,8 @@ class NetworkExtraction:
         )
         self._start = stop
         if stop == count:
-            self._result = self._builder.result()
+            assess = NetworkAssessor(self._grid.reason(), self._negative)
+            self._result = self._builder.result(assess)
         return Event("Asking the network for the kernel", stop, count)
 
     def _noise(self, shape: torch.Size) -> torch.Tensor:
@@ -130,7 +131,7 @@ class NetworkExtraction:
             kernels = kernels - kernels.flatten(1).median(dim=1).values[:, None, None]
             parts = [kernels, torch.ones_like(kernels)]
         amounts = self._amounts(parts, left)
-        self._judge.negative |= bool((amounts[:, 0] < 0).any())
+        self._negative |= bool((amounts[:, 0] < 0).any())
         return torch.einsum("pyxk,pk->pyx", torch.stack(parts, dim=-1), amounts)
 
     def _amounts(self, parts: list[torch.Tensor], left: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from qpi_kernels.interpolation import resampling_matrix
 from qpi_kernels.models import KernelModel
 from qpi_kernels.models.kernel_estimates import kernel_estimates
 from qpi_kernels.models.networks import observation_channels
+from qpi_kernels.quality import Reason
 
 __all__ = ["ModelGrid", "model_grid"]
 
@@ -33,6 +34,11 @@ class ModelGrid(ABC):
         self._grid = model.grid
 
     @property
+    def _size(self) -> str:
+        """The grid's rows and columns, for the quality."""
+        return f"{self._grid[0]} x {self._grid[1]}"
+
+    @property
     @abstractmethod
     def scale(self) -> float:
         """Pixels of the map per pixel of the grid, at least 1."""
@@ -42,8 +48,8 @@ class ModelGrid(ABC):
         """What the network is shown of images (plane, rows, columns) with NaN where missing."""
 
     @abstractmethod
-    def words(self) -> str:
-        """Say what was resampled."""
+    def reason(self) -> Reason:
+        """Return what was resampled, for the quality."""
 
     def kernels(self, values: torch.Tensor) -> torch.Tensor:
         """Kernels on the problem's window from kernels (..., 64, 64) on the grid."""
@@ -95,18 +101,9 @@ class _KernelFrame(ModelGrid):
         marks = torch.from_numpy(activation).to(images).expand(len(images), 1, -1, -1)
         return padded[:, None], marks
 
-    def words(self) -> str:
-        rows, columns = self._problem.parameters.kernel_shape
-        if self.scale == 1:
-            return (
-                f"The network makes kernels of {self._grid[0]} x {self._grid[1]} pixels as the map "
-                f"has them; shown are {rows} x {columns} of them about the centre."
-            )
-        return (
-            f"The kernel window of {rows} x {columns} pixels was resampled to the network's "
-            f"{self._grid[0]} x {self._grid[1]} ({self.scale:.2f} pixels each) and back: finer "
-            "detail is lost."
-        )
+    def reason(self) -> Reason:
+        code = "network_window" if self.scale == 1 else "window_resampled"
+        return Reason(code=code, number=self.scale, place=self._size)
 
 
 class _WholeMap(ModelGrid):
@@ -129,15 +126,9 @@ class _WholeMap(ModelGrid):
         marks = torch.from_numpy(activation).to(images).expand(len(images), 1, -1, -1)
         return observation_channels(observation[:, None], marks, "maps")
 
-    def words(self) -> str:
-        rows, columns = self._problem.image_shape
-        if self.scale == 1:
-            return f"The network saw the map as it is on {self._grid[0]} x {self._grid[1]} pixels."
-        return (
-            f"The whole map of {rows} x {columns} pixels was resampled to the network's "
-            f"{self._grid[0]} x {self._grid[1]} ({self.scale:.2f} pixels each): finer detail is "
-            "lost, and the kernel is known no better."
-        )
+    def reason(self) -> Reason:
+        code = "network_map" if self.scale == 1 else "map_resampled"
+        return Reason(code=code, number=self.scale, place=self._size)
 
 
 def _resampled(images: torch.Tensor, shape: tuple[int, int], scale: float) -> torch.Tensor:

@@ -1,87 +1,58 @@
-"""Saying in plain words how far a network's kernel can be trusted."""
+"""Judging a network's kernel by its fit to the map."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.quality_report import FitNumbers, explanation_reasons, finite_median
+from qpi_kernels.quality import Reason
 
 __all__ = ["NetworkAssessor"]
 
 _MAX_MISFIT = 1.5
+_MAX_NOISE_MISFIT = 1.1
 _MOSTLY_EXPLAINED = 0.9
 _MOSTLY_NOISE = 0.3
 
 
-@dataclass
+@dataclass(frozen=True)
 class NetworkAssessor:
-    """Judges a network's answers; called like `describe_quality`.
+    """Judge a network's kernels; an `Assessor`.
 
     Parameters
     ----------
-    resampling : str
-        A sentence on how the map came onto the network's grid.
+    grid : Reason
+        The resampling between the map and the network's grid.
     negative : bool
         Whether a kernel fits the map best upside down.
     """
 
-    resampling: str
+    grid: Reason
     negative: bool = False
 
-    def __call__(
-        self,
-        problem: Problem,
-        *,
-        kernel: NDArray[np.floating],
-        std: NDArray[np.floating],
-        determined: list[float],
-        reduced_chi2: list[float],
-        r_squared: list[float],
-        converged: bool,
-    ) -> tuple[bool, list[str]]:
-        """Whether the answer can be trusted, and why."""
-        explained = float(np.median(r_squared))
-        finite = [value for value in reduced_chi2 if np.isfinite(value)]
-        misfit = float(np.median(finite)) if finite else float("nan")
-        shown = np.isfinite(explained)
-        # Without noise to speak of, chi-squared counts what no network of this size can draw.
-        fits = (
-            shown and not self.negative and (explained > _MOSTLY_EXPLAINED or misfit <= _MAX_MISFIT)
-        )
-        words = [self._head(problem, explained, fits), *self._doubts(explained, misfit, fits)]
-        words += [
-            "The shape comes from simulated kernels, from the map only its scale: features that "
-            "training never showed can be missing or invented. The standard deviation knows "
-            "nothing of that.",
-            self.resampling,
-        ]
-        return fits, words
-
-    def _head(self, problem: Problem, explained: float, fits: bool) -> str:
-        if not np.isfinite(explained):
-            return "The map shows nothing that a kernel could explain."
-        defects = f"{len(problem.defects)} defect{'s' if len(problem.defects) != 1 else ''}"
-        head = "The network's kernel fits the map" if fits else "The kernel does not fit the map"
-        return f"{head}: with {defects} it explains {explained:.0%} of the variance."
-
-    def _doubts(self, explained: float, misfit: float, fits: bool) -> list[str]:
+    def __call__(self, problem: Problem, fit: FitNumbers) -> list[Reason]:
+        """Return the findings; see `qpi_kernels.extraction.quality_report.assess_fit`."""
+        explained = float(np.median(fit.r_squared))
+        misfit = finite_median(fit.reduced_chi2)
+        reasons = [*explanation_reasons(problem, fit), self.grid, Reason(code="network_shape")]
         if self.negative:
-            return [
-                "The network's kernel fits the map best upside down: it does not know this kernel."
-            ]
-        if not fits:
-            return [
-                "Either the network does not know such a kernel, or positions, kinds or the "
-                "background are wrong: compare with least_squares and look at the residual layer."
-            ]
+            return [*reasons, Reason(code="network_negative", trust="undetermined")]
+        # Without noise to speak of, chi-squared counts what no network of this size can draw.
+        if not (explained > _MOSTLY_EXPLAINED or misfit <= _MAX_MISFIT):
+            misfits = Reason(
+                code="network_misfit",
+                number=explained if np.isfinite(explained) else 0.0,
+                threshold=_MOSTLY_EXPLAINED,
+                trust="uncertain",
+            )
+            return [*reasons, misfits]
         if explained < _MOSTLY_NOISE:
-            return ["The map is mostly noise: a wrong kernel would hardly fit it worse."]
-        if misfit > 1.1:
-            return [
-                f"The residual holds more than pixel noise (chi-squared {misfit:.2g}): look at the "
-                "residual layer."
-            ]
-        return []
+            noisy = Reason(code="network_mostly_noise", number=explained, threshold=_MOSTLY_NOISE)
+            return [*reasons, noisy]
+        if misfit > _MAX_NOISE_MISFIT:
+            excess = Reason(code="residual_excess", number=misfit, threshold=_MAX_NOISE_MISFIT)
+            return [*reasons, excess]
+        return reasons

@@ -22,6 +22,7 @@ import qpi_kernels as qk
 from napari_qpi.layers.conversion import points_from_defects, result_of
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
+from napari_qpi.tasks.method_comparison import MethodRun
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.extract.kernel_window import resized_shape, window_corners
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
@@ -32,6 +33,7 @@ from qpi_kernels.extraction.estimators import estimators
 from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
+from qpi_kernels.quality import Reason
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
@@ -135,7 +137,7 @@ def test_results_are_those_of_the_library_and_lie_right(
         )
     np.testing.assert_allclose(layers["kernel"].scale, image.scale)
     assert layers["kernel"].units == image.units
-    assert expected.quality.verdict[0].split(",")[0] in panel.card.text()
+    assert expected.quality.verdict[0].split(":")[0] in panel.card.summary.text()
     assert panel.run_controls.run_button.isEnabled()
     assert not panel.run_controls.cancel_button.isEnabled()
 
@@ -194,7 +196,9 @@ def test_cancel_leaves_the_old_result_and_can_run_again(
     assert panel.job.state is JobState.CANCELLED
     assert panel.result is old
     assert list(viewer.layers) == before
+    assert panel.card.isHidden()
     extract(qtbot, panel)
+    assert not panel.card.isHidden()
     assert panel.result is not old
 
 
@@ -263,12 +267,15 @@ def test_an_error_is_shown_and_the_next_run_starts(
     def fail(task: ExtractionInput) -> None:
         raise error
 
+    extract(qtbot, panel)
+    assert not panel.card.isHidden()
     with monkeypatch.context() as patch:
         patch.setattr(ExtractionInput, "start", fail)
         panel.run_controls.run_button.click()
         wait(qtbot, panel)
     assert panel.job.state is JobState.FAILED
     assert str(error) in panel.run_controls.status.text()
+    assert panel.card.isHidden()
     extract(qtbot, panel)
 
 
@@ -567,6 +574,22 @@ def test_the_kernel_is_saved(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path)
         np.testing.assert_allclose(np.squeeze(array), panel.result.kernel, rtol=1e-6, atol=1e-12)
 
 
+def test_another_image_takes_verdict_and_comparison_away(
+    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image
+) -> None:
+    other = viewer.add_image(observed(seed=5), name="other", **PLANE)
+    panel.image_choice.layer = image
+    extract(qtbot, panel)
+    run = MethodRun("average", 0.1, panel.result, 0.1)
+    panel.comparison_table.show_runs([run])
+    assert not panel.card.isHidden()
+    assert not panel.comparison_table.isHidden()
+    panel.image_choice.layer = other
+    assert panel.card.isHidden()
+    assert panel.comparison_table.isHidden()
+    assert panel.comparison_table.rowCount() == 0
+
+
 def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> None:
     second = ExtractKernel(napari_viewer=viewer)
     viewer.window.add_dock_widget(second, name="second")
@@ -581,7 +604,7 @@ def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> 
     assert panel.kernel_size.kernel_window.layer is not None
 
 
-def test_the_card_is_green_only_without_remarks(
+def test_the_card_shows_trust_reasons_and_more(
     qtbot: QtBot, make_result: Callable[..., KernelResult]
 ) -> None:
     quality = make_result().quality
@@ -593,13 +616,25 @@ def test_the_card_is_green_only_without_remarks(
     assert rows["Symmetry b"].split() == ["C2", "0.90", "C3", "0.10"]
     card = QualitySummary()
     qtbot.addWidget(card)
-    shown = []
-    for well_posed, verdict in ((True, ["fine"]), (True, ["fine", "but"]), (False, ["bad"])):
-        changes = {"well_posed": well_posed, "verdict": verdict}
+    assert card.isHidden()
+    reasons = [
+        Reason(code="unseen", number=0.2, trust="uncertain"),
+        Reason(code="large_error", number=0.7, trust="uncertain"),
+        Reason(code="residual_structure", number=2.0, trust="uncertain"),
+        Reason(code="duplicates", number=3),
+    ]
+    for trust in ("good", "uncertain", "undetermined"):
+        changes = {"trust": trust, "reasons": [] if trust == "good" else reasons}
         card.show_result(replace(make_result(), quality=quality.model_copy(update=changes)))
-        shown.append("with remarks" in card.text() or "Not well posed" in card.text())
-    assert shown == [False, True, True]
-    doubted = quality.model_copy(update={"well_posed": False, "verdict": ["Uncertain: 3 defects."]})
-    card.show_result(replace(make_result(), quality=doubted))
-    assert "Not well posed" not in card.text()
-    assert card.text().count("Uncertain") == 2
+        text = card.summary.text()
+        assert f"&nbsp;{trust.capitalize()}&nbsp;" in text
+        assert text.count("<p>") == (1 if trust == "good" else 4)
+        assert not card.isHidden()
+    assert "one pixel of each other: 3" not in card.summary.text()
+    assert card.details.isHidden()
+    card.more_button.click()
+    assert not card.details.isHidden()
+    assert "one pixel of each other: 3" in card.details.text()
+    card.clear()
+    assert card.isHidden()
+    assert card.summary.text() == card.details.text() == ""

@@ -1,0 +1,94 @@
+"""Share of a map's variance that kernels predict, against what chance would explain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PredictedShare", "predicted_share"]
+
+_SIGMAS = 3.0
+_MIN_FREE_SHARE = 0.5
+_KURTOSIS_OF_NORMAL = 3.0
+
+
+class PredictedShare(NamedTuple):
+    """Adjusted R squared within the kernel windows, and its limit.
+
+    Parameters
+    ----------
+    share : float
+        Negative where the kernels enlarge the misfit; NaN without any variance.
+    chance : float
+        The share that kernels of random positions reach at three standard deviations.
+    """
+
+    share: float
+    chance: float
+
+
+def predicted_share(
+    signal: NDArray[np.floating],
+    residual: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    reach: NDArray[np.bool_],
+    freedom: float,
+    size: int,
+) -> PredictedShare:
+    """Compare the explained variance with what as many free numbers explain of anything.
+
+    Fitting p numbers to n samples of variance v without any relation explains p v of the sum of
+    squares n v, with a relative scatter of sqrt(2/p + 2/(n - p)) for normal samples that are
+    independent (the F test). Correlated samples, as in structure that no kernel describes, scatter
+    as so many fewer, and heavy-tailed ones more.
+
+    Parameters
+    ----------
+    signal, residual : array, (rows, columns)
+        Map without background, before and after the kernels are taken away; zero where masked.
+    mask : array of bool, (rows, columns)
+        True where a pixel counts.
+    reach : array of bool, (rows, columns)
+        True where a defect's window shows something.
+    freedom : float
+        Effective number of kernel parameters that the data fix: sum of g/(g + ridge).
+    size : int
+        Number of free kernel parameters.
+
+    Returns
+    -------
+    PredictedShare
+        Share and limit.
+    """
+    # Shrunk numbers explain f (2 - f) each, f = g/(g + ridge): at most as at their mean.
+    mean = min(freedom / max(size, 1), 1.0)
+    fitted = max(size * mean * (2 - mean), 1.0)
+    inside = mask & reach
+    seen = int(inside.sum())
+    before = float(np.square(signal[inside], dtype=np.float64).sum())
+    if not seen or not before > 0:
+        return PredictedShare(float("nan"), 0.0)
+    # A lone defect's kernel follows every pixel of its window; the noise is seen outside.
+    judged = inside if seen - fitted > _MIN_FREE_SHARE * seen else mask
+    free = max(float(judged.sum()) - fitted, 1.0)
+    noise = float(np.square(residual[judged], dtype=np.float64).sum()) / free
+    share = 1.0 - noise / (before / seen)
+    scatter = _samples_per_number(residual, judged)
+    excess = _SIGMAS * float(np.sqrt(2 * scatter / fitted + 2 * scatter / free)) * fitted / seen
+    return PredictedShare(share, excess / (1 + excess))
+
+
+def _samples_per_number(residual: NDArray[np.floating], judged: NDArray[np.bool_]) -> float:
+    """Return how many samples scatter as one independent normal number, at least 1."""
+    left = np.where(judged, residual, 0.0).astype(np.float64)
+    power = np.square(np.abs(np.fft.fft2(left)))
+    total = float(power.sum())
+    if not total > 0:
+        return 1.0
+    # The periodogram of white noise scatters by as much as its mean: twice that in its square.
+    correlated = power.size * float(np.square(power).sum()) / total**2 / 2
+    energy = float(np.square(left).sum())
+    kurtosis = float(judged.sum()) * float((left**4).sum()) / energy**2
+    return max(correlated, 1.0) * max(kurtosis / _KURTOSIS_OF_NORMAL, 1.0)

@@ -1,0 +1,175 @@
+"""The sentences for every reason code: the only place where a quality becomes words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["SENTENCES", "Sentence"]
+
+
+class Sentence(NamedTuple):
+    """Words of a reason.
+
+    Parameters
+    ----------
+    reason : str
+        One sentence; a format string with ``number``, ``threshold``, ``place`` and ``of_place``
+        (``" of PLACE"``, or nothing).
+    detail : str
+        Explanation or advice, shown behind "more".
+    note : bool
+        Whether it is background information, shown behind "more" only.
+    """
+
+    reason: str
+    detail: str = ""
+    note: bool = False
+
+
+_MORE_DATA = (
+    "Mark more defects, mask what they do not describe, or impose a symmetry that is known."
+)
+_OTHER_STRUCTURE = (
+    "Unmarked defects, misplaced positions, steps, line noise, or a kernel larger than its window; "
+    "see the residual layer. refine='positions' tests the positions."
+)
+
+SENTENCES = {
+    # The kernel is not determined.
+    "window_exceeds_map": Sentence(
+        "The kernel window has more unknowns than the map has counted pixels ({number:.0%}).",
+        "Use a smaller window.",
+    ),
+    "not_explained": Sentence(
+        "Around the defects the kernel predicts {number:.1%} of the variance, no more than chance "
+        "({threshold:.1%}).",
+        "Check positions, kinds and background, and mask what the defects do not describe.",
+    ),
+    "no_variance": Sentence("The map shows nothing that a kernel could explain."),
+    "error_exceeds_kernel": Sentence(
+        "The expected error exceeds the kernel{of_place} ({number:.0%} of its rms).", _MORE_DATA
+    ),
+    "network_negative": Sentence(
+        "The network's kernel fits the map best upside down: the network does not know this kernel."
+    ),
+    # The kernel is in doubt.
+    "network_misfit": Sentence(
+        "The network's kernel does not fit the map: it explains {number:.0%} of the variance.",
+        "Either the network does not know such a kernel, or positions, kinds or the background are "
+        "wrong: compare with least_squares, and see the residual layer.",
+    ),
+    "ridge_replaced": Sentence(
+        "The residual is structure, not noise: the evidence would erase the kernel, so a weak "
+        "ridge was used.",
+        "The evidence takes the residual for white noise. Mask steps and rims, or fit a "
+        "background of rows.",
+    ),
+    "large_error": Sentence(
+        "The expected error is {number:.0%} of the kernel{of_place} (rms).", _MORE_DATA
+    ),
+    "few_determined": Sentence(
+        "The data fix {number:.0%} of the kernel; the ridge pulls the rest towards zero.",
+        "Mark more defects, use a smaller window, or impose a symmetry that is known.",
+    ),
+    "window_large": Sentence(
+        "The kernel window is large for this map ({number:.0%} of the counted pixels), which "
+        "amplifies noise.",
+        "Use a smaller window or a larger map.",
+    ),
+    "unseen": Sentence(
+        "No defect shows {number:.0%} of the kernel window: all are too near the edge or the mask.",
+        "What stands there is not measured. Use a smaller window.",
+    ),
+    "kinds_missing": Sentence(
+        "Only {number:.0f} of the {threshold:.0f} kinds asked for were found."
+    ),
+    "faint_defects": Sentence(
+        "{number:.0f} of the defects found are fainter than half the typical one.",
+        "If the map has no such defects, they are pieces of what kernels of this size cannot show: "
+        "kernels larger than their window, another kind of defect, or coloured noise. Try a larger "
+        "kernel_shape, then more kinds, then mark the defects by hand.",
+    ),
+    "little_explained": Sentence(
+        "The defects explain {number:.0%} of the map, and the residual is not noise.",
+        _OTHER_STRUCTURE,
+    ),
+    "symmetry_doubtful": Sentence(
+        "The residual holds more than pixel noise (chi-squared {number:.2g}); the imposed symmetry "
+        "{place} may be why.",
+        "Extract without the symmetry and compare. The standard deviation does not include the "
+        "error of a wrong symmetry.",
+    ),
+    "residual_structure": Sentence(
+        "The residual holds more than pixel noise (chi-squared {number:.2g}).", _OTHER_STRUCTURE
+    ),
+    "coloured_noise": Sentence(
+        "The noise has the spectrum of the residual; the standard deviation may be too small.",
+        "It includes the change that white noise would make to the kernel, but not a kernel that "
+        "unmarked structure blurs or shifts.",
+    ),
+    "network_mostly_noise": Sentence(
+        "The map is mostly noise ({number:.0%} explained): a wrong kernel would fit it as well."
+    ),
+    # Remarks.
+    "residual_excess": Sentence(
+        "The residual holds slightly more than pixel noise (chi-squared {number:.3g}).",
+        "Misplaced positions, a second kind, waves that scatter from defect to defect, or a kernel "
+        "larger than its window. Noise may hide most of it.",
+    ),
+    "planes_structure": Sentence("The residual holds more than pixel noise at {place}."),
+    "planes_not_explained": Sentence("The kernel explains no more than chance at {place}."),
+    "duplicates": Sentence(
+        "Pairs of marks within one pixel of each other: {number:.0f}, more than by chance.",
+        "They look like duplicates, which count twice and make the kernel weaker.",
+    ),
+    "ordered": Sentence(
+        "The data fix {number:.0%} of the kernel: the signal is weak, or the defects are ordered.",
+        "Clustered or ordered defects leave ghosts of the kernel at their distances.",
+    ),
+    "average_overlap": Sentence(
+        "An average keeps the overlapping waves of neighbours; least squares separates them."
+    ),
+    "several_kinds": Sentence(
+        "{number:.0f} kinds of defects were found, with {place} defects.",
+        "A kind may also be the same defect on another site of the lattice.",
+    ),
+    "not_converged": Sentence(
+        "The solver stopped before reaching its tolerance.", "Raise max_iterations or the ridge."
+    ),
+    "network_shape": Sentence(
+        "The kernel's shape comes from simulated training kernels; the map sets only its scale.",
+        "Features that training never showed can be missing or invented; the standard deviation "
+        "does not include that.",
+    ),
+    "stored": Sentence("{place}"),
+    # Background information.
+    "prior": Sentence(
+        "The map fixes about {number:.0f} of {threshold:.0f} numbers; the rest follows the prior "
+        "({place}), within the standard deviation.",
+        note=True,
+    ),
+    "white_prior": Sentence(
+        "The map fixes about {number:.0f} of {threshold:.0f} numbers; no prior explains it better "
+        "than independent pixels, so the kernel is that of least squares.",
+        note=True,
+    ),
+    "nothing_fixed": Sentence("The map fixes less than one number of the kernel.", note=True),
+    "white_prior_biases": Sentence(
+        "At {number:.0f} biases no prior helps, and the kernel is that of least squares.", note=True
+    ),
+    "network_window": Sentence(
+        "The network makes kernels of {place} pixels as the map has them.", note=True
+    ),
+    "window_resampled": Sentence(
+        "The kernel window was resampled to the network's {place} ({number:.2f} pixels each) and "
+        "back: finer detail is lost.",
+        note=True,
+    ),
+    "network_map": Sentence("The network saw the map on {place} pixels.", note=True),
+    "map_resampled": Sentence(
+        "The whole map was resampled to the network's {place} ({number:.2f} pixels each): finer "
+        "detail is lost.",
+        note=True,
+    ),
+}
+"""By code, in the order of importance."""
