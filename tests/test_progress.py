@@ -13,6 +13,9 @@ from qpi_kernels.progress import (
     Event,
     GeneratorStepper,
     drive,
+    finish,
+    follow,
+    in_thread,
     open_ended,
     portion,
 )
@@ -179,3 +182,37 @@ def test_the_time_left_in_words():
     for seconds, word in words.items():
         assert Event("", seconds_left=seconds).time_left == f"about {word} left"
     assert Event("").time_left == ""
+
+
+def test_a_stepper_is_followed_as_a_part():
+    class Whole(GeneratorStepper[int]):
+        def _run(self):
+            return 1 + (yield from portion(follow(Portions()), 0.0, 0.5))
+
+    events = []
+    assert drive(Whole(), events.append) == 16
+    assert len({event.total for event in events}) == 1
+
+
+def test_a_generator_is_run_to_its_end():
+    assert finish(count(3, 3)) == 3
+
+
+def test_a_call_in_a_thread_reports_while_it_runs():
+    class Sleep(GeneratorStepper[int]):
+        def _run(self):
+            return (yield from in_thread(lambda: time.sleep(0.35) or 7, "sleeping"))
+
+    events = []
+    assert drive(Sleep(), events.append) == 7
+    assert len(events) >= 3
+    assert [event.fraction for event in events[:2]] == [0, 0]
+    assert events[-1].fraction == 1
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    def fail():
+        raise OSError("no connection")
+
+    with pytest.raises(OSError, match="no connection"):
+        finish(in_thread(fail, "connecting"))

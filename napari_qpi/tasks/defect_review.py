@@ -14,7 +14,7 @@ from napari_qpi.layers.conversion import (
     LayerData,
     points_from_defects,
 )
-from qpi_kernels.progress import Event, GeneratorStepper
+from qpi_kernels.progress import Event, GeneratorStepper, portion
 
 if TYPE_CHECKING:
     from napari_qpi.tasks.extraction import ExtractionInput
@@ -61,12 +61,12 @@ class ProposalSearch(GeneratorStepper[Proposals]):
         self._kernel = result
 
     def _run(self) -> Generator[Event, None, Proposals]:
-        from qpi_kernels.extraction.refine.defect_review import proposed_defects, spurious_defects
+        from qpi_kernels.extraction.refine.defect_review import search_proposals, search_spurious
 
-        yield Event("Looking for defects that are not marked", 0, 2)
-        missed = proposed_defects(self._kernel, mask=self._task.mask)
-        yield Event("Looking at how strongly the marked defects show", 1, 2)
-        return Proposals(missed, spurious_defects(self._kernel, mask=self._task.mask))
+        mask = self._task.mask
+        missed = yield from portion(search_proposals(self._kernel, mask=mask), 0.0, 0.5)
+        spurious = yield from portion(search_spurious(self._kernel, mask=mask), 0.5, 1.0)
+        return Proposals(missed, spurious)
 
 
 def proposed_layer(proposals: Proposals, task: ExtractionInput) -> LayerData:

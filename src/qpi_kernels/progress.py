@@ -11,6 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -22,7 +23,9 @@ __all__ = [
     "GeneratorStepper",
     "Stepper",
     "drive",
+    "finish",
     "follow",
+    "in_thread",
     "open_ended",
     "portion",
 ]
@@ -33,6 +36,7 @@ Result = TypeVar("Result", covariant=True)
 _SHARES = 1000
 # A rate is known after so much time and so much of the work.
 _MIN_SECONDS, _MIN_FRACTION = 1.0, 0.02
+_SECONDS_BETWEEN_EVENTS = 0.1
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -200,11 +204,54 @@ class GeneratorStepper(ABC, Generic[Result]):
         return replace(event, seconds_left=elapsed * (1 - fraction) / fraction)
 
 
+def finish(work: Generator[Event, None, Result]) -> Result:
+    """Run a generator to its end and return its result, for callers who need no events."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
 def follow(stepper: Stepper[Result]) -> Generator[Event, None, Result]:
     """Run a stepper as a part of a generator: yield its events and return its result."""
     while not stepper.done:
         yield stepper.step()
     return stepper.result
+
+
+def in_thread(call: Callable[[], Result], message: str) -> Generator[Event, None, Result]:
+    """Run a call that cannot be divided, such as a download, in a thread of its own.
+
+    A cancelled computation leaves the thread to end by itself, so what it does must not matter to
+    anyone else.
+
+    Parameters
+    ----------
+    call : callable
+        Returns the result.
+    message : str
+        As in `Event`.
+
+    Returns
+    -------
+    generator
+        Yields an event ten times a second, and returns the result of the call or raises its error.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=message, daemon=True).start()
+    while not wait([future], _SECONDS_BETWEEN_EVENTS).done:
+        yield Event(message, 0, 1)
+    yield Event(message, 1, 1)
+    return future.result()
 
 
 def portion(

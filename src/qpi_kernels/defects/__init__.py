@@ -1,4 +1,4 @@
-"""Where the defects are: the table, finding and snapping them, and the activation map."""
+"""Point defects: their table, detection, snapping, and the activation map."""
 
 from qpi_kernels.defects.activation import activation_map
 from qpi_kernels.defects.blobs import DetectionError

@@ -39,7 +39,7 @@ def activation_map(
     -------
     array, `shape`
         The map; defects at whole pixels are single pixels, others are spread by
-        `kaiser_sinc_weights`. What falls outside is dropped.
+        `kaiser_sinc_weights`. Weights outside the map are dropped.
     """
     points = np.asarray(positions, np.float64).reshape(-1, 2) - np.asarray(origin, np.float64)
     weight = np.asarray(strengths, np.float64)
@@ -61,6 +61,7 @@ class _Spread:
 
     @classmethod
     def along(cls, position: NDArray[np.float64], size: int) -> _Spread:
+        """Spread positions on the pixels of one axis."""
         nearest = np.rint(position).astype(np.int64)
         weights = kaiser_sinc_weights(position - nearest, _HALF_WIDTH)
         index = nearest[:, None] + np.arange(-_HALF_WIDTH, _HALF_WIDTH + 1)

@@ -62,31 +62,31 @@ def blob_response(spots: NDArray[np.float64], size: float) -> NDArray[np.float64
 def refined_peaks(
     response: NDArray[np.float64], peaks: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Sub-pixel offset of each peak by a quadratic fit, and whether the peak is round."""
+    """Fit quadratics to peaks: the sub-pixel offset of each, and True where it is round."""
     padded = np.pad(response, 1, mode="reflect")
-    near = np.array(
+    around = np.array(
         [padded[row : row + 3, col : col + 3] for row, col in peaks], dtype=np.float64
     ).reshape(-1, 3, 3)
     slope = np.stack(
         [
-            (near[:, 2, :] - near[:, 0, :]).sum(axis=1) / 6,
-            (near[:, :, 2] - near[:, :, 0]).sum(axis=1) / 6,
+            (around[:, 2, :] - around[:, 0, :]).sum(axis=1) / 6,
+            (around[:, :, 2] - around[:, :, 0]).sum(axis=1) / 6,
         ],
         axis=1,
     )
-    rows = near.sum(axis=2) / 3
-    cols = near.sum(axis=1) / 3
-    curvature = np.empty((len(near), 2, 2))
+    rows = around.sum(axis=2) / 3
+    cols = around.sum(axis=1) / 3
+    curvature = np.empty((len(around), 2, 2))
     curvature[:, 0, 0] = rows[:, 2] - 2 * rows[:, 1] + rows[:, 0]
     curvature[:, 1, 1] = cols[:, 2] - 2 * cols[:, 1] + cols[:, 0]
     curvature[:, 0, 1] = curvature[:, 1, 0] = (
-        near[:, 2, 2] + near[:, 0, 0] - near[:, 0, 2] - near[:, 2, 0]
+        around[:, 2, 2] + around[:, 0, 0] - around[:, 0, 2] - around[:, 2, 0]
     ) / 4
     eigenvalues = np.linalg.eigvalsh(curvature)
     round_enough = (eigenvalues[:, 1] < 0) & (
         eigenvalues[:, 0] > _MAX_ELONGATION * eigenvalues[:, 1]
     )
-    offset = np.zeros((len(near), 2))
+    offset = np.zeros((len(around), 2))
     if round_enough.any():
         offset[round_enough] = -np.linalg.solve(
             curvature[round_enough], slope[round_enough][:, :, None]

@@ -1,4 +1,4 @@
-"""Tidying a table: duplicates, exclusion masks, one table per kind."""
+"""Selections from a table: duplicates, exclusion masks, one table per kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["by_kind", "inside_mask", "without_duplicates"]
 def without_duplicates(
     defects: Defects, distance_px: float, *, score: ArrayLike | None = None
 ) -> Defects:
-    """Leave one of any defects that are the same one marked twice.
+    """Keep one of each group of defects that are duplicates of each other.
 
     Parameters
     ----------
     defects : Defects
-        The table. Kinds do not protect: one atom can not be of two kinds.
+        The table; defects of different kinds can be duplicates, too.
     distance_px : float
         Defects closer than this are duplicates.
     score : array, (N,), optional

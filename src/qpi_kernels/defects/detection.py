@@ -1,4 +1,4 @@
-"""Finding point defects on a noisy map: isolated blobs that stand out of noise and waves."""
+"""Detection of point defects on a noisy map: isolated blobs that stand out of noise and waves."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class _Candidates:
         )
 
     def evidence(self, threshold: float) -> float:
-        """How clearly the strongest spots stand out, for comparing sizes and polarities."""
+        """Rate how clearly the strongest spots stand out, to compare sizes and polarities."""
         best = slice(_AUTO_COUNTED)
         return float((np.log(self.score[best] / threshold) * self.isolation[best]).sum())
 
@@ -147,7 +147,7 @@ def detect_defects(
             _chosen_polarity(_candidates(flat, valid, size, allowed, settings), settings)
             for size in sizes
         ),
-        key=lambda found: found.evidence(settings.threshold),
+        key=lambda candidates: candidates.evidence(settings.threshold),
     )
     best = _separated(best, settings)[: settings.max_count]
     if settings.polarity == "both" and settings.kind is None:
@@ -164,6 +164,7 @@ def _candidates(
     polarities: tuple[int, ...],
     settings: DetectionParameters,
 ) -> _Candidates:
+    """Find the round, isolated spots of one filter size, strongest first."""
     from scipy import ndimage
     from skimage.feature import peak_local_max
 
@@ -172,7 +173,7 @@ def _candidates(
     response = blob_response(spots, size)
     smooth = ndimage.gaussian_filter(spots, sigma / np.sqrt(2.0), mode="reflect")
     score = response / _noise(response, valid, sigma)
-    found: list[_Candidates] = []
+    by_polarity: list[_Candidates] = []
     for sign in polarities:
         peaks = peak_local_max(  # type: ignore[no-untyped-call]
             np.where(valid, sign * score, 0.0),
@@ -186,7 +187,7 @@ def _candidates(
         offset, round_enough = refined_peaks(sign * response, peaks)
         isolation = _isolation(sign * smooth, peaks, size)
         keep = round_enough & (isolation >= settings.isolation)
-        found.append(
+        by_polarity.append(
             _Candidates(
                 size,
                 (peaks + offset)[keep],
@@ -197,16 +198,16 @@ def _candidates(
         )
     together = _Candidates(
         size,
-        np.concatenate([part.positions for part in found]),
-        np.concatenate([part.score for part in found]),
-        np.concatenate([part.polarity for part in found]),
-        np.concatenate([part.isolation for part in found]),
+        np.concatenate([part.positions for part in by_polarity]),
+        np.concatenate([part.score for part in by_polarity]),
+        np.concatenate([part.polarity for part in by_polarity]),
+        np.concatenate([part.isolation for part in by_polarity]),
     )
     return together[np.argsort(-together.score, kind="stable")]
 
 
 def _line_background(flat: NDArray[np.float64], size: float) -> NDArray[np.float64]:
-    """Running median along each scan line, continued with the local slope beyond its ends."""
+    """Take a running median along each scan line, continued with the local slope at its ends."""
     from scipy import ndimage
 
     half = max(2, min(int(_BACKGROUND_SIZES * size / 2), flat.shape[1] - 1))
@@ -226,7 +227,7 @@ def _line_background(flat: NDArray[np.float64], size: float) -> NDArray[np.float
 def _noise(
     response: NDArray[np.float64], valid: NDArray[np.bool_], sigma: float
 ) -> NDArray[np.float64]:
-    """Robust standard deviation, of the map or of the scan lines nearby, whichever is larger."""
+    """Estimate a robust standard deviation, of the map or of the scan lines nearby if larger."""
     from scipy import ndimage
 
     size = np.where(valid, np.abs(response), np.nan)
@@ -242,7 +243,7 @@ def _noise(
 def _isolation(
     smooth: NDArray[np.float64], peaks: NDArray[np.intp], size: float
 ) -> NDArray[np.float64]:
-    """Contrast towards the worst direction over the median contrast, one core size away."""
+    """Compare the worst contrast of all directions with the median, one core size away."""
     from scipy import ndimage
 
     angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
@@ -253,34 +254,36 @@ def _isolation(
         mode="constant",
         cval=np.nan,
     )
-    # Directions that leave the image tell nothing; beside a corner a quarter of them is left.
+    # Directions that leave the image do not count; a quarter of them remains beside a corner.
     contrast = smooth[tuple(peaks.T)][:, None] - ring
     result = np.full(len(peaks), -1.0)
-    for index, seen in enumerate(np.isfinite(contrast)):
-        if seen.sum() >= _DIRECTIONS // 4 and (median := np.median(contrast[index, seen])) > 0:
-            result[index] = contrast[index, seen].min() / median
+    for index, inside in enumerate(np.isfinite(contrast)):
+        if inside.sum() >= _DIRECTIONS // 4 and (median := np.median(contrast[index, inside])) > 0:
+            result[index] = contrast[index, inside].min() / median
     return result
 
 
-def _chosen_polarity(found: _Candidates, settings: DetectionParameters) -> _Candidates:
+def _chosen_polarity(candidates: _Candidates, settings: DetectionParameters) -> _Candidates:
+    """Keep the polarity that stands out more, unless one was asked for."""
     if settings.polarity != "auto":
-        return found
-    bright, dark = found[found.polarity == _BRIGHT], found[found.polarity == _DARK]
+        return candidates
+    bright = candidates[candidates.polarity == _BRIGHT]
+    dark = candidates[candidates.polarity == _DARK]
     if dark.evidence(settings.threshold) > bright.evidence(settings.threshold):
         return dark
     return bright
 
 
-def _separated(found: _Candidates, settings: DetectionParameters) -> _Candidates:
+def _separated(spots: _Candidates, settings: DetectionParameters) -> _Candidates:
     """Drop close repetitions and the side lobes of much stronger spots."""
-    distance = found.size if settings.min_distance_px == "auto" else settings.min_distance_px
+    distance = spots.size if settings.min_distance_px == "auto" else settings.min_distance_px
     kept: list[int] = []
     for index, (position, score, polarity) in enumerate(
-        zip(found.positions, found.score, found.polarity, strict=True)
+        zip(spots.positions, spots.score, spots.polarity, strict=True)
     ):
-        away = np.hypot(*(found.positions[kept] - position).T)
-        share = np.where(found.polarity[kept] == polarity, _LOBE_SAME, _LOBE_OPPOSITE)
-        lobe = (away < _LOBE_REACH * found.size) & (score < share * found.score[kept])
+        away = np.hypot(*(spots.positions[kept] - position).T)
+        share = np.where(spots.polarity[kept] == polarity, _LOBE_SAME, _LOBE_OPPOSITE)
+        lobe = (away < _LOBE_REACH * spots.size) & (score < share * spots.score[kept])
         if not (lobe | (away < distance)).any():
             kept.append(index)
-    return found[np.array(kept, dtype=np.intp)]
+    return spots[np.array(kept, dtype=np.intp)]

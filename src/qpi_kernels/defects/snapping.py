@@ -1,4 +1,4 @@
-"""Moving clicks onto the pattern they mean, to a fraction of a pixel."""
+"""Snapping of clicked positions to the local pattern, to a fraction of a pixel."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def snap_positions(
     ``pattern``: the defects of a kind are averaged at their present positions; each is then moved
     to where the average of the *others* explains its surroundings best (masked, normalised
     cross-correlation with a free strength and offset, quadratic sub-pixel peak), until nothing
-    moves. What such an alignment can not tell is the common origin. It is put at the average's
+    moves. Such an alignment leaves the common origin undetermined. It is put at the average's
     centre of two-fold or three-fold rotation where it has one (correlation with the rotated
     average of at least 0.7), otherwise where the mean move is zero.
 
@@ -81,8 +81,8 @@ def snap_positions(
     Notes
     -----
     Measured with 30 overlapping ring patterns on 256 x 256 pixels at signal-to-noise ratios of 1
-    to 10: clicks 1 px (rms) off end 0.11 to 0.26 px off, clicks 2 px off 0.2 to 0.35 px. What is
-    left comes from the waves of the neighbours; noise hardly matters.
+    to 10: clicks 1 px (rms) off end 0.11 to 0.26 px off, clicks 2 px off 0.2 to 0.35 px. The
+    remaining error comes from the waves of the neighbours; noise hardly matters.
     """
     settings = SnappingParameters.model_validate(
         {**(parameters or SnappingParameters()).model_dump(), **changes}
@@ -117,6 +117,7 @@ class _Surroundings:
     def of(
         cls, values: NDArray[np.float64], valid: NDArray[np.bool_], settings: SnappingParameters
     ) -> _Surroundings:
+        """Pad an image by as much as patterns and moves reach beyond it."""
         half = int(np.ceil(settings.pattern_px / 2))
         steps = np.arange(-half, half + 1)
         away = np.hypot(steps[:, None], steps[None, :]) / (settings.pattern_px / 2)
@@ -135,7 +136,7 @@ class _Surroundings:
     def patches(
         self, positions: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weighted patterns around the positions, without their means, and the weights."""
+        """Cut out weighted patterns around positions, without their means, and the weights."""
         from scipy import ndimage
 
         half = self.window.shape[0] // 2
@@ -153,10 +154,11 @@ class _Surroundings:
     def explained(
         self, nearest: NDArray[np.int64], template: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Misfit removed by the template at each whole-pixel move, ``(N, moves, moves)``.
+        """Rate the template at each whole-pixel move, ``(N, moves, moves)``.
 
-        The signed root of the drop of the squared misfit when the template with the best strength
-        and offset is placed there: normalised cross-correlation times the local contrast.
+        The rating is the signed root of the drop of the squared misfit when the template with the
+        best strength and offset is placed there: normalised cross-correlation times the local
+        contrast.
         """
         from scipy.signal import fftconvolve
 
@@ -181,6 +183,7 @@ class _Surroundings:
 
 
 def _level(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Subtract the best-fitting plane."""
     rows, cols = np.nonzero(valid)
     centred = np.stack([np.ones(rows.size), rows - rows.mean(), cols - cols.mean()], axis=1)
     plane = np.linalg.lstsq(centred, values[valid], rcond=None)[0]
@@ -190,6 +193,7 @@ def _level(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _aligned(surroundings: _Surroundings, clicked: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Align the patterns of one kind with the average of the others until nothing moves."""
     size = np.array(surroundings.values.shape) - 2 * surroundings.margin
     positions = clicked.copy()
     near = np.flatnonzero(((clicked > -1) & (clicked < size)).all(axis=1))
@@ -200,17 +204,17 @@ def _aligned(surroundings: _Surroundings, clicked: NDArray[np.float64]) -> NDArr
         return positions
     start, current = clicked[near], clicked[near]
     for _ in range(_MAX_ROUNDS):
-        seen, weight = surroundings.patches(current)
-        wanted = current
+        patches, weight = surroundings.patches(current)
+        aligned = current
         if count > 1:
             others = np.maximum(weight.sum(0) - weight, 1e-9)
-            wanted = _registered(surroundings, start, (seen.sum(0) - seen) / others)
-        # Two that move towards each other must each go half the way; of many, nearly all of it.
-        ahead = current + (wanted - current) * (count - 1) / count
-        ahead = _with_common_origin(surroundings, start, ahead)
-        ahead = start + _shortened(ahead - start, surroundings.radius)
-        change = float(np.abs(ahead - current).max())
-        current = ahead
+            aligned = _registered(surroundings, start, (patches.sum(0) - patches) / others)
+        # Two that move towards each other go half the way each; of many, nearly all of it.
+        moved = current + (aligned - current) * (count - 1) / count
+        moved = _with_common_origin(surroundings, start, moved)
+        moved = start + _shortened(moved - start, surroundings.radius)
+        change = float(np.abs(moved - current).max())
+        current = moved
         if change < _SETTLED_PX:
             break
     positions[near] = current
@@ -220,6 +224,7 @@ def _aligned(surroundings: _Surroundings, clicked: NDArray[np.float64]) -> NDArr
 def _registered(
     surroundings: _Surroundings, start: NDArray[np.float64], templates: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Move each position to where its template fits best, by a sub-pixel peak."""
     nearest = np.rint(start).astype(np.int64)
     gain = surroundings.explained(nearest, templates)
     steps = np.arange(-surroundings.reach, surroundings.reach + 1)
@@ -242,10 +247,11 @@ def _registered(
 def _with_common_origin(
     surroundings: _Surroundings, start: NDArray[np.float64], positions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    seen, weight = surroundings.patches(positions)
-    average = seen.sum(0) / np.maximum(weight.sum(0), 1e-9) * surroundings.window
+    """Put the common origin at the average's centre of rotation, or keep the mean position."""
+    patches, weight = surroundings.patches(positions)
+    average = patches.sum(0) / np.maximum(weight.sum(0), 1e-9) * surroundings.window
     centres = [_rotation_centre(average, fold, surroundings.radius) for fold in (2, 3)]
-    score, centre = max(centres, key=lambda found: found[0])
+    score, centre = max(centres, key=lambda scored: scored[0])
     if score >= _MIN_SYMMETRY:
         return np.asarray(positions + centre)
     return np.asarray(positions - (positions - start).mean(axis=0))
@@ -254,7 +260,7 @@ def _with_common_origin(
 def _rotation_centre(
     pattern: NDArray[np.float64], fold: int, radius: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Correlation of a pattern with its rotated copy at best, and the centre that gives it."""
+    """Find the largest correlation of a pattern with its rotated copy, and the centre of it."""
     from scipy import ndimage
     from scipy.signal import fftconvolve
 
@@ -275,6 +281,7 @@ def _rotation_centre(
 
 
 def _shortened(moves: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Shorten moves to a radius."""
     length = np.hypot(moves[:, 0], moves[:, 1])
     return np.asarray(moves * np.minimum(1.0, radius / np.maximum(length, 1e-12))[:, None])
 
@@ -285,6 +292,7 @@ def _at_extrema(
     clicked: NDArray[np.float64],
     settings: SnappingParameters,
 ) -> NDArray[np.float64]:
+    """Move each click to the strongest extremum nearby, all of the same sign."""
     response = blob_response(np.where(valid, flattened(values, valid), 0.0), settings.size_px)
     rows, cols = np.nonzero(valid)
     within = [

@@ -106,7 +106,7 @@ class Defects:
         return tuple(dict.fromkeys(str(kind) for kind in self.kind))
 
     def counts(self) -> dict[str, int]:
-        """How many defects there are of each kind."""
+        """Count the defects of each kind."""
         return {kind: int((self.kind == kind).sum()) for kind in self.kinds}
 
     def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Defects:
@@ -135,7 +135,7 @@ class Defects:
     def activation(
         self, shape: tuple[int, int], kind: str | None = None, origin: tuple[float, float] = (0, 0)
     ) -> NDArray[np.float64]:
-        """Activation map M with sub-pixel weights.
+        """Compute the activation map M with sub-pixel weights.
 
         Parameters
         ----------

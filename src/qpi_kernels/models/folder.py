@@ -1,4 +1,4 @@
-"""The saved-model folder: written whole, and checked before anything in it is believed.
+"""The saved-model folder: written as a whole, and checked before anything in it is used.
 
 Layout, after diffusers' pipelines::
 
@@ -63,11 +63,12 @@ _MAX_PARAMETERS = 2_000_000_000
 
 
 def _network_files(method: Method) -> set[str]:
+    """List the files of a method's networks."""
     return {f"{name}/{file}" for name in _NETWORKS[method] for file in (_CONFIG, _WEIGHTS)}
 
 
 def _layout(method: Method) -> set[str]:
-    """Files that a model folder of a method holds."""
+    """List the files of a method's model folder."""
     return {INDEX_FILE, _CARD_FILE, *_network_files(method)}
 
 
@@ -101,14 +102,14 @@ class _Index(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class KernelModel:
-    """Networks that find kernels in maps, ready to use.
+    """Networks that extract kernels from maps.
 
     Parameters
     ----------
     method : str
         ``two_step`` or ``one_step``.
     representation : KernelRepresentation
-        How they see kernels.
+        Scaling of kernels for the networks.
     networks : dict of str to torch.nn.Module
         ``kernel_vae`` and ``observation_encoder``, or ``one_step``.
     grid : tuple of int
@@ -119,8 +120,8 @@ class KernelModel:
     metrics : dict of str to float
         Errors on held-out kernels, as its trainer measured them.
     std_factor : float
-        How much larger errors are than the spread of kernels decoded from samples of the latent,
-        on held-out kernels; 1 where nobody has measured it. See `qpi_kernels.train.calibration`.
+        Ratio of the error to the spread of kernels decoded from samples of the latent, on held-out
+        kernels; 1 where it was not measured. See `qpi_kernels.train.calibration`.
     """
 
     method: Method
@@ -133,26 +134,26 @@ class KernelModel:
 
     @property
     def inputs(self) -> InputKind:
-        """What the networks see of maps, see `observation_channels`."""
+        """Input of the networks, see `observation_channels`."""
         name = "observation_encoder" if self.method == "two_step" else "one_step"
         kind: InputKind = self.networks[name].inputs
         return kind
 
-    def latent(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
-        """Distribution of the latent, from what `observation_channels` gives on the grid."""
-        found: DiagonalGaussianDistribution = (
-            self.networks["observation_encoder"](seen)
+    def latent(self, channels: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Encode `observation_channels` on the grid to the distribution of the latent."""
+        latent: DiagonalGaussianDistribution = (
+            self.networks["observation_encoder"](channels)
             if self.method == "two_step"
-            else self.networks["one_step"].encode(seen)
+            else self.networks["one_step"].encode(channels)
         )
-        return found
+        return latent
 
     def kernel(self, latent: torch.Tensor) -> torch.Tensor:
-        """Kernels (B, 1, 64, 64) of latents, up to scale (and offset with ``min_max``)."""
+        """Decode latents to kernels (B, 1, 64, 64), up to scale (and offset with ``min_max``)."""
         return self.representation.decode(self.represented_kernel(latent))
 
     def represented_kernel(self, latent: torch.Tensor) -> torch.Tensor:
-        """Kernels (B, 1, 64, 64) of latents, in the network's representation."""
+        """Decode latents to kernels (B, 1, 64, 64) in the network's representation."""
         values: torch.Tensor = (
             self.networks["kernel_vae"].decode(latent).sample
             if self.method == "two_step"
@@ -245,8 +246,8 @@ def read_model(folder: str | Path, device: str | torch.device = "cpu") -> Kernel
     check_files(folder, _layout(index.method))
     _check_digests(folder, index)
     networks = {
-        name: _read_network(folder / name, made).to(device).eval().requires_grad_(False)
-        for name, made in _NETWORKS[index.method].items()
+        name: _read_network(folder / name, kind).to(device).eval().requires_grad_(False)
+        for name, kind in _NETWORKS[index.method].items()
     }
     return KernelModel(
         index.method,
@@ -267,21 +268,23 @@ def _configuration(network: Any) -> str:
 
 
 def _read_index(folder: Path) -> _Index:
+    """Read ``model_index.json`` and check that it lists the files of its method."""
     try:
         index = _Index.model_validate(read_json(folder / INDEX_FILE))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise ModelFormatError(f"{folder}: {INDEX_FILE}, {where}: {problem['msg']}") from error
-    wanted = _network_files(index.method)
-    if set(index.sha256) != wanted:
+    expected = _network_files(index.method)
+    if set(index.sha256) != expected:
         raise ModelFormatError(
-            f"{folder}: {INDEX_FILE} must list exactly {', '.join(sorted(wanted))}"
+            f"{folder}: {INDEX_FILE} must list exactly {', '.join(sorted(expected))}"
         )
     return index
 
 
 def _check_digests(folder: Path, index: _Index) -> None:
+    """Compare the files with the digests of the index."""
     for name, digest in index.sha256.items():
         path = folder / name
         if not path.is_file():
@@ -290,12 +293,13 @@ def _check_digests(folder: Path, index: _Index) -> None:
             raise ModelFormatError(f"{path} is not the file that was saved: its SHA-256 differs")
 
 
-def _read_network(folder: Path, made: Any) -> Any:
+def _read_network(folder: Path, kind: Any) -> Any:
+    """Make a network of a class from its configuration, and load weights that fit it."""
     config = read_json(folder / _CONFIG)
     check_configuration(config, folder / _CONFIG)
-    if config.get("_class_name") != made.__name__:
+    if config.get("_class_name") != kind.__name__:
         raise ModelFormatError(
-            f"{folder}: config.json is of a {config.get('_class_name')}, not a {made.__name__}"
+            f"{folder}: config.json is of a {config.get('_class_name')}, not a {kind.__name__}"
         )
     path = folder / _WEIGHTS
     try:
@@ -303,12 +307,12 @@ def _read_network(folder: Path, made: Any) -> Any:
         with safe_open(path, framework="pt") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         with torch.device("meta"):
-            network = made.from_config(config)
+            network = kind.from_config(config)
     except (SafetensorError, OSError) as error:
         raise ModelFormatError(f"{path} is not a safetensors file ({error})") from error
     except Exception as error:
         raise ModelFormatError(
-            f"{folder}: config.json makes no {made.__name__}: {error}"
+            f"{folder}: config.json describes no {kind.__name__}: {error}"
         ) from error
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if sum(torch.Size(shape).numel() for shape in expected.values()) > _MAX_PARAMETERS:

@@ -1,4 +1,4 @@
-"""Files of a folder that may lie: looked at from outside before any is opened."""
+"""Checks of an untrusted folder: its files are examined before any is opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_LAYERS, _MAX_ENTRIES = 16, 8
 
 
 class ModelFormatError(ValueError):
-    """A folder is no model that can be trusted; the message says what is wrong with it."""
+    """A model folder is damaged or unsafe; the message says what is wrong with it."""
 
 
 def check_files(folder: Path, layout: Iterable[str]) -> None:
@@ -53,7 +53,7 @@ def check_files(folder: Path, layout: Iterable[str]) -> None:
         beside = len(name.parts) == 1 and path.suffix.lower() in _OTHER_ENDINGS
         if name.as_posix() not in known and not beside:
             raise ModelFormatError(
-                f"{path} does not belong into a model folder; only safetensors and JSON are read, "
+                f"{path} does not belong in a model folder; only safetensors and JSON are read, "
                 "for pickles and scripts can run code. Remove it if you trust the rest"
             )
 
@@ -67,22 +67,22 @@ def read_json(path: Path) -> dict[str, Any]:
         If there is no such plain file, it is too large, or no JSON object.
     """
     if not path.is_file():
-        raise ModelFormatError(f"{path.parent} is no model folder: no {path.name}")
+        raise ModelFormatError(f"{path.parent} is no model folder: it has no {path.name}")
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise ModelFormatError(f"{path} is too large for a configuration")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ModelFormatError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{path} is not JSON ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelFormatError(f"{path} is not a JSON object")
-    return found
+    return content
 
 
 def check_configuration(config: dict[str, Any], path: Path) -> None:
-    """Refuse a network's configuration of so many parts that making it would take minutes.
+    """Refuse a network's configuration with so many parts that making it would take minutes.
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ def check_configuration(config: dict[str, Any], path: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Compute the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _of_hub_cache(folder: Path, link: Path) -> bool:
-    """Whether a link goes from a snapshot of the hub's cache to the blobs that it stands for.
+    """Return True for a link from a snapshot of the hub's cache to the blobs of that cache.
 
     They lie in ``blobs`` of the model, or in one that all models of the cache share.
     """

@@ -1,4 +1,4 @@
-"""`KernelPrior`: what thousands of simulated kernels have in common, as Gaussians."""
+"""`KernelPrior`: the covariance of thousands of simulated kernels, and its file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from qpi_kernels.models.folder import ModelFormatError
 __all__ = ["FamilyPrior", "KernelPrior", "bundled_prior"]
 
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
-_FEWEST = 128
+_MIN_COMPONENTS = 128
 _MAX_NUMBERS = 2**22
 _FORMAT = "qpi-library-prior-3"
 # So many of the strongest rows are kept in half precision; the weak ones, which are many, in bytes.
@@ -56,8 +56,8 @@ class FamilyPrior:
 class KernelPrior:
     """A Gaussian with the covariance of simulated kernels, by its principal components.
 
-    The kernels it is made of have a Euclidean norm of 1, so no kernel counts for more than
-    another, and the mean square norm of what the prior draws is 1 too. Its mean is zero: a kernel
+    It is fitted to kernels of Euclidean norm 1, so all of them have the same weight, and the mean
+    square norm of its samples is 1 too. Its mean is zero: a kernel
     and its negative are equally likely, as they are for attractive and repulsive defects.
 
     Parameters
@@ -73,7 +73,7 @@ class KernelPrior:
     description : dict
         Families, seed, number and software, JSON-compatible.
     families : mapping of str to FamilyPrior
-        What kernels of each family have in common.
+        The prior of each family.
     """
 
     basis: NDArray[np.float32]
@@ -90,23 +90,22 @@ class KernelPrior:
         return rows, columns
 
     def family(self, name: str) -> KernelPrior:
-        """The same for the kernels of one of its `families`."""
+        """Return the prior of one of its `families`."""
         one = self.families[name]
         flat = one.mixing @ self.basis.reshape(len(self.basis), -1)
         basis = flat.reshape(-1, *self.shape)
-        told = {**self.description, "families": [name]}
-        return KernelPrior(basis, one.spread, one.profile, one.spectrum, told)
+        description = {**self.description, "families": [name]}
+        return KernelPrior(basis, one.spread, one.profile, one.spectrum, description)
 
     def scale_on(self, window: tuple[int, int]) -> float:
-        """Pixels of a window per pixel of the library: more than 1 where the window is larger."""
-        return max(1.0, max(have / size for have, size in zip(window, self.shape, strict=True)))
+        """Compute the pixels of a window per pixel of the library; at least 1."""
+        return max(1.0, max(side / size for side, size in zip(window, self.shape, strict=True)))
 
     def components_on(self, window: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
-        """Components times their spread on another window, and the scale of its pixels.
+        """Resample the components, times their spread, to another window.
 
-        A window that is smaller shows the middle; a larger one shows them stretched, by the scale
-        that is the second answer, see `scale_on`. Of a very large one the weakest components are
-        left out.
+        A smaller window shows the middle; a larger one shows them stretched, see `scale_on`. For a
+        very large one the weakest components are left out.
 
         Parameters
         ----------
@@ -119,18 +118,18 @@ class KernelPrior:
         float
             Pixels of the window per pixel of the library.
         """
-        count = max(_FEWEST, _MAX_NUMBERS // (window[0] * window[1]))
+        count = max(_MIN_COMPONENTS, _MAX_NUMBERS // (window[0] * window[1]))
         scaled = self.basis[:count] * self.spread[:count, None, None]
         scale = self.scale_on(window)
         if scale == 1.0:
             rows, columns = (
-                slice(size // 2 - want // 2, size // 2 - want // 2 + want)
-                for size, want in zip(self.shape, window, strict=True)
+                slice(size // 2 - side // 2, size // 2 - side // 2 + side)
+                for size, side in zip(self.shape, window, strict=True)
             )
             return np.ascontiguousarray(scaled[:, rows, columns]), 1.0
         matrices = [
-            resampling_matrix(size, want, 1 / scale).astype(np.float32)
-            for size, want in zip(self.shape, window, strict=True)
+            resampling_matrix(size, side, 1 / scale).astype(np.float32)
+            for size, side in zip(self.shape, window, strict=True)
         ]
         return np.asarray(matrices[0] @ scaled @ matrices[1].T / scale), scale
 
@@ -152,7 +151,7 @@ class KernelPrior:
 
 @cache
 def bundled_prior() -> KernelPrior:
-    """The library of all simulated families that comes with the package."""
+    """Load the prior of all simulated families that comes with the package."""
     return KernelPrior.load(_BUNDLED)
 
 
@@ -163,7 +162,7 @@ def _write(library: KernelPrior, path: Path) -> Path:
     for name, family in library.families.items():
         tensors |= _packed(family.mixing, f"{name}.mixing")
         tensors |= {f"{name}.{own}": getattr(family, own) for own in _OWN}
-    told = {
+    metadata = {
         "format": _FORMAT,
         "shape": json.dumps(library.shape),
         "families": json.dumps(list(library.families)),
@@ -172,7 +171,7 @@ def _write(library: KernelPrior, path: Path) -> Path:
     with replacing(path) as partial:
         # safetensors writes the memory as it lies, whatever the strides say.
         whole = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-        save_file(whole, partial, metadata=told)
+        save_file(whole, partial, metadata=metadata)
     return path
 
 
@@ -180,32 +179,33 @@ def _read(path: Path) -> KernelPrior:
     """Read a library; the errors are those of `KernelPrior.load`."""
     try:
         with safe_open(path, framework="np") as file:
-            told = file.metadata() or {}
-            if told.get("format") != _FORMAT:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
                 raise ModelFormatError(
                     f"{path} is no library of kernels of this version; make one with "
                     "`napari-qpi library`"
                 )
             parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        rows, columns = json.loads(told["shape"])
-        found = KernelPrior(
+        rows, columns = json.loads(metadata["shape"])
+        prior = KernelPrior(
             _unpacked(parts, "basis").reshape(-1, rows, columns),
             **_own(parts),
-            description=json.loads(told["description"]) | {"sha256": _sha256(path)},
+            description=json.loads(metadata["description"]) | {"sha256": _sha256(path)},
             families={
                 name: FamilyPrior(_unpacked(parts, f"{name}.mixing"), **_own(parts, f"{name}."))
-                for name in json.loads(told["families"])
+                for name in json.loads(metadata["families"])
             },
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, ModelFormatError):
             raise
         raise ModelFormatError(f"{path} is no usable library of kernels ({error})") from error
-    _check(found, path)
-    return found
+    _check(prior, path)
+    return prior
 
 
 def _packed(rows: NDArray[np.float32], name: str) -> Arrays:
+    """Compress rows: the strongest to half precision, the others to bytes."""
     weak = rows[_STRONG:]
     step = np.abs(weak).max(axis=1, initial=1e-30) / 127
     return {
@@ -216,15 +216,18 @@ def _packed(rows: NDArray[np.float32], name: str) -> Arrays:
 
 
 def _unpacked(parts: Arrays, name: str) -> NDArray[np.float32]:
+    """Undo `_packed`."""
     weak = parts[f"{name}.weak"] * parts[f"{name}.weak_step"][:, None]
     return np.concatenate([parts[f"{name}.strong"], weak]).astype(np.float32)
 
 
 def _own(parts: Arrays, prefix: str = "") -> Arrays:
+    """Select the arrays of one prior."""
     return {name: parts[f"{prefix}{name}"] for name in _OWN}
 
 
 def _check(library: KernelPrior, path: Path) -> None:
+    """Refuse a prior with parts of wrong shapes, or values that cannot be."""
     fits = library.spread.shape == library.basis.shape[:1]
     arrays, spreads = [library.basis], []
     gaussians: list[KernelPrior | FamilyPrior] = [library, *library.families.values()]

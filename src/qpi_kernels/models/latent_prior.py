@@ -1,4 +1,4 @@
-"""`LatentPrior`: where a family of kernels lies in the latent space of a VAE, as a Gaussian."""
+"""`LatentPrior`: the Gaussian of a family of kernels in the latent space of a VAE."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 __all__ = ["LatentPrior"]
 
-# Directions that kernels hardly differ in, relative to the longest.
-_LEAST = 3e-3
+# Directions of smaller spread, relative to the largest, are left out.
+_MIN_SPREAD = 3e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +34,22 @@ class LatentPrior:
 
     @classmethod
     def of(cls, latents: torch.Tensor) -> LatentPrior:
-        """Take mean and covariance of latents (kernel, n)."""
+        """Estimate mean and covariance of latents (kernel, n)."""
         mean = latents.mean(dim=0)
         away = (latents - mean) / max(len(latents), 1) ** 0.5
         _, spread, axes = torch.linalg.svd(away, full_matrices=False)
-        kept = spread > _LEAST * spread[0]
+        kept = spread > _MIN_SPREAD * spread[0]
         return cls(mean, axes[kept].T * spread[kept])
 
     @property
     def size(self) -> int:
-        """How many unit numbers."""
+        """Number of unit numbers."""
         return self.root.shape[1]
 
     def latents(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Latents (v, n) of unit numbers (v, size)."""
+        """Convert unit numbers (v, size) to latents (v, n)."""
         return self.mean + numbers @ self.root.T
 
     def numbers(self, latents: torch.Tensor) -> torch.Tensor:
-        """Unit numbers (v, size) of the nearest latents to (v, n)."""
+        """Project latents (v, n) to unit numbers (v, size)."""
         return (latents - self.mean) @ self.root / self.root.square().sum(dim=0)

@@ -31,7 +31,7 @@ def load_model(
     method: Method = "two_step",
     device: str | torch.device = "cpu",
 ) -> KernelModel:
-    """Load networks that find kernels.
+    """Load networks that extract kernels.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def load_model(
 
 
 def model_folder(source: str | os.PathLike[str] = BUNDLED, method: Method = "two_step") -> Path:
-    """Folder of a model, downloaded first if it is on the hub; parameters as for `load_model`."""
+    """Find the folder of a model, and download it from the hub if need be; see `load_model`."""
     name = os.fspath(source)
     if name == BUNDLED:
         return _BUNDLED_FOLDER / method
@@ -81,21 +81,23 @@ def model_folder(source: str | os.PathLike[str] = BUNDLED, method: Method = "two
 
 
 def _downloaded(name: str) -> Path:
+    """Take a model from the hub's cache, or from the hub."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
 
     repository, _, given = name.partition("@")
     revision = given or None
 
     def snapshot(*, local_files_only: bool) -> Path:
-        found: str = snapshot_download(
+        """Find the model's folder in the cache, which is filled first if that is allowed."""
+        folder: str = snapshot_download(
             repository,
             revision=revision,
             allow_patterns=list(MODEL_FILES),
             local_files_only=local_files_only,
         )
-        if not (Path(found) / INDEX_FILE).is_file():
-            raise FileNotFoundError(found)
-        return Path(found)
+        if not (Path(folder) / INDEX_FILE).is_file():
+            raise FileNotFoundError(folder)
+        return Path(folder)
 
     try:
         return snapshot(local_files_only=True)

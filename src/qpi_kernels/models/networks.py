@@ -29,7 +29,7 @@ def observation_channels(
     inputs: InputKind,
     window: tuple[int, int] | None = None,
 ) -> torch.Tensor:
-    """What a network sees of maps.
+    """Make a network's input from maps.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def observation_channels(
 
 
 class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Encodes maps to the latent of the kernel that they hold.
+    """Encode maps to the latent of their kernel.
 
     The encoder half of an autoencoder with as many channels as `observation_channels` gives.
 
@@ -102,13 +102,13 @@ class ObservationEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         return made
 
-    def forward(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
-        """Distribution of the kernel's latent, from what `observation_channels` gives."""
-        return DiagonalGaussianDistribution(self.quant_conv(self.encoder(seen)))
+    def forward(self, channels: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Encode `observation_channels` to the distribution of the kernel's latent."""
+        return DiagonalGaussianDistribution(self.quant_conv(self.encoder(channels)))
 
 
 class OneStepNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """The baseline: one autoencoder from maps straight to the kernel, of the same size.
+    """Map observations to their kernel by one autoencoder: the baseline.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ class OneStepNetwork(ModelMixin, ConfigMixin):  # type: ignore[misc]
         made: OneStepNetwork = cls(preset.baseline_inputs, preset.autoencoder)
         return made
 
-    def encode(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
-        """Distribution of the baseline's own latent, from what `observation_channels` gives."""
-        latent: DiagonalGaussianDistribution = self.network.encode(seen).latent_dist
+    def encode(self, channels: torch.Tensor) -> DiagonalGaussianDistribution:
+        """Encode `observation_channels` to the distribution of the baseline's own latent."""
+        latent: DiagonalGaussianDistribution = self.network.encode(channels).latent_dist
         return latent
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
-        """Kernel (B, 1, rows, columns) in the model's representation."""
+        """Decode latents to kernels (B, 1, rows, columns) in the model's representation."""
         kernel: torch.Tensor = self.network.decode(latent).sample
         return kernel

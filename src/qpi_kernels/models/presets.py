@@ -14,7 +14,7 @@ InputKind = Literal["maps", "estimates"]
 
 
 class ModelPreset(BaseModel):
-    """What defines a set of networks: kernel VAE, observation encoder and one-step baseline."""
+    """Sizes and inputs of a set of networks: kernel VAE, observation encoder and baseline."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

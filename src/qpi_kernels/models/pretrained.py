@@ -1,4 +1,4 @@
-"""Start a network from the weights of an autoencoder that was trained on something else."""
+"""Weights of an autoencoder that was trained on something else, for networks to start from."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ def adapted_input(weight: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _adapted(name: str, weight: torch.Tensor, wanted: torch.Size) -> torch.Tensor:
+    """Adapt the first and the last convolution to the channels of a network."""
     if name == "encoder.conv_in.weight":
         return adapted_input(weight, wanted[1])
     if name in ("decoder.conv_out.weight", "decoder.conv_out.bias") and wanted[0] == 1:
@@ -96,7 +97,7 @@ def _adapted(name: str, weight: torch.Tensor, wanted: torch.Size) -> torch.Tenso
 
 
 def _local_folder(source: str | Path) -> Path:
-    """Folder of the model: as given, from the hub's cache, or from the hub."""
+    """Find the folder of a model: as given, from the hub's cache, or from the hub."""
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -125,6 +126,7 @@ def _from_hub(source: str, *, local_files_only: bool) -> Path:
 
 
 def _read(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of an autoencoder in single precision."""
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise PretrainedError(

@@ -1,4 +1,4 @@
-"""How a network sees kernels and maps: amplitudes of any unit, turned into numbers near one."""
+"""Scaling of kernels and maps of any unit to numbers near one, for networks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class KernelRepresentation(BaseModel):
 
 
 def normalised_observation(observation: torch.Tensor) -> torch.Tensor:
-    """Observations (..., rows, columns) with mean 0 and standard deviation 1; missing pixels 0."""
+    """Normalise observations (..., rows, columns) to mean 0 and deviation 1; missing pixels 0."""
     counted = observation.isfinite()
     number = counted.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
     values = torch.where(counted, observation, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,14 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 
 import qpi_kernels as qk
+from qpi_kernels import models
 from qpi_kernels.extraction import ExtractionError
-from qpi_kernels.extraction.network import estimator
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models import KernelModel, write_model
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.models.representation import KernelRepresentation
+from qpi_kernels.progress import Cancelled, CancelToken, Event
 from qpi_kernels.quality import Quality
 from qpi_kernels.result import KernelResult
 
@@ -176,6 +179,36 @@ def test_what_can_not_be_done_is_said(two_step: str, tmp_path: Path) -> None:
         qk.extract(observation, kinds, method="two_step", model=two_step)
 
 
+def test_progress_has_one_total_and_an_event_for_each_sample(two_step: str) -> None:
+    observation, positions = some_map()
+    events: list[Event] = []
+    stack = np.stack([observation] * 6)
+    qk.extract(
+        stack, positions, method="two_step", model=two_step, samples=5, on_event=events.append
+    )
+    assert len({event.total for event in events}) == 1
+    steps = [event.step for event in events]
+    assert steps == sorted(steps)
+    assert events[-1].fraction == 1.0
+    assert sum("Asking" in event.message for event in events) >= 2 * 5
+
+
+def test_cancelling_does_not_wait_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    loading, cancel = threading.Event(), CancelToken()
+
+    def load_slowly(*_: object, **__: object) -> None:
+        loading.set()
+        time.sleep(5)
+
+    monkeypatch.setattr(models, "load_model", load_slowly)
+    observation, positions = some_map()
+    threading.Thread(target=lambda: (loading.wait(), cancel.cancel())).start()
+    start = time.monotonic()
+    with pytest.raises(Cancelled):
+        qk.extract(observation, positions, method="two_step", cancel=cancel)
+    assert time.monotonic() - start < 4
+
+
 class KnownKernel(torch.nn.Module):
     """A network that always finds the same kernel, with the same small doubt."""
 
@@ -199,7 +232,7 @@ def use(monkeypatch: pytest.MonkeyPatch, kernel: NDArray[np.float64], kind: str)
     representation = KernelRepresentation.model_validate({"kind": kind})
     shown = representation.encode(torch.from_numpy(kernel)).numpy()
     model = KernelModel("one_step", representation, {"one_step": KnownKernel(shown)})
-    monkeypatch.setattr(estimator, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
 
 
 def rings() -> NDArray[np.float64]:

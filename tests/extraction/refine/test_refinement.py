@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -251,6 +253,24 @@ def test_it_can_be_stopped_and_changes_nothing() -> None:
     assert task.defects == clicks
 
 
+def test_progress_has_one_total_and_no_step_makes_a_cancel_wait() -> None:
+    true = placed(60, 128, seed=13)
+    image = observed(rings(32)[None], true, 128, snr=20)
+    refinement = Refinement(problem(image, clicked(true, 0.7), 32), LeastSquares)
+    events, gaps, last = [], [], time.thread_time()
+    while not refinement.done:
+        events.append(refinement.step())
+        gaps.append(time.thread_time() - last)
+        last = time.thread_time()
+    assert len({event.total for event in events}) == 1
+    steps = [event.step for event in events]
+    assert steps == sorted(steps)
+    assert events[-1].fraction == 1.0
+    # Moving all 60 defects takes longer than moving one.
+    assert max(gaps) < 0.2
+    assert sum("Moving" in event.message for event in events) > 120
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "window", "count", "snr"),
@@ -289,5 +309,5 @@ def test_extract_refines_when_asked() -> None:
         result = extract(observation, clicks, kernel_shape=(21, 21), refine=refine)
         errors[refine] = float(affine_invariant_nrmse(kernel, result.kernel.values))
     assert errors["positions"] < 0.5 * errors[None]
-    with pytest.raises(ExtractionError, match="does not refine"):
+    with pytest.raises(ExtractionError, match="refine is a field of"):
         extract(observation, clicks, method="average", refine="positions")

@@ -1,4 +1,4 @@
-"""Bringing maps of any size onto the grid of a network, and its kernels back."""
+"""The grid of a network: maps of any size are resampled to it, and its kernels back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["ModelGrid", "model_grid"]
 
 
 class ModelGrid(ABC):
-    """How a problem lies on a model's grid; pixels are made coarser where needed, never finer.
+    """Resampling between a problem and a model's grid, to coarser pixels where needed, never finer.
 
     Parameters
     ----------
     problem : Problem
-        The checked input; what `seen` gives takes all its defects for one kind.
+        The checked input; `channels` takes all its defects for one kind.
     model : KernelModel
-        Whose grid.
+        The model of the grid.
     """
 
     def __init__(self, problem: Problem, model: KernelModel) -> None:
@@ -44,24 +44,24 @@ class ModelGrid(ABC):
         """Pixels of the map per pixel of the grid, at least 1."""
 
     @abstractmethod
-    def seen(self, images: torch.Tensor) -> torch.Tensor:
-        """What the network is shown of images (plane, rows, columns) with NaN where missing."""
+    def channels(self, images: torch.Tensor) -> torch.Tensor:
+        """Make a network's input of images (plane, rows, columns) with NaN where missing."""
 
     @abstractmethod
     def reason(self) -> Reason:
         """Return what was resampled, for the quality."""
 
     def kernels(self, values: torch.Tensor) -> torch.Tensor:
-        """Kernels on the problem's window from kernels (..., 64, 64) on the grid."""
+        """Resample kernels (..., 64, 64) on the grid to the problem's window."""
         return _resampled(values, self._problem.parameters.kernel_shape, 1 / self.scale)
 
     def on_grid(self, kernels: torch.Tensor) -> torch.Tensor:
-        """Kernels on the grid from kernels (..., h, w) on the problem's window."""
+        """Resample kernels (..., h, w) on the problem's window to the grid."""
         return _resampled(kernels, self._grid, self.scale)
 
 
 def model_grid(problem: Problem, model: KernelModel) -> ModelGrid:
-    """Choose the way that fits what the model's networks see."""
+    """Choose the grid that fits the input of the model's networks."""
     return (
         _KernelFrame(problem, model) if model.inputs == "estimates" else _WholeMap(problem, model)
     )
@@ -73,10 +73,11 @@ class _KernelFrame(ModelGrid):
     @property
     def scale(self) -> float:
         window = max(self._problem.parameters.kernel_shape)
-        # An odd window with a pixel more than the grid is not worth resampling for.
+        # An odd window with one pixel more than the grid needs no resampling.
         return 1.0 if window <= min(self._grid) + 1 else window / min(self._grid)
 
-    def seen(self, images: torch.Tensor) -> torch.Tensor:
+    def channels(self, images: torch.Tensor) -> torch.Tensor:
+        """Estimate the kernel on the grid from images of any size."""
         rows, columns = (round(side * self.scale) for side in self._grid)
         observation, activation = self._with_margin(images, (rows, columns))
         estimates = kernel_estimates(observation, activation, (rows, columns))
@@ -85,11 +86,11 @@ class _KernelFrame(ModelGrid):
     def _with_margin(
         self, images: torch.Tensor, window: tuple[int, int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images and activation, wider where defects outside send waves in."""
+        """Pad images and activation where defects outside send waves in."""
         defects = self._problem.defects
         shape = np.array(images.shape[-2:])
-        beyond = np.maximum(-defects.positions, defects.positions - (shape - 1)).max(axis=0)
-        margin = np.clip(np.ceil(beyond), 0, np.array(window) // 2 + 1).astype(int)
+        outside = np.maximum(-defects.positions, defects.positions - (shape - 1)).max(axis=0)
+        margin = np.clip(np.ceil(outside), 0, np.array(window) // 2 + 1).astype(int)
         down, across = (int(side) for side in margin)
         padded = torch.nn.functional.pad(images, (across, across, down, down), value=torch.nan)
         activation = activation_map(
@@ -113,7 +114,8 @@ class _WholeMap(ModelGrid):
     def scale(self) -> float:
         return max(1.0, max(self._problem.image_shape) / min(self._grid))
 
-    def seen(self, images: torch.Tensor) -> torch.Tensor:
+    def channels(self, images: torch.Tensor) -> torch.Tensor:
+        """Resample images and activation to the grid."""
         counted = images.isfinite()
         weight = _resampled(counted.to(images), self._grid, self.scale)
         values = _resampled(torch.where(counted, images, 0.0), self._grid, self.scale)
@@ -132,6 +134,7 @@ class _WholeMap(ModelGrid):
 
 
 def _resampled(images: torch.Tensor, shape: tuple[int, int], scale: float) -> torch.Tensor:
+    """Resample images to another shape, with ``scale`` of their pixels per new one."""
     rows, columns = (
         torch.from_numpy(resampling_matrix(size, out_size, scale)).to(images)
         for size, out_size in zip(images.shape[-2:], shape, strict=True)

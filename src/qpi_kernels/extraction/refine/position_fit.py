@@ -1,7 +1,8 @@
-"""Moving point defects to where given kernels explain the map best."""
+"""Fit of defects' positions and strengths for given kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.refine.residual import ResidualMap
 from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel
+from qpi_kernels.progress import Event
 
 __all__ = ["PointPrior", "PositionFit"]
 
@@ -17,12 +19,12 @@ _SWEEPS = 2
 _NEWTON_STEPS = 3
 _HALVINGS = 4
 _SETTLED = 2e-3
-_LONGEST_STEP_PX = 1.0
+_MAX_STEP_PX = 1.0
 
 
 @dataclass(frozen=True)
 class PointPrior:
-    """What is known of positions and strengths before looking at the map.
+    """Widths of the normal prior of positions and strengths.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ class PointPrior:
 
 @dataclass(frozen=True, eq=False)
 class PositionFit:
-    """Positions and strengths that fit, with standard errors.
+    """Fitted positions and strengths with standard errors.
 
     Parameters
     ----------
@@ -62,11 +64,11 @@ class PositionFit:
         cls,
         defects: Defects,
         clicks: Defects,
-        left: ResidualMap,
+        residual: ResidualMap,
         prior: PointPrior,
         *,
         sweeps: int = _SWEEPS,
-    ) -> PositionFit:
+    ) -> Generator[Event, None, PositionFit]:
         r"""Minimise over positions and strengths, one defect after the other.
 
         .. math:: \sum_p w_p \lvert W (Y_p - \sum_i s_i A_p(r - r_i)) \rvert^2
@@ -74,24 +76,35 @@ class PositionFit:
                   + \sum_i (s_i / s_{0i} - 1)^2 / \upsilon^2
 
         Gauss-Newton steps with halving for each defect in turn, against a residual that is kept
-        up to date, so that overlapping defects see each other's moves.
+        up to date, so that moves of overlapping defects take each other into account.
 
         Parameters
         ----------
         defects : Defects
-            Positions and strengths that ``left`` belongs to.
+            Positions and strengths that ``residual`` belongs to.
         clicks : Defects
-            Where the prior is centred: the same defects as they were given.
-        left : ResidualMap
-            Kernels, and what they leave of the map with ``defects``.
+            Centres of the prior: the same defects as they were given.
+        residual : ResidualMap
+            Kernels, and the residual of the map with ``defects``.
         prior : PointPrior
             Widths of the prior.
         sweeps : int
-            How often each defect is moved at most.
+            Maximum number of moves of each defect.
+
+        Returns
+        -------
+        generator
+            Yields an event for each move and returns the fit.
         """
-        sweep = _Sweep(defects, clicks, left, prior)
-        for _ in range(sweeps):
-            if sweep.run() < _SETTLED:
+        sweep = _Sweep(defects, clicks, residual, prior)
+        count = len(defects)
+        for number in range(sweeps):
+            before = np.column_stack([sweep.position, sweep.factor])
+            for index in range(count):
+                sweep.move(index)
+                yield Event("Moving the defects", number * count + index + 1, sweeps * count)
+            after = np.column_stack([sweep.position, sweep.factor])
+            if np.abs(after - before).max(initial=0.0) < _SETTLED:
                 break
         return cls(
             Defects(sweep.position, defects.kind, sweep.factor * clicks.strength),
@@ -106,7 +119,7 @@ class _Sweep:
 
     defects: Defects
     clicks: Defects
-    left: ResidualMap
+    residual: ResidualMap
     prior: PointPrior
     position: NDArray[np.float64] = field(init=False)
     factor: NDArray[np.float64] = field(init=False)
@@ -119,83 +132,79 @@ class _Sweep:
         self.error = np.zeros((len(self.defects), 3))
         self.error[:, :2] = self.prior.jitter_px
         self.error[:, 2] = self.prior.spread
-        self._values = self.left.values.copy()
+        self._values = self.residual.values.copy()
         self._margin = int(np.ceil(2 * self.prior.limit_px)) + 1
         self._anchor = np.rint(self.position).astype(int)
 
-    def run(self) -> float:
-        """Fit every defect once; the largest change, of px or of the share of a strength."""
-        before = np.column_stack([self.position, self.factor])
-        for index in range(len(self.defects)):
-            if self.clicks.strength[index] != 0:
-                self._move(index)
-        after = np.column_stack([self.position, self.factor])
-        return float(np.abs(after - before).max(initial=0.0))
-
-    def _move(self, index: int) -> None:
+    def move(self, index: int) -> None:
+        """Fit one defect and update the residual; defects of strength 0 stay."""
+        if self.clicks.strength[index] == 0:
+            return
         view = ShiftedKernel(
-            self.left.kernels[str(self.defects.kind[index])],
+            self.residual.kernels[str(self.defects.kind[index])],
             (int(self._anchor[index, 0]), int(self._anchor[index, 1])),
-            self.left.values.shape[-2:],
+            self.residual.values.shape[-2:],
             self._margin,
         )
         rows, cols = view.window
-        mask = self.left.mask[rows, cols]
+        mask = self.residual.mask[rows, cols]
         if not mask.any():
             return
-        block = _Block(view, mask, self.left, self.prior, self.clicks[np.array([index])])
+        block = _Block(view, mask, self.residual, self.prior, self.clicks[np.array([index])])
         state = np.array([*self.position[index], self.factor[index]])
-        wanted = self._values[:, rows, cols] + block.image(state)
-        state, self.error[index] = block.minimised(state, wanted)
-        self._values[:, rows, cols] = wanted - block.image(state)
+        target = self._values[:, rows, cols] + block.image(state)
+        state, self.error[index] = block.minimise(state, target)
+        self._values[:, rows, cols] = target - block.image(state)
         self.position[index], self.factor[index] = state[:2], state[2]
 
 
 class _Block:
-    """One defect's own least-squares problem: row, column, strength factor."""
+    """The least-squares problem of one defect: row, column, strength factor."""
 
     def __init__(
         self,
         view: ShiftedKernel,
         mask: NDArray[np.bool_],
-        left: ResidualMap,
+        residual: ResidualMap,
         prior: PointPrior,
         click: Defects,
     ) -> None:
         self._view, self._mask, self._prior = view, mask, prior
         self._click, self._given = click.positions[0], float(click.strength[0])
-        self._weight = left.weight[:, None, None] * mask
-        self._told = max(1.0 - left.absorbed, 0.05)
+        self._weight = residual.weight[:, None, None] * mask
+        self._informative = max(1.0 - residual.absorbed, 0.05)
         self._free = 3 if prior.spread > 0 else 2
         spread = [prior.jitter_px] * 2 + [prior.spread] * (self._free - 2)
         self._pull = 1.0 / np.square(np.maximum(spread, 1e-6))
 
     def image(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the defect sends into its window, zero where a pixel does not count."""
+        """Predict the defect's wave in its window, zero where a pixel does not count."""
         return np.asarray(self._given * state[2] * self._view.at(state[:2]) * self._mask)
 
-    def _cost(self, state: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
-        misfit = np.square(wanted - self.image(state))
-        return float((self._weight * misfit).sum() + (self._pull * self._away(state) ** 2).sum())
+    def _cost(self, state: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+        """Sum misfit and prior."""
+        misfit = np.square(target - self.image(state))
+        return float((self._weight * misfit).sum() + (self._pull * self._offset(state) ** 2).sum())
 
-    def _away(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _offset(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Subtract the centre of the prior."""
         return np.array([*(state[:2] - self._click), state[2] - 1.0])[: self._free]
 
-    def minimised(
-        self, state: NDArray[np.float64], wanted: NDArray[np.float64]
+    def minimise(
+        self, state: NDArray[np.float64], target: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The state of least cost, and the standard errors of its numbers."""
-        cost = self._cost(state, wanted)
+        """Find the state of least cost, and the standard errors of its numbers."""
+        cost = self._cost(state, target)
         error = np.zeros(3)
         for _ in range(_NEWTON_STEPS):
-            normal, slope = self._normal_equations(state, wanted)
-            covariance = np.linalg.inv(self._told * normal + np.diag(self._pull))
+            normal, slope = self._normal_equations(state, target)
+            covariance = np.linalg.inv(self._informative * normal + np.diag(self._pull))
             error[: self._free] = np.sqrt(np.diag(covariance))
             step = np.asarray(np.linalg.solve(normal + np.diag(self._pull), slope), np.float64)
-            step *= min(1.0, _LONGEST_STEP_PX / max(float(np.hypot(*step[:2])), 1e-12))
+            step *= min(1.0, _MAX_STEP_PX / max(float(np.hypot(*step[:2])), 1e-12))
             for _ in range(_HALVINGS):
                 tried = self._within_limit(state, step)
-                new_cost = self._cost(tried, wanted)
+                new_cost = self._cost(tried, target)
                 if new_cost < cost:
                     break
                 step = step / 2
@@ -208,24 +217,26 @@ class _Block:
         return state, error
 
     def _normal_equations(
-        self, state: NDArray[np.float64], wanted: NDArray[np.float64]
+        self, state: NDArray[np.float64], target: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Linearise the misfit about a state: normal matrix and negative gradient."""
         strength = self._given * state[2]
         columns = list(strength * self._view.slopes(state[:2]))
         if self._free > 2:
             columns.append(self._given * self._view.at(state[:2]))
         matrix = np.stack([column.ravel() for column in columns])
         weighted = matrix * np.broadcast_to(self._weight, columns[0].shape).ravel()
-        misfit = (wanted - self.image(state)).ravel()
-        return weighted @ matrix.T, weighted @ misfit - self._pull * self._away(state)
+        misfit = (target - self.image(state)).ravel()
+        return weighted @ matrix.T, weighted @ misfit - self._pull * self._offset(state)
 
     def _within_limit(
         self, state: NDArray[np.float64], step: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """Take a step, but no farther from the click than the limit."""
         new = state.copy()
         new[: self._free] += step
-        away = new[:2] - self._click
-        new[:2] = self._click + away * min(
-            1.0, self._prior.limit_px / max(float(np.hypot(*away)), 1e-12)
+        offset = new[:2] - self._click
+        new[:2] = self._click + offset * min(
+            1.0, self._prior.limit_px / max(float(np.hypot(*offset)), 1e-12)
         )
         return new

@@ -1,10 +1,11 @@
-"""Refining where the defects are, and how strong, together with the kernel."""
+"""Refinement of the defects' positions and strengths together with the kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any, Literal
+from math import exp
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
 from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
-from qpi_kernels.extraction.refine.residual import ResidualMap, leftover
+from qpi_kernels.extraction.refine.residual import ResidualMap, residual_map
 from qpi_kernels.parameters import Parameters, Pixels, PositiveCount
-from qpi_kernels.progress import Event, Stepper
+from qpi_kernels.progress import Event, GeneratorStepper, Stepper, follow, portion
 from qpi_kernels.result import KernelResult
 
 __all__ = ["Refinement", "RefinementParameters"]
+
+_Result = TypeVar("_Result")
 
 _FIRST_SPREAD = 0.2
 _FIRST_JITTER_PX = 0.75
@@ -29,6 +32,8 @@ _FIRST_GAIN = 3.0
 _MAX_FILL = 0.25
 _MIN_WINDOW = 9
 _GAIN_UP, _GAIN_DOWN = 1.5, 0.5
+# Rounds until the positions have settled, and their share of the time.
+_TYPICAL_ROUNDS, _SHARE_OF_ROUNDS = 5, 0.6
 
 
 class RefinementParameters(Parameters):
@@ -44,21 +49,20 @@ class RefinementParameters(Parameters):
     """Rounds of kernel and moves before giving up."""
 
 
-class Refinement:
-    """Kernel estimates and moves of the defects in turn, as a stepper.
+class Refinement(GeneratorStepper[KernelResult]):
+    """Alternate between kernel estimates and moves of the defects, as a stepper.
 
     A round extracts the kernel with the defects where they are, then moves each defect to where
     this kernel explains the map best (`PositionFit`). Clicks scatter about the truth by a jitter
     whose width is estimated from the moves; a defect that shows too little to be placed better
-    than that stays. Since the kernel follows a part of every move, a defect that keeps going one
-    way is moved farther than it asks for.
+    than that stays. Since the kernel follows a part of every move, moves that keep their direction
+    are lengthened.
 
     A kernel nearly as large as the image follows wrong positions nearly as well as right ones. The
     rounds therefore use the part of the window about its centre with at most a quarter as many
-    pixels as the map; what the defects send farther counts as noise there. The last kernel has the
-    whole window.
+    pixels as the map; waves beyond it count as noise there. The last kernel has the whole window.
 
-    Kernel and positions share a shift, and with strengths a scale, that no data tell. The mean
+    Kernel and positions share a shift, and with strengths a scale, that no data determine. The mean
     strength of a kind stays. Its origin is put at the kernel's centre of two- or three-fold
     rotation where it has one, otherwise where the mean move is zero.
 
@@ -83,7 +87,7 @@ class Refinement:
 
     Those kernels have a centre of rotation. One without comes out just as well in shape (1.00 after
     the best shift) but shifted by the mean of the clicks' errors, 1 px over the root of the number
-    of defects, which no data tell.
+    of defects, which no data determine.
     """
 
     def __init__(
@@ -96,84 +100,75 @@ class Refinement:
     ) -> None:
         self._settings = parameters or RefinementParameters()
         self._problem = problem
-        self._clicks = problem.defects
         self._estimator = estimator
-        self._quick_estimator = quick_estimator or estimator
-        self._window = _window(problem)
-        self._last_is_apart = (
-            quick_estimator is not None or self._window != problem.parameters.kernel_shape
+        self._quick_estimator = quick_estimator
+
+    def _run(self) -> Generator[Event, None, KernelResult]:
+        """Alternate between quick kernels and moves, then extract the kernel of the last ones."""
+        problem, settings = self._problem, self._settings
+        quick = self._quick_estimator or self._estimator
+        window = _window(problem)
+        needs_last_kernel = (
+            self._quick_estimator is not None or window != problem.parameters.kernel_shape
         )
-        self._extraction = self._quick_extraction()
-        self._moves = _Moves(self._clicks, self._settings)
-        self._rounds = 0
-        self._settled = False
-        self._last = False
-        self._steps = self._round_steps = 0
-        self._result: KernelResult | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether `result` is ready."""
-        return self._result is not None
-
-    @property
-    def result(self) -> KernelResult:
-        """The finished result; its defects are the refined ones."""
-        if self._result is None:
-            raise RuntimeError("the refinement is not finished; call step() until done")
-        return self._result
-
-    def step(self) -> Event:
-        """One step of the kernel's estimator, or one move of all defects."""
-        self._steps += 1
-        self._round_steps += 1
-        if not self._extraction.done:
-            event = self._extraction.step()
-            if self._extraction.done and self._last:
-                self._finish()
-            return self._event(event.message, event.values)
-        found = self._extraction.result
-        defects, farthest = self._moves.move(self._problem, found)
-        self._rounds += 1
-        self._settled = farthest < self._settings.settled_px
-        self._last = self._settled or self._rounds >= self._settings.max_rounds
-        if self._settled and not self._last_is_apart:
-            self._finish()
-        else:
-            self._problem = replace(self._problem, defects=defects)
-            self._extraction = (
-                self._estimator(self._problem) if self._last else self._quick_extraction()
-            )
-        event = self._event("Moving the defects", self._moves.values(farthest))
-        self._round_steps = 0
-        return event
-
-    def _quick_extraction(self) -> Stepper[KernelResult]:
-        parameters = self._problem.parameters.model_copy(update={"kernel_shape": self._window})
-        return self._quick_estimator(replace(self._problem, parameters=parameters))
-
-    def _finish(self) -> None:
-        found = self._extraction.result
-        moved = found.defects.positions - self._clicks.positions
+        moves = _Moves(problem.defects, settings)
+        rounds, settled = 0, False
+        while True:
+            start, stop = _round_share(rounds)
+            rounds += 1
+            parameters = problem.parameters.model_copy(update={"kernel_shape": window})
+            kernel = follow(quick(replace(problem, parameters=parameters)))
+            one_round = _one_round(kernel, moves, problem)
+            result, defects = yield from portion(_named(f"Round {rounds}", one_round), start, stop)
+            farthest = np.abs(defects.positions - problem.defects.positions).max(initial=0.0)
+            settled = bool(farthest < settings.settled_px)
+            if settled and not needs_last_kernel:
+                break
+            problem = replace(problem, defects=defects)
+            if settled or rounds >= settings.max_rounds:
+                kernel = _named("Last kernel", follow(self._estimator(problem)))
+                result = yield from portion(kernel, _SHARE_OF_ROUNDS, 1.0)
+                break
+        moved = result.defects.positions - self._problem.defects.positions
         summary: dict[str, Any] = {
-            **self._settings.model_dump(mode="json"),
-            "rounds": self._rounds,
-            "settled": self._settled,
-            "jitter_px": self._moves.prior.jitter_px,
-            "strength_spread": self._moves.prior.spread,
+            **settings.model_dump(mode="json"),
+            "rounds": rounds,
+            "settled": settled,
+            "jitter_px": moves.prior.jitter_px,
+            "strength_spread": moves.prior.spread,
             "moved_rms_px": float(np.sqrt(np.square(moved).mean())),
         }
-        self._result = replace(found, provenance={**found.provenance, "refinement": summary})
+        return replace(result, provenance={**result.provenance, "refinement": summary})
 
-    def _event(self, message: str, values: dict[str, float]) -> Event:
-        rounds_left = 0 if self._last else self._settings.max_rounds - self._rounds
-        expected = self._steps + rounds_left * max(self._round_steps, 10)
-        total = self._steps if self.done else max(expected, self._steps + 1)
-        return Event(f"Round {self._rounds + 1}: {message}", self._steps, total, values)
+
+def _one_round(
+    kernel: Generator[Event, None, KernelResult], moves: _Moves, problem: Problem
+) -> Generator[Event, None, tuple[KernelResult, Defects]]:
+    """Extract the kernel of the present positions, then move the defects."""
+    result = yield from portion(kernel, 0.0, 0.7)
+    defects = yield from portion(moves.move(problem, result), 0.7, 1.0)
+    return result, defects
+
+
+def _round_share(rounds: int) -> tuple[float, float]:
+    """Return the shares of the whole before and after a round; later rounds are less likely."""
+    start, stop = (1.0 - exp(-2.0 * count / _TYPICAL_ROUNDS) for count in (rounds, rounds + 1))
+    return _SHARE_OF_ROUNDS * start, _SHARE_OF_ROUNDS * stop
+
+
+def _named(name: str, work: Generator[Event, None, _Result]) -> Generator[Event, None, _Result]:
+    """Begin the messages of a part with its name."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        yield replace(event, message=f"{name}: {event.message}")
 
 
 class _Moves:
-    """Moves of all defects, from one round to the next."""
+    """Move all defects from round to round, and learn how far from their clicks they are."""
 
     def __init__(self, clicks: Defects, settings: RefinementParameters) -> None:
         self._clicks = clicks
@@ -184,35 +179,41 @@ class _Moves:
         self._previous: NDArray[np.float64] | None = None
         self._gain = np.ones(len(clicks))
 
-    def values(self, farthest: float) -> dict[str, float]:
-        """Numbers worth plotting live."""
-        return {"farthest_move_px": farthest, "jitter_px": self.prior.jitter_px}
+    def move(self, problem: Problem, result: KernelResult) -> Generator[Event, None, Defects]:
+        """Move all defects to where a result's kernels explain the map best.
 
-    def move(self, problem: Problem, found: KernelResult) -> tuple[Defects, float]:
-        """The defects moved on, and how far the farthest went, in px."""
-        left = leftover(found, problem.mask)
+        Returns
+        -------
+        generator
+            Yields an event for each defect and returns the moved defects.
+        """
+        residual = residual_map(result, problem.mask)
         before = problem.defects
-        fit = PositionFit.solve(before, self._clicks, left, self.prior)
-        positions = self._ahead(before.positions, fit.defects.positions, left.absorbed)
+        work = PositionFit.solve(before, self._clicks, residual, self.prior)
+        fit = yield from portion(work, 0.0, 0.9)
+        positions = self._extrapolated(before.positions, fit.defects.positions, residual.absorbed)
         for kind in before.kinds:
             chosen = before.kind == kind
             moved = positions[chosen] - self._clicks.positions[chosen]
             if problem.parameters.symmetry is None:
                 here = before.positions[chosen] - self._clicks.positions[chosen]
-                moved += self._origin(kind, left, here) - moved.mean(axis=0)
+                moved += self._origin(kind, residual, here) - moved.mean(axis=0)
             length = np.hypot(moved[:, 0], moved[:, 1])
             moved *= np.minimum(1.0, self.prior.limit_px / np.maximum(length, 1e-12))[:, None]
             positions[chosen] = self._clicks.positions[chosen] + moved
+            yield Event("Finding the centre of the kernel", 95, 100)
         strengths = self._normalised(fit.defects)
-        self._learn(positions, strengths, fit)
+        self._update_prior(positions, strengths, fit)
         farthest = float(np.abs(positions - before.positions).max(initial=0.0))
-        return Defects(positions, before.kind, strengths), farthest
+        values = {"farthest_move_px": farthest, "jitter_px": self.prior.jitter_px}
+        yield Event("Moving the defects", 1, 1, values)
+        return Defects(positions, before.kind, strengths)
 
-    def _ahead(
-        self, before: NDArray[np.float64], wanted: NDArray[np.float64], absorbed: float
+    def _extrapolated(
+        self, before: NDArray[np.float64], fitted: NDArray[np.float64], absorbed: float
     ) -> NDArray[np.float64]:
-        """Move on by more than is wanted, for the kernel gives way; by less after a reversal."""
-        step = wanted - before
+        """Lengthen the fitted moves, for the kernel follows them; less after a reversal."""
+        step = fitted - before
         if self._previous is None:
             self._gain *= min(1.0 / (1.0 - absorbed), _FIRST_GAIN)
         else:
@@ -225,17 +226,17 @@ class _Moves:
     def _origin(
         self,
         kind: str,
-        left: ResidualMap,
+        residual: ResidualMap,
         moved: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """The mean move of a kind that puts its kernel's origin at the window's middle."""
+        """Find the mean move of a kind that puts its kernel's origin at the window's middle."""
         mean = moved.mean(axis=0)
         uncertain = max(self.prior.jitter_px, 1e-3) / np.sqrt(len(moved))
-        centre = rotation_centre(left.kernels[kind], left.weight, -mean, uncertain)
+        centre = rotation_centre(residual.kernels[kind], residual.weight, -mean, uncertain)
         return np.zeros(2) if centre is None else mean + centre
 
     def _normalised(self, defects: Defects) -> NDArray[np.float64]:
-        """Strengths whose mean, over what was given, is 1 for each kind."""
+        """Scale strengths so that their mean ratio to the given ones is 1 for each kind."""
         given = self._clicks.strength
         strengths = np.array(defects.strength)
         for kind in defects.kinds:
@@ -245,10 +246,10 @@ class _Moves:
                 strengths[chosen] /= mean if mean > 0.1 else 1.0
         return strengths
 
-    def _learn(
+    def _update_prior(
         self, positions: NDArray[np.float64], strengths: NDArray[np.float64], fit: PositionFit
     ) -> None:
-        """Update the widths of the prior from the moves."""
+        """Estimate the widths of the prior from the moves."""
         prior = self.prior
         moved = positions - self._clicks.positions
         jitter = prior_width(moved, fit.position_error, prior.jitter_px, _FIRST_JITTER_PX)
@@ -262,7 +263,7 @@ class _Moves:
 
 
 def _window(problem: Problem) -> tuple[int, int]:
-    """The part of the kernel's window that tells positions, (rows, columns)."""
+    """Choose the part of the kernel's window that positions are fitted with, (rows, columns)."""
     height, width = problem.parameters.kernel_shape
     size = len(problem.defects.kinds) * height * width
     share = min(1.0, float(np.sqrt(_MAX_FILL * problem.mask.sum() / size)))

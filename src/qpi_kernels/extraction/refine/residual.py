@@ -1,4 +1,4 @@
-"""What an extraction left unexplained, and with which kernels."""
+"""The residual of an extraction, with the kernels it belongs to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from qpi_kernels.result import KernelResult
 from qpi_kernels.symmetry import Symmetry
 
-__all__ = ["ResidualMap", "leftover"]
+__all__ = ["ResidualMap", "residual_map"]
 
 _PLANES_USED = 8
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualMap:
-    """Residual and kernels of the planes that say most about the defects.
+    """Residual and kernels of the planes with the largest signal-to-noise ratio.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ class ResidualMap:
     mask : array of bool, (rows, columns)
         True where a pixel counts.
     weight : array, (plane,)
-        One over the residual's variance per free pixel.
+        Inverse of the residual's variance per free pixel.
     kernels : dict of str to array, (plane, h, w)
         Kernel of each kind.
     absorbed : float
-        Share of a change of the residual that a new kernel would absorb, 0 to 1: the free numbers
-        of the kernel per counted pixel.
+        Share of a change of the residual that a new kernel would absorb, 0 to 1: free numbers of
+        the kernel per counted pixel.
     """
 
     values: NDArray[np.float64]
@@ -41,7 +41,7 @@ class ResidualMap:
     absorbed: float = 0.0
 
 
-def leftover(
+def residual_map(
     result: KernelResult, mask: NDArray[np.bool_] | None = None, *, planes: int = _PLANES_USED
 ) -> ResidualMap:
     """Take residual and kernels out of a result.
@@ -53,7 +53,7 @@ def leftover(
     mask : array of bool, (rows, columns), optional
         True where a pixel counted in the extraction; without, all that hold numbers.
     planes : int
-        How many planes to keep: those with the largest kernels over their noise.
+        Maximum number of planes: those with the largest kernels over their noise.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def leftover(
 
 
 def _copies(result: KernelResult) -> int:
-    """How many pixels of a kernel an imposed symmetry makes equal."""
+    """Count the pixels of a kernel that an imposed symmetry makes equal."""
     symmetry = result.provenance.get("parameters", {}).get("symmetry")
     if symmetry is None:
         return 1

@@ -1,4 +1,4 @@
-"""One defect's share of an image, and how it changes as the defect moves."""
+"""The wave of one defect in an image, and its derivative as the defect moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIFFERENCE_PX = 1e-3
 
 
 def shift_matrix(size: int, shift: float, margin: int) -> NDArray[np.float64]:
-    """Matrix that moves a signal to higher indices by a fraction of a sample.
+    """Make the matrix that moves a signal to higher indices by a fraction of a sample.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def shift_matrix(size: int, shift: float, margin: int) -> NDArray[np.float64]:
 def _spread(
     weights: NDArray[np.float64], size: int, nearest: int, margin: int
 ) -> NDArray[np.float64]:
-    """Matrix with the weights along its diagonals, centred on ``nearest`` below the main one."""
+    """Make the matrix with weights along its diagonals, centred ``nearest`` below the main one."""
     padded = np.zeros(2 * (size + margin + _HALF_WIDTH + abs(nearest)) + 1)
     middle = len(padded) // 2
     padded[middle - _HALF_WIDTH : middle + _HALF_WIDTH + 1] = weights[::-1]
@@ -51,7 +51,7 @@ def _spread(
 
 
 def slope_matrix(size: int, shift: float, margin: int) -> NDArray[np.float64]:
-    """Derivative of `shift_matrix` with respect to the shift, with the same arguments."""
+    """Differentiate `shift_matrix` with respect to the shift, with the same arguments."""
     nearest = round(shift)
     offsets = shift - nearest + _DIFFERENCE_PX * np.array([1.0, -1.0])
     ahead, behind = kaiser_sinc_weights(offsets, _HALF_WIDTH)
@@ -71,8 +71,7 @@ class ShiftedKernel:
     image_shape : tuple of int
         (rows, columns).
     margin : int
-        How much larger than the kernel the window is on each side, in px: more than the defect
-        will move.
+        Pixels of the window beyond the kernel on each side: more than the defect will move.
     """
 
     kernels: NDArray[np.float64]
@@ -82,7 +81,7 @@ class ShiftedKernel:
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """Where the window lies in the image; empty slices when it lies outside."""
+        """Rows and columns of the image in the window; empty slices when it lies outside."""
         rows, cols = (
             slice(max(start, 0), max(min(start + length, limit), max(start, 0)))
             for start, length, limit in self._extents()
@@ -90,7 +89,7 @@ class ShiftedKernel:
         return rows, cols
 
     def _extents(self) -> list[tuple[int, int, int]]:
-        """First image pixel, length, and the image's size, along rows and columns."""
+        """List first image pixel, length, and the image's size, along rows and columns."""
         return [
             (anchor - size // 2 - self.margin, size + 2 * self.margin, limit)
             for anchor, size, limit in zip(
@@ -101,22 +100,23 @@ class ShiftedKernel:
     def _matrices(
         self, position: NDArray[np.float64], derivative: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Make the matrices that shift a kernel into the window, along rows and columns."""
         make = slope_matrix if derivative else shift_matrix
-        found = []
+        matrices = []
         for axis, (start, _, _) in enumerate(self._extents()):
             size = self.kernels.shape[axis + 1]
             matrix = make(size, float(position[axis]) - self.anchor[axis], self.margin)
-            seen = self.window[axis]
-            found.append(matrix[seen.start - start : seen.stop - start])
-        return found[0], found[1]
+            inside = self.window[axis]
+            matrices.append(matrix[inside.start - start : inside.stop - start])
+        return matrices[0], matrices[1]
 
     def at(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Image of unit strength when the defect is at ``position``, (plane, rows, columns)."""
+        """Predict the image of a defect of unit strength at a position, (plane, rows, columns)."""
         rows, cols = self._matrices(position, derivative=False)
         return np.asarray(rows @ self.kernels @ cols.T)
 
     def slopes(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Derivative of `at` with respect to row and column, (2, plane, rows, columns)."""
+        """Differentiate `at` with respect to row and column, (2, plane, rows, columns)."""
         rows, cols = self._matrices(position, derivative=False)
         row_slope, col_slope = self._matrices(position, derivative=True)
         return np.stack([row_slope @ self.kernels @ cols.T, rows @ self.kernels @ col_slope.T])

@@ -83,7 +83,7 @@ class KernelDecoder:
     def numbers_of_plane(self, signal: torch.Tensor) -> torch.Tensor:
         """Encode a plane (rows, columns) by the observation's encoder, (1, size)."""
         blanked = torch.where(self._mask, signal, torch.nan).float()
-        return self._numbers(self._model.latent(self.grid.seen(blanked[None])).mean)
+        return self._numbers(self._model.latent(self.grid.channels(blanked[None])).mean)
 
     def _numbers(self, latents: torch.Tensor) -> torch.Tensor:
         """Turn latents to unit numbers, not too far from those of simulated kernels."""
