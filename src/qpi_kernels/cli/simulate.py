@@ -25,7 +25,7 @@ class ProtocolName(StrEnum):
     paper = "paper"
 
 
-@with_parameters(scene=SimulatedScanParameters, dataset=ProtocolParameters)
+@with_parameters(scan=SimulatedScanParameters, dataset=ProtocolParameters)
 def simulate(
     *,
     output: Annotated[
@@ -51,18 +51,18 @@ def simulate(
     ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
-    scene: SimulatedScanParameters,
+    scan: SimulatedScanParameters,
     dataset: ProtocolParameters,
 ) -> None:
     """Simulate a dI/dV map or a stack over bias, with true kernel and defects inside the file.
 
     With --protocol, a data set of many kernels and maps.
     """
-    _check_mode(protocol, scene, dataset)
+    _check_mode(protocol, scan, dataset)
 
     def work(job: FileTask) -> FileResult:
         if protocol is None:
-            return write_simulated_scan(scene, job, overwrite=overwrite)
+            return write_simulated_scan(scan, job, overwrite=overwrite)
         return write_dataset(dataset, job)
 
     (outcome,) = run_batch([output], work, debug=debug)
@@ -71,20 +71,20 @@ def simulate(
 
 
 def _check_mode(
-    protocol: ProtocolName | None, scene: SimulatedScanParameters, dataset: ProtocolParameters
+    protocol: ProtocolName | None, scan: SimulatedScanParameters, dataset: ProtocolParameters
 ) -> None:
     """Refuse options that would not count."""
     of_datasets = "--kernels, --observations, --noise-level and --layout"
     if protocol is None and dataset != ProtocolParameters(seed=dataset.seed):
         raise typer.BadParameter(f"{of_datasets} go with --protocol only")
-    if protocol is not None and scene != SimulatedScanParameters(seed=scene.seed):
+    if protocol is not None and scan != SimulatedScanParameters(seed=scan.seed):
         raise typer.BadParameter(f"with --protocol only {of_datasets} and --seed count")
 
 
 def write_simulated_scan(
-    scene: SimulatedScanParameters, job: FileTask, *, overwrite: bool
+    scan: SimulatedScanParameters, job: FileTask, *, overwrite: bool
 ) -> FileResult:
-    """Simulate a scene into ``job.path`` and its defects into the table beside it.
+    """Simulate a scan into ``job.path`` and its defects into the table beside it.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def write_simulated_scan(
     from qpi_kernels.io.formats.netcdf import save_scan
     from qpi_kernels.simulate.scan.simulation import simulate_scan, simulated_scan_dataset
 
-    made = simulate_scan(scene, on_event=job.on_event, cancel=job.cancel)
+    made = simulate_scan(scan, on_event=job.on_event, cancel=job.cancel)
     dataset = simulated_scan_dataset(made)
     save_scan(dataset, target)
     with replacing(table) as partial:
         made.defects.to_csv(partial, frame=frame_of(dataset))
     return FileResult(
         job.path,
-        f"{scene.known_material.label}, {len(made.defects)} defects -> {target}, {table}",
+        f"{scan.known_material.label}, {len(made.defects)} defects -> {target}, {table}",
     )
 
 

@@ -158,7 +158,7 @@ class SimulatedScanParameters(Parameters):
         return round(self.density * self.area_nm2 / 100)
 
     def at(self, bias: float) -> SimulatedScanParameters:
-        """Return the same scene as a single map at one bias in V."""
+        """Return the same scan as a single map at one bias in V."""
         return self.model_copy(update={"bias": float(bias), "biases": 1})
 
     def placement(self) -> Placement:

@@ -103,18 +103,18 @@ def simulate_scan(
     return drive(ScanSimulation(parameters or SimulatedScanParameters(), device), on_event, cancel)
 
 
-def simulated_scan_dataset(scene: SimulatedScan) -> xr.Dataset:
-    """Put a scene into the form that `open_scan` gives, with the truth beside the map.
+def simulated_scan_dataset(simulated: SimulatedScan) -> xr.Dataset:
+    """Put a simulated scan into the form that `open_scan` gives, with the truth beside the map.
 
     `qpi_kernels.io.formats.netcdf.save_scan` writes it, `open_scan` and napari open it; see
     `scan_with_truth` for the variables.
     """
     return scan_with_truth(
-        scene.observation,
-        scene.kernel,
-        scene.defects,
-        name=scene.parameters.known_material.label,
-        header=scene.parameters.model_dump(),
+        simulated.observation,
+        simulated.kernel,
+        simulated.defects,
+        name=simulated.parameters.known_material.label,
+        header=simulated.parameters.model_dump(),
     )
 
 
