@@ -17,7 +17,7 @@ from napari_qpi.tasks.method_comparison import MethodComparison
 from napari_qpi.tasks.simulation_preview import SimulationPreview
 from napari_qpi.tasks.training import RunCommand, TrainingRun
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import ExtractionParameters
+from qpi_kernels.extraction import EstimatorParameters, make_parameters
 from qpi_kernels.progress import drive
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 from qpi_kernels.train.parameters import TrainingParameters
@@ -39,8 +39,8 @@ def task() -> ExtractionInput:
     return ExtractionInput.copy_from(image, Points(data, **arguments), parameters)
 
 
-def _parameters(method: str) -> ExtractionParameters:
-    return ExtractionParameters(method=method, kernel_shape=(9, 9))
+def _parameters(method: str) -> EstimatorParameters:
+    return make_parameters({"method": method, "kernel_shape": (9, 9)})
 
 
 def test_a_comparison_goes_on_where_one_method_fails(task: ExtractionInput) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.simulate import dock as simulate_module
 from napari_qpi.widgets.simulate.dock import Simulate
 from qpi_kernels.io import open_scan
+from qpi_kernels.simulate.materials import MATERIALS
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 from qpi_kernels.simulate.scan.simulation import ScanSimulation, simulate_scan
 
@@ -37,6 +39,16 @@ def open_panel(viewer: Viewer) -> Simulate:
     assert isinstance(panel, Simulate)
     panel.set_values(**SMALL, density=5)
     return panel
+
+
+def test_a_registered_material_is_in_the_form(
+    qtbot: QtBot, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = replace(MATERIALS["Ag111"], name="toy", label="toy material", density=5.0)
+    monkeypatch.setitem(MATERIALS, "toy", toy)
+    panel = open_panel(viewer)
+    panel.set_values(material="toy")
+    assert shown(qtbot, panel).scan.parameters.material == "toy"
 
 
 @pytest.fixture
