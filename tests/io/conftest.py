@@ -44,6 +44,55 @@ def assert_refused():
 
 
 @pytest.fixture
+def survives():
+    """Check that opening ends in a data set, which it returns, or in one clear line."""
+
+    def check(path):
+        try:
+            return open_scan(path)
+        except ScanFormatError as error:
+            message = str(error)
+        assert "\n" not in message
+        return None
+
+    return check
+
+
+@pytest.fixture
+def assert_random_damage_is_survived(survives):
+    """Check that changed bytes and a changed length give a data set or one clear line.
+
+    `opened` is the file to open, where that is another than the damaged one.
+    """
+
+    def check(path, *, trials, seed, opened=None):
+        whole = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        random = np.random.default_rng(seed)
+        for _ in range(trials):
+            damaged = whole.copy()
+            places = random.integers(0, len(whole), random.integers(1, 12))
+            damaged[places] = random.choice(
+                [0, 255, 127, 128, *random.integers(0, 256, 6)], places.size
+            )
+            Path(path).write_bytes(damaged.tobytes()[: random.integers(1, 2 * len(whole))])
+            survives(path if opened is None else opened)
+
+    return check
+
+
+@pytest.fixture
+def trace_correlation():
+    """Correlate forward and backward topography, each row freed of its median."""
+
+    def correlate(scan):
+        both = [scan[f"topography_{way}"].values for way in ("forward", "backward")]
+        levelled = [image - np.median(image, axis=1, keepdims=True) for image in both]
+        return np.corrcoef(levelled[0].ravel(), levelled[1].ravel())[0, 1]
+
+    return correlate
+
+
+@pytest.fixture
 def assert_survives_damage(tmp_path):
     """Check that damage gives a data set or one line of `ScanFormatError`, soon and in little room.
 

@@ -1,9 +1,7 @@
 """Createc images: layouts, calibration, aborted, cut, damaged and hostile files."""
 
-import os
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,16 +69,6 @@ def createc(tmp_path):
         return write_createc(tmp_path / "A200101.120000.dat", planes, header, **options)
 
     return write
-
-
-def survives(path):
-    """Opening must end in a data set or in one clear line; nothing else."""
-    try:
-        return open_scan(path)
-    except ScanFormatError as error:
-        line = str(error)
-    assert "\n" not in line
-    return None
 
 
 def test_planes_order_and_calibration(createc):
@@ -277,7 +265,7 @@ def test_damaged_stream_keeps_what_precedes(tmp_path):
     assert np.isnan(scan.current_backward).any()
 
 
-def test_bomb_is_bounded_by_the_declared_size(tmp_path):
+def test_bomb_is_bounded_by_the_declared_size(tmp_path, survives):
     path = tmp_path / "bomb.dat"
     head = "".join(f"{key}={value}\r\n" for key, value in createc_header().items())
     bomb = zlib.compress(b"\0\0\x80?" * (16 * 2**20), 9)  # 64 MiB of ones
@@ -298,7 +286,7 @@ def test_every_cut_ends_in_one_line(createc, size):
         open_scan(path)
 
 
-def test_random_damage_never_escapes(createc):
+def test_random_damage_never_escapes(createc, survives):
     path = createc()
     whole = np.frombuffer(path.read_bytes(), np.uint8)
     random = np.random.default_rng(1)
@@ -310,11 +298,6 @@ def test_random_damage_never_escapes(createc):
         survives(path)
 
 
-SAMPLES = os.environ.get("NAPARI_QPI_SAMPLES")
-needs_samples = pytest.mark.skipif(not SAMPLES, reason="NAPARI_QPI_SAMPLES names no sample folder")
-
-
-@needs_samples
 @pytest.mark.parametrize(
     ("name", "shape", "pixel", "bias", "rows", "current", "heights"),
     [
@@ -324,8 +307,8 @@ needs_samples = pytest.mark.skipif(not SAMPLES, reason="NAPARI_QPI_SAMPLES names
         ("A250407.141806", (256, 256), 0.39003, 0.6538, 9, 152, None),
     ],
 )
-def test_sample_images(name, shape, pixel, bias, rows, current, heights):
-    scan = open_scan(Path(str(SAMPLES)) / f"createc_{name}.dat")
+def test_sample_images(name, shape, pixel, bias, rows, current, heights, sample):
+    scan = open_scan(sample(f"createc_{name}.dat"))
     z = scan.topography_forward
     assert z.shape == shape
     assert scan.x[1] == pytest.approx(pixel, rel=1e-4)
@@ -338,9 +321,8 @@ def test_sample_images(name, shape, pixel, bias, rows, current, heights):
         assert_allclose((z.min(), z.max()), heights, atol=1e-3)
 
 
-@needs_samples
-def test_sample_with_ten_biases():
-    scan = open_scan(Path(str(SAMPLES)) / "createc_preview_120nm.dat")
+def test_sample_with_ten_biases(sample):
+    scan = open_scan(sample("createc_preview_120nm.dat"))
     millivolt = [-550, -450, -350, -250, -150, -50, 150, 250, 350, 450]
     assert_allclose(scan.bias * 1e3, millivolt)
     current = scan.current_forward.mean(("y", "x")) * 1e12
@@ -350,9 +332,8 @@ def test_sample_with_ten_biases():
     assert len(scan.data_vars) == 4
 
 
-@needs_samples
-def test_sample_directions_match_without_mirroring():
-    scan = open_scan(Path(str(SAMPLES)) / "createc_step_defects_100nm.dat")
+def test_sample_directions_match_without_mirroring(sample):
+    scan = open_scan(sample("createc_step_defects_100nm.dat"))
     forward, backward = (
         scan[f"topography_{d}"].values - np.median(scan[f"topography_{d}"], axis=1, keepdims=True)
         for d in ("forward", "backward")

@@ -1,9 +1,7 @@
 """Gwyddion .gwy and .gsf, written by gwyfile and gsffile."""
 
-import os
 import struct
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,16 +26,6 @@ def write_gwy(path, fields):
         container[f"/{number}/data/title"] = title
     container.tofile(str(path))
     return path
-
-
-def survives(path):
-    """Opening must end in a data set or in one clear line; nothing else."""
-    try:
-        return open_scan(path)
-    except ScanFormatError as error:
-        line = str(error)
-    assert "\n" not in line
-    return None
 
 
 @pytest.mark.parametrize(
@@ -155,7 +143,7 @@ def test_gwy_hostile_sizes_are_refused_cheaply(tmp_path):
     assert peak < 2**20
 
 
-def test_gwy_random_damage_never_escapes(tmp_path):
+def test_gwy_random_damage_never_escapes(tmp_path, survives):
     path = write_gwy(tmp_path / "a.gwy", {"Z (Forward)": field(), "I": field(unit="nA")})
     whole = np.frombuffer(path.read_bytes(), np.uint8)
     random = np.random.default_rng(3)
@@ -182,7 +170,7 @@ def test_gsf(tmp_path):
 
 
 @pytest.mark.parametrize("about", [{}, {"XReal": "nan", "YReal": "x", "XYUnits": "m"}])
-def test_gsf_without_size_counts_pixels(tmp_path, about):
+def test_gsf_without_size_counts_pixels(tmp_path, about, survives):
     scan = survives(gsf(tmp_path / "map.gsf", np.ones((3, 5)), **about))
     if not about:
         assert list(scan.data_vars) == ["map"]
@@ -200,35 +188,22 @@ def test_gsf_hostile_sizes_are_refused(tmp_path, size):
         open_scan(path)
 
 
-def test_gsf_random_damage_never_escapes(tmp_path):
+def test_gsf_random_damage_never_escapes(tmp_path, assert_random_damage_is_survived):
     about = {"XReal": 1e-8, "YReal": 1.2e-8, "XYUnits": "m", "ZUnits": "m", "Title": "Z"}
     path = gsf(tmp_path / "a.gsf", np.ones((3, 5)), **about)
-    whole = np.frombuffer(path.read_bytes(), np.uint8)
-    random = np.random.default_rng(5)
-    for _ in range(300):
-        damaged = whole.copy()
-        places = random.integers(0, len(whole), random.integers(1, 8))
-        damaged[places] = random.integers(0, 256, places.size)
-        path.write_bytes(damaged.tobytes()[: random.integers(1, 2 * len(whole))])
-        survives(path)
+    assert_random_damage_is_survived(path, opened=path, trials=300, seed=5)
 
 
-SAMPLES = os.environ.get("NAPARI_QPI_SAMPLES")
-needs_samples = pytest.mark.skipif(not SAMPLES, reason="NAPARI_QPI_SAMPLES names no sample folder")
-
-
-@needs_samples
-def test_sample_gwy():
-    scan = open_scan(Path(str(SAMPLES)) / "gwyddion_test.gwy")
+def test_sample_gwy(sample):
+    scan = open_scan(sample("gwyddion_test.gwy"))
     assert scan.test.shape == (128, 128)
     assert scan.x.units == "pixel"
     assert (scan.test.min(), scan.test.max()) == (0, pytest.approx(0.001))
     assert float(scan.test.mean(dtype=float)) == pytest.approx(5.1530e-4, rel=1e-4)
 
 
-@needs_samples
-def test_sample_gsf():
-    scan = open_scan(Path(str(SAMPLES)) / "synthetic_example.gsf")
+def test_sample_gsf(sample):
+    scan = open_scan(sample("synthetic_example.gsf"))
     z = scan.topography
     assert z.shape == (64, 48)
     assert z.long_name == "synthetic"

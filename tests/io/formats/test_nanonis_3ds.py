@@ -156,22 +156,18 @@ def test_a_single_point_sweep_has_no_derivative(file, cube):
     assert_allclose(scan["bias"], [0.1])
 
 
-def test_segments_follow_their_table(file):
+@pytest.mark.parametrize(
+    ("bias", "table"),
+    [
+        ([-0.4, -0.2, 0, 0.05, 0.1], "-400E-3,0,1E-3,1E-3,3,0,0;0,100E-3,1E-3,1E-3,3,0,0"),
+        ([-0.2, -0.1, 0, 0, 0.1], "-200E-3,0,1E-3,1E-3,3,0,0;0,100E-3,1E-3,1E-3,2,0,0"),
+    ],
+    ids=["shared point once", "shared point twice"],
+)
+def test_segments_follow_their_table(file, bias, table):
     """Uneven steps; the slope must come out right in both segments."""
-    bias = np.array([-0.4, -0.2, 0.0, 0.05, 0.1])
-    current = np.broadcast_to(2e-9 * bias, (ROWS, COLUMNS, POINTS))
-    table = {SEGMENTS: "-400E-3,0,1E-3,1E-3,3,0,0;0,100E-3,1E-3,1E-3,3,0,0"}
-    path = write_3ds(file, {"Current (A)": current}, Filetype="MLS", extra=table)
-    scan = open_scan(path)
-    assert_allclose(scan["bias"], bias, atol=1e-12)
-    assert_allclose(scan["didv"], 2e-9, rtol=1e-5)
-
-
-def test_segments_may_store_the_shared_point_twice(file):
-    bias = np.array([-0.2, -0.1, 0.0, 0.0, 0.1])
-    current = np.broadcast_to(2e-9 * bias, (ROWS, COLUMNS, POINTS))
-    table = {SEGMENTS: "-200E-3,0,1E-3,1E-3,3,0,0;0,100E-3,1E-3,1E-3,2,0,0"}
-    path = write_3ds(file, {"Current (A)": current}, Filetype="MLS", extra=table)
+    current = np.broadcast_to(2e-9 * np.array(bias), (ROWS, COLUMNS, POINTS))
+    path = write_3ds(file, {"Current (A)": current}, Filetype="MLS", extra={SEGMENTS: table})
     scan = open_scan(path)
     assert_allclose(scan["bias"], bias, atol=1e-12)
     assert_allclose(scan["didv"], 2e-9, rtol=1e-5)

@@ -1,9 +1,7 @@
 """Omicron Matrix images: orientation, parameters, partners that are missing, damage."""
 
-import os
 import shutil
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,16 +66,6 @@ def write_matrix(folder, counts, *, channel="Z", unit="m", down=False, lines=ROW
 def sweep(seed=0, rows=ROWS):
     """One sweep as recorded: per line the forward row, then the backward row right to left."""
     return np.random.default_rng(seed).integers(-9000, 9000, (rows, 2, COLUMNS))
-
-
-def survives(path):
-    """Opening must end in a data set or in one clear line; nothing else."""
-    try:
-        return open_scan(path)
-    except ScanFormatError as error:
-        line = str(error)
-    assert "\n" not in line
-    return None
 
 
 def test_upward_scan(tmp_path):
@@ -175,26 +163,14 @@ def test_impossible_points_are_refused(tmp_path, changes):
 
 
 @pytest.mark.parametrize("which", ["name--1_1.Z_mtrx", "name_0001.mtrx"])
-def test_random_damage_never_escapes(tmp_path, which):
+def test_random_damage_never_escapes(tmp_path, which, assert_random_damage_is_survived):
     data = write_matrix(tmp_path, sweep())
     path = tmp_path / which
-    whole = np.frombuffer(path.read_bytes(), np.uint8)
-    random = np.random.default_rng(6)
-    for _ in range(150):
-        damaged = whole.copy()
-        places = random.integers(0, len(whole), random.integers(1, 8))
-        damaged[places] = random.integers(0, 256, places.size)
-        path.write_bytes(damaged.tobytes()[: random.integers(1, 2 * len(whole))])
-        survives(data)
+    assert_random_damage_is_survived(path, opened=data, trials=150, seed=6)
 
 
-SAMPLES = os.environ.get("NAPARI_QPI_SAMPLES")
-needs_samples = pytest.mark.skipif(not SAMPLES, reason="NAPARI_QPI_SAMPLES names no sample folder")
-
-
-@needs_samples
-def test_sample():
-    scan = open_scan(Path(str(SAMPLES)) / "omicron" / "20201111--4_1.Z_mtrx")
+def test_sample(sample, trace_correlation):
+    scan = open_scan(sample("omicron/20201111--4_1.Z_mtrx"))
     z = scan.topography_forward
     assert z.shape == (400, 400)
     assert_allclose((z.min(), z.max()), (-514.0772, -511.3530), atol=1e-3)
@@ -202,16 +178,11 @@ def test_sample():
     assert scan.bias == pytest.approx(0.6)
     assert_allclose(scan.offset_nm, (-16.5, 281.5))
     assert scan.setpoint.startswith("300 pA")
-    levelled = [
-        scan[f"topography_{d}"].values - np.median(scan[f"topography_{d}"], axis=1, keepdims=True)
-        for d in ("forward", "backward")
-    ]
-    correlation = np.corrcoef(levelled[0].ravel(), levelled[1].ravel())[0, 1]
+    correlation = trace_correlation(scan)
     assert correlation == pytest.approx(0.966, abs=0.01)
 
 
-@needs_samples
-def test_sample_without_its_parameter_file(tmp_path):
-    path = shutil.copy(Path(str(SAMPLES)) / "omicron" / "20201111--4_1.Z_mtrx", tmp_path)
+def test_sample_without_its_parameter_file(tmp_path, sample):
+    path = shutil.copy(sample("omicron/20201111--4_1.Z_mtrx"), tmp_path)
     with pytest.raises(ScanFormatError, match=r"20201111_0001\.mtrx is missing"):
         open_scan(path)

@@ -1,9 +1,7 @@
 """RHK .sm4: images, point spectra, maps; cut, damaged and hostile files."""
 
-import os
 import struct
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,16 +94,6 @@ def counts(rows, columns, seed=0):
 @pytest.fixture
 def sm4(tmp_path):
     return lambda pages: write_sm4(tmp_path / "scan.sm4", pages)
-
-
-def survives(path):
-    """Opening must end in a data set or in one clear line; nothing else."""
-    try:
-        return open_scan(path)
-    except ScanFormatError as error:
-        line = str(error)
-    assert "\n" not in line
-    return None
 
 
 def test_images(sm4):
@@ -243,7 +231,7 @@ def test_lost_page_makes_the_scan_incomplete(sm4):
     assert not scan.complete
 
 
-def test_huge_declared_sizes_are_refused_cheaply(sm4):
+def test_huge_declared_sizes_are_refused_cheaply(sm4, survives):
     path = sm4([image_page("Topography", counts(6, 4))])
     whole = path.read_bytes()
     at = whole.index(struct.pack("<2I", 4, 6))
@@ -260,7 +248,7 @@ def test_huge_declared_sizes_are_refused_cheaply(sm4):
     assert peak < 2 * 2**20
 
 
-def test_random_damage_never_escapes(sm4):
+def test_random_damage_never_escapes(sm4, assert_random_damage_is_survived):
     places = np.stack(np.divmod(np.arange(6), 3), axis=1) * 1e-9
     pages = [
         image_page("Topography", counts(6, 4)),
@@ -268,25 +256,11 @@ def test_random_damage_never_escapes(sm4):
     ]
     path = sm4(pages)
     assert set(open_scan(path).data_vars) == {"didv"}
-    whole = np.frombuffer(path.read_bytes(), np.uint8)
-    random = np.random.default_rng(2)
-    for _ in range(400):
-        damaged = whole.copy()
-        places = random.integers(0, len(whole), random.integers(1, 12))
-        damaged[places] = random.choice(
-            [0, 255, 127, 128, *random.integers(0, 256, 4)], places.size
-        )
-        path.write_bytes(damaged.tobytes()[: random.integers(1, 2 * len(whole))])
-        survives(path)
+    assert_random_damage_is_survived(path, opened=path, trials=400, seed=2)
 
 
-SAMPLES = os.environ.get("NAPARI_QPI_SAMPLES")
-needs_samples = pytest.mark.skipif(not SAMPLES, reason="NAPARI_QPI_SAMPLES names no sample folder")
-
-
-@needs_samples
-def test_sample_topography():
-    scan = open_scan(Path(str(SAMPLES)) / "rhk_topo_ABC_graphite.sm4")
+def test_sample_topography(sample, trace_correlation):
+    scan = open_scan(sample("rhk_topo_ABC_graphite.sm4"))
     assert len(scan.data_vars) == 6
     z = scan.topography_forward
     assert z.shape == (128, 128)
@@ -294,18 +268,11 @@ def test_sample_topography():
     assert scan.x[1] == pytest.approx(0.5859375, rel=1e-6)
     assert scan.bias == pytest.approx(0.5, abs=1e-6)
     assert scan.setpoint == "100 pA"
-    levelled = [
-        scan[f"topography_{d}"].values - np.median(scan[f"topography_{d}"], axis=1, keepdims=True)
-        for d in ("forward", "backward")
-    ]
-    assert np.corrcoef(levelled[0].ravel(), levelled[1].ravel())[0, 1] == pytest.approx(
-        0.947, abs=0.005
-    )
+    assert trace_correlation(scan) == pytest.approx(0.947, abs=0.005)
 
 
-@needs_samples
-def test_sample_spectra():
-    scan = open_scan(Path(str(SAMPLES)) / "rhk_dIdV_point.sm4")
+def test_sample_spectra(sample):
+    scan = open_scan(sample("rhk_dIdV_point.sm4"))
     assert scan.current.shape == (6, 481)
     assert_allclose(scan.bias[[0, 1, -1]], [0.6, 0.5975, -0.6], atol=1e-6)
     assert_allclose(scan.spectrum_x, -97.144, atol=1e-3)
