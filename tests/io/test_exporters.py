@@ -5,6 +5,8 @@ import pytest
 import tifffile
 import xarray as xr
 from gwyfile.objects import GwyContainer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from qpi_kernels.io import main_channel, open_scan
@@ -123,3 +125,29 @@ def test_what_is_no_image_is_refused(tmp_path, cube):
     with pytest.raises(ExportError, match="only images"):
         export_array(cube[0, 0], tmp_path / "map.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    pitch=st.tuples(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3)),
+    biases=st.lists(st.floats(-5, 5), min_size=2, max_size=4, unique=True),
+    zero=st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)),
+    units=st.sampled_from(["", "S", "A", "nm"]),
+    extension=st.sampled_from([".npz", ".tif"]),
+)
+def test_axes_units_and_place_come_back(tmp_path_factory, pitch, biases, zero, units, extension):
+    coords = {
+        "bias": ("bias", biases, {"units": "V"}),
+        "y": ("y", zero[0] + pitch[0] * np.arange(4), {"units": "nm"}),
+        "x": ("x", zero[1] + pitch[1] * np.arange(5), {"units": "nm"}),
+    }
+    values = np.zeros((len(biases), 4, 5), np.float32)
+    array = xr.DataArray(values, coords, ("bias", "y", "x"), attrs={"units": units})
+    folder = tmp_path_factory.mktemp("export")
+    scan = open_scan(export_array(array, folder / f"map{extension}"))
+    assert_array_equal(scan["bias"], biases)
+    assert next(iter(scan.values())).attrs["units"] == units
+    assert_allclose((scan["y"][1], scan["x"][1]), pitch, rtol=1e-6)
+    if any(zero):
+        centre = (float(array["x"].mean()), -float(array["y"].mean()))
+        assert_allclose(scan.attrs["offset_nm"], centre, rtol=1e-9, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,11 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["as_pitch", "pitch_of", "without_bias"]
+__all__ = ["Biases", "PixelPitch", "as_biases", "as_pitch", "pitch_of", "without_bias"]
+
+# As people give them: one pitch or (y, x) in nm; one bias or one for each plane in V.
+PixelPitch = float | tuple[float, float]
+Biases = float | Sequence[float] | np.ndarray
 
 _EVEN = 1e-4
 
@@ -39,6 +44,39 @@ def as_pitch(value: Any) -> tuple[float, float] | None:
     if numbers.size not in (1, 2) or not np.isfinite(numbers).all() or (numbers <= 0).any():
         raise ValueError(f"pixel_nm must be one or two (y, x) positive numbers, not {value!r}")
     return float(numbers[0]), float(numbers[-1])
+
+
+def as_biases(value: Any, planes: int) -> np.ndarray | None:
+    """Read the biases of an image or a stack.
+
+    Parameters
+    ----------
+    value : float, sequence of float or None
+        In V.
+    planes : int
+        Number of planes of a stack, 1 of an image.
+
+    Returns
+    -------
+    array or None
+        ``(planes,)``, or a scalar of a single plane.
+
+    Raises
+    ------
+    ValueError
+        If there is not one finite number for each plane.
+    """
+    if value is None:
+        return None
+    try:
+        biases = np.asarray(value, dtype=float).squeeze()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"bias is not numbers ({error})") from error
+    if biases.size != planes or not np.isfinite(biases).all():
+        raise ValueError(
+            f"bias has {biases.size} values for {planes} planes; they must be finite numbers"
+        )
+    return biases
 
 
 def pitch_of(array: xr.DataArray) -> tuple[float, float] | None:

@@ -91,8 +91,8 @@ def test_what_is_no_map_is_refused(file, assert_refused):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"bias": [1.0, 2.0, 3.0]}, "3 values for 2 pages"),
-        ({"bias": [1.0, np.nan]}, "2 values for 2 pages"),
+        ({"bias": [1.0, 2.0, 3.0]}, "3 values for 2 planes"),
+        ({"bias": [1.0, np.nan]}, "2 values for 2 planes"),
         ({"pixel_nm": -1}, "positive"),
         ({"pixel_nm": (1, 2, 3)}, "positive"),
     ],

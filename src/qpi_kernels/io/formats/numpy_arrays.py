@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from qpi_kernels.io.array_geometry import as_pitch, without_bias
+from qpi_kernels.io.array_geometry import Biases, PixelPitch, as_biases, as_pitch, without_bias
 from qpi_kernels.io.array_notes import describe, read_notes
 from qpi_kernels.io.physical_units import quantity_of
 from qpi_kernels.io.registry import ScanFormat
@@ -30,10 +29,7 @@ _BOMB_RATIO = 200
 
 
 def read(
-    path: str | Path,
-    *,
-    pixel_nm: float | tuple[float, float] | None = None,
-    bias: float | Sequence[float] | np.ndarray | None = None,
+    path: str | Path, *, pixel_nm: PixelPitch | None = None, bias: Biases | None = None
 ) -> xr.Dataset:
     """Read an image or a stack from a NumPy file.
 
@@ -78,7 +74,11 @@ def read(
         Channel(name, array, units if index == 0 else "", _quantity(name, units))
         for index, (name, array) in enumerate(images.items())
     ]
-    known_bias = _bias(path, bias if bias is not None else arrays.get("bias"), images)
+    planes = next((array.shape[0] for array in images.values() if array.ndim == 3), 1)
+    try:
+        known_bias = as_biases(bias if bias is not None else arrays.get("bias"), planes)
+    except ValueError as error:
+        raise ScanFormatError(path, _NAME, str(error)) from error
     dataset = scan_dataset(
         channels,
         source=path,
@@ -168,21 +168,6 @@ def _quantity(name: str, units: str) -> Quantity:
     if lowered in ("current", "i"):
         return "current"
     return quantity_of(name, units if lowered == "data" else "")
-
-
-def _bias(path: Path, bias: Any, images: dict[str, np.ndarray]) -> np.ndarray | None:
-    """Return the bias if it is one value, or one for each plane."""
-    if bias is None:
-        return None
-    try:
-        values = np.asarray(bias, dtype=float).squeeze()
-    except (TypeError, ValueError) as error:
-        raise ScanFormatError(path, _NAME, f"bias is not numbers ({error})") from error
-    planes = next((array.shape[0] for array in images.values() if array.ndim == 3), 1)
-    if values.size != planes or not np.isfinite(values).all():
-        reason = f"bias has {values.size} values for {planes} planes; they must be finite numbers"
-        raise ScanFormatError(path, _NAME, reason)
-    return values
 
 
 def _written_here(path: Path) -> bool:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from qpi_kernels.io.array_geometry import as_pitch, without_bias
+from qpi_kernels.io.array_geometry import Biases, PixelPitch, as_biases, as_pitch, without_bias
 from qpi_kernels.io.array_notes import describe, read_notes
 from qpi_kernels.io.physical_units import in_project_units, quantity_of
 from qpi_kernels.io.registry import ScanFormat
@@ -29,10 +29,7 @@ _BIAS_LABEL = re.compile(r"(?P<value>[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<uni
 
 
 def read(
-    path: str | Path,
-    *,
-    pixel_nm: float | tuple[float, float] | None = None,
-    bias: float | Sequence[float] | np.ndarray | None = None,
+    path: str | Path, *, pixel_nm: PixelPitch | None = None, bias: Biases | None = None
 ) -> xr.Dataset:
     """Read a grey-scale TIFF.
 
@@ -65,13 +62,8 @@ def read(
         with tifffile.TiffFile(path) as file:
             data, pitch, known_bias, info = _contents(file, path.stat().st_size)
         pitch = as_pitch(pixel_nm) or pitch
-        if bias is not None:
-            known_bias = np.asarray(bias, dtype=float).squeeze()
         planes = data.shape[0] if data.ndim == 3 else 1
-        if known_bias is not None and (
-            known_bias.size != planes or not np.isfinite(known_bias).all()
-        ):
-            raise ValueError(f"bias has {known_bias.size} values for {planes} pages")
+        known_bias = as_biases(known_bias if bias is None else bias, planes)
     except (ValueError, tifffile.TiffFileError) as error:
         raise ScanFormatError(path, _NAME, str(error)) from error
     title, units = info["channel"], info.get("units", "")
