@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
-    LayerConversionError,
     defects_from_points,
     mask_from_layer,
     observation_from_layer,
@@ -21,8 +20,9 @@ from napari_qpi.layers.geometry import layer_geometry
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import EstimatorParameters, Extraction
+from qpi_kernels.extraction.bias_planes import planes_in_range
 
-__all__ = ["ExtractionInput", "ScanSource", "planes_within"]
+__all__ = ["ExtractionInput", "ScanSource", "chosen_planes"]
 
 _NO_DEFECTS = Defects(np.zeros((0, 2)))
 
@@ -65,8 +65,8 @@ class ExtractionInput:
         A copy of the layer that is in no viewer: name, place and look for the results.
     observation : xarray.DataArray
         The chosen planes, ``(y, x)`` or ``(bias, y, x)``.
-    planes : slice or None
-        Which planes of the layer these are; None for a map.
+    planes : list of int or None
+        Indices of these planes in the layer, rising; None for a map.
     defects : Defects
         In pixels of the observation; none where the method finds them.
     mask : array of bool, (y, x), or None
@@ -79,7 +79,7 @@ class ExtractionInput:
 
     image: Image
     observation: xr.DataArray
-    planes: slice | None
+    planes: list[int] | None
     defects: Defects
     mask: NDArray[np.bool_] | None
     parameters: EstimatorParameters
@@ -113,14 +113,18 @@ class ExtractionInput:
         Raises
         ------
         LayerConversionError
-            If a layer can not be used or no plane lies in the range.
+            If a layer can not be used.
+        ExtractionError
+            If the kernel window is larger than the image, or no plane lies in the range.
         """
         observation = observation_from_layer(image)
+        rows, columns = observation.shape[-2:]
+        parameters.check_window((rows, columns))
         planes = None
         if "bias" in observation.dims:
-            planes = planes_within(observation, bias_range)
+            planes = chosen_planes(observation, bias_range)
             observation = observation.isel(bias=planes)
-        if not hasattr(observation.data, "dask"):
+        elif not hasattr(observation.data, "dask"):
             observation = observation.copy(deep=True)
         return cls(
             image=_detached(image, observation.data),
@@ -142,27 +146,23 @@ class ExtractionInput:
         )
 
 
-def planes_within(observation: xr.DataArray, bias_range: tuple[float, float] | None) -> slice:
-    """Planes of a stack whose bias lies in a range, ends included.
+def chosen_planes(observation: xr.DataArray, bias_range: tuple[float, float] | None) -> list[int]:
+    """Choose planes of a ``(bias, y, x)`` stack, all of them without a range.
 
     Raises
     ------
-    LayerConversionError
-        If there is none.
+    BiasRangeError
+        If no plane lies in the range; see `planes_in_range`.
     """
-    bias = observation["bias"].values
+    biases = observation["bias"].values
     if bias_range is None:
-        return slice(0, len(bias))
-    low, high = sorted(bias_range)
-    # What a form shows is rounded; half a step keeps the plane that was meant.
-    margin = 0.49 * float(np.abs(np.diff(bias)).min(initial=np.inf)) if len(bias) > 1 else np.inf
-    inside = np.flatnonzero((bias >= low - margin) & (bias <= high + margin))
-    if not len(inside):
-        raise LayerConversionError(f"no plane lies between {low:g} and {high:g} V")
-    return slice(int(inside[0]), int(inside[-1]) + 1)
+        return list(range(len(biases)))
+    chosen: list[int] = planes_in_range(biases, *bias_range).tolist()
+    return chosen
 
 
 def _detached(image: Image, data: Any) -> Image:
+    """Copy a layer, with other data of the same place, into no viewer."""
     return Image(
         data,
         name=image.name,

@@ -82,7 +82,7 @@ def _observation(task: ExtractionInput, array_path: str | None) -> str:
     if task.planes is not None:
         bias = task.observation["bias"].values
         lines.append(
-            f"observation = observation.isel(bias=slice({task.planes.start}, {task.planes.stop}))"
+            f"observation = observation.isel(bias={_indices(task.planes)})"
             f"  # {bias[0]:g} to {bias[-1]:g} {task.observation['bias'].attrs.get('units', 'V')}"
         )
     return "\n".join(lines)
@@ -106,6 +106,13 @@ def _array(observation: xr.DataArray, path: str) -> str:
             numbers = repr(values.tolist())
         lines.append(f"        {name!r}: ({axis.dims!r}, {numbers}, {units!r}),")
     return "\n".join([*lines, "    },", f"    attrs={dict(observation.attrs)!r},", ")"])
+
+
+def _indices(planes: list[int]) -> str:
+    """Write indices of planes, as a slice where they follow each other."""
+    if planes == list(range(planes[0], planes[-1] + 1)):
+        return f"slice({planes[0]}, {planes[-1] + 1})"
+    return repr(planes)
 
 
 def _defects(task: ExtractionInput) -> str:

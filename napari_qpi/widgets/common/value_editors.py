@@ -130,9 +130,9 @@ class PairEditor(Editor):
         self._square.setToolTip("Keep height and width equal.")
         self._square.setChecked(True)
         self._row(self._spins[0], QLabel("×"), self._spins[1], self._square)  # noqa: RUF001
-        self._spins[0].valueChanged.connect(lambda value: self._on_spin(1, value))
-        self._spins[1].valueChanged.connect(lambda value: self._on_spin(0, value))
-        self._square.toggled.connect(lambda: self._on_spin(1, self._spins[0].value()))
+        for spin in self._spins:
+            spin.valueChanged.connect(self._on_spin)
+        self._square.toggled.connect(lambda: self._on_spin(self._spins[0].value()))
 
     @property
     def square(self) -> bool:
@@ -155,11 +155,21 @@ class PairEditor(Editor):
         self.blockSignals(blocked)
         self.changed.emit()
 
-    def _on_spin(self, other: int, value: int) -> None:
-        if self.square and self._spins[other].value() != value:
-            self._spins[other].setValue(value)
-        else:
-            self.changed.emit()
+    def set_maximum(self, rows: int, columns: int) -> None:
+        """Limit the two numbers; larger ones become the limit."""
+        for spin, limit in zip(self._spins, (rows, columns), strict=True):
+            spin.setMaximum(max(limit, spin.minimum()))
+
+    def _on_spin(self, value: int) -> None:
+        """Make both numbers equal while "square" is ticked, and report the change."""
+        if self.square:
+            value = min(value, *(spin.maximum() for spin in self._spins))
+            if any(spin.value() != value for spin in self._spins):
+                # Each change comes back here; the last finds both equal.
+                for spin in self._spins:
+                    spin.setValue(value)
+                return
+        self.changed.emit()
 
 
 class TextEditor(Editor):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
-from napari_qpi.layers.conversion import LayerConversionError
-from napari_qpi.tasks.extraction import planes_within
+from napari_qpi.tasks.extraction import chosen_planes
+from qpi_kernels.extraction.bias_planes import BiasRangeError
 
 __all__ = ["BiasRange"]
 
@@ -45,7 +46,8 @@ class BiasRange(QWidget):
         step = (high - low) / max(len(bias) - 1, 1) or 1.0
         for spin, value in ((self.low, low), (self.high, high)):
             blocked = spin.blockSignals(True)
-            spin.setDecimals(4 if step < 0.1 else 3)
+            # Rounding stays far below half a step, so that the plane shown is the plane chosen.
+            spin.setDecimals(max(3, 2 - int(np.floor(np.log10(step)))))
             spin.setRange(low - step / 2, high + step / 2)
             spin.setSingleStep(step)
             spin.setValue(value)
@@ -53,16 +55,18 @@ class BiasRange(QWidget):
         self._on_changed()
 
     def value(self) -> tuple[float, float] | None:
-        """(lowest, highest), or None without a stack."""
-        return None if self._observation is None else (self.low.value(), self.high.value())
+        """Return (lowest, highest), or None without a choice."""
+        if self._observation is None or self._observation.sizes["bias"] == 1:
+            return None
+        return self.low.value(), self.high.value()
 
     def _on_changed(self) -> None:
+        """Count the planes in the range."""
         if self._observation is None:
             return
         try:
-            planes = planes_within(self._observation, self.value())
-            count = planes.stop - planes.start
-        except LayerConversionError:
+            count = len(chosen_planes(self._observation, self.value()))
+        except BiasRangeError:
             count = 0
         self._count.setText(f"{count} of {self._observation.sizes['bias']} planes")
         self.changed.emit()

@@ -13,7 +13,7 @@ from napari_qpi.widgets.common.device_choices import device_choices
 from napari_qpi.widgets.common.parameter_form import ParameterForm
 from napari_qpi.widgets.common.value_editors import Choices
 from qpi_kernels.extraction import EstimatorParameters
-from qpi_kernels.extraction.estimators import (
+from qpi_kernels.extraction.registry import (
     combined_parameters,
     estimator,
     extra,

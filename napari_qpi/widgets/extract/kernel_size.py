@@ -76,6 +76,8 @@ class KernelSize(QWidget):
     def show_on(self, image: Image | None, points: Points | None) -> None:
         """Show the size on an image, around one of the points."""
         self._image = image
+        if image is not None:
+            self._editor.set_maximum(*image.data.shape[-2:])
         shown = self.window_box.isChecked() and image is not None
         self.resize_button.setEnabled(shown)
         self.note.setText("" if image is None else self._words(image))
@@ -94,10 +96,9 @@ class KernelSize(QWidget):
 
     def _on_resized(self, height: int, width: int) -> None:
         if self._image is not None:
-            largest = 2 * max(self._image.data.shape[-2:])
-            self._editor.set_value(
-                tuple(int(np.clip(size, 3, largest)) for size in (height, width))
-            )
+            limits = self._image.data.shape[-2:]
+            sizes = zip((height, width), limits, strict=True)
+            self._editor.set_value(tuple(int(np.clip(size, 3, limit)) for size, limit in sizes))
 
     def _on_moved(self, row: float, col: float) -> None:
         self._centre = (row, col)

@@ -38,8 +38,8 @@ from qpi_kernels.cli.scan_files import (
     read_mask,
 )
 from qpi_kernels.defects import Defects, DetectionParameters, snap_positions
-from qpi_kernels.extraction.estimators import combined_parameters, make_parameters
 from qpi_kernels.extraction.parameters import EstimatorParameters
+from qpi_kernels.extraction.registry import combined_parameters, make_parameters
 from qpi_kernels.progress import Event
 
 if TYPE_CHECKING:

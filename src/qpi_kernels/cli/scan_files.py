@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.bias_planes import BiasRangeError, planes_in_range
+
 __all__ = [
     "CommandError",
     "choose_channel",
@@ -74,6 +76,7 @@ def expand(words: Sequence[Path], recursive: bool) -> list[Path]:
 
 
 def _may_be_scan(path: Path, folder: Path) -> bool:
+    """Tell whether a file of a folder is to be tried as a scan."""
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return (
         path.is_file()
@@ -132,7 +135,8 @@ def choose_planes(observation: xr.DataArray, bias: str | None) -> xr.DataArray:
         ``(y, x)`` or ``(bias, y, x)``.
     bias : str, optional
         In V: ``0.05`` for the nearest plane, ``-0.02:0.1`` for a range (either end may be left
-        out), several of these with commas between. All planes when left out.
+        out; see `planes_in_range`), several of these with commas between. All planes when left
+        out.
 
     Raises
     ------
@@ -144,26 +148,19 @@ def choose_planes(observation: xr.DataArray, bias: str | None) -> xr.DataArray:
     if "bias" not in observation.dims:
         raise CommandError("--bias chooses planes of a bias stack, and this channel is none")
     known = np.asarray(observation["bias"].values, float)
-    # Files store biases rounded: 0.1 V must be inside "0.1:0.2".
-    slack = 0.01 * float(np.abs(np.diff(known)).min(initial=np.inf)) if known.size > 1 else 1e-9
     chosen: set[int] = set()
     for word in bias.split(","):
         low, is_range, high = word.partition(":")
         try:
             if is_range:
-                bounds = float(low or "-inf"), float(high or "inf")
-                inside = (known >= min(bounds) - slack) & (known <= max(bounds) + slack)
-                planes = np.flatnonzero(inside).tolist()
+                ends = float(low or "-inf"), float(high or "inf")
+                chosen.update(planes_in_range(known, *ends).tolist())
             else:
-                planes = [int(np.abs(known - float(low)).argmin())]
+                chosen.add(int(np.abs(known - float(low)).argmin()))
+        except BiasRangeError as error:
+            raise CommandError(f"--bias {word}: {error}") from None
         except ValueError:
             raise CommandError(f"--bias {word!r}: give volts, such as 0.05 or -0.02:0.1") from None
-        if not planes:
-            raise CommandError(
-                f"--bias {word}: no plane there; this stack goes from {known.min():g} to "
-                f"{known.max():g} V"
-            )
-        chosen.update(planes)
     picked = sorted(chosen)
     return observation.isel(bias=picked[0] if len(picked) == 1 else picked)
 

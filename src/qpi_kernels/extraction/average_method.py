@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.parameters import EstimatorParameters
+from qpi_kernels.extraction.registry import register
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.estimators import estimator, make_parameters
 from qpi_kernels.extraction.parameters import EstimatorParameters
+from qpi_kernels.extraction.registry import estimator, make_parameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
 

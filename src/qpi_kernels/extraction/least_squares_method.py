@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.refine.parameters import RefinableParameters, start_refined
+from qpi_kernels.extraction.registry import register
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

@@ -88,6 +88,30 @@ class EstimatorParameters(BaseModel):
         json_schema_extra={"advanced": True},
     )
 
+    def check_window(self, image_shape: tuple[int, int]) -> None:
+        """Refuse a kernel window that is larger than the image.
+
+        A pixel of the window half an image away from the centre is seen beside few defects, one
+        beyond that is not determined by any map of this size.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            (rows, columns) of the observation.
+
+        Raises
+        ------
+        ExtractionError
+            If height or width is larger than the image's.
+        """
+        height, width = self.kernel_shape
+        rows, columns = image_shape
+        if height > rows or width > columns:
+            raise ExtractionError(
+                f"kernel_shape ({height}, {width}) is larger than the image ({rows}, {columns}), "
+                f"which can not determine such a kernel; take at most ({rows}, {columns})"
+            )
+
     @field_validator("symmetry")
     @classmethod
     def _known_symmetry(cls, value: str | None) -> str | None:

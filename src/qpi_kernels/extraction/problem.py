@@ -84,7 +84,8 @@ class Problem(Generic[Parameters]):
             raise ExtractionError(
                 "there are no defects; mark at least one, or use method='blind', which finds them"
             )
-        shape = labelled.shape[-2:]
+        rows, columns = shape = labelled.shape[-2:]
+        parameters.check_window((rows, columns))
         counted = _finite_pixels(labelled)
         if mask is not None:
             given = np.asarray(mask)

@@ -22,8 +22,8 @@ from qpi_kernels.bench.robustness.maps import (
     plain_map,
     step_map,
 )
-from qpi_kernels.extraction.estimators import methods_with
 from qpi_kernels.extraction.extract import extract
+from qpi_kernels.extraction.registry import methods_with
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.quality import Trust
 from qpi_kernels.result import KernelResult

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qpi_kernels.extraction.bayes.parameters import BayesParameters, PriorParameters
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.refine.parameters import start_refined
+from qpi_kernels.extraction.registry import register
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

@@ -74,17 +74,10 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     Raises
     ------
     ExtractionError
-        If the kernel is larger than the image or, while it runs, no repeating pattern is found.
+        While it runs, if no repeating pattern is found.
     """
 
     def __init__(self, problem: Problem[BlindParameters]) -> None:
-        limits = zip(problem.parameters.kernel_shape, problem.image_shape, strict=True)
-        if any(kernel > image for kernel, image in limits):
-            raise ExtractionError(
-                f"blind needs several whole kernels in the image; kernel_shape "
-                f"{problem.parameters.kernel_shape} is larger than the image "
-                f"{problem.image_shape}: make it smaller"
-            )
         self._problem = problem
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qpi_kernels.extraction.bayes.method import check_prior
 from qpi_kernels.extraction.blind.parameters import BlindParameters
-from qpi_kernels.extraction.estimators import register
+from qpi_kernels.extraction.registry import register
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qpi_kernels.extraction.estimators import register
 from qpi_kernels.extraction.network.parameters import (
     NetworkParameters,
     OneStepParameters,
     TwoStepParameters,
 )
+from qpi_kernels.extraction.registry import register
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

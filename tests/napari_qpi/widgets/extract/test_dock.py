@@ -29,8 +29,8 @@ from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_r
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.average_method import AverageParameters
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.estimators import estimators
 from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.registry import estimators
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
 from qpi_kernels.quality import Reason
