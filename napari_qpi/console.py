@@ -2,32 +2,36 @@
 
 >>> from napari_qpi import console
 >>> console.mark(viewer, polarity="dark")
->>> console.extract(viewer, kernel_shape=(64, 64))
+>>> extraction = console.extract(viewer, kernel_shape=(64, 64))
+>>> extraction.wait()  # or go on, its layers appear when it is done
 >>> console.kernels(viewer)
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import qpi_kernels
 from napari_qpi.commands import active_image, chosen_layer
 from napari_qpi.layers.conversion import (
     LayerConversionError,
     add_layers,
-    defects_from_points,
     mask_from_layer,
     observation_from_layer,
     points_from_defects,
     result_of,
     shown_plane,
 )
-from napari_qpi.layers.result import show_result
+from qpi_kernels.extraction.registry import estimators, make_parameters
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer, Points
 
-    from qpi_kernels.progress import Event
+    from napari_qpi.tasks.console_extraction import ConsoleExtraction
+    from qpi_kernels.extraction import EstimatorParameters
     from qpi_kernels.result import KernelResult
 
 __all__ = ["extract", "kernels", "mark"]
@@ -83,9 +87,13 @@ def extract(
     *,
     excluded: Layer | None = None,
     bias: tuple[float, float] | None = None,
-    **parameters: Any,
-) -> KernelResult:
-    """Extract the kernel, wait for it and show it.
+    parameters: EstimatorParameters | None = None,
+    **fields: Any,
+) -> ConsoleExtraction:
+    """Start to extract the kernel; its layers appear when it is found.
+
+    napari stays alive meanwhile, and the activity dock has a button to cancel. In a script without
+    a viewer use `qpi_kernels.extract`, which returns the result.
 
     Parameters
     ----------
@@ -94,53 +102,53 @@ def extract(
     image : napari.layers.Image, optional
         The observation; the selected or topmost visible image when left out.
     points : napari.layers.Points, optional
-        The defects; the selected or topmost points layer when left out. Not needed by the method
-        ``blind``.
+        The defects; the selected or topmost points layer when left out. Methods that find the
+        defects do without.
     excluded : napari.layers.Layer, optional
         Labels, shapes or an image marking pixels that do *not* count.
     bias : tuple of float, optional
-        Lowest and highest bias in V to use of a stack.
-    **parameters
-        Fields of `qpi_kernels.extraction.ExtractionParameters`.
+        Lowest and highest bias in V to use of a stack; planes less than half a step beyond count.
+    parameters : EstimatorParameters, optional
+        All choices together.
+    **fields
+        ``method``, ``kernel_shape`` and the other keywords of `qpi_kernels.extract`.
 
     Returns
     -------
-    KernelResult
-        What the new layers show.
+    ConsoleExtraction
+        ``wait()`` gives the `KernelResult`, ``cancel()`` stops.
 
     Raises
     ------
     LayerConversionError
-        If a layer is missing, or no bias lies in the range.
+        If a layer is missing or can not be used.
     ExtractionError
-        If the extraction can not be done as asked.
+        If the extraction can not be done as asked. What is only found out at work is raised by
+        ``wait()`` and shown as a notification.
     """
-    from napari.utils import progress
+    from napari_qpi.tasks.console_extraction import ConsoleExtraction
+    from napari_qpi.tasks.extraction import ExtractionInput
 
-    import qpi_kernels
-
+    chosen = make_parameters(fields, parameters)
     image = active_image(viewer) if image is None else image
-    # Blind finds the defects itself.
-    if points is None and parameters.get("method") != "blind":
+    if chosen.finds_defects:
+        points = None
+    elif points is None:
         points = _active_points(viewer)
-    observation = observation_from_layer(image)
-    if bias is not None:
-        observation = _within(observation, bias)
-    counted = None if excluded is None else mask_from_layer(excluded, image)
-    with progress(total=0, desc="Extract kernel") as bar:
+    task = ExtractionInput.copy_from(image, points, chosen, excluded=excluded, bias_range=bias)
+    return ConsoleExtraction(viewer, task)
 
-        def show(event: Event) -> None:
-            bar.total = event.total
-            bar.update(event.step - bar.n)
 
-        result = qpi_kernels.extract(
-            observation.compute(),
-            None if points is None else defects_from_points(points, image),
-            mask=counted,
-            on_event=show,
-            **parameters,
-        )
-    return show_result(viewer, result, image)
+def _with_own_keywords(function: Callable[..., Any]) -> inspect.Signature:
+    """Spell out ``**fields``, which the console's completion does not look into."""
+    own = inspect.signature(function)
+    *explicit, rest = own.parameters.values()
+    fields = inspect.signature(qpi_kernels.extract).parameters.values()
+    known = {name for one in estimators().values() for name in one.parameters.model_fields}
+    return own.replace(parameters=[*explicit, *(one for one in fields if one.name in known), rest])
+
+
+extract.__signature__ = _with_own_keywords(extract)  # type: ignore[attr-defined]
 
 
 def kernels(viewer: ViewerModel) -> list[KernelResult]:
@@ -150,23 +158,10 @@ def kernels(viewer: ViewerModel) -> list[KernelResult]:
 
 
 def _active_points(viewer: ViewerModel) -> Points:
+    """Give the points layer a person means: the selected one, else the topmost visible one."""
     from napari.layers import Points
 
     found: Points | None = chosen_layer(viewer, lambda layer: isinstance(layer, Points))
     if found is None:
         raise LayerConversionError("mark defects first; there is no points layer in the viewer")
     return found
-
-
-def _within(observation: Any, bias: tuple[float, float]) -> Any:
-    if "bias" not in observation.dims:
-        return observation
-    low, high = sorted(bias)
-    chosen = observation.sel(bias=(observation["bias"] >= low) & (observation["bias"] <= high))
-    if not chosen.sizes["bias"]:
-        values = observation["bias"].values
-        raise LayerConversionError(
-            f"no bias lies within {low:g} to {high:g} V; the stack has {values[0]:g} to "
-            f"{values[-1]:g} V"
-        )
-    return chosen

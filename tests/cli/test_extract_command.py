@@ -13,6 +13,7 @@ import pytest
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.result import KernelResult
+from shared.toy_estimator import registered_toy
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from qpi_kernels.cli import main; main()"]
@@ -255,3 +256,25 @@ def test_the_help_says_what_a_number_or_a_word_may_be(run_command):
     shown = run_command("extract", "--help").stdout
     assert "--kinds INTEGER|auto" in shown
     assert "--ridge NUMBER|auto" in shown
+
+
+def test_a_registered_estimator_is_in_the_help_and_runs(run_command, write_map, table, tmp_path):
+    target = tmp_path / "toy.nc"
+    words = ("extract", write_map(), "--defects", table, "--kernel-size", "9", "-o", target)
+    with registered_toy():
+        shown = run_command("extract", "--help").stdout
+        done = run_command(*words, "--method", "toy", "--wobble", "0.25")
+        wrong = run_command(*words, "--method", "average", "--wobble", "0.25")
+    assert "--wobble NUMBER" in shown
+    assert "blind|toy" in shown
+    assert done.exit_code == 0, done.output
+    assert KernelResult.load(target).provenance["parameters"]["wobble"] == 0.25
+    assert wrong.exit_code == 2
+    assert "wobble is a field of toy, not of average" in wrong.stderr
+    assert "wobble" not in run_command("extract", "--help").stdout
+
+
+def test_an_option_of_another_method_is_refused(run_command, write_map, table):
+    done = run_command("extract", write_map(), "--defects", table, "--ridge", "1")
+    assert done.exit_code == 2
+    assert "ridge is a field of least_squares, not of bayes" in done.stderr

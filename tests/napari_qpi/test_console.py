@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 
 from napari_qpi import console
 from napari_qpi.layers.conversion import LayerConversionError, add_layers, points_from_defects
+from napari_qpi.tasks.job import JobState
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction import ExtractionError, estimators
+from qpi_kernels.progress import Cancelled
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.components import ViewerModel
     from napari.layers import Image
+    from pytestqt.qtbot import QtBot
 
 
 def add_observation(model: ViewerModel, biases: int = 1) -> tuple[Image, Defects, np.ndarray]:
@@ -51,28 +56,82 @@ def test_mark_finds_the_defects_of_the_active_image(viewer: Viewer) -> None:
 def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
     image, defects, kernel = add_observation(viewer)
     add_layers(viewer, [points_from_defects(defects, image)])
-    result = console.extract(viewer, kernel_shape=(11, 11))
+    extraction = console.extract(viewer, kernel_shape=(11, 11))
+    assert extraction.result is None
+    result = extraction.wait()
     error = np.linalg.norm(result.kernel.values - kernel) / np.linalg.norm(kernel)
     assert error < 0.1
     shown = viewer.layers[-1]
     np.testing.assert_allclose(shown.scale, image.scale)
     assert shown.units == image.units
-    assert console.kernels(viewer) == [result]
+    assert console.kernels(viewer) == [result] == [extraction.result]
 
     # The new kernel layer is selected now, and yet the map is meant.
-    again = console.extract(viewer, kernel_shape=(9, 9))
+    again = console.extract(viewer, kernel_shape=(9, 9)).wait()
     assert again.reconstruction.shape == image.data.shape
     assert [found.kernel.shape for found in console.kernels(viewer)] == [(11, 11), (9, 9)]
 
 
-def test_blind_needs_no_points(model: ViewerModel) -> None:
+def test_napari_stays_alive_and_may_cancel(qtbot: QtBot, model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model, biases=30)
+    add_layers(model, [points_from_defects(defects, image)])
+    extraction = console.extract(model, image, kernel_shape=(41, 41))
+    assert extraction.state.busy
+    before = list(model.layers)
+    with pytest.raises(TimeoutError, match="needs longer"):
+        extraction.wait(timeout_s=0.2)
+    extraction.cancel()
+    with pytest.raises(Cancelled):
+        extraction.wait(timeout_s=30)
+    assert extraction.state is JobState.CANCELLED
+    assert list(model.layers) == before
+
+
+def test_layers_appear_though_nobody_keeps_the_handle(qtbot: QtBot, model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model)
+    (points,) = add_layers(model, [points_from_defects(defects, image)])
+    console.extract(model, image, points, method="average", kernel_shape=(9, 9))
+    qtbot.waitUntil(lambda: len(console.kernels(model)) == 1, timeout=60_000)
+
+
+def test_a_window_larger_than_the_image_is_refused_at_once(model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model)
+    add_layers(model, [points_from_defects(defects, image)])
+    with pytest.raises(ExtractionError, match=r"\(999, 999\) is larger than the image \(64, 64\)"):
+        console.extract(model, kernel_shape=(999, 999))
+
+
+def test_a_field_of_another_method_is_refused_at_once(model: ViewerModel) -> None:
+    image, defects, _ = add_observation(model)
+    add_layers(model, [points_from_defects(defects, image)])
+    with pytest.raises(ExtractionError, match="ridge is a field of least_squares, not of bayes"):
+        console.extract(model, kernel_shape=(9, 9), ridge=1.0)
+
+
+def test_an_error_at_work_reaches_who_waits(qtbot: QtBot, model: ViewerModel) -> None:
+    image, _, _ = add_observation(model)
+    points = model.add_points([[1e4, 1e4]], units=("nm", "nm"))
+    extraction = console.extract(model, image, points, kernel_shape=(9, 9))
+    with pytest.raises(ExtractionError, match="reaches into the image"):
+        extraction.wait(timeout_s=60)
+
+
+def test_completion_knows_every_field() -> None:
+    known = {name for one in estimators().values() for name in one.parameters.model_fields}
+    assert known <= set(inspect.signature(console.extract).parameters)
+
+
+def test_blind_needs_no_points(qtbot: QtBot, model: ViewerModel) -> None:
     image, _, kernel = add_observation(model)
-    result = console.extract(model, image, method="blind", kernel_shape=(11, 11))
+    result = console.extract(model, image, method="blind", kernel_shape=(11, 11)).wait()
     assert len(result.defects)
     assert np.abs(np.corrcoef(result.kernel.values.ravel(), kernel.ravel())[0, 1]) > 0.9
+    assert len(model.layers["map found defects"].data) == len(result.defects)
 
 
-def test_a_bias_range_and_excluded_pixels_reach_the_extraction(model: ViewerModel) -> None:
+def test_a_bias_range_and_excluded_pixels_reach_the_extraction(
+    qtbot: QtBot, model: ViewerModel
+) -> None:
     image, defects, _ = add_observation(model, biases=3)
     (points,) = add_layers(model, [points_from_defects(defects, image)])
     labels = np.zeros((64, 64), int)
@@ -81,11 +140,11 @@ def test_a_bias_range_and_excluded_pixels_reach_the_extraction(model: ViewerMode
         labels, scale=(0.5, 0.5), translate=(7.0, 8.0), units=("nm", "nm"), name="step"
     )
     result = console.extract(
-        model, image, points, excluded=excluded, bias=(0.2, 0.05), kernel_shape=(11, 11)
-    )
+        model, image, points, excluded=excluded, bias=(0.2, 0.06), kernel_shape=(11, 11)
+    ).wait()
     np.testing.assert_allclose(result.kernel["bias"], [0.1, 0.2])
     assert model.layers[-1].data_to_world((0, 0, 0))[0] == pytest.approx(0.1)
-    with pytest.raises(LayerConversionError, match="no bias lies within"):
+    with pytest.raises(ExtractionError, match="no plane has a bias from 5 to 6 V"):
         console.extract(model, image, points, bias=(5, 6), kernel_shape=(11, 11))
 
 
