@@ -39,13 +39,15 @@ def test_a_registered_estimator_is_in_the_form(qtbot: QtBot) -> None:
 
 
 def test_words_for_values_come_from_the_class(qtbot: QtBot) -> None:
-    editor = make_form(qtbot).main.editor("prior")
+    form = make_form(qtbot)
+    editor = form.main.editor("prior")
     texts = [editor._combo.itemText(index) for index in range(editor._combo.count())]
     assert "what a network can make (learned)" in texts
 
 
 def test_the_kernel_is_at_most_as_large_as_the_image(qtbot: QtBot, viewer: Viewer) -> None:
-    editor = make_form(qtbot).main.editor("kernel_shape")
+    form = make_form(qtbot)
+    editor = form.main.editor("kernel_shape")
     assert isinstance(editor, PairEditor)
     size = KernelSize(viewer, editor)
     qtbot.addWidget(size)
