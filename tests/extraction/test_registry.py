@@ -19,7 +19,7 @@ from qpi_kernels.extraction import (
     register,
 )
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.registry import combined_parameters, methods_with
 from shared.toy_estimator import ToyParameters, registered_toy
 

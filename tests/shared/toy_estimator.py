@@ -28,7 +28,7 @@ class ToyParameters(EstimatorParameters):
 
 def start_toy(problem: Problem[ToyParameters]) -> Stepper[KernelResult]:
     """Start an average."""
-    from qpi_kernels.extraction.average import DefectAverage
+    from qpi_kernels.extraction.average.estimator import DefectAverage
 
     return DefectAverage(problem)
 

@@ -40,8 +40,8 @@ DEFAULT_METHOD = "bayes"
 # Each registers its classes when it is imported; the order is that of forms and help.
 _MODULES = (
     "qpi_kernels.extraction.bayes.method",
-    "qpi_kernels.extraction.least_squares_method",
-    "qpi_kernels.extraction.average_method",
+    "qpi_kernels.extraction.least_squares.method",
+    "qpi_kernels.extraction.average.method",
     "qpi_kernels.extraction.network.method",
     "qpi_kernels.extraction.blind.method",
 )
@@ -97,7 +97,7 @@ def register(parameters: type[Parameters]) -> Callable[[Start[Parameters]], Star
     ...     method: Literal["toy"] = "toy"
     >>> @register(ToyParameters)
     ... def start_toy(problem):
-    ...     from qpi_kernels.extraction.average import DefectAverage
+    ...     from qpi_kernels.extraction.average.estimator import DefectAverage
     ...     return DefectAverage(problem)
     >>> "toy" in estimators()
     True

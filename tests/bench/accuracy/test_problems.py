@@ -17,7 +17,7 @@ from qpi_kernels.bench.accuracy.oracle_ridge import tuned_ridge
 from qpi_kernels.bench.accuracy.parameters import AccuracyParameters, Cell
 from qpi_kernels.bench.accuracy.problems import accuracy_problem
 from qpi_kernels.extraction.extract import extract
-from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse

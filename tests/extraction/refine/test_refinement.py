@@ -12,8 +12,8 @@ from scipy.special import hankel1
 
 from qpi_kernels import Defects
 from qpi_kernels.extraction import ExtractionError, extract
-from qpi_kernels.extraction.least_squares import LeastSquares
-from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares.estimator import LeastSquares
+from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
 from qpi_kernels.extraction.refine.prior_width import prior_width

@@ -16,7 +16,7 @@ from qpi_kernels.bench.accuracy.scores import MethodScores
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.extract import Extraction, start_extraction
-from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.metrics import (

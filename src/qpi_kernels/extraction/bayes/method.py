@@ -20,7 +20,7 @@ __all__ = ["check_prior", "start_bayes"]
 def start_bayes(problem: Problem[BayesParameters]) -> Stepper[KernelResult]:
     """Start the search for the posterior of largest evidence."""
     from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-    from qpi_kernels.extraction.least_squares import LeastSquares
+    from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 
     check_prior(problem.parameters)
     estimator = LeastSquares if problem.parameters.prior == "none" else BayesExtraction

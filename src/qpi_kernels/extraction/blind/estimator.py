@@ -22,7 +22,7 @@ from qpi_kernels.extraction.blind.model_order import (
 )
 from qpi_kernels.extraction.blind.parameters import BlindParameters
 from qpi_kernels.extraction.blind.quality_report import with_blind_reasons
-from qpi_kernels.extraction.least_squares import LeastSquares
+from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import Event, GeneratorStepper, follow, portion

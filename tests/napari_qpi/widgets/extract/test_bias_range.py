@@ -12,7 +12,7 @@ from napari_qpi.layers.conversion import observation_from_layer
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.widgets.extract.bias_range import BiasRange
 from qpi_kernels.cli.scan_files import CommandError, choose_planes
-from qpi_kernels.extraction.average_method import AverageParameters
+from qpi_kernels.extraction.average.method import AverageParameters
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -27,9 +27,9 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.extract.kernel_window import resized_shape, window_corners
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.average_method import AverageParameters
+from qpi_kernels.extraction.average.method import AverageParameters
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.least_squares_method import LeastSquaresParameters
+from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.registry import estimators
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive

@@ -13,7 +13,7 @@ from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from shared.toy_estimator import ToyParameters, registered_toy
 
 if TYPE_CHECKING:
-    from napari import Viewer
+    from napari.components import ViewerModel
     from pytestqt.qtbot import QtBot
 
 
@@ -45,13 +45,13 @@ def test_words_for_values_come_from_the_class(qtbot: QtBot) -> None:
     assert "what a network can make (learned)" in texts
 
 
-def test_the_kernel_is_at_most_as_large_as_the_image(qtbot: QtBot, viewer: Viewer) -> None:
+def test_the_kernel_is_at_most_as_large_as_the_image(qtbot: QtBot, model: ViewerModel) -> None:
     form = make_form(qtbot)
     editor = form.main.editor("kernel_shape")
     assert isinstance(editor, PairEditor)
-    size = KernelSize(viewer, editor)
+    size = KernelSize(model, editor)
     qtbot.addWidget(size)
-    image = viewer.add_image(np.zeros((40, 30)))
+    image = model.add_image(np.zeros((40, 30)))
     size.show_on(image, None)
     assert editor.value() == (30, 30)
     editor._spins[0].setValue(2147483647)

@@ -45,7 +45,7 @@ class LeastSquaresParameters(RefinableParameters):
 @register(LeastSquaresParameters)
 def start_least_squares(problem: Problem[LeastSquaresParameters]) -> Stepper[KernelResult]:
     """Start the solution."""
-    from qpi_kernels.extraction.least_squares import LeastSquares
+    from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 
     estimator = partial(LeastSquares, ridge=problem.parameters.ridge)
     return start_refined(problem, estimator, estimator)

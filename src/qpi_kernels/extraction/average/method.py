@@ -27,6 +27,6 @@ class AverageParameters(EstimatorParameters):
 @register(AverageParameters)
 def start_average(problem: Problem) -> Stepper[KernelResult]:
     """Start averaging."""
-    from qpi_kernels.extraction.average import DefectAverage
+    from qpi_kernels.extraction.average.estimator import DefectAverage
 
     return DefectAverage(problem)

@@ -1,0 +1,1 @@
+"""Extraction by averaging over the defects; begin at `estimator`."""

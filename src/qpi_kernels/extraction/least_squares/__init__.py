@@ -1,0 +1,1 @@
+"""Extraction by regularised least squares; begin at `estimator`."""
