@@ -1,8 +1,8 @@
-"""Networks, their saved folders, and the bundled model."""
+"""Networks, their saved folders, the bundled models and the library of simulated kernels.
 
-from __future__ import annotations
+``__init__.pyi`` lists the public names; each is imported on first use, for networks take seconds.
+"""
 
-from qpi_kernels.models.folder import KernelModel, ModelFormatError, write_model
-from qpi_kernels.models.loading import load_model
+import lazy_loader as lazy
 
-__all__ = ["KernelModel", "ModelFormatError", "load_model", "write_model"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from qpi_kernels.interpolation import resampling_matrix
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.folder_files import ModelFormatError
 
 __all__ = ["FamilyPrior", "KernelPrior", "bundled_prior"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from qpi_kernels.bench.accuracy.kernels import TEST_SEED, held_out_families
 from qpi_kernels.bench.accuracy.report import AccuracyReport, AccuracySettings
 from qpi_kernels.bench.work_folder import read_json, write_json
-from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.folder_files import ModelFormatError
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event
 from qpi_kernels.simulate.kernel_sampler import KernelSampler

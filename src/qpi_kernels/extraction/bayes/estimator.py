@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ __all__ = ["BayesExtraction"]
 
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
 _MAX_ROUNDS, _SETTLED = 2, 0.15
+# Libraries of the network in the order of their imports, each a second or less.
+_LIBRARIES = ("sympy", "torch._dynamo", "diffusers.utils", "diffusers.models.autoencoders")
 
 Signal = Callable[[int], torch.Tensor]
 
@@ -95,19 +98,17 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
     def _run(self) -> Generator[Event, None, KernelResult]:
         """Select combinations of biases, then prior and noise of each plane by the evidence."""
         count = self._problem.plane_count
-        priors = yield from portion(self._load_priors(), 0.0, 0.1)
-        combined = yield from portion(self._combine_biases(priors), 0.1, 0.3)
-        findings = yield from portion(
-            combined.selection.compare_planes(range(count), combined.signal, combined.white),
-            0.3,
-            0.4,
-        )
+        loaded = 0.3 if self._problem.parameters.prior == "learned" else 0.02
+        priors = yield from portion(self._load_priors(), 0.0, loaded)
+        combined = yield from portion(self._combine_biases(priors), loaded, loaded + 0.08)
+        work = combined.selection.compare_planes(range(count), combined.signal, combined.white)
+        findings = yield from portion(work, loaded + 0.08, loaded + 0.16)
+        first = loaded + 0.16
         selected = []
         for index in range(count):
-            work = self._solve_plane(index, priors, combined, findings)
-            start, stop = (0.4 + 0.6 * (index + more) / count for more in (0, 1))
-            posterior = yield from portion(work, start, stop)
-            selected.append(posterior)
+            start, stop = (first + (1 - first) * (index + more) / count for more in (0, 1))
+            plane = self._solve_plane(index, priors, combined, findings)
+            selected.append((yield from portion(plane, start, stop)))
         return self._result(priors, combined.transform, selected)
 
     def _load_priors(self) -> Generator[Event, None, _Priors]:
@@ -117,11 +118,13 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         yield Event("Reading simulated kernels", 1, 20)
         if parameters.prior != "learned":
             return _Priors(library, None)
-        # Here, because its networks take seconds to import.
+        for number, name in enumerate(_LIBRARIES, 2):
+            import_module(name)
+            yield Event("Loading the libraries of networks", number, 20)
         from qpi_kernels.extraction.bayes.learned.priors import load_learned_priors
 
         work = load_learned_priors(self._problem, library)
-        return _Priors(library, (yield from portion(work, 0.05, 1.0)))
+        return _Priors(library, (yield from portion(work, 0.25, 1.0)))
 
     def _combine_biases(self, priors: _Priors) -> Generator[Event, None, _Combined]:
         """Combine biases, if that explains the stack better than each on its own."""
@@ -152,7 +155,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         """
         problem, signal = self._problem, combined.signal(index)
         work = combined.selection.select(index, signal, combined.white[index], findings)
-        white_noise = yield from portion(work, 0.0, 0.4)
+        white_noise = yield from portion(work, 0.0, 0.5)
         selected, noise = white_noise, None
         for number in range(_MAX_ROUNDS):
             estimate = _residual_noise(problem, signal, selected)
@@ -163,7 +166,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             shared = findings if problem.plane_count > 1 else None
             selection = PriorSelection(problem, priors.library, priors.learned, noise)
             work = _select_under(selection, index, signal, shared)
-            start, stop = (0.4 + 0.3 * (number + more) for more in (0, 1))
+            start, stop = (0.5 + 0.25 * (number + more) for more in (0, 1))
             selected = yield from portion(work, start, stop)
         return selected if noise is None else selected.with_model_uncertainty(white_noise)
 

@@ -22,7 +22,8 @@ def start_bayes(problem: Problem[BayesParameters]) -> Stepper[KernelResult]:
     from qpi_kernels.extraction.bayes.estimator import BayesExtraction
     from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 
-    check_prior(problem.parameters)
+    if problem.parameters.refine is not None:
+        check_prior(problem.parameters)
     estimator = LeastSquares if problem.parameters.prior == "none" else BayesExtraction
     return start_refined(problem, estimator, LeastSquares)
 

@@ -171,7 +171,7 @@ class PriorSelection:
             From `solve_white`.
         """
         sizes = kind_sizes(white)
-        by_library = self._problem.parameters.prior == "library" and self._learned is None
+        by_library = self._problem.parameters.prior == "library"
         if not (by_library and self._library.families):
             return StackFindings(sizes, {})
         screen = yield from portion(self.prepare_families(sizes), 0.0, 0.8)
@@ -202,21 +202,21 @@ class PriorSelection:
         candidates = {WHITE_PRIOR: white}
         if self._learned is not None:
             work = self._try_learned(index, signal, white, self._learned)
-            candidates |= yield from portion(work, 0.0, 0.7)
+            candidates |= yield from portion(work, 0.0, 0.8)
         else:
             narrow = narrow_priors(problem, library, findings.families.get(index, ""))
             work = self._try(index, signal, narrow, candidates, sizes)
-            candidates |= yield from portion(work, 0.0, 0.4)
-        by_library = problem.parameters.prior == "library" and self._learned is None
+            candidates |= yield from portion(work, 0.0, 0.7)
+        by_library = problem.parameters.prior == "library"
         if by_library and _undecided(candidates) and not _shows_nothing(candidates):
             broad = broad_priors(problem, library)
             work = self._try(index, signal, broad, candidates, sizes)
-            candidates |= yield from portion(work, 0.4, 0.7)
+            candidates |= yield from portion(work, 0.7, 0.8)
         best = min(candidates, key=lambda name: _cost(name, candidates[name]))
         posterior = candidates[best]
         message = f"Estimating its standard deviation{self._of(index)}"
         drawing = self._solvers[best].sample(posterior, message)
-        sample = yield from portion(drawing, 0.7, 1.0)
+        sample = yield from portion(drawing, 0.8, 1.0)
         gap = {name: (each.cost - posterior.cost) / 2 for name, each in candidates.items()}
         return SelectedPosterior(
             best, posterior, sample.deviations, sample.std, gap, sizes, self._noise

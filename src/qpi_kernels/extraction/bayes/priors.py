@@ -19,7 +19,7 @@ from qpi_kernels.extraction.bayes.covariance_roots import (
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.models.folder import ModelFormatError
+from qpi_kernels.models.folder_files import ModelFormatError
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 
 __all__ = ["WHITE_PRIOR", "broad_priors", "load_prior", "narrow_priors", "smooth_waves"]
