@@ -34,12 +34,12 @@ def heads(*names: str) -> None:
 
 
 def ratio(cell: CellScores, method: MethodName) -> str:
-    """Median over the tuned ridge's."""
+    """Write the median over the tuned ridge's."""
     return f"{cell.ratios[method].median:.2f}"
 
 
 def bayes(cell: CellScores) -> str:
-    """Median and spread of bayes over the tuned ridge's."""
+    """Write median and spread of bayes over the tuned ridge's."""
     found = cell.ratios["bayes"]
     return f"**{found.median:.2f}** ({found.low:.2f} … {found.high:.2f})"
 

@@ -60,7 +60,7 @@ def case(group: str, name: str) -> RobustnessCase:
 def draw_row(
     row: Image, group: str, wrong: RobustnessCase, right: RobustnessCase, remedy: str
 ) -> None:
-    """Five panels."""
+    """Draw the five panels of a case."""
     bad, good = (one.build(SEED) for one in (wrong, right))
     found, mended = wrong.run(bad, "bayes"), right.run(good, "bayes")
     scale = AsinhNorm(bad.observation.std() / 2, *centred(bad.observation))
@@ -86,7 +86,7 @@ def error(found: RobustnessMap, kernel: xr.DataArray) -> str:
 
 
 def centred(values: Image) -> tuple[float, float]:
-    """Limits of a scale about zero."""
+    """Return the limits of a scale about zero."""
     most = float(np.abs(values).max())
     return -most, most
 

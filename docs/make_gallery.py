@@ -105,7 +105,7 @@ def families() -> None:
 
 
 def family_row(sheet: Sheet, top: int, name: str) -> None:
-    """Three panels of one family."""
+    """Draw the three panels of one family."""
     library = KernelSampler([name], shape=(2 * MAP - 1, 2 * MAP - 1), seed=SEED)
     index = first_with_waves(library)
     large = library.kernel(index)
@@ -125,7 +125,7 @@ def family_row(sheet: Sheet, top: int, name: str) -> None:
 
 
 def first_with_waves(library: KernelSampler) -> int:
-    """Index of the first kernel whose waves further out are not negligible beside its core."""
+    """Find the first kernel whose waves further out are not negligible beside its core."""
     small = KernelSampler(library.families, shape=(65, 65), seed=library.seed)
     radius = np.hypot(*(np.indices(small.shape) - 32))
     ring = (radius > WAVES_PX[0]) & (radius <= WAVES_PX[1])
@@ -168,7 +168,7 @@ def show_kernel(axes: Axes, kernel: xr.DataArray) -> None:
 
 
 def show_fourier(axes: Axes, kernel: xr.DataArray) -> None:
-    """Magnitude of a kernel's Fourier transform."""
+    """Draw the magnitude of a kernel's Fourier transform."""
     magnitude, q = fourier(kernel)
     half = (q[1] - q[0]) / 2
     axes.imshow(
@@ -183,7 +183,7 @@ def show_fourier(axes: Axes, kernel: xr.DataArray) -> None:
 
 
 def fourier(kernel: xr.DataArray) -> tuple[Image, Image]:
-    """Magnitude with zero momentum in the middle, and its axis in rad/nm.
+    """Compute the magnitude with zero momentum in the middle, and its axis in rad/nm.
 
     A cosine taper over the outer half of the window's radius hides the window's edges.
     """
@@ -257,7 +257,7 @@ def artefacts() -> None:
 
 
 def multiple() -> None:
-    """Superposed kernels against all multiple scattering."""
+    """Draw superposed kernels against all multiple scattering."""
     pixel_nm, side = 0.3, MAP
     physics: dict[str, Any] = {
         "bias": 0.05,
@@ -291,7 +291,7 @@ def multiple() -> None:
 
 
 def energy() -> None:
-    """Dispersion of the rings with bias, and what a set-point makes of it."""
+    """Draw the dispersion of the rings with bias, without and with a set-point."""
     bias = np.linspace(-0.1, 0.2, 61)
     bias[np.abs(bias) < 1e-9] = 1e-3
     plain, fixed = silver_stack(bias), silver_stack(bias, SetPoint(0.1))

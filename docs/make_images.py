@@ -122,7 +122,7 @@ def simulate() -> None:
 
 
 def blind() -> None:
-    """Two kinds of defects that nobody marked, and their kernels."""
+    """Show two kinds of defects that nobody marked, and their kernels."""
     problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
@@ -146,7 +146,7 @@ def limits() -> None:
 
 
 def left_out(shape: tuple[int, int]) -> np.ndarray:
-    """Tip streaks, the frame's left edge, and what two islands and an adatom send around."""
+    """Mask tip streaks, the frame's left edge, and the waves of two islands and an adatom."""
     excluded = np.zeros(shape, np.uint8)
     excluded[:112] = excluded[415:] = excluded[140:145] = 1
     excluded[:, :6] = 1

@@ -60,7 +60,7 @@ def min_max(kernels: ArrayLike) -> Images:
 
 
 def published_errors(true: ArrayLike, found: ArrayLike, *, stretch: bool = True) -> PublishedErrors:
-    """Errors in the units of arXiv 2506.05325: MAE x 2, MSE x 4, RMSE x 2 of min-max kernels.
+    """Measure MAE x 2, MSE x 4, RMSE x 2 of min-max kernels, the units of arXiv 2506.05325.
 
     Factors as in ``plotting/`` of ``QPI-Dataset/QPI-Dataset-100kernels``.
 
@@ -87,7 +87,7 @@ def published_errors(true: ArrayLike, found: ArrayLike, *, stretch: bool = True)
 
 
 def affine_invariant_nrmse(true: ArrayLike, found: ArrayLike) -> Images:
-    r"""Root mean square error after the best scale and offset, over the true kernel's deviation.
+    r"""Measure the RMSE after the best scale and offset, over the true kernel's deviation.
 
     .. math:: \min_{a \ge 0,\, b} \frac{\lVert a \hat A + b - A \rVert}{\lVert A - \bar A \rVert}
               = \sqrt{1 - \max(\rho, 0)^2}
@@ -112,7 +112,7 @@ def affine_invariant_nrmse(true: ArrayLike, found: ArrayLike) -> Images:
 
 
 def correlation(true: ArrayLike, found: ArrayLike) -> Images:
-    """Pearson's correlation over all pixels; 0 where the found kernel is constant.
+    """Compute Pearson's correlation over all pixels; 0 where the found kernel is constant.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def correlation(true: ArrayLike, found: ArrayLike) -> Images:
 def core_excluded_correlation(
     true: ArrayLike, found: ArrayLike, *, core_radius: float = 3.0
 ) -> Images:
-    """Pearson's correlation outside of the core, which holds most of a kernel's energy.
+    """Correlate kernels outside of the core, which holds most of a kernel's energy.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def core_excluded_correlation(
 
 
 def fourier_correlation(true: ArrayLike, found: ArrayLike) -> Images:
-    """Pearson's correlation of the magnitudes of the Fourier transforms ("Q-space").
+    """Correlate the magnitudes of the Fourier transforms ("Q-space"), after Pearson.
 
     What people look at in a QPI pattern: it does not see where a kernel lies, nor its sign. The
     mean is taken off each kernel first, for an offset is no scattering. No window.
@@ -193,7 +193,7 @@ def _centred(images: Images) -> Images:
 
 
 def _unit(images: Images) -> Images:
-    """Centred and of norm 1; zero for a constant image."""
+    """Centre images and scale them to norm 1; a constant one becomes zero."""
     centred = _centred(images)
     norm = np.sqrt((centred**2).sum(axis=(-2, -1), keepdims=True))
     return np.asarray(centred / np.where(norm > 0, norm, 1.0))

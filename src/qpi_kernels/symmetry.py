@@ -71,7 +71,7 @@ class Symmetry:
         return name if self.mirror_angle_deg == 0 else f"{name}@{self.mirror_angle_deg:g}"
 
     def operations(self) -> list[NDArray[np.float64]]:
-        """Matrices of the group, acting on ``(row, col)`` offsets from the centre."""
+        """List the matrices of the group, acting on ``(row, col)`` offsets from the centre."""
         rotations = []
         for step in range(self.fold):
             angle = 2 * np.pi * step / self.fold
@@ -89,14 +89,14 @@ class Symmetry:
 
 @lru_cache(maxsize=16)
 def _rotation_matrix(fold: int, shape: tuple[int, int]) -> scipy.sparse.csr_array:
-    """Rotation of a flattened image by 360/fold degrees about its centre."""
+    """Build the rotation of a flattened image by 360/fold degrees about its centre."""
     return _transform_matrix(Symmetry(fold).operations()[1], shape)[0]
 
 
 def _transform_matrix(
     operation: NDArray[np.float64], shape: tuple[int, int]
 ) -> tuple[scipy.sparse.csr_array, NDArray[np.bool_]]:
-    """Sparse matrix that evaluates an image at transformed pixels, and which of them are inside."""
+    """Build the sparse matrix that evaluates an image at transformed pixels; mark those inside."""
     rows, cols = np.indices(shape)
     centre = np.array([shape[0] // 2, shape[1] // 2], float)
     offsets = np.stack([rows.ravel() - centre[0], cols.ravel() - centre[1]])
@@ -130,7 +130,7 @@ def _transform_matrix(
 
 
 def symmetrisation_matrix(symmetry: Symmetry, shape: tuple[int, int]) -> scipy.sparse.csr_array:
-    """Average of an image over a point group about its centre ``(h//2, w//2)``.
+    """Average an image over a point group about its centre ``(h//2, w//2)``.
 
     Parameters
     ----------

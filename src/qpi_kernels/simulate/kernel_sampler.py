@@ -174,7 +174,7 @@ class KernelSampler:
         return [recipe, *(family.variant(rng, recipe, self.pixel_nm) for _ in range(count - 1))]
 
     def __iter__(self) -> Iterator[Recipe]:
-        """Recipes 0, 1, 2, ... without end."""
+        """Yield recipes 0, 1, 2, ... without end."""
         index = 0
         while True:
             yield self.recipe(index)

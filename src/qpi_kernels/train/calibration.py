@@ -17,7 +17,7 @@ _TINY = 1e-24
 
 @torch.no_grad()
 def std_factor(model: KernelModel, batches: Iterable[Batch], samples: int = 16) -> float:
-    r"""Ratio of error to spread on kernels that the model was not trained on.
+    r"""Measure the ratio of error to spread on kernels that the model was not trained on.
 
     .. math:: \sqrt{\langle (K(\mu) - K_\mathrm{true})^2 \rangle \, / \,
         \langle (K(\mu + \sigma \epsilon) - K(\mu))^2 \rangle}

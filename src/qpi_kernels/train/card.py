@@ -106,7 +106,7 @@ class StageRecord(BaseModel):
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Version of the package, and the commit where it runs from a checkout."""
+    """Describe the version of the package, and the commit where it runs from a checkout."""
     try:
         found = version("napari-qpi")
     except PackageNotFoundError:
@@ -118,7 +118,7 @@ def code_version() -> str:
 def model_card(
     method: str, stages: list[StageRecord], parameters: int, std_factor: float | None = None
 ) -> str:
-    """Model card of a trained model, Markdown.
+    """Write the model card of a trained model, in Markdown.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def _start(stages: list[StageRecord]) -> str:
 
 
 def _commit(file: Path) -> str:
-    """Commit of the checkout that has this very file, empty if there is none."""
+    """Read the commit of the checkout that has this very file, empty if there is none."""
     try:
         for arguments in (["ls-files", "--error-unmatch", file.name], ["rev-parse", "HEAD"]):
             found = subprocess.run(

@@ -45,7 +45,7 @@ class Checkpoint:
 
     @classmethod
     def start(cls, parameters: TrainingParameters) -> Checkpoint:
-        """State before the first step."""
+        """Return the state before the first step."""
         return cls(json.loads(parameters.model_dump_json()))
 
     @property

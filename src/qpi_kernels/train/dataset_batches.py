@@ -282,7 +282,7 @@ def _centred(kernels: NDArray[np.generic], centre_px: Sequence[float]) -> NDArra
 def _parted(
     count: int, held_out: int, seed: int, name: str
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Part 0 ... count - 1 into what is kept and what is held out."""
+    """Split 0 ... count - 1 into kept and held-out numbers."""
     order = stream(seed, f"split {name}").permutation(count).tolist()
     return tuple(sorted(order[held_out:])), tuple(sorted(order[:held_out]))
 

@@ -47,7 +47,7 @@ def read_kernel_vae(folder: Path, representation: KernelRepresentation) -> Autoe
 
 
 def kernel_vae_identity(folder: Path, representation: KernelRepresentation) -> str:
-    """SHA-256 over the weights of the kernel VAE and how it sees kernels; arguments as before."""
+    """Hash the kernel VAE's weights and its representation by SHA-256; arguments as before."""
     weights = file_digest(_trained(folder) / _WEIGHTS)
     return hashlib.sha256(f"{weights} {representation.model_dump_json()}".encode()).hexdigest()
 

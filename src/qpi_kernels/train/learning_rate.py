@@ -10,7 +10,7 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(parameters: TrainingParameters, step: int) -> float:
-    """Linear warm-up, then half a cosine down to a fiftieth, or a fall every so many steps."""
+    """Compute the rate: linear warm-up, then half a cosine to a fiftieth, or falls by steps."""
     if step < parameters.warmup:
         return parameters.learning_rate * (step + 1) / parameters.warmup
     if parameters.schedule == "steps":

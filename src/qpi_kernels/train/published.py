@@ -27,7 +27,7 @@ def published(
     observations: int = _OBSERVATIONS,
     **changes: Any,
 ) -> TrainingParameters:
-    """Parameters of the published training.
+    """Return the parameters of the published training.
 
     Adam in batches of 8 at a rate that falls to 0.97 of itself every few epochs; no warm-up, no
     averaged weights, no choice of the best; MSE + 0.7 symmetric + 1e-6 divergence for kernels, mean

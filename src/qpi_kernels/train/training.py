@@ -289,7 +289,7 @@ class Training(GeneratorStepper[Path]):
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
-        """Have the averaged weights in the network for a while, if there are any."""
+        """Put the averaged weights into the network for a while, if there are any."""
         if self.average is None:
             yield
             return

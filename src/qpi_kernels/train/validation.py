@@ -17,20 +17,15 @@ _SHOWN = 6
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Errors and pictures of a validation.
-
-    Parameters
-    ----------
-    values : dict of str to float
-        ``rmse``: root mean square error in the network's representation; ``correlation``: mean
-        Pearson correlation there.
-    true, made : tensor, (6, h, w)
-        The first kernels and what the network makes of them.
-    """
+    """Errors and pictures of a validation."""
 
     values: dict[str, float]
+    """``rmse``: root mean square error in the network's representation; ``correlation``: mean
+    Pearson correlation there."""
     true: torch.Tensor
+    """(6, h, w), the first kernels."""
     made: torch.Tensor
+    """(6, h, w), the network's predictions of them."""
 
 
 @torch.no_grad()

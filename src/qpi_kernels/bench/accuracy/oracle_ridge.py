@@ -19,7 +19,7 @@ _SETTLED = 1e-3
 
 
 def tuned_ridge(problem: Problem, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Least squares with the ridge of the smallest error, which takes the truth to choose.
+    """Solve least squares with the ridge of the smallest error, which only the truth can tell.
 
     One Krylov space serves all ridges, see `Lanczos`.
 

@@ -94,7 +94,7 @@ def _by_cell(
 
 
 def _plain_log_scale(axes: Any) -> None:
-    """Ticks at 0.1, 0.2, 0.5, 1 ..., written so."""
+    """Set ticks at 0.1, 0.2, 0.5, 1 ..., written so."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")

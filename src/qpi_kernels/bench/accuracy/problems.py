@@ -21,27 +21,18 @@ _MISSED = 0.2
 
 @dataclass(frozen=True, eq=False)
 class AccuracyProblem:
-    """A map and the truth about it.
-
-    Parameters
-    ----------
-    observation : array, (rows, columns)
-        The map, with white noise.
-    kernel : array, (h, w)
-        Its largest absolute value is 1.
-    marked : Defects
-        Defects given to extraction; the map may have others.
-    noise : float
-        Standard deviation of the noise.
-    name : str
-        Family of the kernel, or its number among somebody's own.
-    """
+    """A map and the truth about it."""
 
     observation: NDArray[np.float64]
+    """(rows, columns), the map with white noise."""
     kernel: NDArray[np.float64]
+    """(h, w), its largest absolute value is 1."""
     marked: Defects
+    """Defects given to extraction; the map may have others."""
     noise: float
+    """Standard deviation of the noise."""
     name: str
+    """Family of the kernel, or its number among somebody's own."""
 
     @property
     def limit(self) -> float | None:

@@ -105,6 +105,6 @@ class CellScores(BaseModel):
         return np.array([value for value in found if value is not None], np.float64)
 
     def ratio(self, first: MethodName, second: MethodName) -> NDArray[np.float64]:
-        """Error of a method over that of another, (problem,)."""
+        """Divide the errors of a method by those of another, (problem,)."""
         below = np.maximum(self.values(second, "nrmse"), np.finfo(float).tiny)
         return np.asarray(self.values(first, "nrmse") / below)

@@ -86,7 +86,7 @@ class KernelSet:
 
 
 def paper_labels(parameters: PaperParameters) -> dict[int, KernelLabels]:
-    """Family and splits of all kernels by number: the protocol's, then some without symmetry."""
+    """Assign family and splits by number: the protocol's kernels, then some without symmetry."""
     protocol = _protocol_parameters(parameters)
     labels = protocol_labels(protocol)
     for number in range(101, 101 + _LOW_SYMMETRY_KERNELS):

@@ -15,21 +15,14 @@ _PUBLISHED_SEED = 42
 
 @dataclass(frozen=True, eq=False)
 class LatentCodes:
-    """Codes of kernels and of observations.
-
-    Parameters
-    ----------
-    kernels : array, (K, D)
-        What the kernel VAE makes of the kernels.
-    observations : array, (K, S, D)
-        What the observation encoder makes of S observations of each.
-    families : array of str, (K,)
-        Who generated the kernels.
-    """
+    """Codes of kernels and of observations."""
 
     kernels: NDArray[np.float32]
+    """(K, D), latent means of the kernels, by the kernel VAE."""
     observations: NDArray[np.float32]
+    """(K, S, D), latent means of S observations of each, by the observation encoder."""
     families: NDArray[np.str_]
+    """(K,), the family that generated each kernel."""
 
 
 def flattened(
@@ -46,7 +39,7 @@ def flattened(
 
 
 def neighbours(codes: LatentCodes) -> dict[str, float]:
-    """Shares of nearest neighbours that are as one would wish, by the Euclidean distance.
+    """Count nearest neighbours of the same kernel and family, as shares, by Euclidean distance.
 
     Returns
     -------
@@ -103,7 +96,7 @@ def _principal(every: NDArray[np.float64], kernels: int) -> NDArray[np.float64]:
 
 
 def _distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Squared distances, (first, second)."""
+    """Compute squared distances, (first, second)."""
     one, other = first.astype(np.float64), second.astype(np.float64)
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * one @ other.T
     return np.asarray(squares)

@@ -37,7 +37,7 @@ class PaperParameters(Parameters):
     """cpu, cuda, or auto: a GPU when there is one."""
 
     def chosen(self, name: Literal["steps", "kernels", "observations", "tests"]) -> int:
-        """Value of a parameter, or what ``quick`` makes of one that was left out."""
+        """Return a parameter, or its default, which depends on ``quick``."""
         given: int | None = getattr(self, name)
         return given if given is not None else self._defaults[name]
 

@@ -156,7 +156,7 @@ def summary(scores: Mapping[str, Scores], seed: int) -> dict[str, Score]:
 
 
 def bootstrapped(first: Scores, seed: int, second: Scores | None = None) -> tuple[float, float]:
-    """95 % interval of a mean over kernels, or of the relative change between two means.
+    """Bootstrap the 95 % interval of a mean over kernels, or of a ratio of means minus one.
 
     Kernels are drawn anew with replacement, those of both models together: the interval says what
     other kernels could have given, not what another training could.

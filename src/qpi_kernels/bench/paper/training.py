@@ -78,7 +78,7 @@ class ModelTraining:
             self._running.save()
 
     def parameters_of(self, stage: StageName) -> TrainingParameters:
-        """Parameters of one of the model's stages."""
+        """Choose the parameters of one of the model's stages."""
         steps = self.parameters.chosen("steps")
         common = {
             "stage": stage,

@@ -156,7 +156,7 @@ def coupled_map(
 def mixed_map(
     seed: int, *, snr: float = SNR, second: float, others: int, labelled: bool = False
 ) -> RobustnessMap:
-    """Two kinds of defects, the first of them of the potential `STRONG`.
+    """Simulate two kinds of defects, the first of them of the potential `STRONG`.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ __all__ = ["alternate", "timed", "timed_with_peak"]
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that a job takes."""
+    """Time a job, in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -23,7 +23,7 @@ def timed(work: Callable[[], object]) -> float:
 def alternate(
     first: Callable[[], object], second: Callable[[], object], repeats: int
 ) -> tuple[float, float]:
-    """Median times of two jobs, taken in turns so that a busy machine slows both alike."""
+    """Time two jobs, taken in turns so that a busy machine slows both alike."""
     for job in (first, second):
         job()
     times = [(timed(first), timed(second)) for _ in range(repeats)]
@@ -31,7 +31,7 @@ def alternate(
 
 
 def timed_with_peak(work: Callable[[], object]) -> tuple[float, int]:
-    """Seconds, and the peak of resident memory above the level before."""
+    """Time a job, and measure its peak of resident memory above the level before."""
     gc.collect()
     before, peak, finished = _resident_bytes(), 0, threading.Event()
 
@@ -51,5 +51,5 @@ def timed_with_peak(work: Callable[[], object]) -> tuple[float, int]:
 
 
 def _resident_bytes() -> int:
-    """Resident memory of this process."""
+    """Measure the resident memory of this process."""
     return int(psutil.Process().memory_info().rss)

@@ -74,7 +74,7 @@ def write_netcdf(
     observations_noisy: ArrayLike | None = None,
     labels: KernelLabels | None = None,
 ) -> Path:
-    """Write one kernel's file.
+    """Write one kernel's file, and return its path.
 
     Variables ``kernel_true`` (y, x), ``observation`` and ``observation_noisy`` (sample, y, x) in
     float32, ``position`` (sample, defect, axis) in sub-pixel (row, col), coordinates ``x`` and
@@ -97,11 +97,6 @@ def write_netcdf(
         Evenly spaced pixel coordinates, of x and y alike.
     labels : KernelLabels, optional
         What is known of the kernel.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------

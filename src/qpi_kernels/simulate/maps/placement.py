@@ -197,7 +197,7 @@ class _Region:
     def displaced(
         self, points: NDArray[np.float64], spread: float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Points moved by normal steps; a step out of the region is drawn again."""
+        """Move points by normal steps; a step out of the region is drawn again."""
         moved = points + spread * rng.standard_normal(points.shape)
         while not (inside := self.contains(moved)).all():
             again = ~inside

@@ -28,14 +28,14 @@ _ELEMENTS_AT_ONCE = 2**20
 
 
 def _round_up(size: float) -> int:
-    """Next size of the form (4, 5, 6 or 7) 2^n: quick to transform, and shared by many energies."""
+    """Round up to (4, 5, 6 or 7) 2^n: quick to transform, and shared by many energies."""
     least = max(math.ceil(size - 1e-6), 8)
     power = 2 ** ((least - 1).bit_length() - 3)
     return int(next(factor * power for factor in (4, 5, 6, 7, 8) if factor * power >= least))
 
 
 def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, extent: int) -> int:
-    """Side of the box in pixels.
+    """Choose the side of the box in pixels.
 
     A transform makes the crystal periodic: waves leave the box and return on the other side. The
     box is so large that they have decayed by ``exp(-5)`` from one copy of the defect to the next,
@@ -74,34 +74,26 @@ def box_pixels(band: Band, energy: float, broadening: float, pixel_nm: float, ex
 
 @dataclass(frozen=True)
 class Box:
-    """A periodic pixel grid and its momenta.
-
-    Parameters
-    ----------
-    size : int
-        Side in pixels.
-    pixel_nm : float
-        Pixel pitch.
-    dtype : torch.dtype
-        float32 or float64.
-    device : torch.device
-        Where arrays live.
-    """
+    """A periodic pixel grid and its momenta."""
 
     size: int
+    """Side in pixels."""
     pixel_nm: float
+    """Pixel pitch."""
     dtype: torch.dtype
+    """float32 or float64."""
     device: torch.device
+    """Where arrays live."""
 
     def momenta(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Wave vectors (kx, ky) in rad/nm, each (size, size), rows along ky."""
+        """Compute wave vectors (kx, ky) in rad/nm, each (size, size), rows along ky."""
         k = 2 * np.pi * torch.fft.fftfreq(self.size, self.pixel_nm, dtype=torch.float64)
         k = k.to(self.device, self.dtype)
         ky, kx = torch.meshgrid(k, k, indexing="ij")
         return kx, ky
 
     def paired(self) -> torch.Tensor:
-        """1 where -k is on the grid, too, and 0 elsewhere, (size, size).
+        """Mark with 1 where -k is on the grid too, with 0 elsewhere, (size, size).
 
         Half of the momenta at the grid's end are missing; with the other half, kernels would not
         have their crystal's symmetry.
@@ -115,7 +107,7 @@ class Box:
 def greens_function(
     hamiltonian: torch.Tensor, energy: torch.Tensor, broadening: float
 ) -> torch.Tensor:
-    """``G(k) = (E + i broadening - H(k))^-1``.
+    """Compute ``G(k) = (E + i broadening - H(k))^-1``.
 
     Parameters
     ----------
@@ -160,7 +152,7 @@ def local_greens_function(
     width_nm: float = 0.0,
     hamiltonian: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Green's function from each scattering centre to each other.
+    r"""Compute the Green's function from each scattering centre to each other.
 
     .. math:: g_{ss'} = \int \frac{d^2k}{(2\pi)^2} f(k)^2\, G(k)\, e^{i k (d_s - d_{s'})}
 
@@ -226,7 +218,7 @@ def local_greens_function(
 
 
 def _zone_mesh(band: Band, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
-    """Momenta of the Brillouin zone for a crystal at least as wide as the box."""
+    """Sample the Brillouin zone as of a crystal at least as wide as the box."""
     assert band.lattice is not None
     width = box.size * box.pixel_nm
     cells = [width / float(np.hypot(*vector)) for vector in band.lattice]

@@ -247,7 +247,7 @@ class ClusterImpurity:
     def trimer(
         cls, radius_nm: float, strength: float, angle_deg: float = 90.0, width_nm: float = 0.0
     ) -> ClusterImpurity:
-        """Three equal centres on the corners of an equilateral triangle; see `polygon`."""
+        """Place equal centres on the corners of an equilateral triangle; see `polygon`."""
         return cls.polygon(3, radius_nm, strength, angle_deg, width_nm)
 
     def turned(self, angle_deg: float) -> ClusterImpurity:

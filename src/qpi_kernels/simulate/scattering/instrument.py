@@ -48,7 +48,7 @@ class EnergyResolution:
 
     @classmethod
     def none(cls) -> EnergyResolution:
-        """Perfect resolution."""
+        """Return perfect resolution."""
         return cls(temperature_K=0.0)
 
     @property
@@ -57,7 +57,7 @@ class EnergyResolution:
         return float(np.hypot(3.5 * _BOLTZMANN * self.temperature_K, 2.5 * self.modulation_V))
 
     def nodes(self, broadening: float) -> EnergyNodes:
-        """Energies to average over, no further apart than half the states' own broadening in eV."""
+        """List energies in eV to average over, no further apart than half the broadening."""
         sigma = self.width_eV / _FWHM_PER_SIGMA
         if sigma < 0.02 * broadening:
             return EnergyNodes(np.zeros(1), np.ones(1))
@@ -94,7 +94,7 @@ class SetPoint:
             raise ValueError("the set-point bias must not be zero")
 
     def energies(self, broadening: float) -> NDArray[np.float64]:
-        """Energies of the current's integral in eV, no further apart than the broadening."""
+        """List energies of the current's integral in eV, no further apart than the broadening."""
         count = min(max(int(np.ceil(abs(self.bias) / broadening)), 8) + 1, _MAX_NODES)
         return np.linspace(0.0, self.bias, count)
 

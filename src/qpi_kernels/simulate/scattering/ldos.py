@@ -41,7 +41,7 @@ def ldos_change(
     device: str | torch.device = "auto",
     dtype: torch.dtype = torch.float64,
 ) -> torch.Tensor:
-    """LDOS change on any window of pixels; the engine below `single_defect`, which see.
+    """Simulate the LDOS change on any window of pixels, for `single_defect`.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class _Scatterer:
         self.extent = int(np.ceil(2 * max(reach)))
 
     def density(self, energies: NDArray[np.float64]) -> torch.Tensor:
-        """LDOS change (impurity, energy, h, w)."""
+        """Compute the LDOS change (impurity, energy, h, w)."""
         shape = (len(self.impurities), len(energies), *map(len, self.window))
         found = torch.empty(shape, device=self.device, dtype=self.dtype)
         for size, index in self._by_box(energies).items():
@@ -143,7 +143,7 @@ class _Scatterer:
         return found
 
     def clean_density(self, energies: NDArray[np.float64]) -> torch.Tensor:
-        """LDOS of the clean band as the tip sees it, averaged over the cell, (energy,)."""
+        """Compute the clean band's LDOS under the tip, averaged over the cell, (energy,)."""
         found = torch.empty(len(energies), device=self.device, dtype=self.dtype)
         for size, index in self._by_box(energies).items():
             box = Box(size, self.pixel_nm, self.dtype, self.device)
@@ -182,7 +182,7 @@ class _Scatterer:
     def _waves(
         self, green: torch.Tensor, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waves from each centre to the tip, and back: (S m, channel, h, w)."""
+        """Compute waves from each centre to the tip, and back: (S m, channel, h, w)."""
         size = green.shape[-1]
         forward = [torch.from_numpy(np.asarray(index) % size) for index in self.window]
         backward = [torch.from_numpy(-np.asarray(index) % size) for index in self.window]
@@ -204,7 +204,7 @@ class _Scatterer:
         return torch.cat(out), torch.cat(back)
 
     def _transform(self, spectrum: torch.Tensor, window: list[torch.Tensor]) -> torch.Tensor:
-        """Inverse transform to pixels, cut to a window between its two passes."""
+        """Transform back to pixels, cut to a window between its two passes."""
         rows, cols = window
         half = torch.fft.ifft(spectrum, dim=-1)[..., cols]
         wave: torch.Tensor = torch.fft.ifft(half, dim=-2)[..., rows, :]
@@ -238,12 +238,12 @@ def _check_waves(
 
 
 def _plane_wave(k: torch.Tensor, distance: float) -> torch.Tensor:
-    """``exp(i k distance)``; of one axis, for the product of two is quicker than an exponential."""
+    """Compute ``exp(i k distance)`` of one axis: two are quicker than one of both."""
     return torch.polar(torch.ones_like(k), k * distance)
 
 
 def _gaussian(k: torch.Tensor, variance: float) -> torch.Tensor:
-    """``exp(-k^2 variance / 2)`` of one axis."""
+    """Compute ``exp(-k^2 variance / 2)`` of one axis."""
     return torch.exp(-(k**2) * (variance / 2))
 
 
@@ -267,7 +267,7 @@ def _check(
 
 
 def _centres(band: Band, impurity: Impurity) -> torch.Tensor:
-    """Positions (S, 2) of the scattering centres in nm; on a lattice, its nearest vectors."""
+    """List the scattering centres (S, 2) in nm; on a lattice, its nearest vectors."""
     centres = np.array(impurity.centres_nm, float).reshape(-1, 2)
     if band.lattice is not None:
         centres = nearest_lattice_vectors(centres, band.lattice)
