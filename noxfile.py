@@ -87,6 +87,8 @@ def lint(session: nox.Session) -> None:
     install(session, ".[all,dev]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    sources = [str(path) for root in ("src", "napari_qpi") for path in Path(root).rglob("*.py")]
+    session.run("numpydoc", "lint", *sources)
     session.run("mypy")
 
 
@@ -154,8 +156,19 @@ def run_pytest(session: nox.Session, *options: str) -> None:
     """Test the installed package, which is what users get, instead of the checkout.
 
     A module or data file that packaging forgets fails here; plain ``pytest`` uses the checkout.
+    A process for each core, in which torch and BLAS have one thread: more would spin against each
+    other, and results are the same for any number.
     """
-    session.run("pytest", "--override-ini=pythonpath=tests", *options, *session.posargs)
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    session.env.update(threads)
+    session.run(
+        "pytest",
+        "--numprocesses=auto",
+        "--maxprocesses=4",
+        "--override-ini=pythonpath=tests",
+        *options,
+        *session.posargs,
+    )
 
 
 def provide_display_libraries(session: nox.Session) -> None:

@@ -23,7 +23,9 @@ def own_kernels(tmp_path):
 
 
 def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels):
+    # bayes_learned takes seconds for each map; it has a test of its own.
     words = ("bench", "accuracy", *SMALL, "--kernels", own_kernels, "--work", tmp_path / "work")
+    words = (*words, "--methods", "least_squares,two_step")
     done = run_command(*words, "--json", tmp_path / "report.json")
     assert done.exit_code == 0, done.output
     assert "Kernels: own" in done.stdout
@@ -44,6 +46,15 @@ def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels)
     other = run_command(*words, "--seed", "7")
     assert other.exit_code == 1
     assert "other settings" in other.stderr
+
+
+def test_the_learned_prior_is_measured_too(run_command, tmp_path, own_kernels):
+    words = ("bench", "accuracy", *SMALL, "--snr", "10", "--kernels", own_kernels)
+    done = run_command(*words, "--work", tmp_path / "work", "--methods", "bayes_learned")
+    assert done.exit_code == 0, done.output
+    report = AccuracyReport.model_validate_json((tmp_path / "work" / "accuracy.json").read_text())
+    scores = report.cells[0].problems[0].methods
+    assert scores["bayes_learned"].nrmse < 2 * scores["tuned_ridge"].nrmse
 
 
 def test_a_table_of_few_methods(run_command, tmp_path, own_kernels):

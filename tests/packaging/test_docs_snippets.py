@@ -1,69 +1,82 @@
-"""The simulator's page: its snippets run, and its tables hold every family and artefact."""
+"""Every code block of the README and the documentation's pages runs as printed.
+
+A block under ``<!-- not run: REASON -->`` is only checked: Python compiles, and the options of a
+command exist and take such values.
+"""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+import click
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from qpi_kernels.simulate import FAMILIES
-from qpi_kernels.simulate.maps.artefacts import Artefacts
+from qpi_kernels.cli.application import app
+from shared.pages import Block, blocks, write_scene
 
-PAGE = Path(__file__).parents[2] / "docs" / "simulator.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-SNIPPETS = list(re.finditer(r"^```python\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL))
-PICTURES = re.findall(r"!\[(.*?)\]\((.*?)\)", TEXT)
-
-
-def line(snippet: re.Match[str]) -> int:
-    """Line of the page on which a snippet's code starts."""
-    return TEXT.count("\n", 0, snippet.start(1)) + 1
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def table(section: str) -> list[list[str]]:
-    """Cells of the first table in a section, without its head."""
-    _, found, after = TEXT.partition(f"\n## {section}\n")
-    assert found, f"the page has no section {section}"
-    rows = re.search(r"^\|[-|]+\|\n((?:\|.*\|\n)+)", after, flags=re.MULTILINE)
-    assert rows is not None
-    return [[cell.strip() for cell in row[1:-1].split("|")] for row in rows[1].splitlines()]
+def with_blocks(*languages: str) -> list[Path]:
+    """Return the pages that have blocks in some languages."""
+    return [page for page in PAGES if blocks(page, *languages)]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: f"line {line(snippet)}")
-def test_a_snippet_runs_as_printed(
-    snippet: re.Match[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder that has the files of which the pages speak."""
+    write_scene(tmp_path)
     monkeypatch.chdir(tmp_path)
-    # Empty lines before the code, so that a traceback names the page's own line.
-    code = "\n" * (line(snippet) - 1) + snippet[1]
-    exec(compile(code, str(PAGE), "exec"), {"__name__": "snippet"})
 
 
-def test_every_family_is_in_the_table_with_its_symmetry() -> None:
-    assert table("Families") == [
-        [f"`{name}`", str(family.fold) if family.fold else "isotropic", family.describe]
-        for name, family in FAMILIES.items()
-    ]
+def check_command(words: list[str]) -> None:
+    """Parse a command's options without running it; wrong ones raise `click.UsageError`."""
+    command: click.Command = typer.main.get_command(app)
+    context = command.make_context(words[0], words[1:])
+    while isinstance(command, click.Group):
+        rest = [*context.protected_args, *context.args]
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
 
 
-def test_every_family_has_its_row_in_a_picture() -> None:
-    shown = " ".join(words for words, _ in PICTURES)
-    assert set(FAMILIES) <= set(re.findall(r"\w+", shown))
+def run_command(words: list[str]) -> None:
+    """Run a command in this process."""
+    done = CliRunner().invoke(app, words[1:], prog_name=words[0])
+    assert done.exit_code == 0, f"{' '.join(words)}: {done.output}"
 
 
-def test_every_artefact_is_in_the_table_with_its_default_and_unit() -> None:
-    told = {
-        name: (float(default), unit)
-        for names, default, unit, _ in table("Artefacts")
-        for name in re.findall(r"\w+", names)
-    }
-    assert told == {
-        name: (field.default, (field.json_schema_extra or {}).get("unit", ""))
-        for name, field in Artefacts.model_fields.items()
-    }
+@pytest.mark.usefixtures("scene")
+@pytest.mark.parametrize("page", with_blocks("python"), ids=lambda page: page.name)
+def test_python_blocks_of_a_page_run_one_after_the_other(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        if block.reason is None:
+            block.run_python(names)
+        else:
+            compile(block.code, f"{page}:{block.line}", "exec")
 
 
-@pytest.mark.parametrize("path", [path for _, path in PICTURES])
-def test_a_picture_is_there_and_small_enough_for_a_page(path: str) -> None:
-    assert (PAGE.parent / path).stat().st_size < 600_000
+def ours(block: Block) -> list[list[str]]:
+    """Return the commands of a block that are this package's."""
+    return [words for words in block.commands() if words[0] == "napari-qpi"]
+
+
+@pytest.mark.usefixtures("scene")
+@pytest.mark.parametrize("page", with_blocks("sh", "console"), ids=lambda page: page.name)
+def test_commands_of_a_page_are_ours_and_run(page: Path) -> None:
+    for block in blocks(page, "sh", "console"):
+        commands = ours(block)
+        assert commands or block.reason, f"{page.name}:{block.line}: say why it is not run"
+        for words in commands:
+            (check_command if block.reason else run_command)(words)
+
+
+@pytest.mark.parametrize(
+    "words", [["extract", "map.sxm", "--kernel-sise", "9"], ["bench", "accuracy", "--snr", "no"]]
+)
+def test_a_wrong_option_or_value_is_noticed(words: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        check_command(["napari-qpi", *words])

@@ -26,6 +26,8 @@ from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
 from shared.generators import result_of
+from shared.intervals import assert_calibrated, relative_error
+from shared.planted import with_noise
 
 FAMILIES = ["free_electrons", "warped_two_fold", "warped_four_fold"]
 SHAPE = (32, 32)
@@ -44,11 +46,10 @@ def library() -> KernelPrior:
     return fit.result
 
 
-def observed(kernel: Array, defects: Defects, snr: float, size: int = 64) -> Array:
+def observed(kernel: Array, defects: Defects, snr: float, size: int = 64, seed: int = 1) -> Array:
     model = ForwardModel(defects, (size, size), kernel.shape)
     clean = model.apply(torch.from_numpy(kernel).double()[None]).numpy()
-    noise = np.random.default_rng(1).normal(size=clean.shape)
-    return np.asarray(clean + clean.std() / snr**0.5 * noise)
+    return with_noise(clean, snr, seed)
 
 
 def bayes(observation: Array, defects: Defects, library: KernelPrior) -> KernelResult:
@@ -57,7 +58,7 @@ def bayes(observation: Array, defects: Defects, library: KernelPrior) -> KernelR
 
 
 def test_known_families_at_low_signal(library: KernelPrior) -> None:
-    ratios, covered = [], []
+    ratios, truths, results = [], [], []
     unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=77)
     for number in range(4):
         truth = unseen.kernel(number).values
@@ -66,14 +67,15 @@ def test_known_families_at_low_signal(library: KernelPrior) -> None:
         observation = observed(truth, Defects(positions), snr=1.0)
         plain = extract(observation, positions, kernel_shape=SHAPE, method="least_squares")
         found = bayes(observation, Defects(positions), library)
-        error = found.kernel.values - truth
-        covered.append(np.mean(np.abs(error) < 1.96 * found.std.values))
+        truths.append(truth)
+        results.append(found)
         ratios.append(
             affine_invariant_nrmse(truth, found.kernel.values)
             / affine_invariant_nrmse(truth, plain.kernel.values)
         )
     assert np.median(ratios) < 0.6
-    assert 0.9 < np.mean(covered) < 0.99
+    kernels, stds = ([getattr(one, name).values for one in results] for name in ("kernel", "std"))
+    assert_calibrated(kernels, stds, truths)
 
 
 def test_a_kernel_that_no_prior_knows_is_left_to_least_squares(library: KernelPrior) -> None:
@@ -103,17 +105,17 @@ def test_each_kind_has_a_size_of_its_own(library: KernelPrior) -> None:
     plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
     found = bayes(observation, defects, library)
     for kind, true in zip(("strong", "weak"), truth, strict=True):
-        kernel, std = (one.sel(kind=kind).values for one in (found.kernel, found.std))
-        assert 0.85 < np.mean(np.abs(kernel - true) < 1.96 * std) < 1.0
+        kernel = found.kernel.sel(kind=kind).values
         assert affine_invariant_nrmse(true, kernel) < 0.7 * affine_invariant_nrmse(
             true, plain.kernel.sel(kind=kind).values
         )
+    assert_calibrated(found.kernel, found.std, truth)
 
 
 def test_several_biases_and_progress(library: KernelPrior) -> None:
     unseen = KernelSampler(FAMILIES, shape=SHAPE, seed=79)
     positions = Defects(np.random.default_rng(4).uniform(0, 63, (12, 2)))
-    stack = np.stack([observed(unseen.kernel(n).values, positions, 5.0) for n in range(3)])
+    stack = np.stack([observed(unseen.kernel(n).values, positions, 5.0, seed=n) for n in range(3)])
     parameters = BayesParameters(kernel_shape=SHAPE)
     run = BayesExtraction(Problem.check(stack, positions, None, parameters), library)
     events = []
@@ -148,8 +150,8 @@ def test_kernels_that_change_slowly_with_the_bias_help_each_other(library: Kerne
         for one in (together.kernel.values[3], alone.kernel.values)
     ]
     assert errors[0] < 0.8 * errors[1]
-    covered = np.abs(together.kernel.values - truth) < 1.96 * together.std.values
-    assert 0.9 < covered.mean() < 1.0
+    # Each bias is taken to be as uncertain as if its neighbours told less than they do.
+    assert 0.5 < relative_error(together.kernel, together.std, truth) < 1.18
 
 
 def test_a_bias_does_not_depend_on_strange_or_dead_ones(library: KernelPrior) -> None:
@@ -198,7 +200,8 @@ def test_every_background_and_symmetry(
     parameters = BayesParameters(kernel_shape=SHAPE, background=background, symmetry=symmetry)
     found = drive(BayesExtraction(Problem.check(observation, positions, None, parameters), library))
     assert np.corrcoef(found.kernel.values.ravel(), kernel.ravel())[0, 1] > 0.95
-    assert found.quality.determined[0] <= 1
+    # The kernel is of the prior's family, and the smooth residual beside it is left open.
+    assert 0.6 < relative_error(found.kernel, found.std, kernel / np.abs(kernel).max()) < 1.4
 
 
 def test_a_map_that_shows_nothing_is_called_so(library: KernelPrior) -> None:
