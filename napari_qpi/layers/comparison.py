@@ -95,6 +95,7 @@ def _common_limits(arguments: dict[str, Any], scaled: dict[str, Any]) -> tuple[f
 
 
 def _captions(places: list[tuple[float, float, str]], plane: Geometry, name: str) -> LayerData:
+    """Show the methods' names above their kernels."""
     arguments: dict[str, Any] = {
         "name": f"{name} compared methods",
         # Short lines, for text keeps its size on the screen when kernels get small.

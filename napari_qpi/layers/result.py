@@ -224,6 +224,7 @@ def _plane_of(result: KernelResult) -> Geometry:
 def _image(
     array: xr.DataArray, plane: Geometry, name: str, known: dict[str, Any], look: dict[str, Any]
 ) -> LayerData:
+    """Show one array of a result as an image layer."""
     known = {**known, "units": array.attrs.get("units", "")}
     array, known["bias_reversed"] = ascending(array)
     known["bias"] = bias_values(array)

@@ -55,6 +55,7 @@ def _one_line(text: str) -> str:
 
 
 def _imports(task: ExtractionInput) -> str:
+    """Write the imports that the script needs."""
     groups = ["import qpi_kernels as qk"]
     if task.source is None or task.mask is not None:
         arrays = "import numpy as np\n" + ("import xarray as xr\n" if task.source is None else "")
@@ -65,6 +66,7 @@ def _imports(task: ExtractionInput) -> str:
 
 
 def _observation(task: ExtractionInput, array_path: str | None) -> str:
+    """Write the lines that read the observation from its scan file or a saved array."""
     if task.source is None:
         path = array_path or "observation.npy"
         saved = "were saved" if array_path else "have to be saved"
@@ -116,6 +118,7 @@ def _indices(planes: list[int]) -> str:
 
 
 def _defects(task: ExtractionInput) -> str:
+    """Write the table of defects."""
     defects = task.defects
     if not len(defects):
         return ""
@@ -131,6 +134,7 @@ def _defects(task: ExtractionInput) -> str:
 
 
 def _mask(mask: NDArray[np.bool_] | None) -> str:
+    """Write the mask, packed."""
     if mask is None:
         return ""
     packed = base64.b85encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
@@ -158,6 +162,7 @@ def _call(task: ExtractionInput) -> str:
 
 
 def _check(expected: dict[str, Any] | None) -> str:
+    """Write the comparison with the data that napari had."""
     digest = (expected or {}).get("observation_sha256")
     if not digest:
         return ""

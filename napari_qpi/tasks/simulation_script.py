@@ -27,6 +27,7 @@ def simulation_script(parameters: SimulatedScanParameters) -> str:
     return f'''\
 """Simulate a map of {label} again, without napari."""
 
+from qpi_kernels.io.array_notes import frame_of
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.simulate import (
     SimulatedScanParameters,
@@ -39,6 +40,7 @@ parameters = SimulatedScanParameters(
 )
 scene = simulate_scan(parameters)
 print(scene.observation)  # and scene.kernel, scene.defects
-save_scan(simulated_scan_dataset(scene), "simulated.nc")
-scene.defects.to_csv("simulated_defects.csv")
+scan = simulated_scan_dataset(scene)
+save_scan(scan, "simulated.nc")
+scene.defects.to_csv("simulated_defects.csv", frame=frame_of(scan))
 '''

@@ -20,9 +20,8 @@ from qpi_kernels.io.layouts.nanonis_header import (
     ChannelName,
     Header,
     read_header_text,
-    setpoint_text,
 )
-from qpi_kernels.io.layouts.nanonis_sweep import sweep_axis
+from qpi_kernels.io.layouts.nanonis_sweep import name_sweep, sweep_axis
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
@@ -98,22 +97,11 @@ def read(path: str | Path, *, lazy: bool | None = None) -> xr.Dataset:
         bias=axis * signal.scale if sweeps_bias else None,
         offset_nm=(1e9 * centre_x, 1e9 * centre_y),
         scan_angle_deg=angle,
-        setpoint=setpoint_text(
-            header.number("Z-Controller>Setpoint"),
-            header.entries.get("Z-Controller>Setpoint unit", ""),
-            header.entries.get("Z-Controller>Controller status", ""),
-        ),
+        setpoint=header.setpoint,
         complete=bool(measured.all()),
         header=header.entries,
     )
-    if sweeps_bias:
-        return dataset
-    attributes = {"long_name": signal.label, "units": signal.unit}
-    dataset = dataset.rename(bias="sweep").assign_coords(
-        sweep=("sweep", axis * signal.scale, attributes)
-    )
-    bias = header.number("Bias>Bias (V)")
-    return dataset if bias is None else dataset.assign_coords(bias=((), bias, {"units": "V"}))
+    return dataset if sweeps_bias else name_sweep(dataset, header, signal, axis * signal.scale)
 
 
 def _entries(text: str) -> dict[str, str]:

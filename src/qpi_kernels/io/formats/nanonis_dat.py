@@ -12,8 +12,8 @@ from qpi_kernels.io.layouts.nanonis_header import (
     ChannelName,
     Header,
     read_header_text,
-    setpoint_text,
 )
+from qpi_kernels.io.layouts.nanonis_sweep import name_sweep
 from qpi_kernels.io.numeric_didv import DERIVED, differentiate
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, scan_dataset
@@ -76,29 +76,20 @@ def read(path: str | Path) -> xr.Dataset:
     announced = header.number("Bias Spectroscopy>Num Pixel")
     complete = whole and not (sweeps_bias and announced is not None and len(axis) < announced)
     position = [header.number(key) for key in ("X (m)", "Y (m)")]
-    bias = header.number("Bias>Bias (V)")
     dataset = scan_dataset(
         channels,
         source=path,
         format=_NAME,
         pixel_nm=None,
         bias=axis if sweeps_bias else None,
-        setpoint=setpoint_text(
-            header.number("Z-Controller>Setpoint"),
-            entries.get("Z-Controller>Setpoint unit", ""),
-            entries.get("Z-Controller>Controller status", ""),
-        ),
+        setpoint=header.setpoint,
         complete=complete,
         header=entries,
         spectrum_positions_nm=np.array(
             [[math.nan if value is None else 1e9 * value for value in position]]
         ),
     )
-    if sweeps_bias:
-        return dataset
-    attributes = {"long_name": names[0].label, "units": names[0].unit}
-    dataset = dataset.rename(bias="sweep").assign_coords(sweep=("sweep", axis, attributes))
-    return dataset if bias is None else dataset.assign_coords(bias=((), bias, {"units": "V"}))
+    return dataset if sweeps_bias else name_sweep(dataset, header, names[0], axis)
 
 
 def _table(header: Header, start: int) -> tuple[list[str], np.ndarray, bool]:

@@ -183,11 +183,7 @@ def _setpoint(header: Header) -> str:
         if match:
             value = Header(header.path, _NAME, {"": match[1]}).number("")
             return setpoint_text(value, match[2], row.get("on", ""))
-    return setpoint_text(
-        header.number("Z-Controller>Setpoint"),
-        header.entries.get("Z-Controller>Setpoint unit", "").strip(),
-        header.entries.get("Z-Controller>Controller status", ""),
-    )
+    return header.setpoint
 
 
 FORMAT = ScanFormat(_NAME, (".sxm",), lambda head: head.startswith(b":NANONIS_VERSION:"), read)

@@ -107,6 +107,15 @@ class Header:
                 return value
         return None
 
+    @property
+    def setpoint(self) -> str:
+        """The controller's set-point and state in words; see `setpoint_text`."""
+        return setpoint_text(
+            self.number("Z-Controller>Setpoint"),
+            self.entries.get("Z-Controller>Setpoint unit", "").strip(),
+            self.entries.get("Z-Controller>Controller status", ""),
+        )
+
     def counts(self, key: str, count: int) -> list[int]:
         """Return positive whole numbers; ``20 x 20`` and ``20 20`` are both understood."""
         words = re.findall(r"[^\sx]+", self.text(key))

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qpi_kernels.io.layouts.nanonis_header import Header
+from qpi_kernels.io.layouts.nanonis_header import ChannelName, Header
 
-__all__ = ["sweep_axis"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["name_sweep", "sweep_axis"]
+
+
+def name_sweep(
+    dataset: xr.Dataset, header: Header, signal: ChannelName, axis: np.ndarray
+) -> xr.Dataset:
+    """Call the first axis ``sweep``, with the swept signal and its unit, unless that is the bias.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        From `scan_dataset` without a bias.
+    header : Header
+        Its ``Bias>Bias (V)`` is the bias at which another signal was swept.
+    signal : ChannelName
+        The swept signal.
+    axis : array
+        Its values in ``signal.unit``.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the coordinate ``sweep``, and the scalar ``bias`` where the header tells it.
+    """
+    attributes = {"long_name": signal.label, "units": signal.unit}
+    dataset = dataset.rename(bias="sweep").assign_coords(sweep=("sweep", axis, attributes))
+    bias = header.number("Bias>Bias (V)")
+    return dataset if bias is None else dataset.assign_coords(bias=((), bias, {"units": "V"}))
 
 
 def sweep_axis(

@@ -334,7 +334,7 @@ def test_an_error_is_shown_and_the_next_run_works(
 
 
 def test_the_script_repeats_the_simulation(
-    qtbot: QtBot, panel: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, viewer: Viewer, panel: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel.set_values(material="triangular", density=60, biases=2, artefacts="typical")
     shown(qtbot, panel)
@@ -347,7 +347,10 @@ def test_the_script_repeats_the_simulation(
     expected = simulate_scan(panel.parameters)
     scan = open_scan(tmp_path / "simulated.nc")
     np.testing.assert_allclose(scan["didv"], expected.observation, rtol=1e-4, atol=1e-5)
-    assert (tmp_path / "simulated_defects.csv").exists()
+    (image,) = viewer.open(tmp_path / "simulated.nc", plugin="napari-qpi")
+    (points,) = viewer.open(tmp_path / "simulated_defects.csv", plugin="napari-qpi")
+    assert points.units == image.units[-2:]
+    np.testing.assert_allclose(points.data_to_world((3, 4)), image.data_to_world((0, 3, 4))[-2:])
 
 
 def test_every_field_of_the_parameters_has_a_row(panel: Simulate) -> None:
