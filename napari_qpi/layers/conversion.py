@@ -40,6 +40,7 @@ __all__ = [
     "bias_values",
     "defects_from_points",
     "defects_from_table",
+    "image_id",
     "layer_geometry",
     "mask_from_layer",
     "observation_from_layer",
@@ -74,6 +75,12 @@ def type_of(layer: Layer) -> str:
         if isinstance(layer, getattr(layers, name)):
             return name.lower()
     return type(layer).__name__.lower()
+
+
+def image_id(image: Layer) -> str:
+    """Identify an image in this session; a copy made for a computation has the image's own."""
+    copied = image.metadata.get(METADATA_KEY, {}).get("copy_of")
+    return str(copied or image.unique_id)
 
 
 def observation_from_layer(layer: Image) -> xr.DataArray:
@@ -234,6 +241,7 @@ def points_from_defects(
         arguments |= last_axes(image, 2)
     elif image is not None:
         arguments |= layer_geometry(image, ndim=2)
+        arguments["metadata"][METADATA_KEY]["image"] = image_id(image)
     return np.array(defects.positions), arguments, "points"
 
 

@@ -38,7 +38,7 @@ def is_defect_layer(layer: Any) -> bool:
     return isinstance(layer, Points) and role not in _OTHER_ROLES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """Points, features and kinds at one time, to come back to."""
 
@@ -47,14 +47,27 @@ class Snapshot:
     feature_defaults: dict[str, Any]
     kinds: dict[str, str]
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Snapshot)
-            and np.array_equal(self.data, other.data)
-            and self.features.equals(other.features)
+    @classmethod
+    def of(cls, layer: Points) -> Snapshot:
+        """Copy everything that `DefectPoints.restore` brings back."""
+        return cls(
+            data=np.array(layer.data),
+            features=layer.features.copy(),
+            feature_defaults={name: col.iloc[0] for name, col in layer.feature_defaults.items()},
+            kinds=dict(layer.metadata.get(METADATA_KEY, {}).get(_KINDS, {})),
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    def same_positions(self, layer: Points) -> bool:
+        """Compare the points with those of a layer."""
+        return np.array_equal(self.data, layer.data)
+
+    def same_as(self, other: Snapshot) -> bool:
+        """Compare points, features and kinds, but not the kind of the next click."""
+        return (
+            np.array_equal(self.data, other.data)
+            and bool(self.features.equals(other.features))
+            and list(self.kinds.items()) == list(other.kinds.items())
+        )
 
 
 class DefectPoints:
@@ -246,19 +259,17 @@ class DefectPoints:
         self.layer.data = data
 
     def snapshot(self) -> Snapshot:
-        """Remember everything that `restore` brings back."""
-        layer = self.layer
-        return Snapshot(
-            data=np.array(layer.data),
-            features=layer.features.copy(),
-            feature_defaults={name: col.iloc[0] for name, col in layer.feature_defaults.items()},
-            kinds=self.kinds,
-        )
+        """Copy everything that `restore` brings back."""
+        return Snapshot.of(self.layer)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot."""
+        """Go back to a snapshot; the kind of the next click stays where there is one of it."""
+        current = self.current_kind
         self._set_points(snapshot.data.copy(), snapshot.features.copy())
-        self.layer.feature_defaults = dict(snapshot.feature_defaults)
+        defaults = dict(snapshot.feature_defaults)
+        if current in snapshot.kinds:
+            defaults["kind"] = current
+        self.layer.feature_defaults = defaults
         self._set_kinds(snapshot.kinds)
 
     def _keep(self, keep: NDArray[np.bool_]) -> None:

@@ -27,24 +27,43 @@ Computation = Callable[[Defects], Defects]
 
 @dataclass(frozen=True)
 class AutomaticChange:
-    """A change under way, and the points as they were when it began."""
+    """An automatic change of defects under way, with the points as they were when it began.
 
-    what: str
+    Parameters
+    ----------
+    name : str
+        ``"Detect"``, ``"Snap"`` or ``"Remove duplicates"``.
+    points : DefectPoints
+        The points to change.
+    image : napari.layers.Image
+        The image in whose pixels the defects are computed.
+    before : Snapshot
+        The points at the start.
+    moves : bool
+        Move the points one by one instead of replacing them.
+    """
+
+    name: str
     points: DefectPoints
     image: Image
     before: Snapshot
     moves: bool
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the points were edited since the start."""
+        return not self.points.snapshot().same_as(self.before)
+
     def apply(self, defects: Defects) -> None:
-        """Show what was computed."""
+        """Show the computed defects."""
         (self.points.move if self.moves else self.points.replace)(defects, self.image)
 
     def summary(self, defects: Defects) -> str:
-        """What was done, for people."""
+        """Describe the change, for people."""
         count, before = len(defects), len(self.before.data)
         if self.moves:
             return f"Snapped {count} points."
-        if self.what == "Detect":
+        if self.name == "Detect":
             found = f"{count} defects now, {before} before."
             hint = "Lower the threshold, enter their size, or choose bright or dark."
             return found if count else f"No defects found. {hint}"
@@ -92,6 +111,6 @@ def snapping(
 
 
 def tidying(values: Mapping[str, Any]) -> Computation:
-    """Leave one of any points closer than the snap radius; errors as in `detection`."""
+    """Keep one of any points closer than the snap radius; errors as in `detection`."""
     radius = SnappingParameters.model_validate(values).radius_px
     return lambda before: without_duplicates(before, radius)

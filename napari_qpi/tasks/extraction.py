@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
     defects_from_points,
+    image_id,
     mask_from_layer,
     observation_from_layer,
 )
@@ -162,12 +163,13 @@ def chosen_planes(observation: xr.DataArray, bias_range: tuple[float, float] | N
 
 
 def _detached(image: Image, data: Any) -> Image:
-    """Copy a layer, with other data of the same place, into no viewer."""
+    """Copy name, place and look of an image to a layer that is in no viewer."""
+    known = {**image.metadata.get(METADATA_KEY, {}), "copy_of": image_id(image)}
     return Image(
         data,
         name=image.name,
         colormap=image.colormap,
         contrast_limits=list(image.contrast_limits),
-        metadata=dict(image.metadata),
+        metadata={**image.metadata, METADATA_KEY: known},
         **layer_geometry(image, data.ndim),
     )

@@ -1,4 +1,4 @@
-"""`Dock`: the base of the dock widgets, which lets go of the viewer when it is closed."""
+"""`Dock`: the base of the dock widgets, which disconnects from the viewer when it is closed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from contextlib import ExitStack
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QFrame, QGroupBox, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 __all__ = ["Dock", "collapsed", "group"]
@@ -19,6 +29,9 @@ _MIN_HEIGHT = 200
 
 class Dock(QWidget):
     """A scrolling dock widget on one viewer.
+
+    A subclass adds its parts to `column`, connects with `follow`, and has its entry in the
+    manifest. The mouse wheel changes none of its controls but the one that has the focus.
 
     Parameters
     ----------
@@ -41,6 +54,7 @@ class Dock(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(self.content)
+        self.content.installEventFilter(self)
         frame = QVBoxLayout(self)
         frame.setContentsMargins(0, 0, 0, 0)
         frame.addWidget(scroll)
@@ -57,6 +71,24 @@ class Dock(QWidget):
     def remove_from_viewer(self) -> None:
         """Take away the layers that only belong to the open panel; the window still lives."""
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Leave the wheel over a control without the focus to the scrolling of the dock."""
+        if event is None or not isinstance(watched, QWidget):
+            return False
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._watch_controls()
+        if event.type() != QEvent.Type.Wheel or watched is self.content or watched.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+    def _watch_controls(self) -> None:
+        for kind in (QAbstractSpinBox, QComboBox, QSlider):
+            for control in self.findChildren(kind):
+                control.installEventFilter(self)
+                # Qt's own policy for these gives the focus to what the wheel turns over.
+                control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
     def event(self, event: QEvent | None) -> bool:
         """Notice that napari took the panel out of its dock: that is how a dock is closed."""
         handled: bool = super().event(event)
@@ -66,6 +98,7 @@ class Dock(QWidget):
                 self.remove_from_viewer()
                 self.deleteLater()
             self._docked = self.parent() is not None
+            self._watch_controls()
         return handled
 
 

@@ -10,9 +10,11 @@ from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from napari_qpi.layers.belonging import defects_of
 from napari_qpi.layers.conversion import result_of
+from napari_qpi.layers.defect_points import is_defect_layer
 
-__all__ = ["NO_MAP", "LayerCombo", "can_exclude", "is_map", "is_temporary"]
+__all__ = ["NO_MAP", "DefectsCombo", "LayerCombo", "can_exclude", "is_map", "is_temporary"]
 
 NO_MAP = "open a map or a bias stack first (no colour picture)"
 
@@ -39,7 +41,7 @@ def is_temporary(layer: Layer) -> bool:
 
 
 class LayerCombo(QComboBox):
-    """Lets a person choose one of the viewer's layers.
+    """Offer the layers of a viewer that can be used for one purpose.
 
     Parameters
     ----------
@@ -94,6 +96,10 @@ class LayerCombo(QComboBox):
             raise ValueError(f"{layer.name!r} can not be chosen here")
         self._choose(layer)
 
+    def choose_default(self) -> None:
+        """Choose anew, as if nothing had been chosen."""
+        self._refresh(keep=False)
+
     def disconnect_events(self) -> None:
         """Disconnect from the viewer."""
         for emitter in self._list_emitters():
@@ -106,7 +112,7 @@ class LayerCombo(QComboBox):
         events = self._layers.events
         return events.inserted, events.removed, events.reordered
 
-    def _refresh(self, event: object = None) -> None:
+    def _refresh(self, event: object = None, *, keep: bool = True) -> None:
         offered = [layer for layer in reversed(self._layers) if self._accepts(layer)]
         for layer in self._offered:
             if layer not in offered:
@@ -115,25 +121,26 @@ class LayerCombo(QComboBox):
             if layer not in self._offered:
                 layer.events.name.connect(self._refresh)
         self._offered = offered
+        kept = keep and self._chosen in offered
+        chosen = self._chosen if kept else self._default(offered)
         blocked = self.blockSignals(True)
         self.clear()
-        if self._optional or not offered:
+        if self._optional or chosen is None:
             self.addItem(self._placeholder, None)
         for layer in offered:
             self.addItem(layer.name)
         self.blockSignals(blocked)
-        self._choose(self._chosen if self._chosen in offered else self._default())
+        self._choose(chosen)
 
-    def _default(self) -> Layer | None:
-        if self._optional or not self._offered:
+    def _default(self, offered: list[Layer]) -> Layer | None:
+        """Choose for a person who has not: the active layer, else the first observation."""
+        if self._optional or not offered:
             return None
         active = self._layers.selection.active
-        if active in self._offered:
+        if active in offered:
             return active
         # An extraction's own images are a choice, but nobody's first one.
-        return next(
-            (layer for layer in self._offered if result_of(layer) is None), self._offered[0]
-        )
+        return next((layer for layer in offered if result_of(layer) is None), offered[0])
 
     def _first_row(self) -> int:
         return self.count() - len(self._offered)
@@ -148,3 +155,37 @@ class LayerCombo(QComboBox):
     def _on_activated(self, row: int) -> None:
         place = row - self._first_row()
         self._choose(self._offered[place] if place >= 0 else None)
+
+
+class DefectsCombo(LayerCombo):
+    """Offer layers of defects; another image brings the layer that belongs to it.
+
+    Parameters
+    ----------
+    layers : LayerList
+        The viewer's layers.
+    image_choice : LayerCombo
+        Chooses the image.
+    placeholder : str
+        Text of the entry that stands for no layer.
+    """
+
+    def __init__(
+        self,
+        layers: LayerList,
+        image_choice: LayerCombo,
+        *,
+        placeholder: str,
+        parent: QWidget | None = None,
+    ) -> None:
+        self._image_choice = image_choice
+        super().__init__(layers, is_defect_layer, placeholder=placeholder, parent=parent)
+        image_choice.layer_changed.connect(lambda _: self.choose_default())
+
+    def _default(self, offered: list[Layer]) -> Layer | None:
+        image = self._image_choice.layer
+        if image is None:
+            return super()._default(offered)
+        images = [layer for layer in self._layers if is_map(layer)]
+        active = self._layers.selection.active
+        return defects_of(image, sorted(offered, key=lambda each: each is not active), images)

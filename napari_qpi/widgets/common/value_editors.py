@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 Choices = Sequence[tuple[str, Any]]
-_MAX_INTEGER = 2**31 - 1
+# Of fields without a maximum of their own.
+_MAX_INTEGER = 999_999
 _DECIMALS = 9
 
 
@@ -283,8 +284,8 @@ class NumberEditor(Editor):
     def __init__(self, schema: Mapping[str, Any]) -> None:
         super().__init__()
         least = 10.0**-_DECIMALS
-        low = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + least)
-        high = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - least)
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1e6) + least)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", 1e6) - least)
         self._spin = _PlainSpinBox()
         self._spin.setLocale(QLocale.c())
         self._spin.setDecimals(_DECIMALS)

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_qpi.layers.conversion import LayerData, add_layers, defects_from_points
-from napari_qpi.layers.defect_points import DefectPoints, Snapshot
+from napari_qpi.layers.defect_points import DefectPoints
 from napari_qpi.tasks.defect_review import (
     Proposals,
     ProposalSearch,
@@ -19,6 +19,7 @@ from napari_qpi.tasks.defect_review import (
     proposed_layer,
 )
 from napari_qpi.tasks.extraction import ExtractionInput
+from napari_qpi.widgets.common.points_history import history_of
 from qpi_kernels.defects import Defects
 from qpi_kernels.result import KernelResult
 
@@ -49,7 +50,6 @@ class DefectReview(QWidget):
         self._task: ExtractionInput | None = None
         self._result: KernelResult | None = None
         self._marked: Points | None = None
-        self._undo: tuple[Points, Snapshot] | None = None
         self._busy = False
         self.proposed: Points | None = None
         self.doubtful: Points | None = None
@@ -88,7 +88,7 @@ class DefectReview(QWidget):
         self._viewer.layers.events.removed.disconnect(self._refresh)
 
     def show_busy(self, busy: bool) -> None:
-        """Say whether a computation is under way."""
+        """Follow whether a computation is under way."""
         self._busy = busy
         self._refresh()
 
@@ -97,6 +97,14 @@ class DefectReview(QWidget):
     ) -> None:
         """Take an extraction to propose defects from, and the layer that its defects are in."""
         self._task, self._result, self._marked = task, result, marked
+        if marked is not None:
+            history_of(marked).stack.indexChanged.connect(self._refresh)
+        self._refresh()
+
+    def clear(self) -> None:
+        """Forget the extraction; proposals that are shown stay as layers."""
+        self._task = self._result = self._marked = None
+        self.proposed = self.doubtful = None
         self._refresh()
 
     def search(self) -> Callable[[], ProposalSearch] | None:
@@ -129,9 +137,9 @@ class DefectReview(QWidget):
         marked, defects = self._marked_points(), self._chosen(self.proposed)
         if marked is None or self._task is None or self.proposed is None or not len(defects):
             return
-        before, image = marked.snapshot(), self._task.image
-        marked.add(defects, image)
-        self._changed(marked, before, self.proposed)
+        with history_of(marked.layer).change("accept proposals"):
+            marked.add(defects, self._task.image)
+        self._remove_used(self.proposed, marked)
         self.status.emit(f"{len(defects)} defects added. Extract again to use them.")
 
     def remove_doubtful(self) -> None:
@@ -139,21 +147,17 @@ class DefectReview(QWidget):
         marked, doubtful = self._marked_points(), self._chosen(self.doubtful)
         if marked is None or self._task is None or self.doubtful is None or not len(doubtful):
             return
-        before = marked.snapshot()
         rows = _same_rows(marked.defects(self._task.image), doubtful)
-        marked.remove(rows)
-        self._changed(marked, before, self.doubtful)
+        with history_of(marked.layer).change("remove doubtful"):
+            marked.remove(rows)
+        self._remove_used(self.doubtful, marked)
         self.status.emit(f"{len(rows)} defects removed. Extract again to do without them.")
 
     def undo(self) -> None:
-        """Take back the last change of the marked defects."""
-        if self._undo is None:
-            return
-        layer, before = self._undo
-        self._undo = None
-        DefectPoints(layer).restore(before)
-        self.status.emit("The marked defects are as before.")
-        self._refresh()
+        """Take the last change of the marked defects back."""
+        if self._marked is not None:
+            history_of(self._marked).undo()
+            self.status.emit("The last change of the marked defects was taken back.")
 
     def _add(self, data: LayerData) -> Points:
         (layer,) = add_layers(self._viewer, [data])
@@ -172,8 +176,8 @@ class DefectReview(QWidget):
             return Defects(np.zeros((0, 2)))
         return defects_from_points(layer, self._task.image)[_chosen_rows(layer)]
 
-    def _changed(self, marked: DefectPoints, before: Snapshot, proposals: Points) -> None:
-        self._undo = (marked.layer, before)
+    def _remove_used(self, proposals: Points, marked: DefectPoints) -> None:
+        """Remove the proposals that were taken over, and go on with the marked defects."""
         keep = np.setdiff1d(np.arange(len(proposals.data)), _chosen_rows(proposals))
         if len(keep):
             proposals.remove_selected()
@@ -188,12 +192,11 @@ class DefectReview(QWidget):
             self.proposed = None
         if self.doubtful is not None and self.doubtful not in layers:
             self.doubtful = None
-        if self._undo is not None and self._undo[0] not in layers:
-            self._undo = None
         self.propose_button.setEnabled(self._result is not None and not self._busy)
         self.accept_button.setEnabled(self.proposed is not None and not self._busy)
         self.remove_button.setEnabled(self.doubtful is not None and not self._busy)
-        self.undo_button.setEnabled(self._undo is not None and not self._busy)
+        undoable = self._marked in layers and history_of(self._marked).stack.canUndo()
+        self.undo_button.setEnabled(undoable and not self._busy)
 
 
 def _chosen_rows(layer: Points) -> np.ndarray:

@@ -21,14 +21,19 @@ from napari_qpi.layers.conversion import (
     observation_from_layer,
     points_from_defects,
 )
-from napari_qpi.layers.defect_points import is_defect_layer
 from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, MethodRun
 from napari_qpi.tasks.trained_models import models_changed
 from napari_qpi.widgets.common.dock import Dock, collapsed, group
-from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerCombo, can_exclude, is_map
+from napari_qpi.widgets.common.layer_combo import (
+    NO_MAP,
+    DefectsCombo,
+    LayerCombo,
+    can_exclude,
+    is_map,
+)
 from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.common.value_editors import PairEditor
 from napari_qpi.widgets.extract.bias_range import BiasRange
@@ -77,8 +82,8 @@ class ExtractKernel(Dock):
     def _build(self) -> None:
         layers = self.viewer.layers
         self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
-        self.points_choice = LayerCombo(
-            layers, is_defect_layer, placeholder="mark defects first (Annotate defects)"
+        self.points_choice = DefectsCombo(
+            layers, self.image_choice, placeholder="mark defects first (Annotate defects)"
         )
         self.mask_choice = LayerCombo(layers, can_exclude, placeholder="nothing", optional=True)
         self.mask_choice.setToolTip(
@@ -277,9 +282,16 @@ class ExtractKernel(Dock):
         self.bias_range.setVisible(stack)
         self.bias_label.setVisible(stack)
         self.kernel_size.forget_centre()
+        self._clear_result()
+        self._refresh()
+
+    def _clear_result(self) -> None:
+        """Forget the extraction of an earlier image."""
+        self.task = self.result = None
         self.card.clear()
         self.comparison_table.clear_runs()
-        self._refresh()
+        self.export_buttons.clear()
+        self.defect_review.clear()
 
     def _on_points_chosen(self, points: Points | None) -> None:
         self._unfollow_points()

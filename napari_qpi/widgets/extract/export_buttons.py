@@ -1,4 +1,4 @@
-"""`ExportButtons`: the buttons that keep an extraction, as a script or as a file."""
+"""`ExportButtons`: an extraction as a Python script or as a file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ExportButtons"]
 
 
 class ExportButtons(QWidget):
-    """Keeps the last extraction.
+    """Export the last extraction as a script or a file.
 
     Attributes
     ----------
     status : Signal(str)
-        What was done, for people.
+        Text for people.
     """
 
     status = Signal(str)
@@ -45,13 +45,19 @@ class ExportButtons(QWidget):
         self.save_button.clicked.connect(self._ask_save)
 
     def show_result(self, task: ExtractionInput, result: KernelResult) -> None:
-        """Take the extraction that is to be kept."""
+        """Take the extraction that is to be exported."""
         self._task, self._result = task, result
         for button in (self.copy_button, self.save_button):
             button.setEnabled(True)
 
+    def clear(self) -> None:
+        """Forget the extraction, so that nothing of an earlier image is exported."""
+        self._task = self._result = None
+        for button in (self.copy_button, self.save_button):
+            button.setEnabled(False)
+
     def script(self, array_path: str | None = None) -> str:
-        """The Python script of the last extraction; see `python_script`."""
+        """Write the Python script of the last extraction; see `python_script`."""
         if self._task is None or self._result is None:
             return ""
         return python_script(self._task, array_path=array_path, expected=self._result.provenance)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Points
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_qpi.widgets.annotate.dock import AnnotateDefects
 from qpi_kernels.defects import Defects
@@ -53,7 +54,7 @@ def wait(qtbot: QtBot, panel: AnnotateDefects) -> None:
 
 
 def table(panel: AnnotateDefects) -> dict[str, int]:
-    cells = panel.kind_table.table
+    cells = panel.kind_editor.table.table
     return {cells.item(r, 1).text(): int(cells.item(r, 2).text()) for r in range(cells.rowCount())}
 
 
@@ -103,7 +104,63 @@ def test_detect_finds_the_spots_and_undo_brings_the_old_points_back(
     panel.undo_button.click()
     np.testing.assert_array_equal(points.layer.data, [[1.0, 2.0]])
     assert list(points.layer.features["kind"]) == ["defect"]
-    assert not panel.undo_button.isEnabled()
+    assert panel.undo_button.text() == "Undo add points"
+    assert panel.redo_button.text() == "Redo detect"
+    panel.redo_button.click()
+    np.testing.assert_array_equal(points.defects(image).positions, found)
+
+
+def test_undo_takes_back_the_deletions_after_a_detection_one_by_one(
+    qtbot: QtBot, panel: AnnotateDefects
+) -> None:
+    panel.detect()
+    wait(qtbot, panel)
+    assert panel.points is not None
+    layer = panel.points.layer
+    for count in (3, 2):
+        layer.selected_data = {0}
+        layer.remove_selected()
+        assert len(layer.data) == count
+    for count in (3, 4, 0):
+        panel.undo()
+        assert len(layer.data) == count
+    for _ in range(3):
+        panel.redo()
+    assert len(layer.data) == 2
+
+
+def test_control_z_on_the_canvas_takes_a_click_back(
+    qtbot: QtBot, viewer: Viewer, panel: AnnotateDefects
+) -> None:
+    viewer.window.show()
+    panel.mark_by_clicking()
+    assert panel.points is not None
+    layer = panel.points.layer
+    layer.add([[5.0, 5.0]])
+    canvas = viewer.window._qt_viewer.canvas.native
+    keys, both = Qt.KeyboardModifier, Qt.KeyboardModifier.ControlModifier
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, both)
+    assert len(layer.data) == 0
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, both | keys.ShiftModifier)
+    assert len(layer.data) == 1
+
+
+def test_another_image_brings_its_own_defects(
+    viewer: Viewer, panel: AnnotateDefects, image: Image
+) -> None:
+    ours = panel.new_points()
+    assert ours is not None
+    ours.layer.add(SPOTS)
+    image.visible = ours.layer.visible = False
+    other = viewer.add_image(spots(), name="other", **GEOMETRY)
+    panel.image_choice.layer = other
+    assert panel.points is None
+    theirs = panel.new_points()
+    assert theirs is not None
+    panel.image_choice.layer = image
+    assert panel.points_choice.layer is ours.layer
+    panel.image_choice.layer = other
+    assert panel.points_choice.layer is theirs.layer
 
 
 def test_snap_moves_points_and_keeps_their_kinds(
@@ -112,7 +169,7 @@ def test_snap_moves_points_and_keeps_their_kinds(
     points = panel.new_points()
     assert points is not None
     points.replace(Defects(SPOTS + 1.0, kind=["a", "b", "a", "b"]), image)
-    panel.snapping_form.set_values({"method": "extremum"})
+    panel.form.snapping.set_values({"method": "extremum"})
     panel.snap()
     wait(qtbot, panel)
     np.testing.assert_allclose(points.defects(image).positions, SPOTS, atol=0.6)
@@ -132,22 +189,22 @@ def test_kinds_get_colours_counts_and_new_clicks(qtbot: QtBot, panel: AnnotateDe
     points = panel.new_points()
     assert points is not None
     points.layer.add([[5, 5]])
-    panel.kind_table.add_button.click()
-    assert panel.kind_table.current == "defect 2"
+    panel.kind_editor.table.add_button.click()
+    assert panel.kind_editor.table.current == "defect 2"
     points.layer.add([[9, 9]])
     qtbot.waitUntil(lambda: table(panel) == {"defect": 1, "defect 2": 1})
     assert len({tuple(colour) for colour in points.layer.face_color}) == 2
 
-    panel.kind_table.table.item(1, 1).setText("vacancy")
+    panel.kind_editor.table.table.item(1, 1).setText("vacancy")
     assert list(points.layer.features["kind"]) == ["defect", "vacancy"]
     points.layer.selected_data = {0}
-    panel.kind_table.table.selectRow(1)
-    panel.kind_table.assign_button.click()
+    panel.kind_editor.table.table.selectRow(1)
+    panel.kind_editor.table.assign_button.click()
     assert list(points.layer.features["kind"]) == ["vacancy", "vacancy"]
     assert len({tuple(colour) for colour in points.layer.face_color}) == 1
     assert table(panel) == {"defect": 0, "vacancy": 2}
 
-    panel.kind_table.remove_button.click()
+    panel.kind_editor.table.remove_button.click()
     assert len(points.layer.data) == 0
     assert table(panel) == {"defect": 0}
     panel.undo()
@@ -158,8 +215,8 @@ def test_a_name_that_is_taken_is_refused(panel: AnnotateDefects) -> None:
     points = panel.new_points()
     assert points is not None
     points.add_kind()
-    panel.kind_table.added.emit()
-    panel.kind_table.table.item(1, 1).setText("defect")
+    panel.kind_editor.table.added.emit()
+    panel.kind_editor.table.table.item(1, 1).setText("defect")
     assert "already" in panel.status.text()
     assert list(table(panel)) == ["defect", "defect 2", "defect 3"]
 
@@ -233,7 +290,7 @@ def test_points_edited_while_detecting_are_kept(qtbot: QtBot, panel: AnnotateDef
 
 
 def test_a_wrong_entry_is_explained(panel: AnnotateDefects) -> None:
-    panel.detection_form.set_values({"threshold": -1})
+    panel.form.detection.set_values({"threshold": -1})
     panel.detect()
     assert not panel.job.state.busy
     assert "threshold" in panel.status.text()
@@ -249,7 +306,7 @@ def test_layers_are_known_by_identity(viewer: Viewer, panel: AnnotateDefects, im
     assert panel.image_choice.layer is other
     viewer.layers.remove(other)
     assert panel.image_choice.layer is None
-    assert not panel.detect_button.isEnabled()
+    assert not panel.form.detect_button.isEnabled()
 
 
 def test_closing_lets_go_of_viewer(qtbot: QtBot, viewer: Viewer, panel: AnnotateDefects) -> None:
@@ -275,7 +332,7 @@ def test_two_panels_on_one_layer(qtbot: QtBot, viewer: Viewer, panel: AnnotateDe
     points = panel.new_points()
     assert points is not None
     assert second.points_choice.layer is points.layer
-    panel.kind_table.add_button.click()
+    panel.kind_editor.table.add_button.click()
     points.layer.add([[5, 5]])
     expected = {"defect": 0, "defect 2": 1}
     qtbot.waitUntil(lambda: table(panel) == expected and table(second) == expected)
@@ -301,7 +358,7 @@ def test_cancel_gives_the_panel_back_at_once(qtbot: QtBot, panel: AnnotateDefect
     panel.detect()
     assert panel.cancel_button.isVisibleTo(panel)
     panel.cancel_button.click()
-    assert panel.detect_button.isEnabled()
+    assert panel.form.detect_button.isEnabled()
     assert not panel.cancel_button.isVisibleTo(panel)
     assert "Cancelled" in panel.status.text()
     panel.detect()
@@ -311,7 +368,7 @@ def test_cancel_gives_the_panel_back_at_once(qtbot: QtBot, panel: AnnotateDefect
 
 
 def test_finding_nothing_says_what_to_try(qtbot: QtBot, panel: AnnotateDefects) -> None:
-    panel.detection_form.set_values({"threshold": 1e6})
+    panel.form.detection.set_values({"threshold": 1e6})
     panel.detect()
     wait(qtbot, panel)
     assert "Lower the threshold" in panel.status.text()
@@ -337,11 +394,11 @@ def test_an_assignment_is_undone(panel: AnnotateDefects) -> None:
     points.layer.add([[5, 5], [9, 9]])
     points.add_kind()
     points.layer.selected_data = {1}
-    panel.kind_table.assigned.emit("defect 2")
+    panel.kind_editor.table.assigned.emit("defect 2")
     assert list(points.layer.features["kind"]) == ["defect", "defect 2"]
     panel.undo()
     assert list(points.layer.features["kind"]) == ["defect", "defect"]
     points.layer.selected_data = set()
-    panel.kind_table.assigned.emit("defect 2")
+    panel.kind_editor.table.assigned.emit("defect 2")
     assert "Select points first" in panel.status.text()
-    assert not panel.undo_button.isEnabled()
+    assert panel.redo_button.text() == "Redo assign defect 2"

@@ -252,7 +252,7 @@ def test_proposals_are_accepted_and_taken_back(
     np.testing.assert_allclose(in_image(doubtful, image), [NOWHERE], atol=1e-4)
     colours = {tuple(layer.face_color[0]) for layer in (proposed, doubtful, marked)}
     assert len(colours) == 3
-    assert DefectPoints(marked).snapshot() == before
+    assert DefectPoints(marked).snapshot().same_as(before)
 
     proposed.selected_data = {int(near.argmin())}
     row.accept_button.click()
@@ -262,7 +262,7 @@ def test_proposals_are_accepted_and_taken_back(
     assert list(marked.features["note"][:6]) == list("abcdef")
     assert marked.features["kind"].iloc[-1] == "defect"
     row.undo_button.click()
-    assert DefectPoints(marked).snapshot() == before
+    assert DefectPoints(marked).snapshot().same_as(before)
     assert not row.undo_button.isEnabled()
 
     row.remove_button.click()
@@ -270,7 +270,7 @@ def test_proposals_are_accepted_and_taken_back(
     assert len(marked.data) == 5
     assert np.hypot(*(in_image(marked, image) - NOWHERE).T).min() > 5
     row.undo_button.click()
-    assert DefectPoints(marked).snapshot() == before
+    assert DefectPoints(marked).snapshot().same_as(before)
 
 
 def test_all_left_proposals_are_accepted_and_help(
@@ -393,7 +393,7 @@ def test_blind_ignores_marked_points(
     run(qtbot, panel, "extract")
     assert panel.task is not None
     assert len(panel.task.defects) == 0
-    assert DefectPoints(marked).snapshot() == before
+    assert DefectPoints(marked).snapshot().same_as(before)
     assert panel.points_choice.layer is marked
 
 

@@ -202,6 +202,23 @@ def test_cancel_leaves_the_old_result_and_can_run_again(
     assert panel.result is not old
 
 
+def test_another_image_leaves_nothing_of_the_earlier_one_to_export(
+    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image
+) -> None:
+    panel.form.set_values({"method": "average"})
+    extract(qtbot, panel)
+    points = panel.points_choice.layer
+    assert panel.export_buttons.save_button.isEnabled()
+    image.visible = points.visible = False
+    panel.image_choice.layer = viewer.add_image(observed(2), name="other", **PLANE)
+    assert panel.points_choice.layer is None
+    assert panel.result is None
+    assert not panel.export_buttons.save_button.isEnabled()
+    assert not panel.defect_review.propose_button.isEnabled()
+    panel.image_choice.layer = image
+    assert panel.points_choice.layer is points
+
+
 def test_layers_renamed_edited_and_removed_meanwhile(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image, slow: SlowTask
 ) -> None:

@@ -1,0 +1,62 @@
+"""Which layer of defects belongs to an image: by what it was made for, else by where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from napari.layers import Image, Layer, Points
+
+from napari_qpi.layers.conversion import METADATA_KEY, image_id
+from napari_qpi.layers.geometry import PixelToWorld, pixel_to_pixel
+
+__all__ = ["defects_of"]
+
+
+def defects_of(
+    image: Image, candidates: Iterable[Points], images: Sequence[Image]
+) -> Points | None:
+    """Choose the layer of defects that belongs to an image.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+        The image.
+    candidates : iterable of Points
+        Layers of defects; of equal ones the first is chosen.
+    images : sequence of Image
+        All images of the viewer, to which the candidates may belong instead.
+
+    Returns
+    -------
+    Points or None
+        A layer made for the image, else one that lies on it, else one that lies nowhere; visible
+        ones first. None if all belong to other images.
+    """
+    others = [other for other in images if other is not image]
+    ranked = [(_rank(points, image, others), points.visible, points) for points in candidates]
+    rank, _, best = max(ranked, key=lambda each: each[:2], default=(0, False, None))
+    return best if rank else None
+
+
+def _rank(points: Points, image: Image, others: Sequence[Image]) -> int:
+    owner = points.metadata.get(METADATA_KEY, {}).get("image")
+    if owner == image_id(image):
+        return 3
+    here = _lies_on(points, image)
+    if owner in map(image_id, others):
+        # Seen on this image, too: a levelled copy of the map that the defects were marked on.
+        return int(here and points.visible)
+    if here:
+        return 2
+    return int(not any(_lies_on(points, other) for other in others))
+
+
+def _lies_on(points: Points, image: Layer) -> bool:
+    """Compare with the pixels of an image: half of the points, or the place of an empty layer."""
+    if not len(points.data):
+        ours, theirs = PixelToWorld.of(points), PixelToWorld.of(image)
+        return np.allclose(ours.matrix, theirs.matrix) and np.allclose(ours.offset, theirs.offset)
+    pixels = pixel_to_pixel(points.data[:, -2:], points, image)
+    inside = (pixels > -1) & (pixels < image.data.shape[-2:])
+    return bool(inside.all(axis=1).mean() >= 0.5)
