@@ -81,7 +81,7 @@ def test_three_reasons_are_shown_and_the_rest_is_behind_more():
         Reason(code="not_explained", number=-0.5, threshold=0.01, trust="undetermined"),
     ]
     text = describe_quality(simple_result("undetermined", reasons).quality)
-    assert text.headline.startswith("Undetermined from 8 defects")
+    assert text.headline.startswith("Undetermined: 8 defects")
     assert len(text.reasons) == 3
     assert "-50.0%" in text.reasons[0]
     assert "70%" in text.reasons[1]

@@ -166,18 +166,15 @@ def lowest_trust(reasons: Iterable[Reason]) -> Trust:
 
 def _headline(quality: Quality) -> str:
     """Sum up the trust in one sentence."""
-    source = f" from {quality.defects} defect{'s' * (quality.defects != 1)}"
-    error = f"expected error {quality.expected_error:.1%} of the kernel's rms"
+    title = "Determined" if quality.trust == "good" else quality.trust.capitalize()
+    defects = f"{quality.defects} defect{'s' * (quality.defects != 1)}"
     if not quality.defects:
         # Files of earlier versions hold neither number.
-        source, error = "", "see the reasons"
-    if quality.trust == "good":
-        return f"Determined by the data{source}: {error}."
-    if quality.trust == "uncertain":
-        return f"Uncertain{source}: {error}, with doubts."
-    return (
-        f"Undetermined{source}: the map does not show this kernel, its picture is noise or prior."
-    )
+        return f"{title}: see the reasons."
+    if quality.trust == "undetermined":
+        return f"{title}: {defects}, but the map does not show their kernel."
+    error = f"expected error {quality.expected_error:.1%} of the kernel's rms"
+    return f"{title}: {defects}, {error}{', or more' * (quality.trust == 'uncertain')}."
 
 
 def _sentence(reason: Reason) -> Sentence:

@@ -122,6 +122,7 @@ class KernelResult:
         stored = json.loads(dataset.attrs["arrays"])
 
         def array(name: str) -> xr.DataArray:
+            """Restore one array of the file with its own coordinates."""
             # A file has one set of scalar coordinates for all arrays; give each its own back.
             found = (
                 dataset[name]

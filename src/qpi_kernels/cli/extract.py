@@ -125,6 +125,7 @@ def extract(
     targets = dict(zip(paths, plan_outputs(paths, output, suffix, _EXTENSIONS), strict=True))
 
     def work(job: FileTask) -> FileResult:
+        """Extract the kernel of one file."""
         from qpi_kernels.extraction import start_extraction
         from qpi_kernels.io import open_scan
         from qpi_kernels.kernel_files import kernel_paths, save_kernel
@@ -168,6 +169,7 @@ def _table_of(path: Path, defects: Path | None) -> Path:
 
 
 def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> FileResult:
+    """Summarise an extraction for the terminal and the report."""
     headline, *reasons = result.quality.verdict
     targets = ", ".join(str(target) for target in written)
     return FileResult(
@@ -185,6 +187,7 @@ def _done(path: Path, result: KernelResult, written: list[Path], seconds: float)
 
 
 def _write_report(path: Path, outcomes: list[FileResult]) -> None:
+    """Write the outcomes of all files as JSON."""
     from qpi_kernels.io.atomic_write import replacing
 
     entries: list[dict[str, Any]] = [

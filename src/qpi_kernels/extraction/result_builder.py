@@ -1,4 +1,4 @@
-"""Collecting what an estimator found, plane by plane, into a `KernelResult`."""
+"""`ResultBuilder`: kernels plane by plane, labelled, measured and judged as a `KernelResult`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MIN_REACH = 1e-6
 
 
 class ResultBuilder:
-    """Filled by an estimator with `add`, then turned into the result.
+    """Collect the kernels of all planes with `add`, then label and judge them.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class ResultBuilder:
         self._ridge_replaced += replaced.tolist()
 
     def _noise_share(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
-        """Share of the noise variance that the fit leaves in each pixel, (plane, rows, columns).
+        """Estimate the share of the noise variance left in each pixel, (plane, rows, columns).
 
         One less the leverage. A lone defect's kernel follows every pixel around it, noise and all;
         pixels that many defects of the kernel share, or none reaches, keep their noise.
@@ -186,6 +186,7 @@ class ResultBuilder:
         }
 
         def image(values: NDArray[np.floating], name: str) -> xr.DataArray:
+            """Give values the coordinates of the observation."""
             return xr.DataArray(
                 values.reshape(observation.shape),
                 dims=observation.dims,
@@ -241,12 +242,13 @@ class ResultBuilder:
         )
 
     def _free_folds(self) -> tuple[int, ...]:
-        """Rotations worth scoring: those that were not imposed."""
+        """List the rotations worth scoring: those that were not imposed."""
         imposed = self._problem.parameters.symmetry
         order = Symmetry.parse(imposed).fold if imposed is not None else 1
         return tuple(fold for fold in (2, 3, 4, 6) if order % fold)
 
     def _label_kernel(self, values: NDArray[np.floating], name: str) -> xr.DataArray:
+        """Give kernels their kinds, biases and distances from the centre."""
         problem = self._problem
         observation = problem.observation
         coords: dict[str, Any] = {"kind": list(problem.model.kinds)}
@@ -267,6 +269,7 @@ class ResultBuilder:
         return array.squeeze([dim for dim in ("kind", plane_dim) if array.sizes[dim] == 1])
 
     def _provenance(self) -> dict[str, Any]:
+        """Record parameters, versions and hashes of the input, JSON-compatible."""
         problem = self._problem
         observation = problem.observation
         return {
@@ -288,7 +291,7 @@ class ResultBuilder:
 
 
 def _energy(images: torch.Tensor) -> NDArray[np.float64]:
-    """Sum of squares of each image, (plane,)."""
+    """Sum the squares of each image, (plane,)."""
     return np.asarray(np.square(_numpy(images), dtype=np.float64).sum(axis=(-2, -1)))
 
 
@@ -297,7 +300,7 @@ def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def _pitch(observation: xr.DataArray, axis: str) -> tuple[float, str]:
-    """Pixel pitch along an axis and its unit; pixels when the observation has no coordinates."""
+    """Return the pixel pitch along an axis and its unit; pixels without coordinates."""
     if axis not in observation.coords or observation.sizes[axis] < 2:
         return 1.0, "pixel"
     values = observation.coords[axis].values
@@ -319,7 +322,7 @@ def _version(package: str) -> str:
 
 
 def _hash_defects(defects: Defects) -> str:
-    """Hash of all that extraction reads of the defects: positions, strengths and kinds."""
+    """Hash all that extraction reads of the defects: positions, strengths and kinds."""
     digest = hashlib.sha256()
     for numbers in (defects.positions, defects.strength):
         digest.update(np.ascontiguousarray(numbers).tobytes())
@@ -328,7 +331,7 @@ def _hash_defects(defects: Defects) -> str:
 
 
 def _hash_planes(observation: xr.DataArray) -> str:
-    """Hash of the observation's numbers, plane by plane so that lazy data stay lazy."""
+    """Hash the observation's numbers, plane by plane so that lazy data stay lazy."""
     digest = hashlib.sha256()
     data = observation.data if observation.ndim == 3 else observation.data[None]
     for index in range(data.shape[0]):
