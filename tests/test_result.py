@@ -68,6 +68,6 @@ def test_other_files_are_refused_in_words(tmp_path):
 def test_provenance_repeats_the_extraction(result):
     parameters = result.provenance["parameters"]
     assert parameters["kernel_shape"] == [5, 7]
-    assert parameters["ridge"] == "auto"
+    assert parameters["method"] == "bayes"
     assert result.provenance["seed"] if "seed" in result.provenance else parameters["seed"] == 0
     assert len(result.provenance["observation_sha256"]) == 64
