@@ -51,7 +51,7 @@ class Symmetrisation:
             self.rank = max(1, round(kinds * float(matrix.trace())))
 
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Map free numbers to flattened kernels, (vector, n)."""
+        """Expand free numbers to flattened kernels, (vector, n)."""
         return vectors if self._matrix is None else self._times(self._matrix, vectors)
 
     def adjoint(self, vectors: torch.Tensor) -> torch.Tensor:

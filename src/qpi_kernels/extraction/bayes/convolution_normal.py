@@ -104,9 +104,9 @@ class ConvolutionNormal:
             torch.cat([torch.arange(side), torch.arange(1 - side, 0)]) for side in self._shape
         )
         inside: torch.Tensor = whole[..., rows[:, None] % extent[0], columns[None, :] % extent[1]]
-        found: torch.Tensor = whole.new_zeros((*whole.shape[:2], *self._size))
-        found[..., rows[:, None] % self._size[0], columns[None, :] % self._size[1]] = inside
-        return found
+        lags: torch.Tensor = whole.new_zeros((*whole.shape[:2], *self._size))
+        lags[..., rows[:, None] % self._size[0], columns[None, :] % self._size[1]] = inside
+        return lags
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""

@@ -1,4 +1,4 @@
-"""Square roots of Gaussian priors: kernels as a linear map of independent unit numbers."""
+"""Square roots of Gaussian priors: linear maps from independent unit numbers to kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CovarianceRoot(Protocol):
         ...
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Map unit numbers (v, size) to kernels (v, h, w)."""
+        """Apply the root to unit numbers (v, size), giving kernels (v, h, w)."""
         ...
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
@@ -53,11 +53,11 @@ class WhiteRoot:
         self.size = shape[0] * shape[1]
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the root, see `CovarianceRoot`."""
         return numbers.view(-1, *self._shape)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the transpose, see `CovarianceRoot`."""
         return kernels.flatten(1)
 
 
@@ -103,14 +103,15 @@ class SmoothRoot:
         self._filter = torch.from_numpy(np.sqrt(power)).to(like)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the root, see `CovarianceRoot`."""
         return self._filtered(numbers.view(-1, *self._shape)) * self._envelope
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the transpose, see `CovarianceRoot`."""
         return self._filtered(kernels * self._envelope).flatten(1)
 
     def _filtered(self, images: torch.Tensor) -> torch.Tensor:
+        """Multiply the spectra of images by that of the waves."""
         if not len(images):
             return images
         spectrum = torch.fft.rfft2(images) * self._filter
@@ -133,11 +134,11 @@ class ComponentRoot:
         self.size = len(components)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the root, see `CovarianceRoot`."""
         return (numbers @ self._components).view(-1, *self._shape)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the transpose, see `CovarianceRoot`."""
         return kernels.flatten(1) @ self._components.T
 
 
@@ -156,7 +157,7 @@ class SumRoot:
         self.size = sum(self._sizes)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the root, see `CovarianceRoot`."""
         shares = torch.split(numbers, self._sizes, dim=1)
         made = [
             weight * part.apply(share)
@@ -165,7 +166,7 @@ class SumRoot:
         return torch.stack(made).sum(dim=0)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the transpose, see `CovarianceRoot`."""
         return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
 
 
@@ -183,13 +184,13 @@ class KindRoot:
         self.size = kinds[0].size
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the root, see `CovarianceRoot`."""
         count = len(self._kinds)
         made = [kind.apply(numbers[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
-        """See `CovarianceRoot`."""
+        """Apply the transpose, see `CovarianceRoot`."""
         count = len(self._kinds)
         made = [kind.adjoint(kernels[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)
@@ -225,7 +226,7 @@ class KernelRoot:
         self.rank = min(symmetrisation.rank, self.size)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Map unit numbers (v, size) to kernels (v, kind, h, w)."""
+        """Apply the root to unit numbers (v, size), giving kernels (v, kind, h, w)."""
         kernels = self._root.apply(numbers.reshape(-1, self._root.size))
         kernels = self._symmetrisation.symmetrise(kernels)
         kernels = kernels.view(len(numbers), self._kinds, *kernels.shape[1:])

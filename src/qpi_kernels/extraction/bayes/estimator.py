@@ -106,10 +106,10 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         first = loaded + 0.16
         selected = []
         for index in range(count):
-            start, stop = (first + (1 - first) * (index + more) / count for more in (0, 1))
+            start, stop = (first + (0.98 - first) * (index + more) / count for more in (0, 1))
             plane = self._solve_plane(index, priors, combined, findings)
             selected.append((yield from portion(plane, start, stop)))
-        return self._result(priors, combined.transform, selected)
+        return (yield from portion(self._assemble(priors, combined.transform, selected), 0.98, 1.0))
 
     def _load_priors(self) -> Generator[Event, None, _Priors]:
         """Read the simulated kernels, and the network if the prior is learned."""
@@ -170,12 +170,12 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             selected = yield from portion(work, start, stop)
         return selected if noise is None else selected.with_model_uncertainty(white_noise)
 
-    def _result(
+    def _assemble(
         self,
         priors: _Priors,
         transform: BiasTransform | None,
         selected: list[SelectedPosterior],
-    ) -> KernelResult:
+    ) -> Generator[Event, None, KernelResult]:
         """Take combinations apart to planes and put everything together."""
         kernels = torch.stack([one.posterior.kernels for one in selected])
         variances = torch.stack([one.std.square() for one in selected])
@@ -203,6 +203,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
                 iterations=one.posterior.iterations,
                 converged=one.posterior.converged,
             )
+            yield Event("Working out the residual", index + 1, len(selected))
         # Combinations in which nothing shows say nothing of the prior.
         shown = [
             index

@@ -1,4 +1,4 @@
-"""`NoiseModel`: the power spectrum of what a model leaves of a map, and whitening by it."""
+"""`NoiseModel`: the power spectrum of a map's residual, and whitening by it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["NoiseModel"]
 # Power is averaged over neighbouring wave vectors: this many standard deviations per period of the
 # kernel's window, and at least so many periods of the map.
 _WIDTH, _NARROWEST = 0.5, 2.0
-# Power below this share of its geometric mean is not believed.
+# Power below this share of its geometric mean is taken for a fluctuation.
 _FAINTEST = 0.05
 # How many times what chance makes of white noise a gain in -2 log-likelihood must be.
 _SURE = 2.0
@@ -49,7 +49,7 @@ class NoiseModel:
 
     @property
     def coloured(self) -> bool:
-        """Whether it is further from white noise than chance would have it."""
+        """True where it is further from white noise than chance would have it."""
         return self.gain > _SURE * self.chance
 
     @property
@@ -58,18 +58,18 @@ class NoiseModel:
         return float(self.power.max() / self.power.min())
 
     def difference(self, other: NoiseModel) -> float:
-        """Root mean square difference of the logarithms of two spectra's power."""
+        """Compare two spectra by the root mean square difference of their power's logarithms."""
         return float(np.sqrt(np.square(np.log(self.power / other.power)).mean()))
 
     def whiten(self, images: torch.Tensor) -> torch.Tensor:
-        """Divide by the square root of the power; symmetric, (..., rows, columns)."""
+        """Divide images (..., rows, columns) by the square root of the power; symmetric."""
         shape = images.shape[-2:]
         root = torch.from_numpy(self.power[:, : shape[1] // 2 + 1] ** -0.5).to(images)
         whitened: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * root, s=shape)
         return whitened
 
     def inverse_on(self, extent: tuple[int, int]) -> torch.Tensor:
-        """Inverse power at the wave vectors of `torch.fft.rfft2` of a larger map."""
+        """Evaluate the inverse power at the wave vectors of `torch.fft.rfft2` of a larger map."""
         lags = np.fft.fftshift(np.fft.ifft2(1 / self.power).real)
         larger = np.zeros(extent)
         rows, columns = lags.shape

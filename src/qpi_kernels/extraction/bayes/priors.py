@@ -1,4 +1,4 @@
-"""The priors that an extraction compares, from strict to none."""
+"""The candidate priors of an extraction, from strict to none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAINTEST = 0.1
 def narrow_priors(
     problem: Problem[PriorParameters], library: KernelPrior, family: str = ""
 ) -> dict[str, Callable[[], CovarianceRoot]]:
-    """What makes square roots of the priors to compare with none, by names in plain words.
+    """Name the narrow priors to compare with none, with the functions that make their roots.
 
     For the prior ``library`` there are two: narrow, and rough but wide. Where the rough one is
     nearly as likely, `broad_priors` are worth their time.
@@ -65,7 +65,7 @@ def narrow_priors(
 
 
 def broad_priors(problem: Problem, library: KernelPrior) -> dict[str, Callable[[], CovarianceRoot]]:
-    """What makes priors for kernels unlike those of one family; see `narrow_priors`."""
+    """Name the priors for kernels unlike those of one family, as `narrow_priors` does."""
     return {
         "simulated kernels": partial(_known, problem, library, _FREE),
         "simulated kernels and smooth waves": partial(_known, problem, library, _LOOSE),
@@ -73,14 +73,14 @@ def broad_priors(problem: Problem, library: KernelPrior) -> dict[str, Callable[[
 
 
 def _known(problem: Problem, library: KernelPrior, rest: float) -> CovarianceRoot:
-    """Kernels as simulated ones, and smooth waves that are a share of their amplitude."""
+    """Add smooth waves of a share of the amplitude to the components of simulated kernels."""
     components, _ = library.components_on(problem.parameters.kernel_shape)
     known = ComponentRoot(torch.from_numpy(components).to(problem.coverage))
     return SumRoot([(1.0, known), (rest, smooth_waves(problem, library))])
 
 
 def smooth_waves(problem: Problem, library: KernelPrior) -> SmoothRoot:
-    """Square root of a prior that knows a library's envelope and spectrum only."""
+    """Root a prior that has only the envelope and the spectrum of a library."""
     shape = problem.parameters.kernel_shape
     scale = library.scale_on(shape)
     return SmoothRoot(

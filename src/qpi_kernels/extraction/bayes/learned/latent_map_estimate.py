@@ -78,6 +78,7 @@ def maximise_posterior(
     """
 
     def settle(descent: _Descent) -> Generator[Event, None, LatentEstimate]:
+        """Descend until the log-posterior gains little, and decode."""
         for step in range(1, _MAX_STEPS + 1):
             before = descent.cost
             descent.step()
