@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qpi_kernels import simulate
-from qpi_kernels.progress import drive
+from qpi_kernels.progress import Event, drive
 from qpi_kernels.simulate.datasets.protocol import ProtocolError, protocol_labels
 
 FEW = simulate.ProtocolParameters(kernels=2, observations=3)
@@ -71,9 +71,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     first.step()
     kept = (tmp_path / "kernel_001.nc").read_bytes()
     second = simulate.PaperProtocol(tmp_path, FEW)
-    event = second.step()
-    assert second.done
-    assert (event.step, event.total) == (2, 2)
+    events: list[Event] = []
+    assert drive(second, events.append) == tmp_path
+    assert events[0].message == "kernel 2 of 2"
+    assert (events[0].step, events[0].total) == (2, 2)
     assert (tmp_path / "kernel_001.nc").read_bytes() == kept
 
 
