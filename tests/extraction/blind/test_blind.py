@@ -22,7 +22,8 @@ from qpi_kernels.extraction.blind.parameters import BlindParameters
 from qpi_kernels.extraction.blind.quality_report import faint_defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
-from qpi_kernels.progress import Cancelled, CancelToken, drive
+from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
+from shared.shift_and_add import shift_and_add
 
 
 def codes(found):
@@ -60,15 +61,6 @@ def problem_of(observation, mask=None, **parameters):
     return Problem.check(image, None, mask, chosen)
 
 
-def finished(work):
-    """Run a generator of events to its end and return its result."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
 def blind(observation, mask=None, on_event=None, cancel=None, **parameters):
     stepper = BlindExtraction(problem_of(observation, mask, **parameters))
     return drive(stepper, on_event, cancel)
@@ -84,7 +76,8 @@ def test_finds_kernel_positions_and_strengths(sign):
     kernel = sign * rings()
     random = np.random.default_rng(3)
     defects = scattered(strength=random.normal(1, 0.2, 10))
-    image = 4.0 + observe(kernel, defects)
+    image = 4.0 + shift_and_add(kernel, defects.positions, (72, 72), defects.strength)
+    image += 0.03 * random.standard_normal(image.shape)
     result = blind(image)
     known = extract(image, defects, method="least_squares", kernel_shape=(21, 21)).kernel.values
     score, shift = shift_corrected(kernel, result.kernel.values)
@@ -98,6 +91,19 @@ def test_finds_kernel_positions_and_strengths(sign):
     ratio = result.defects.strength[nearest] / defects.strength
     assert ratio.std() / ratio.mean() < 0.05
     assert result.quality.reduced_chi2[0] == pytest.approx(1, abs=0.1)
+
+
+def test_the_std_is_neither_too_small_nor_too_large():
+    kernel, scores = rings(), []
+    for seed in range(3):
+        defects = scattered(20, size=96, seed=seed, apart=10.0)
+        image = shift_and_add(kernel, defects.positions, (96, 96))
+        image += 0.2 * np.random.default_rng(seed).standard_normal(image.shape)
+        result = blind(image, kinds=1, prior="none")
+        assert len(result.defects) == 20
+        scores.append(np.square((result.kernel.values - kernel) / result.std.values))
+    # A std 1.4 times as large or as small would be outside.
+    assert 1 / 1.18 < np.sqrt(np.mean(scores)) < 1.18
 
 
 def test_overlapping_defects_under_noise_are_as_good_as_known():
@@ -178,13 +184,13 @@ def test_a_run_without_points_explains_nothing():
     model = ConvolutionModel(problem_of(observe(rings(), scattered())))
     fit = AlternatingFit(model, torch.from_numpy(rings())[None, None].float(), seed=0)
     for threshold in (0.5, 0.35):
-        finished(fit.relax(threshold))
+        finish(fit.relax(threshold))
     fit.begin_sampling()
-    finished(fit.sample())
+    finish(fit.sample())
     alive = fit.cost
     fit.sampler.place(Points(np.zeros((0, 2)), np.zeros(0), np.zeros(0, int)))
     fit.sampler.density[:], fit.sampler.noise_variance = 1e-12, 1e6
-    finished(fit.sample())
+    finish(fit.sample())
     assert not len(fit.sampler.points)
     assert fit.cost > alive
 
@@ -365,7 +371,7 @@ def test_sparse_activation_fulfils_the_optimality_conditions():
     # A second kernel whose threshold is higher.
     kernels = torch.from_numpy(np.stack([kernel, np.roll(kernel, 2, 1)]))[:, None].float()
     level = torch.tensor([0.2, 0.3])
-    found = finished(sparse_activation(model, kernels, torch.zeros(2, *model.sites), level, 3000))
+    found = finish(sparse_activation(model, kernels, torch.zeros(2, *model.sites), level, 3000))
     left = model.residual(model.activation_spectrum(found), kernels)
     slope = model.correlate(left, model.kernel_spectrum(kernels)) - level.view(2, 1, 1)
     assert float(slope.max()) < 0.02
@@ -385,7 +391,7 @@ def test_the_sampler_gives_each_point_its_kind():
     sampler.place(wrong, pitch=8, group_reach=2)
     sampler.noise_variance = (0.1 / scale) ** 2
     for _ in range(10):
-        finished(sampler.sweep(torch.from_numpy(kernels / scale)[:, None].float()))
+        finish(sampler.sweep(torch.from_numpy(kernels / scale)[:, None].float()))
     points = sampler.points
     for kind in (0, 1):
         strong = (points.kinds == kind) & (points.strengths > 0.5)
@@ -418,7 +424,7 @@ def test_the_sampler_splits_and_joins_points_until_they_fit():
     sampler.place(Points(wrong, np.full(30, 0.5), np.zeros(30, int)), pitch=4, group_reach=2)
     sampler.noise_variance = (0.03 / scale) ** 2
     for _ in range(20):
-        finished(sampler.sweep(kernels))
+        finish(sampler.sweep(kernels))
     found = Defects(sampler.points.sites - 10)
     assert len(found) == 8
     assert distances(found, defects).max() < 0.3

@@ -16,14 +16,17 @@ from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
+from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
 from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
+from qpi_kernels.extraction.refine.residual import ResidualMap
 from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
-from qpi_kernels.progress import Cancelled, CancelToken, drive
+from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate import KernelSampler
+from shared.shift_and_add import shift_and_add
 
 Array = NDArray[np.float64]
 
@@ -110,7 +113,8 @@ def test_the_width_of_the_prior_is_learnt_from_noisy_shifts(width: float) -> Non
 
 def test_one_pixel_of_jitter_costs_next_to_nothing() -> None:
     kernel, true = rings(24), placed(12, 96, seed=1)
-    image = observed(kernel[None], true, 96, snr=20)
+    image = shift_and_add(kernel, true.positions, (96, 96))
+    image += image.std() / np.sqrt(20) * np.random.default_rng(0).standard_normal(image.shape)
     clicks = clicked(true, 1.0)
     known = drive(LeastSquares(problem(image, true, 24)))
     at_clicks = drive(LeastSquares(problem(image, clicks, 24)))
@@ -121,6 +125,32 @@ def test_one_pixel_of_jitter_costs_next_to_nothing() -> None:
     summary = result.provenance["refinement"]
     assert summary["settled"]
     assert summary["jitter_px"] == pytest.approx(1.0, abs=0.4)
+
+
+def test_errors_of_positions_and_strengths_are_neither_too_small_nor_too_large() -> None:
+    """Fits to a known kernel of separate defects, drawn from the prior of the fit."""
+    kernel, prior, noise = rings(21), PointPrior(0.5, 0.2, 4.0), 0.1
+    grid = np.stack(np.meshgrid(*[np.arange(14, 150, 22.0)] * 2), -1).reshape(-1, 2)
+    position_scores, strength_scores = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        positions = grid + rng.uniform(-2, 2, grid.shape)
+        strengths = 1 + prior.spread * rng.standard_normal(len(grid))
+        clicks = Defects(positions + prior.jitter_px * rng.standard_normal(grid.shape))
+        image = shift_and_add(kernel, positions, (160, 160), strengths)
+        image += noise * rng.standard_normal(image.shape)
+        residual = ResidualMap(
+            (image - shift_and_add(kernel, clicks.positions, image.shape))[None],
+            np.ones(image.shape, bool),
+            np.array([1 / noise**2]),
+            {"defect": kernel[None]},
+        )
+        fit = finish(PositionFit.solve(clicks, clicks, residual, prior, sweeps=20))
+        position_scores.append((fit.defects.positions - positions) / fit.position_error)
+        strength_scores.append((fit.defects.strength - strengths) / fit.strength_error)
+    for scores in (position_scores, strength_scores):
+        # An error 1.4 times as large or as small would be outside.
+        assert 1 / 1.18 < np.sqrt(np.mean(np.square(scores))) < 1.18
 
 
 def test_exact_positions_stay_where_little_can_be_seen() -> None:
