@@ -233,8 +233,9 @@ class PixelToWorld:
     Parameters
     ----------
     matrix : array, (2, 2)
+        Turns and scales ``(row, col)``.
     offset : array, (2,)
-        ``world = matrix @ (row, col) + offset``.
+        World coordinates of pixel (0, 0): ``world = matrix @ (row, col) + offset``.
     """
 
     matrix: NDArray[np.float64]

@@ -53,6 +53,7 @@ class CloseGuard(QObject):
         return True
 
     def _can_stay(self) -> bool:
+        """Return whether the window can be left open: it is shown, with all it holds."""
         assert self._window is not None
         central = self._window.centralWidget()
         if central is None or not self._window.isVisible():

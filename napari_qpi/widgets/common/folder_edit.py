@@ -37,7 +37,7 @@ class FolderEdit(QWidget):
         self.button.clicked.connect(self._ask)
 
     def value(self) -> Path:
-        """The folder."""
+        """Return the folder."""
         return self._folder
 
     def set_value(self, folder: Path) -> None:

@@ -128,6 +128,7 @@ class ImageView(QWidget):
     def _paint_bar(
         self, painter: QPainter, metrics: QFontMetricsF, frame: QRectF, scale: float
     ) -> None:
+        """Draw a scale bar of a round length over the image's corner."""
         length = round_length(_BAR_SHARE * self._extent.width())
         text = f"{length:g} {self._unit}"
         width = length * scale
@@ -153,7 +154,7 @@ class ImageView(QWidget):
 
 
 def round_length(longest: float) -> float:
-    """Largest of 1, 2 and 5 times a power of ten that is not above a length."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is not above a length."""
     power = 10.0 ** floor(log10(longest))
     digit = next((digit for digit in (5, 2, 1) if digit * power <= longest * 1.0001), 1)
     return digit * power

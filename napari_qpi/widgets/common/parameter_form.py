@@ -85,11 +85,11 @@ class ParameterForm(QWidget, Generic[Model]):
             self._labels[name] = label
 
     def values(self) -> dict[str, Any]:
-        """What is entered, not yet validated."""
+        """Return the entries, not yet validated."""
         return {name: editor.value() for name, editor in self._editors.items()}
 
     def editor(self, name: str) -> Editor:
-        """The editor of one field."""
+        """Return the editor of one field."""
         return self._editors[name]
 
     def show_row(self, name: str, shown: bool) -> None:
@@ -110,7 +110,7 @@ class ParameterForm(QWidget, Generic[Model]):
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong with the entries, for people."""
+    """Describe in words what is wrong with the entries."""
     return "; ".join(
         "".join(f"{part}: ".replace("_", " ") for part in item["loc"][:1])
         + item["msg"].removeprefix("Value error, ")
@@ -125,6 +125,7 @@ def _label(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _help(schema: Mapping[str, Any]) -> str:
+    """Compose a field's tooltip from its description and range."""
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     parts = [schema.get("description", "")]
@@ -135,6 +136,7 @@ def _help(schema: Mapping[str, Any]) -> str:
 
 
 def _editor(schema: Mapping[str, Any], choices: Choices | None, spin_boxes: bool) -> Editor:
+    """Make the editor that fits a field's JSON schema."""
     if choices is not None:
         return ChoiceEditor(choices, free="enum" not in schema)
     if "enum" in schema:

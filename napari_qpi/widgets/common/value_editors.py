@@ -45,7 +45,7 @@ class Editor(QWidget):
     changed = Signal()
 
     def value(self) -> Any:
-        """What is entered, to be validated by the model."""
+        """Return the entry, to be validated by the model."""
         raise NotImplementedError
 
     def set_value(self, value: Any) -> None:
@@ -85,7 +85,7 @@ class ChoiceEditor(Editor):
         self._combo.blockSignals(blocked)
 
     def value(self) -> Any:
-        """The chosen value, or the text that was typed."""
+        """Return the chosen value, or the text that was typed."""
         text = self._combo.currentText()
         row = self._combo.findText(text)
         return text.strip() if row < 0 else self._combo.itemData(row)
@@ -111,7 +111,7 @@ class IntegerEditor(Editor):
         self._spin.valueChanged.connect(self.changed)
 
     def value(self) -> int:
-        """The number."""
+        """Return the number."""
         return int(self._spin.value())
 
     def set_value(self, value: Any) -> None:
@@ -184,7 +184,7 @@ class TextEditor(Editor):
         self._line.editingFinished.connect(self.changed)
 
     def value(self) -> str | None:
-        """The text."""
+        """Return the text."""
         text = self._line.text().strip()
         return None if self._nullable and not text else text
 
@@ -215,7 +215,7 @@ class FileEditor(Editor):
         self._row(self._text, button)
 
     def value(self) -> Any:
-        """The path or the word."""
+        """Return the path or the word."""
         return self._text.value()
 
     def set_value(self, value: Any) -> None:
@@ -242,7 +242,7 @@ class AutomaticEditor(Editor):
         number.changed.connect(self.changed)
 
     def value(self) -> Any:
-        """The word or the number."""
+        """Return the word or the number."""
         return self._word if self._tick.isChecked() else self._number.value()
 
     def set_value(self, value: Any) -> None:
@@ -267,7 +267,7 @@ class TickEditor(Editor):
         self._tick.toggled.connect(self.changed)
 
     def value(self) -> bool:
-        """Whether it is ticked."""
+        """Return whether it is ticked."""
         return bool(self._tick.isChecked())
 
     def set_value(self, value: Any) -> None:
@@ -296,7 +296,7 @@ class NumberEditor(Editor):
         self._spin.valueChanged.connect(self.changed)
 
     def value(self) -> float:
-        """The number."""
+        """Return the number."""
         return float(self._spin.value())
 
     def set_value(self, value: Any) -> None:

@@ -103,6 +103,7 @@ class Simulate(Dock):
         self._read_form()
 
     def _build(self) -> None:
+        """Lay out form, preview and controls."""
         self.preview = PreviewImages()
         self.bias_slider = QSlider(Qt.Orientation.Horizontal)
         self.bias_label = QLabel()
@@ -149,6 +150,7 @@ class Simulate(Dock):
         self.column.addStretch()
 
     def _connect(self) -> None:
+        """Connect the widgets with the simulation and the preview."""
         for job in (self.preview_job, self.job):
             self.when_closed(job.cancel)
         self.follow(self.preview_job.state_changed, self._on_preview_state)
@@ -208,6 +210,7 @@ class Simulate(Dock):
         return editor
 
     def _read_form(self) -> None:
+        """Validate the entries, and keep what a person changed."""
         entered = self.form.values() | self.advanced_form.values()
         changed = {
             name: value for name, value in entered.items() if value != self._shown.get(name, value)
@@ -271,6 +274,7 @@ class Simulate(Dock):
             self._timer.start()
 
     def _start_preview(self) -> None:
+        """Simulate the preview, after a running one has been cancelled."""
         if self.parameters is None:
             return
         if self.preview_job.state.busy:
@@ -316,6 +320,7 @@ class Simulate(Dock):
         self.run_controls.show_state(state)
 
     def _on_succeeded(self, scan: Any) -> None:
+        """Add the simulated scan as layers."""
         from qpi_kernels.simulate.scan.simulation import simulated_scan_dataset
 
         name = scan.parameters.known_material.label

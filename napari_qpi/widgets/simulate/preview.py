@@ -55,7 +55,7 @@ class PreviewImages(QWidget):
             view.fade()
 
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
-        """As high as the large square: two small ones and a gap."""
+        """Return the large square's height: two small ones and a gap."""
         return 2 * _small_side(width) + _GAP
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name

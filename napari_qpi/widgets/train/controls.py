@@ -81,6 +81,7 @@ class TrainingControls(QWidget):
 
 
 def _progress(run: TrainingRun) -> str:
+    """Describe stage, step and time left of a run."""
     stage = run.stage
     if run.history is None:
         return "Loading PyTorch and simulating the first kernels…"
@@ -96,7 +97,7 @@ def _progress(run: TrainingRun) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time that is left, as exact as one wants to know it."""
+    """Format a duration, as exactly as is useful."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

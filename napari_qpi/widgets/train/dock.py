@@ -71,6 +71,7 @@ class Train(Dock):
         self._read_folder()
 
     def _build(self) -> None:
+        """Lay out folder, form, controls and monitor."""
         self.monitor = TrainingMonitor()
         self.controls = TrainingControls()
         self.folder_edit = FolderEdit(usual_training_folder())
@@ -88,6 +89,7 @@ class Train(Dock):
         self.column.addStretch()
 
     def _connect(self) -> None:
+        """Connect the widgets with the training job."""
         self.when_closed(self._leave_checkpoint)
         for job in (self.folder_job, self.families_job):
             self.when_closed(job.abandon)
@@ -114,7 +116,7 @@ class Train(Dock):
         self._check_entries()
 
     def parameters(self) -> list[TrainingParameters]:
-        """What a start would train, stage by stage.
+        """Return the parameters of a start, stage by stage.
 
         Raises
         ------
@@ -188,6 +190,7 @@ class Train(Dock):
         self._refresh()
 
     def _on_found(self, found: FoundRun | None) -> None:
+        """Show the run that the chosen folder holds."""
         self._problem = ""
         self.found = found
         if found is not None:
@@ -219,7 +222,7 @@ class Train(Dock):
             self.controls.show_status(words)
 
     def _just_ended(self) -> bool:
-        """Whether the folder is the last run's, whose end has been told already."""
+        """Return whether the folder is the last run's, whose end is already shown."""
         run = self.training_run
         return run is not None and run.folder == self.folder_edit.value().resolve()
 
@@ -258,6 +261,7 @@ class Train(Dock):
             self.monitor.show_run(self.training_run)
 
     def _on_state(self, state: JobState) -> None:
+        """Follow the job from start to end."""
         if state.busy:
             self._timer.start()
             self._show_run()
@@ -272,6 +276,7 @@ class Train(Dock):
         self._refresh()
 
     def _show_end(self) -> None:
+        """Show the last state of a run and offer its models."""
         run = self.training_run
         assert run is not None
         self.monitor.show_run(run)
@@ -316,6 +321,7 @@ class Train(Dock):
 
 
 def _asked_to_stop(parent: Train) -> bool:
+    """Ask whether to stop training; return True if so."""
     buttons = QMessageBox.StandardButton
     answer = QMessageBox.question(
         parent,
@@ -335,6 +341,7 @@ def _family_names() -> list[str]:
 
 
 def _ending(run: TrainingRun, models: list[Path]) -> str:
+    """Describe the end of a run, its error and its models."""
     stopped = run.command is not RunCommand.GO_ON
     words = f"{'Stopped' if stopped else 'Trained'}: {run.stage.stage}, step {run.step_number}."
     if run.history is not None and run.history.errors:

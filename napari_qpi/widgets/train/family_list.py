@@ -44,7 +44,7 @@ class FamilyList(QWidget):
         self.set_value(self.value())
 
     def value(self) -> tuple[str, ...]:
-        """The ticked families."""
+        """Return the ticked families."""
         return tuple(
             str(item.data(Qt.ItemDataRole.UserRole))
             for item in self._items()

@@ -116,7 +116,7 @@ class TrainingForm(QWidget):
         return [_usual(entered.preset, each).model_copy(update=changed) for each in self.stages]
 
     def problem(self) -> str:
-        """What is wrong with the entries; nothing if they are fine."""
+        """Describe what is wrong with the entries; return nothing if they are valid."""
         try:
             self._entered(self.stages[0])
         except ValidationError as error:
@@ -174,7 +174,7 @@ class TrainingForm(QWidget):
         self.enter(changed)
 
     def _shown(self) -> dict[str, Any]:
-        """What stands in the rows that `_enter_usual` fills, as it stands there."""
+        """Return the entries of the rows that `_enter_usual` fills, as they are shown."""
         rows = self.main.values() | self.advanced.values()
         return {name: value for name, value in rows.items() if name not in _NEVER_FILLED}
 

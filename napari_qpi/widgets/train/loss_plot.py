@@ -100,6 +100,7 @@ class LossPlot(QWidget):
     def _paint_legend(
         self, painter: QPainter, metrics: QFontMetricsF, frame: QRectF, text: QColor
     ) -> None:
+        """Draw the names of the curves."""
         middle = frame.top() - _TOP / 2
         painter.setPen(QPen(self._color, 2))
         painter.drawLine(QPointF(frame.left(), middle), QPointF(frame.left() + 16, middle))
@@ -108,6 +109,7 @@ class LossPlot(QWidget):
         painter.drawText(place, f"{self._title}{self._latest()}")
 
     def _paint_curve(self, painter: QPainter, axes: _Axes) -> None:
+        """Draw one curve."""
         painter.setClipRect(axes.frame.adjusted(-1, -1, 1, 1))
         drawn = _thinned(self._points)
         if len(drawn) < len(self._points):
@@ -155,6 +157,7 @@ class _Axes:
 
 
 def _paint_axes(painter: QPainter, metrics: QFontMetricsF, axes: _Axes, text: QColor) -> None:
+    """Draw the axes with their ticks."""
     frame = axes.frame
     line = QColor(text)
     line.setAlpha(_FAINT)

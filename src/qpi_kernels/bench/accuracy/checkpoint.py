@@ -68,15 +68,15 @@ class AccuracyFolder:
         kernels : int
             How many simulated kernels it is fitted to.
 
-        Yields
-        ------
-        Event
-            The fit's.
-
         Returns
         -------
         KernelPrior
             The prior.
+
+        Yields
+        ------
+        Event
+            The fit's.
         """
         seed = int(bundled_prior().description["seed"])
         if seed == TEST_SEED:
