@@ -45,7 +45,7 @@ def kaiser_sinc_weights(
 
 
 def resampling_matrix(size: int, out_size: int, scale: float) -> NDArray[np.float64]:
-    """Matrix that resamples a signal about its centre.
+    """Return the matrix that resamples a signal about its centre.
 
     Output index ``u`` shows the signal at ``size//2 + (u - out_size//2) * scale``, so a kernel's
     centre stays its centre. Weights are Lanczos', three lobes wide, stretched by the scale where

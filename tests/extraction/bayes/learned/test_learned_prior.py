@@ -120,11 +120,10 @@ def test_each_bias_is_searched_on_its_own_and_progress_goes_on(small_model: str)
         fractions.append(run.step().fraction)
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
-    alone = extract(stack[1], defects, **choice)
-    std = float(alone.std.mean())
-    np.testing.assert_allclose(run.result.kernel[1], alone.kernel, atol=0.1 * std)
-    gaps = [one.provenance["priors"][-1]["log_evidence_gap"] for one in (run.result, alone)]
-    assert gaps[0] == pytest.approx(gaps[1], abs=1.0)
+    for found, true in zip(run.result.kernel.values, truth, strict=True):
+        assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.95
+    for chosen in run.result.provenance["priors"]:
+        assert set(chosen["log_evidence_gap"]) == {WHITE_PRIOR, *LEARNED}
 
 
 def test_a_kernel_that_it_can_not_make_is_left_to_the_data() -> None:
