@@ -48,7 +48,7 @@ class ScanSource:
 
     @classmethod
     def of(cls, image: Image) -> ScanSource | None:
-        """Where a layer came from, or None when it was not read from a scan file."""
+        """Find the file a layer was read from; None when it is no scan file."""
         known = image.metadata.get(METADATA_KEY, {})
         path, channel = image.source.path, known.get("channel")
         if not path or not channel or known.get("role") != "channel":

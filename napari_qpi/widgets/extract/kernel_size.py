@@ -111,6 +111,7 @@ class KernelSize(QWidget):
 
 
 def _nearest_defect(image: Image, points: Points | None, wanted: Centre | None) -> Centre:
+    """Find the defect nearest to a place, by default the middle of the image."""
     rows, cols = image.data.shape[-2:]
     row, col = wanted or ((rows - 1) / 2, (cols - 1) / 2)
     if points is None or not len(points.data):

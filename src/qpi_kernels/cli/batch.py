@@ -157,6 +157,7 @@ def run_batch(
 
 
 def _one_line(error: Exception, path: Path) -> str:
+    """Describe in one line why a file failed."""
     known = isinstance(error, ValueError | OSError | MemoryError)
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
@@ -167,6 +168,7 @@ def _one_line(error: Exception, path: Path) -> str:
 
 
 def _print_summary(outcomes: Sequence[FileResult]) -> None:
+    """Print a table of the files and what became of them."""
     failed = sum(outcome.failed for outcome in outcomes)
     table = Table(
         title=f"{len(outcomes) - failed} of {len(outcomes)} files done", title_justify="left"

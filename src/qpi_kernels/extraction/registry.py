@@ -37,7 +37,7 @@ __all__ = [
 
 DEFAULT_METHOD = "bayes"
 
-# Each registers its classes when it is imported; the order is that of forms and help.
+# Each registers its estimators when it is imported; the order is that of forms and help.
 _MODULES = (
     "qpi_kernels.extraction.bayes.method",
     "qpi_kernels.extraction.least_squares.method",
@@ -128,7 +128,7 @@ def unregister(method: str) -> None:
 
 
 def estimators() -> dict[str, Estimator]:
-    """Map the name of each method to its estimator, our own methods first."""
+    """List the estimators by the names of their methods, our own first."""
     for module in _MODULES:
         import_module(module)
     own = [name for name, one in _registered.items() if one.start.__module__ in _MODULES]
