@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 from typing import Any, Literal
@@ -88,6 +89,13 @@ def test_keywords_change_parameters_and_may_change_the_method() -> None:
     # Fields that both have are kept, others dropped.
     changed = make_parameters({"method": "bayes"}, base)
     assert changed == BayesParameters(kernel_shape=(9, 9), symmetry="C4", tolerance=1e-3)
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_saved_parameters_make_the_same_again(method: str) -> None:
+    chosen = make_parameters({"method": method, "kernel_shape": (9, 11), "symmetry": "c4v"})
+    assert type(chosen) is estimators()[method].parameters
+    assert make_parameters(json.loads(chosen.model_dump_json())) == chosen
 
 
 def test_a_window_larger_than_the_image_is_refused() -> None:
