@@ -194,9 +194,15 @@ def test_a_map_that_shows_nothing() -> None:
 
 def test_refused(tmp_path: Path) -> None:
     with pytest.raises(ExtractionError, match="two_step"):
-        extract(np.ones((32, 32)), [(9, 9)], prior="learned", model=str(tmp_path / "none"))
+        extract(
+            np.ones((32, 32)),
+            [(9, 9)],
+            kernel_shape=(9, 9),
+            prior="learned",
+            model=str(tmp_path / "none"),
+        )
     with pytest.raises(ExtractionError, match="prior"):
-        extract(np.ones((32, 32)), [(9, 9)], prior="guessed")
+        extract(np.ones((32, 32)), [(9, 9)], kernel_shape=(9, 9), prior="guessed")
 
 
 def checked(truth: Array) -> tuple[Problem, torch.Tensor]:
