@@ -310,7 +310,7 @@ def test_no_step_is_long_enough_to_make_a_cancel_wait():
         last = time.thread_time()
     # A sweep of a search or all of a relaxation takes longer than any of its steps.
     assert max(gaps) < 0.3
-    assert len(gaps) > 1000
+    assert len(gaps) > 500
 
 
 @pytest.mark.parametrize("allowed", [1, 40])

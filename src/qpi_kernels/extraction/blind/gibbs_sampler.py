@@ -16,6 +16,8 @@ from qpi_kernels.progress import Event
 __all__ = ["GibbsSampler", "Points"]
 
 _LOG_ODDS_NEVER = -60.0
+# Events cost as much as drawing a point of a small kernel; points of a large one take 0.1 s.
+_POINTS_BETWEEN_EVENTS = 8
 _STRENGTH_VARIANCE = (0.01, 0.2)
 
 
@@ -174,7 +176,7 @@ class GibbsSampler:
         Returns
         -------
         generator
-            Yields an event after each point.
+            Yields an event after every few points.
         """
         self._settle = settle
         residual = SamplerResidual(
@@ -192,7 +194,8 @@ class GibbsSampler:
                     break
                 self._keep(point)
                 residual.add(point.row, point.col, point.choice, -point.strength)
-            yield Event("Drawing the defects", number, len(sites))
+            if number % _POINTS_BETWEEN_EVENTS == 0:
+                yield Event("Drawing the defects", number, len(sites))
 
     def learn(self, misfit: float) -> None:
         """Fit noise, density and spread of strengths to the points.
