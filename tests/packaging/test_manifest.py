@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 from npe2 import PluginManifest
@@ -53,10 +54,57 @@ def test_the_reader_s_patterns_are_those_of_the_registry(packaged: Path) -> None
 
 
 def test_every_command_belongs_to_a_contribution_or_a_menu(packaged: Path) -> None:
-    contributions = PluginManifest.from_file(packaged).contributions.model_dump(exclude_none=True)
+    assert orphans(PluginManifest.from_file(packaged)) == (set(), set())
+
+
+def test_a_command_that_nothing_uses_is_noticed(packaged: Path) -> None:
+    manifest = PluginManifest.from_file(packaged)
+    widgets = manifest.contributions.widgets or []
+    removed = next(each for each in widgets if each.command == "napari-qpi.annotate")
+    widgets.remove(removed)
+    for menu in manifest.contributions.menus.values():
+        menu[:] = [item for item in menu if getattr(item, "command", "") != removed.command]
+    assert orphans(manifest) == ({"napari-qpi.annotate"}, set())
+
+
+def test_every_dock_is_a_widget_of_the_manifest(packaged: Path) -> None:
+    assert docks_without_entry(PluginManifest.from_file(packaged)) == set()
+
+
+def test_a_dock_without_an_entry_is_noticed(packaged: Path) -> None:
+    manifest = PluginManifest.from_file(packaged)
+    widgets = manifest.contributions.widgets or []
+    widgets[:] = [widget for widget in widgets if widget.command != "napari-qpi.train"]
+    assert docks_without_entry(manifest) == {"napari_qpi.widgets.train.dock:Train"}
+
+
+def orphans(manifest: PluginManifest) -> tuple[set[str], set[str]]:
+    """Find commands that no contribution uses, and used ones that are not defined."""
+    contributions = manifest.contributions.model_dump(exclude_none=True)
     commands = {command["id"] for command in contributions.pop("commands")}
     used = set(_values_of("command", contributions))
-    assert used <= commands, "a contribution names a command that the manifest does not define"
+    return commands - used, used - commands
+
+
+def docks_without_entry(manifest: PluginManifest) -> set[str]:
+    """Find subclasses of `Dock` in the package that are no widget of the manifest."""
+    from napari_qpi.widgets.common.dock import Dock
+
+    contributions = manifest.contributions
+    entries = {widget.command for widget in contributions.widgets or []}
+    listed = {
+        str(command.python_name)
+        for command in contributions.commands or []
+        if command.id in entries
+    }
+    widgets = import_module("napari_qpi.widgets")
+    found = set()
+    for module in walk_packages(widgets.__path__, "napari_qpi.widgets."):
+        for name, value in vars(import_module(module.name)).items():
+            ours = isinstance(value, type) and issubclass(value, Dock) and value is not Dock
+            if ours and value.__module__ == module.name:
+                found.add(f"{module.name}:{name}")
+    return found - listed
 
 
 def _values_of(key: str, tree: object) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Points
 from pydantic import ValidationError
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence, QUndoGroup
+from qtpy.QtGui import QAction, QKeySequence, QUndoGroup  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -20,8 +21,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
-    QToolButton,
 )
 
 from napari_qpi.layers.conversion import (
@@ -114,29 +113,40 @@ class AnnotateDefects(Dock):
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.column.addLayout(choice)
+        # Above the forms, which end below the window of a small screen.
+        self.column.addLayout(self._build_undo_row())
+        self.column.addLayout(self._build_busy_row())
+        self.column.addWidget(self.status)
         self.column.addWidget(group("Kinds", self.kind_editor))
         self.column.addWidget(self.form)
         self.column.addWidget(self.preview_box)
-        self.column.addLayout(self._build_edit_row())
-        self.column.addLayout(self._build_busy_row())
-        self.column.addWidget(self.status)
+        self.column.addLayout(self._build_file_row())
         self.column.addStretch()
 
-    def _build_edit_row(self) -> QHBoxLayout:
+    def _build_undo_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        self.undo_button, self.redo_button = QToolButton(), QToolButton()
+        self.undo_button, self.redo_button = QPushButton(), QPushButton()
         keys = QKeySequence.StandardKey
+        # Kept here: Qt leaves the actions of a group to their caller.
+        self._undo_action = self._histories.createUndoAction(self, "Undo")
+        self._redo_action = self._histories.createRedoAction(self, "Redo")
         for button, action, key in (
-            (self.undo_button, self._histories.createUndoAction(self, "Undo"), keys.Undo),
-            (self.redo_button, self._histories.createRedoAction(self, "Redo"), keys.Redo),
+            (self.undo_button, self._undo_action, keys.Undo),
+            (self.redo_button, self._redo_action, keys.Redo),
         ):
             assert action is not None
             action.setShortcut(QKeySequence(key))
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             self.addAction(action)
-            button.setDefaultAction(action)
-            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            action.changed.connect(partial(_show_action, button, action))
+            button.clicked.connect(action.trigger)
+            button.setToolTip(f"<qt>{action.shortcut().toString()}, here or on the points.</qt>")
+            _show_action(button, action)
             row.addWidget(button, 1)
+        return row
+
+    def _build_file_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
         self.load_button, self.save_button = QPushButton("Load CSV…"), QPushButton("Save CSV…")
         row.addWidget(self.load_button)
         row.addWidget(self.save_button)
@@ -382,3 +392,8 @@ class AnnotateDefects(Dock):
 
 def _emitters(layer: Points) -> tuple[Any, ...]:
     return layer.events.data, layer.events.features, layer.events.feature_defaults
+
+
+def _show_action(button: QPushButton, action: QAction) -> None:
+    button.setText(action.text())
+    button.setEnabled(action.isEnabled())

@@ -60,7 +60,7 @@ class KindTable(QWidget):
         rows.hide()
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setFixedHeight(110)
+        self.table.setFixedHeight(96)
         self.table.setToolTip(
             "<qt>New points get the marked kind. Double-click a name to rename it, a colour to "
             "change it.</qt>"

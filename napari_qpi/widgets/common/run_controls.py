@@ -68,7 +68,7 @@ class RunControls(QWidget):
         self.bar.setRange(0, event.total)
         self.bar.setValue(min(event.step, event.total))
         self.bar.setFormat("%p %")
-        self.show_status(event.message)
+        self.show_status(" · ".join(filter(None, (event.message, event.time_left))))
 
     def show_status(self, text: str) -> None:
         """Show a text below the bar."""

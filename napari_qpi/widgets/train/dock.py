@@ -33,7 +33,7 @@ from qpi_kernels.train.parameters import TrainingParameters
 
 __all__ = ["Train"]
 
-_REFRESH_MS = 250
+_REFRESH_MS = 100
 _MAX_SAVE_SECONDS = 120.0
 _CLOSING_SECONDS = 0.02
 
@@ -169,6 +169,8 @@ class Train(Dock):
 
     def _on_folder(self) -> None:
         folder = self.folder_edit.value()
+        if not self._just_ended():
+            self.monitor.clear()
         if not has_run(folder, self.form.stages):
             # Show the run that the folder holds, whatever was chosen for another one.
             held = (stages for _, stages in STAGE_CHOICES if has_run(folder, stages))

@@ -7,20 +7,19 @@ from math import ceil, floor, log10
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
+from qtpy.QtCore import QSize
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-__all__ = ["LossPlot", "linear_ticks", "log_ticks"]
+from napari_qpi.widgets.common.plotting import PlotWidget, pg
 
-_FONT_PX = 11
+__all__ = ["LossPlot", "log_ticks"]
+
 _HEIGHT = 120
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 18.0, 18.0
+_AXIS_WIDTH = 44
 # Below this many steps each is drawn; above, means of as many neighbours as fit.
 _MAX_POINTS = 40
-_MAX_TICKS = 5
-# Shown before the first step.
-_FIRST_STEPS = 10
+_MIN_TICKS, _MAX_TICKS = 3, 5
 _ROOM = 0.04
 _FAINT = 60
 _MIN_DECADES = 0.15
@@ -28,15 +27,15 @@ _MIN_DECADES = 0.15
 Points = Sequence[tuple[int, float]]
 
 
-class LossPlot(QWidget):
-    """Draws one curve over steps; the colours of axes and text are the theme's.
+class LossPlot(PlotWidget):
+    """Draw one curve over steps; the colours of axes and text are the theme's.
 
     A curve with many points is drawn as its running mean over a faint line of all points.
 
     Parameters
     ----------
     title : str
-        What is drawn, with its unit if it has one.
+        The quantity, with its unit if it has one.
     color : str
         Of the curve, to be seen on dark and light.
     """
@@ -46,30 +45,60 @@ class LossPlot(QWidget):
         self._title = title
         self._color = QColor(color)
         self._points = np.empty((0, 2))
-        self._last_step = _FIRST_STEPS
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setSizePolicy(policy)
+        self._label = self.canvas.addLabel("", row=0, col=1)
+        self._values = _LogAxis("left")
+        self._values.setWidth(_AXIS_WIDTH)
+        self._steps = pg.AxisItem("bottom")
+        self._view = pg.ViewBox(enableMenu=False, enableMouse=False, defaultPadding=0)
+        self.canvas.addItem(self._values, row=1, col=0)
+        self.canvas.addItem(self._view, row=1, col=1)
+        self.canvas.addItem(self._steps, row=2, col=1)
+        for axis in (self._values, self._steps):
+            axis.linkToView(self._view)
+        self._values.setGrid(_FAINT)
+        faint = QColor(color)
+        faint.setAlpha(_FAINT)
+        self._all = pg.PlotDataItem(pen=pg.mkPen(faint), autoDownsample=True)
+        self._mean = pg.PlotDataItem(
+            pen=pg.mkPen(color, width=2), symbolBrush=color, symbolPen=None, symbolSize=4
+        )
+        for curve in (self._all, self._mean):
+            self._view.addItem(curve, ignoreBounds=True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.follow_theme()
+        self.show_points((), 1)
 
     @property
     def points(self) -> NDArray[np.float64]:
-        """What is drawn: (number, 2) steps and values."""
+        """The points that are drawn: (number, 2) steps and values."""
         return self._points
 
-    def show_points(self, points: Points, last_step: int) -> None:
+    @property
+    def step_range(self) -> tuple[float, float]:
+        """First and last step of the axis."""
+        first, last = self._view.viewRange()[0]
+        return float(first), float(last)
+
+    def show_points(self, points: Points, last_step: float) -> None:
         """Draw a curve.
 
         Parameters
         ----------
         points : sequence of (int, float)
             Steps and positive values; others can not be drawn and are left out.
-        last_step : int
-            Of the training, the axis' end.
+        last_step : float
+            End of the step axis.
         """
         values = np.array(points, float).reshape(-1, 2)
         self._points = values[np.isfinite(values[:, 1]) & (values[:, 1] > 0)]
-        self._last_step = max(last_step, 1)
-        self.setToolTip(f"<qt>{self._title}{self._latest()}</qt>")
-        self.update()
+        steps, logarithms = self._points[:, 0], np.log10(self._points[:, 1])
+        mean_steps, means = _thinned(steps, logarithms)
+        thinned = len(means) < len(steps)
+        self._all.setData(steps, logarithms) if thinned else self._all.clear()
+        self._mean.setData(mean_steps, means, symbol="o" if len(means) < _MAX_POINTS // 2 else None)
+        low, high = _limits(logarithms)
+        self._view.setRange(xRange=(0, max(last_step, 1)), yRange=(low, high), padding=0)
+        self._show_title()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to read."""
@@ -79,128 +108,61 @@ class LossPlot(QWidget):
         """Ask for enough to read."""
         return QSize(_HEIGHT, _HEIGHT)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Paint axes, legend and curve."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPixelSize(_FONT_PX)
-        painter.setFont(font)
-        frame = QRectF(self.rect()).adjusted(_LEFT, _TOP, -_RIGHT, -_BOTTOM)
-        axes = _Axes(frame, self._points, self._last_step)
-        text = self.palette().color(QPalette.ColorRole.WindowText)
-        _paint_axes(painter, QFontMetricsF(font), axes, text)
-        self._paint_legend(painter, QFontMetricsF(font), frame, text)
-        if len(self._points):
-            self._paint_curve(painter, axes)
+    def follow_theme(self) -> None:
+        """Draw axes and title in the colours of the theme."""
+        for axis in (self._values, self._steps):
+            axis.setPen(self.text_color)
+            axis.setTextPen(self.text_color)
+        self._show_title()
 
-    def _latest(self) -> str:
-        return f" {self._points[-1, 1]:.3g}" if len(self._points) else ""
-
-    def _paint_legend(
-        self, painter: QPainter, metrics: QFontMetricsF, frame: QRectF, text: QColor
-    ) -> None:
-        """Draw the names of the curves."""
-        middle = frame.top() - _TOP / 2
-        painter.setPen(QPen(self._color, 2))
-        painter.drawLine(QPointF(frame.left(), middle), QPointF(frame.left() + 16, middle))
-        painter.setPen(text)
-        place = QPointF(frame.left() + 22, middle + metrics.ascent() / 2 - 1)
-        painter.drawText(place, f"{self._title}{self._latest()}")
-
-    def _paint_curve(self, painter: QPainter, axes: _Axes) -> None:
-        """Draw one curve."""
-        painter.setClipRect(axes.frame.adjusted(-1, -1, 1, 1))
-        drawn = _thinned(self._points)
-        if len(drawn) < len(self._points):
-            faint = QColor(self._color)
-            faint.setAlpha(_FAINT)
-            painter.setPen(QPen(faint, 1))
-            stride = max(1, len(self._points) // (4 * int(axes.frame.width()) + 1))
-            painter.drawPolyline(axes.polygon(self._points[::stride]))
-        painter.setPen(QPen(self._color, 2))
-        painter.drawPolyline(axes.polygon(drawn))
-        if len(drawn) <= _MAX_POINTS // 2:
-            painter.setBrush(self._color)
-            for step, value in drawn:
-                painter.drawEllipse(QPointF(axes.x(step), axes.y(value)), 1.5, 1.5)
+    def _show_title(self) -> None:
+        latest = f": {self._points[-1, 1]:.3g}" if len(self._points) else ""
+        words = f"{self._title}{latest}"
+        self.setToolTip(f"<qt>{words}</qt>")
+        line = f'<span style="color:{self._color.name()}">━</span>'
+        self._label.setText(f"{line} {words}", color=self.text_color, size="8pt", justify="left")
 
 
-class _Axes:
-    """Where steps and values lie on the screen."""
+class _LogAxis(pg.AxisItem):  # type: ignore[misc]
+    """An axis of logarithms that is labelled within a decade, too."""
 
-    def __init__(self, frame: QRectF, points: NDArray[np.float64], last_step: int) -> None:
-        self.frame = frame
-        reached = points[-1, 0] if len(points) else 0.0
-        # The axis grows with the run: of a long one, the beginning would be a line at the left.
-        self.last = min(float(last_step), max(1.25 * reached, _FIRST_STEPS))
-        low, high = (points[:, 1].min(), points[:, 1].max()) if len(points) else (0.1, 1.0)
-        self.low, self.high = log10(low), log10(high)
-        lacking = _MIN_DECADES - (self.high - self.low)
-        if lacking > 0:
-            self.low, self.high = self.low - lacking / 2, self.high + lacking / 2
-        room = _ROOM * (self.high - self.low)
-        self.low, self.high = self.low - room, self.high + room
+    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:  # noqa: N802 - pyqtgraph's name
+        """Choose round values."""
+        return [(1.0, [log10(tick) for tick in log_ticks(10**low, 10**high)])]
 
-    def x(self, step: float) -> float:
-        """Horizontal place of a step."""
-        return self.frame.left() + self.frame.width() * step / self.last
-
-    def y(self, value: float) -> float:
-        """Vertical place of a value."""
-        share = (log10(value) - self.low) / (self.high - self.low)
-        return self.frame.bottom() - self.frame.height() * share
-
-    def polygon(self, points: NDArray[np.float64]) -> QPolygonF:
-        """Places of points."""
-        return QPolygonF([QPointF(self.x(step), self.y(value)) for step, value in points])
-
-
-def _paint_axes(painter: QPainter, metrics: QFontMetricsF, axes: _Axes, text: QColor) -> None:
-    """Draw the axes with their ticks."""
-    frame = axes.frame
-    line = QColor(text)
-    line.setAlpha(_FAINT)
-    for value in log_ticks(10**axes.low, 10**axes.high):
-        y = axes.y(value)
-        painter.setPen(line)
-        painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
-        painter.setPen(text)
-        place = QRectF(0, y - metrics.height() / 2, frame.left() - 5, metrics.height())
-        painter.drawText(place, Qt.AlignmentFlag.AlignRight, f"{value:.3g}")
-    for step in linear_ticks(axes.last):
-        x = axes.x(step)
-        painter.setPen(text)
-        painter.drawLine(QPointF(x, frame.bottom()), QPointF(x, frame.bottom() + 3))
-        words = "step 0" if step == 0 else f"{step:g}"
-        width = metrics.horizontalAdvance(words)
-        left = min(max(x - width / 2, 0.0), frame.right() + _RIGHT - width)
-        painter.drawText(QPointF(left, frame.bottom() + 4 + metrics.ascent()), words)
-    painter.drawLine(frame.bottomLeft(), frame.bottomRight())
-    painter.drawLine(frame.bottomLeft(), frame.topLeft())
-
-
-def linear_ticks(last: float) -> list[float]:
-    """Round whole numbers from 0 to a last one, few enough to read."""
-    power = 10.0 ** max(floor(log10(last / _MAX_TICKS)), 0)
-    gap = next(digit * power for digit in (1, 2, 5, 10) if digit * power * _MAX_TICKS >= last)
-    return [number * gap for number in range(floor(last / gap * 1.0001) + 1)]
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802 - pyqtgraph's name
+        """Write the values, not their logarithms."""
+        return [f"{10**value:.3g}" for value in values]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive ones for a logarithmic axis, few enough to read."""
+    """Choose round numbers between two positive ones for a logarithmic axis, few enough to read."""
     decades = range(floor(log10(low)), ceil(log10(high)) + 1)
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(np.arange(10, 100) / 10)):
         ticks = [float(digit * 10.0**decade) for decade in decades for digit in digits]
         inside = [tick for tick in ticks if low <= tick <= high]
-        if len(inside) >= 2:
+        if len(inside) >= _MIN_TICKS:
             return inside[:: ceil(len(inside) / _MAX_TICKS)]
     return inside
 
 
-def _thinned(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of neighbours; the mean of logarithms, as they are drawn."""
-    if len(points) <= _MAX_POINTS:
-        return points
-    parts = np.array_split(points, _MAX_POINTS)
-    return np.array([[part[:, 0].mean(), np.exp(np.log(part[:, 1]).mean())] for part in parts])
+def _limits(logarithms: NDArray[np.float64]) -> tuple[float, float]:
+    """Choose the ends of the value axis."""
+    if not len(logarithms):
+        return -1.0, 0.0
+    low, high = float(logarithms.min()), float(logarithms.max())
+    room = max(_MIN_DECADES - (high - low), 0.0) / 2 + _ROOM * (high - low)
+    return low - room, high + room
+
+
+def _thinned(
+    steps: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average neighbours where there are many."""
+    if len(steps) <= _MAX_POINTS:
+        return steps, values
+    means = [
+        np.array([part.mean() for part in np.array_split(numbers, _MAX_POINTS)])
+        for numbers in (steps, values)
+    ]
+    return means[0], means[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -113,3 +113,40 @@ def test_a_kernel_is_not_larger_than_its_image(viewer: Viewer) -> None:
     assert isinstance(dock, ExtractKernel)
     dock.form.set_values({"kernel_shape": (999, 500)})
     assert dock.form.values()["kernel_shape"] == (40, 48)
+
+
+def test_a_new_dock_is_one_file_and_its_entry_in_the_manifest(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_dock.py").write_text(
+        "from qtpy.QtWidgets import QLabel\n"
+        "from napari_qpi.widgets.common.dock import Dock\n"
+        "class Toy(Dock):\n"
+        "    def __init__(self, napari_viewer):\n"
+        "        super().__init__(napari_viewer)\n"
+        "        self.count = QLabel()\n"
+        "        self.column.addWidget(self.count)\n"
+        "        self.follow(self.viewer.layers.events.inserted, self.show_count)\n"
+        "    def show_count(self, event=None):\n"
+        "        self.count.setText(f'{len(self.viewer.layers)} layers')\n"
+    )
+    (tmp_path / "toy.yaml").write_text(
+        "name: toy\n"
+        "contributions:\n"
+        "  commands:\n"
+        "    - {id: toy.dock, title: Toy, python_name: 'toy_dock:Toy'}\n"
+        "  widgets:\n"
+        "    - {command: toy.dock, display_name: Toy}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    manager = PluginManager.instance()
+    manager.register(PluginManifest.from_file(tmp_path / "toy.yaml"))
+    try:
+        _, dock = viewer.window.add_plugin_dock_widget("toy", "Toy")
+        viewer.add_image(np.zeros((4, 4)))
+        assert dock.count.text() == "1 layers"
+        followed = len(viewer.layers.events.inserted.callbacks)
+        viewer.window.remove_dock_widget(dock)
+        assert len(viewer.layers.events.inserted.callbacks) == followed - 1
+    finally:
+        manager.unregister("toy")

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import QApplication, QDoubleSpinBox
 from napari_qpi.layers.conversion import METADATA_KEY, defects_from_points, observation_from_layer
 from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview
-from napari_qpi.widgets.common.image_view import ImageView, round_length
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.simulate import dock as simulate_module
 from napari_qpi.widgets.simulate.dock import Simulate
@@ -365,40 +364,3 @@ def test_opening_imports_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_the_view_paints_pixels_and_bar(qtbot: QtBot, panel: Simulate) -> None:
-    view = ImageView("gray")
-    qtbot.addWidget(view)
-    view.resize(200, 200)
-    plane = shown(qtbot, panel).scan.observation[:40, :40].copy()
-    plane[:, :] = 0.0
-    plane[:20, 20:] = 1.0
-    view.show_plane(plane, "half")
-    picture = view.grab().toImage()
-    ratio = picture.width() / 200
-    right, left = (picture.pixelColor(int(x * ratio), int(80 * ratio)) for x in (150, 50))
-    assert right.lightness() > 200
-    assert left.lightness() < 50
-    assert "12 × 12 nm" in view.toolTip()  # noqa: RUF001
-
-
-def test_a_transform_is_shown_square(qtbot: QtBot, panel: Simulate) -> None:
-    plane = shown(qtbot, panel)
-    assert plane.observation_fft.shape == (48, 64)
-    view = ImageView("gray")
-    qtbot.addWidget(view)
-    view.resize(200, 200)
-    view.show_plane(plane.observation_fft + 1.0, "transform")
-    picture = view.grab().toImage()
-    assert "20.9 × 20.9 nm⁻¹" in view.toolTip()  # noqa: RUF001
-    background = view.palette().color(view.backgroundRole())
-    corner = picture.pixelColor(picture.width() - 2, picture.height() - 2)
-    assert corner != background
-
-
-@pytest.mark.parametrize(
-    ("longest", "expected"), [(7.7, 5), (1.0, 1), (0.49, 0.2), (21, 20), (0.5, 0.5)]
-)
-def test_bars_have_round_lengths(longest: float, expected: float) -> None:
-    assert round_length(longest) == pytest.approx(expected)

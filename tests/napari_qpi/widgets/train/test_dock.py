@@ -7,9 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
@@ -19,18 +18,12 @@ from napari_qpi.tasks import trained_models
 from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.trained_models import (
     known_models,
-    models_changed,
-    next_training_folder,
     remember_model,
-    usual_training_folder,
 )
 from napari_qpi.tasks.training import RunCommand
 from napari_qpi.widgets.common.close_guard import CloseGuard
 from napari_qpi.widgets.extract.dock import ExtractKernel
-from napari_qpi.widgets.train.controls import duration
 from napari_qpi.widgets.train.dock import Train
-from napari_qpi.widgets.train.loss_plot import LossPlot, linear_ticks, log_ticks
-from napari_qpi.widgets.train.reconstruction_strip import ReconstructionStrip
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
 
@@ -461,97 +454,16 @@ def test_opening_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_the_newest_model_is_known_first(tmp_path: Path) -> None:
-    seen: list[object] = []
-    models_changed.connect(lambda: seen.append(known_models()))
-    models = []
-    for run in ("training/run-1", "training/run-2", "elsewhere"):
-        model = tmp_path / run / "model"
-        model.mkdir(parents=True)
-        (model / "model_index.json").write_text(json.dumps({}))
-        models.append(model)
-    assert known_models() == [models[1], models[0]]
-    remember_model(models[2])
-    assert seen == [[models[2], models[1], models[0]]]
-    assert next_training_folder().name == usual_training_folder().name == "run-3"
-    (models[1] / "model_index.json").unlink()
-    assert known_models() == [models[2], models[0]]
-    assert usual_training_folder().name == "run-2"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0.001, 1, [0.001, 0.01, 0.1, 1]), (0.08, 0.4, [0.1, 0.3]), (0.11, 0.19, [0.11, 0.19])],
-)
-def test_logarithmic_ticks_are_round_and_inside(
-    low: float, high: float, expected: list[float]
-) -> None:
-    ticks = log_ticks(low, high)
-    assert 2 <= len(ticks) <= 5
-    assert all(low <= tick <= high for tick in ticks)
-    if len(expected) > 2 or high / low > 2:
-        assert ticks == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("last", "expected"), [(10, [0, 2, 4, 6, 8, 10]), (600, [0, 200, 400, 600]), (2, [0, 1, 2])]
-)
-def test_step_ticks_are_round(last: float, expected: list[float]) -> None:
-    assert linear_ticks(last) == expected
-
-
-def colored(widget: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels that have a colour."""
-    image = widget.grab().toImage()
-    rows, columns = np.mgrid[: image.height(), : image.width()]
-    hits = np.array(
-        [
-            image.pixelColor(int(x), int(y)).name() == color
-            for y, x in zip(rows.ravel(), columns.ravel(), strict=True)
-        ]
-    ).reshape(rows.shape)
-    return rows[hits], columns[hits]
-
-
-def test_a_falling_curve_is_painted_falling(qtbot: QtBot) -> None:
-    plot = LossPlot("loss", "#ff0000")
-    qtbot.addWidget(plot)
-    plot.resize(240, 120)
-    plot.show_points([(step, 10.0 ** (-step / 500)) for step in range(1, 1000)], 1000)
-    rows, columns = colored(plot, "#ff0000")
-    inside = (rows > 20) & (columns > 60)
-    assert np.corrcoef(rows[inside], columns[inside])[0, 1] > 0.99
-    assert plot.toolTip() == "<qt>loss 0.01</qt>"
-
-
-def test_what_has_no_logarithm_is_left_out(qtbot: QtBot) -> None:
-    plot = LossPlot("loss", "#ff0000")
-    qtbot.addWidget(plot)
-    plot.show_points([(1, 0.0), (2, float("nan")), (3, 1.0), (4, float("inf"))], 10)
-    assert plot.points.tolist() == [[3, 1]]
-    plot.grab()
-    plot.show_points([], 10)
-    plot.grab()
-
-
-def test_the_strip_paints_true_above_made(qtbot: QtBot) -> None:
-    strip = ReconstructionStrip()
-    qtbot.addWidget(strip)
-    strip.resize(203, strip.heightForWidth(203))
-    strip.grab()
-    true = np.zeros((2, 8, 8), np.float32)
-    true[:, :3] = 1.0
-    strip.show_pairs(true, np.zeros_like(true))
-    strip.resize(203, strip.heightForWidth(203))
-    image = strip.grab().toImage()
-    assert strip.count == 2
-    assert image.pixelColor(50, 20).red() > image.pixelColor(50, 20).blue() + 50
-    below = image.pixelColor(50, 123)
-    assert abs(below.red() - below.blue()) < 30
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(12.3, "12 s"), (400, "7 min"), (7300, "2 h 02 min")]
-)
-def test_times_are_as_exact_as_one_wants(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_another_folder_shows_nothing_of_the_earlier_run(qtbot: QtBot, panel: Train) -> None:
+    panel.controls.start_button.click()
+    reached(qtbot, panel, 1)
+    panel.stop()
+    at_rest(qtbot, panel)
+    monitor = panel.monitor
+    assert monitor.strip.count == 4
+    assert monitor.error_plot.step_range == monitor.loss_plot.step_range
+    panel.new_button.click()
+    assert monitor.strip.count == 0
+    assert monitor.strip.isHidden()
+    assert len(monitor.loss_plot.points) == len(monitor.error_plot.points) == 0
+    assert "RMSE" not in monitor.caption.text()
