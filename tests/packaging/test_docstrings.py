@@ -43,9 +43,7 @@ def complaints(source: str) -> Iterator[str]:
 # Rooms whose docstrings are still being written again.
 BEING_WRITTEN = (
     *("napari_qpi/tasks", "napari_qpi/widgets/annotate", "napari_qpi/widgets/extract"),
-    *("napari_qpi/layers", "napari_qpi/console", "napari_qpi/widgets/common/layer_combo.py"),
-    *("qpi_kernels/cli", "qpi_kernels/extraction", "qpi_kernels/prepare"),
-    *("qpi_kernels/result.py", "qpi_kernels/quality"),
+    *("napari_qpi/layers", "napari_qpi/widgets/common"),
 )
 
 

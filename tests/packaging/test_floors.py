@@ -34,7 +34,7 @@ WINDOW_SYSTEM = {
     *("magicgui", "superqt", "vispy", "pyqtgraph"),
 }
 MAX_LINES, MAX_FILES = 400, 14
-BEING_SPLIT = ("annotate.dock", "train:")
+BEING_SPLIT = ("train:",)
 
 
 @pytest.fixture(scope="module")
