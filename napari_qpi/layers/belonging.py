@@ -40,6 +40,7 @@ def defects_of(
 
 
 def _rank(points: Points, image: Image, others: Sequence[Image]) -> int:
+    """Rank how surely points belong to an image, from 0 (not at all) to 3 (by its identity)."""
     owner = points.metadata.get(METADATA_KEY, {}).get("image")
     if owner == image_id(image):
         return 3

@@ -86,6 +86,7 @@ def doubtful_layer(proposals: Proposals, task: ExtractionInput, result: KernelRe
 def _points(
     report: DefectReport, defects: Defects, task: ExtractionInput, name: str, look: dict[str, str]
 ) -> LayerData:
+    """Make the points layer of one suggestion."""
     data, arguments, kind = points_from_defects(
         defects, task.image, name=f"{task.image.name} {name}"
     )

@@ -99,6 +99,7 @@ class _Raised:
 def _work(
     make_stepper: Callable[[], Stepper[Any]], token: CancelToken
 ) -> Generator[Event, None, _Returned | _Raised | None]:
+    """Drive the stepper in a worker thread; yield its events."""
     # Exceptions are returned, not raised: napari's worker drops a RuntimeError (every torch error
     # is one) without a signal and the job would look busy for ever.
     try:
@@ -214,6 +215,7 @@ class Job:
             self.progressed.emit(event)
 
     def _on_returned(self, token: CancelToken, outcome: _Returned | _Raised | None) -> None:
+        """Take the result and tell the end of the job."""
         if not self._is_current(token):
             return
         if isinstance(outcome, _Raised):

@@ -62,6 +62,7 @@ class MethodComparison(GeneratorStepper[list[MethodRun]]):
         self._tasks = tasks
 
     def _run(self) -> Generator[Event, None, list[MethodRun]]:
+        """Extract with one method after the other."""
         load_torch()
         runs = []
         count = len(self._tasks)

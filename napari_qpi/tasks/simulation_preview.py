@@ -47,6 +47,7 @@ class SimulationPreview(GeneratorStepper[SimulatedPlane]):
         self._parameters = parameters.at(bias)
 
     def _run(self) -> Generator[Event, None, SimulatedPlane]:
+        """Simulate a scan, then transform kernel and map."""
         simulation = start_simulation(self._parameters)
         while not simulation.done:
             yield simulation.step()

@@ -75,13 +75,13 @@ def models_in(folder: Path) -> list[Path]:
 
 
 def training_home() -> Path:
-    """Where trainings go unless a person says otherwise: in the user's data folder."""
+    """Return where trainings go unless a person says otherwise: in the user's data folder."""
     place = QStandardPaths.StandardLocation.GenericDataLocation
     return Path(QStandardPaths.writableLocation(place)) / "napari-qpi" / "training"
 
 
 def next_training_folder() -> Path:
-    """First folder of `training_home` after those in use; nothing is made."""
+    """Return the first folder of `training_home` after those in use; make nothing."""
     runs = _runs()
     numbers = count(_number(runs[-1]) + 1 if runs else 1)
     folders = (training_home() / f"{_RUN}{number}" for number in numbers)
@@ -89,7 +89,7 @@ def next_training_folder() -> Path:
 
 
 def usual_training_folder() -> Path:
-    """The last folder of `training_home` if no model has come out of it yet, else the next one."""
+    """Return the last folder of `training_home` if no model came out of it yet, else the next."""
     runs = _runs()
     return runs[-1] if runs and not models_in(runs[-1]) else next_training_folder()
 
@@ -121,7 +121,7 @@ def _number(run: Path) -> int:
 
 
 def _method(model: Path) -> str | None:
-    """The method that a model folder names; what else it holds is checked when it is loaded."""
+    """Read the method that a model folder names; the rest is checked when it is loaded."""
     try:
         index = json.loads((model / _INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -92,6 +92,7 @@ class TrainingRun(GeneratorStepper[Path]):
             return super().step()
 
     def _run(self) -> Generator[Event, None, Path]:
+        """Train stage by stage."""
         try:
             while True:
                 yield from self._train_stage()
@@ -177,6 +178,7 @@ class TrainingRun(GeneratorStepper[Path]):
         return training
 
     def _take_folder(self) -> None:
+        """Lock the folder and open its training."""
         if self.folder in _folders_in_use:
             raise TrainingError(
                 f"another training is at work in {self.folder}; wait until it has ended, or choose "
@@ -189,6 +191,7 @@ class TrainingRun(GeneratorStepper[Path]):
             self._at = [stage.stage for stage in self.stages].index(begun)
 
     def _learn(self, training: Training) -> Event:
+        """Take one training step and record its values."""
         assert self.history is not None
         started = time.monotonic()
         event = training.step()
@@ -224,6 +227,7 @@ class TrainingRun(GeneratorStepper[Path]):
         return Event(self.stage.stage, self.step_number, self.stage.steps)
 
     def _end(self) -> None:
+        """Release the training and its folder."""
         self._steps_made = self.step_number
         if self._training is not None:
             self._training.release()

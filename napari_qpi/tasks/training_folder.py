@@ -67,12 +67,12 @@ class FoundRun:
 
 
 def has_run(folder: Path, stages: Sequence[StageName]) -> bool:
-    """Whether a folder holds a checkpoint of one of these stages; quick."""
+    """Return whether a folder holds a checkpoint of one of these stages; quick."""
     return latest_stage(folder, stages) is not None
 
 
 def latest_stage(folder: Path, stages: Sequence[StageName]) -> StageName | None:
-    """The last of these stages that was begun in a folder."""
+    """Return the last of these stages that was begun in a folder."""
     begun = (stage for stage in reversed(stages) if (folder / stage / _CHECKPOINT).exists())
     return next(begun, None)
 

@@ -40,19 +40,11 @@ def complaints(source: str) -> Iterator[str]:
             yield f"{node.lineno} {node.name}: {text.splitlines()[0]}"
 
 
-# Rooms whose docstrings are still being written again.
-BEING_WRITTEN = (
-    *("napari_qpi/tasks", "napari_qpi/widgets/annotate", "napari_qpi/widgets/extract"),
-    *("napari_qpi/layers", "napari_qpi/widgets/common"),
-)
-
-
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
     found = [
         f"{path}:{complaint}"
         for root in ROOTS
         for path in sorted(root.rglob("*.py"))
-        if not path.relative_to(root.parent).as_posix().startswith(BEING_WRITTEN)
         for complaint in complaints(path.read_text(encoding="utf-8"))
     ]
     assert found == []

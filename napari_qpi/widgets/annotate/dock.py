@@ -83,6 +83,7 @@ class AnnotateDefects(Dock):
     # -- building ---------------------------------------------------------------------------
 
     def _build(self) -> None:
+        """Lay out the dock."""
         layers = self.viewer.layers
         self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
         self.points_choice = DefectsCombo(
@@ -124,6 +125,7 @@ class AnnotateDefects(Dock):
         self.column.addStretch()
 
     def _build_undo_row(self) -> QHBoxLayout:
+        """Make the row of undo and redo."""
         row = QHBoxLayout()
         self.undo_button, self.redo_button = QPushButton(), QPushButton()
         keys = QKeySequence.StandardKey
@@ -153,6 +155,7 @@ class AnnotateDefects(Dock):
         return row
 
     def _build_busy_row(self) -> QHBoxLayout:
+        """Make the row that shows progress and cancels."""
         row = QHBoxLayout()
         self.busy_bar = QProgressBar()
         self.busy_bar.setRange(0, 0)
@@ -163,6 +166,7 @@ class AnnotateDefects(Dock):
         return row
 
     def _connect(self) -> None:
+        """Connect the widgets with the viewer and the job."""
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
             self.when_closed(choice.disconnect_events)
         self.when_closed(self._unfollow_points)
@@ -281,6 +285,7 @@ class AnnotateDefects(Dock):
     # -- automatic changes in a worker ------------------------------------------------------
 
     def _start(self, name: str, prepare: Callable[[Image, DefectPoints], Computation]) -> None:
+        """Start a detection or a snapping as a job."""
         image = self.image_choice.layer
         points = self._points or self.new_points()
         if image is None or points is None or self.job.state.busy:
@@ -296,6 +301,7 @@ class AnnotateDefects(Dock):
             self.job.start(lambda: SingleCall(lambda: (change, compute(before)), name))
 
     def _on_succeeded(self, outcome: tuple[AutomaticChange, Defects]) -> None:
+        """Put the found positions into the points layer."""
         change, defects = outcome
         if change.points.layer not in self.viewer.layers:
             self._show_status(f"{change.name}: the points layer was removed; nothing was changed.")
@@ -320,6 +326,7 @@ class AnnotateDefects(Dock):
     # -- following the layers ---------------------------------------------------------------
 
     def _on_points_chosen(self, layer: Points | None) -> None:
+        """Follow another points layer."""
         self._unfollow_points()
         self._points = None if layer is None else DefectPoints(layer)
         stack = None if layer is None else history_of(layer).stack
@@ -345,6 +352,7 @@ class AnnotateDefects(Dock):
         self._show_state()
 
     def _show_preview(self, image: Image | None, points: DefectPoints | None) -> None:
+        """Show or remove the activation map's preview."""
         if not self.preview_box.isChecked() or points is None or image is None:
             self.preview.hide()
             return
@@ -355,6 +363,7 @@ class AnnotateDefects(Dock):
             self._show_status(str(error))
 
     def _show_state(self, state: JobState | None = None) -> None:
+        """Show which actions are possible now."""
         busy = self.job.state.busy
         has_image = self.image_choice.layer is not None
         count = 0 if self._points is None else len(self._points.layer.data)

@@ -20,7 +20,7 @@ NO_MAP = "open a map or a bias stack first (no colour picture)"
 
 
 def is_map(layer: Layer) -> bool:
-    """Whether a layer is a single-channel ``(y, x)`` or ``(bias, y, x)`` image."""
+    """Return whether a layer is a single-channel ``(y, x)`` or ``(bias, y, x)`` image."""
     return (
         isinstance(layer, Image)
         and not layer.rgb
@@ -31,12 +31,12 @@ def is_map(layer: Layer) -> bool:
 
 
 def can_exclude(layer: Layer) -> bool:
-    """Whether a layer can mark pixels that do not count."""
+    """Return whether a layer can mark pixels that do not count."""
     return isinstance(layer, Labels | Shapes) and not is_temporary(layer)
 
 
 def is_temporary(layer: Layer) -> bool:
-    """Whether a layer belongs to an open panel (a preview, the kernel window)."""
+    """Return whether a layer belongs to an open panel (a preview, the kernel window)."""
     return bool(layer.metadata.get("napari_qpi", {}).get("temporary"))
 
 
@@ -113,6 +113,7 @@ class LayerCombo(QComboBox):
         return events.inserted, events.removed, events.reordered
 
     def _refresh(self, event: object = None, *, keep: bool = True) -> None:
+        """List the layers anew and keep the choice where it still exists."""
         offered = [layer for layer in reversed(self._layers) if self._accepts(layer)]
         for layer in self._offered:
             if layer not in offered:

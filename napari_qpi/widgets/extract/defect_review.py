@@ -187,6 +187,7 @@ class DefectReview(QWidget):
         self._refresh()
 
     def _refresh(self, event: object = None) -> None:
+        """Forget suggestions whose layers were removed, and enable what is possible now."""
         layers = self._viewer.layers
         if self.proposed is not None and self.proposed not in layers:
             self.proposed = None

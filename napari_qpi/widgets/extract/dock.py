@@ -80,6 +80,7 @@ class ExtractKernel(Dock):
         self._on_points_chosen(self.points_choice.layer)
 
     def _build(self) -> None:
+        """Lay out the dock."""
         layers = self.viewer.layers
         self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
         self.points_choice = DefectsCombo(
@@ -128,6 +129,7 @@ class ExtractKernel(Dock):
         self.column.addStretch()
 
     def _connect(self) -> None:
+        """Connect the widgets with the viewer and the jobs."""
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
             self.when_closed(choice.disconnect_events)
         self.when_closed(self._unfollow_points)
@@ -174,7 +176,7 @@ class ExtractKernel(Dock):
             self._start(search, self.defect_review.show_proposals)
 
     def parameters(self) -> EstimatorParameters:
-        """What is entered.
+        """Return the entered parameters, validated.
 
         Raises
         ------
@@ -241,6 +243,7 @@ class ExtractKernel(Dock):
     def _show_result(
         self, task: ExtractionInput, points: Points | None, result: KernelResult
     ) -> None:
+        """Show a result's layers and its quality."""
         name = task.image.name
         placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
@@ -257,6 +260,7 @@ class ExtractKernel(Dock):
         self.run_controls.show_status(said)
 
     def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
+        """Show the results of several methods side by side."""
         results = {run.title: run.result for run in runs if run.result is not None}
         show_side_by_side(self.viewer, results, image)
         self.viewer.reset_view()
@@ -274,6 +278,7 @@ class ExtractKernel(Dock):
     # -- following the layers ---------------------------------------------------------------
 
     def _on_image_chosen(self, image: Image | None) -> None:
+        """Follow another image."""
         observation = None if image is None else observation_from_layer(image)
         stack = observation is not None and "bias" in observation.dims
         self.bias_range.show_stack(observation)
@@ -310,6 +315,7 @@ class ExtractKernel(Dock):
         self._refresh_timer.start()
 
     def _refresh(self) -> None:
+        """Show which actions are possible now."""
         image, points = self.image_choice.layer, self.points_choice.layer
         marked = points is not None and len(points.data) > 0
         for widget in (self.points_label, self.points_choice):

@@ -83,6 +83,7 @@ class ExportButtons(QWidget):
         return [] if self._result is None else save_shown_kernel(self._result, path)
 
     def _ask_save(self) -> None:
+        """Ask for a file and save the kernel there."""
         path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", KERNEL_FILES)
         if not path:
             return

@@ -144,6 +144,7 @@ class KernelWindow:
             layer.selected_data = {0}
 
     def _add(self, image: Image) -> None:
+        """Add the layer that shows the window."""
         selected = list(self._viewer.layers.selection)
         self._image = image
         self._layer = Shapes(
@@ -162,6 +163,7 @@ class KernelWindow:
         self._layer.events.set_data.connect(self._on_drag)
 
     def _draw(self) -> None:
+        """Draw the window's square about its centre."""
         layer = self.layer
         if layer is None or (
             len(layer.data) == 1
@@ -179,6 +181,7 @@ class KernelWindow:
             self._drawing = False
 
     def _on_data(self, event: object) -> None:
+        """Take over a size that was dragged."""
         if self._drawing:
             return
         action = getattr(event, "action", None)
@@ -195,6 +198,7 @@ class KernelWindow:
             self._read(moves=False)
 
     def _read(self, moves: bool = True) -> None:
+        """Read the window's size from its square."""
         layer = self.layer
         if layer is None or len(layer.data) != 1:
             return

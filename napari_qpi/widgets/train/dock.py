@@ -168,6 +168,7 @@ class Train(Dock):
     # -- the folder -------------------------------------------------------------------------
 
     def _on_folder(self) -> None:
+        """Look for a run in the chosen folder."""
         folder = self.folder_edit.value()
         if not self._just_ended():
             self.monitor.clear()
