@@ -199,7 +199,7 @@ class ExtractKernel(Dock):
     def _tasks(
         self, choose: Callable[[ExtractionForm], Sequence[EstimatorParameters]]
     ) -> list[ExtractionInput]:
-        """Copies of the input for every choice of parameters; says what is wrong with it."""
+        """Copy the input for every choice of parameters, or describe what is wrong with it."""
         image, points = self.image_choice.layer, self.points_choice.layer
         if image is None or self.job.state.busy:
             return []
