@@ -22,7 +22,7 @@ from napari_qpi.layers.result import CAPTIONS
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.table import DEFAULT_KIND
 
-__all__ = ["DefectPoints", "KindError", "Snapshot", "is_defect_layer"]
+__all__ = ["DefectPoints", "KindError", "Snapshot", "change_emitters", "is_defect_layer"]
 
 _KINDS = "kind_colors"
 _OTHER_ROLES = ("spectra", CAPTIONS, PROPOSALS)
@@ -316,3 +316,8 @@ def _coloured(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
         colours[name] = free[0] if free else KIND_COLORS[len(used) % len(KIND_COLORS)]
         used.add(colours[name].lower())
     return colours
+
+
+def change_emitters(layer: Points) -> tuple[Any, ...]:
+    """Return the events of a points layer that its defects depend on."""
+    return layer.events.data, layer.events.features, layer.events.feature_defaults

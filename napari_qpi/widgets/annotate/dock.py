@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Points
 from pydantic import ValidationError
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QAction, QKeySequence, QUndoGroup  # type: ignore[attr-defined]
+from qtpy.QtGui import QKeySequence, QUndoGroup
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -29,12 +29,12 @@ from napari_qpi.layers.conversion import (
     observation_from_layer,
     shown_plane,
 )
-from napari_qpi.layers.defect_points import DefectPoints
+from napari_qpi.layers.defect_points import DefectPoints, change_emitters
 from napari_qpi.layers.geometry import layer_geometry
 from napari_qpi.tasks.annotation import AutomaticChange, Computation, detection, snapping, tidying
 from napari_qpi.tasks.job import Job, JobState, SingleCall
 from napari_qpi.widgets.annotate.activation_preview import ActivationPreview
-from napari_qpi.widgets.annotate.form import AnnotationForm
+from napari_qpi.widgets.annotate.form import AnnotationForm, show_action
 from napari_qpi.widgets.annotate.kind_editor import KindEditor
 from napari_qpi.widgets.common.dock import Dock, group
 from napari_qpi.widgets.common.layer_combo import (
@@ -140,10 +140,10 @@ class AnnotateDefects(Dock):
             action.setShortcut(QKeySequence(key))
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             self.addAction(action)
-            action.changed.connect(partial(_show_action, button, action))
+            action.changed.connect(partial(show_action, button, action))
             button.clicked.connect(action.trigger)
             button.setToolTip(f"<qt>{action.shortcut().toString()}, here or on the points.</qt>")
-            _show_action(button, action)
+            show_action(button, action)
             row.addWidget(button, 1)
         return row
 
@@ -334,13 +334,13 @@ class AnnotateDefects(Dock):
             self._histories.addStack(stack)
         self._histories.setActiveStack(stack)
         if layer is not None:
-            for emitter in _emitters(layer):
+            for emitter in change_emitters(layer):
                 emitter.connect(self._on_points_edited)
         self._refresh()
 
     def _unfollow_points(self) -> None:
         if self._points is not None:
-            for emitter in _emitters(self._points.layer):
+            for emitter in change_emitters(self._points.layer):
                 emitter.disconnect(self._on_points_edited)
 
     def _on_points_edited(self, event: object = None) -> None:
@@ -397,12 +397,3 @@ class AnnotateDefects(Dock):
 
     def _show_status(self, text: str) -> None:
         self.status.setText(text)
-
-
-def _emitters(layer: Points) -> tuple[Any, ...]:
-    return layer.events.data, layer.events.features, layer.events.feature_defaults
-
-
-def _show_action(button: QPushButton, action: QAction) -> None:
-    button.setText(action.text())
-    button.setEnabled(action.isEnabled())

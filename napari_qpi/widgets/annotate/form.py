@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm
 from qpi_kernels.defects import DetectionParameters, SnappingParameters
 
-__all__ = ["AnnotationForm"]
+__all__ = ["AnnotationForm", "show_action"]
 
 
 class AnnotationForm(QWidget):
@@ -83,3 +84,9 @@ def _button(text: str, help_text: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(f"<qt>{help_text}</qt>")
     return button
+
+
+def show_action(button: QPushButton, action: QAction) -> None:
+    """Give a button the text and state of an action."""
+    button.setText(action.text())
+    button.setEnabled(action.isEnabled())
