@@ -24,7 +24,7 @@ from napari_qpi.layers.conversion import (
     result_of,
     shown_plane,
 )
-from qpi_kernels.extraction.registry import estimators, make_parameters
+from qpi_kernels.extraction.registry import known_estimators, make_parameters
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -144,7 +144,7 @@ def _with_own_keywords(function: Callable[..., Any]) -> inspect.Signature:
     own = inspect.signature(function)
     *explicit, rest = own.parameters.values()
     fields = inspect.signature(qpi_kernels.extract).parameters.values()
-    known = {name for one in estimators().values() for name in one.parameters.model_fields}
+    known = {name for one in known_estimators().values() for name in one.parameters.model_fields}
     return own.replace(parameters=[*explicit, *(one for one in fields if one.name in known), rest])
 
 

@@ -79,7 +79,8 @@ def _is_ours(path: Path) -> bool:
     from qpi_kernels.io.scan import ScanFormatError
 
     name = path.name.lower()
-    if any(name.endswith(known.extensions) for known in known_formats() if not known.shared):
+    own = [known for known in known_formats().values() if not known.shared]
+    if any(name.endswith(known.extensions) for known in own):
         return True
     try:
         found = sniff(path)

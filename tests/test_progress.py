@@ -111,18 +111,18 @@ def test_a_generator_stepper_has_no_result_before_it_is_done() -> None:
         _ = stepper.result
 
 
-def test_an_error_of_a_generator_stepper_reaches_the_caller() -> None:
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
+def test_an_error_of_a_generator_stepper_reaches_the_caller(error: type[BaseException]) -> None:
     class Fails(GeneratorStepper[int]):
         def _run(self):
             yield Event("Working")
-            raise ValueError("broken")
+            raise error("broken")
 
     stepper = Fails()
     stepper.step()
-    with pytest.raises(ValueError, match="broken"):
-        stepper.step()
-    with pytest.raises(ValueError, match="broken"):
-        stepper.step()
+    for _ in range(2):
+        with pytest.raises(error, match="broken"):
+            stepper.step()
     assert not stepper.done
 
 

@@ -150,7 +150,7 @@ class GeneratorStepper(ABC, Generic[Result]):
 
     _work: Generator[Event, None, Result] | None = None
     _finished: tuple[Result] | None = None
-    _error: Exception | None = None
+    _error: BaseException | None = None
     _latest = Event("")
     _started: float | None = None
 
@@ -189,8 +189,8 @@ class GeneratorStepper(ABC, Generic[Result]):
         except StopIteration as stop:
             self._finished = (stop.value,)
             self._latest = replace(self._latest, step=self._latest.total, seconds_left=None)
-        except Exception as error:
-            # A generator that failed would end without a result at its next step.
+        except BaseException as error:
+            # A generator that failed, or was interrupted, would end without a result if resumed.
             self._error = error
             raise
         return self._latest

@@ -14,8 +14,8 @@ import pytest
 from qpi_kernels.extraction import (
     EstimatorParameters,
     ExtractionError,
-    estimators,
     extract,
+    known_estimators,
     make_parameters,
     register,
 )
@@ -42,7 +42,7 @@ def image_and_defects() -> tuple[np.ndarray, list[tuple[int, int]]]:
 
 
 def test_each_method_has_exactly_the_fields_it_uses() -> None:
-    found = {name: set(one.parameters.model_fields) for name, one in estimators().items()}
+    found = {name: set(one.parameters.model_fields) for name, one in known_estimators().items()}
     assert list(found) == list(OWN)
     assert found == {name: COMMON | own for name, own in OWN.items()}
 
@@ -55,7 +55,7 @@ def test_the_keywords_of_extract_are_the_fields_of_all_methods() -> None:
 
 def test_combined_fields_keep_types_defaults_and_ranges() -> None:
     combined = combined_parameters()
-    for one in estimators().values():
+    for one in known_estimators().values():
         for name, field in one.parameters.model_fields.items():
             if name != "method":
                 assert combined.model_fields[name].default == field.default, name
@@ -94,7 +94,7 @@ def test_keywords_change_parameters_and_may_change_the_method() -> None:
 @pytest.mark.parametrize("method", OWN)
 def test_saved_parameters_make_the_same_again(method: str) -> None:
     chosen = make_parameters({"method": method, "kernel_shape": (9, 11), "symmetry": "c4v"})
-    assert type(chosen) is estimators()[method].parameters
+    assert type(chosen) is known_estimators()[method].parameters
     assert make_parameters(json.loads(chosen.model_dump_json())) == chosen
 
 
@@ -110,7 +110,7 @@ def test_a_window_larger_than_the_image_is_refused() -> None:
 def test_a_registered_estimator_extracts_and_is_saved_with_the_result() -> None:
     image, defects = image_and_defects()
     with registered_toy():
-        assert list(estimators())[-1] == "toy"
+        assert list(known_estimators())[-1] == "toy"
         assert methods_with("wobble") == ["toy"]
         found = extract(image, defects, method="toy", kernel_shape=(9, 9), wobble=0.5)
         same = extract(image, defects, parameters=ToyParameters(kernel_shape=(9, 9), wobble=0.5))
@@ -132,7 +132,7 @@ def test_a_name_is_given_once() -> None:
     class Nameless(EstimatorParameters):
         pass
 
-    estimators()
+    known_estimators()
     with pytest.raises(ValueError, match="there is a method 'bayes' already"):
         register(Impostor)
     with pytest.raises(ValueError, match="give its field method a name"):
@@ -142,8 +142,8 @@ def test_a_name_is_given_once() -> None:
 def test_listing_the_estimators_imports_no_torch() -> None:
     program = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from qpi_kernels.extraction.registry import combined_parameters, estimators\n"
-        "estimators(); combined_parameters()\n"
+        "from qpi_kernels.extraction.registry import combined_parameters, known_estimators\n"
+        "known_estimators(); combined_parameters()\n"
         "assert not {'torch', 'diffusers', 'napari'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -12,7 +12,7 @@ from napari_qpi import console
 from napari_qpi.layers.conversion import LayerConversionError, add_layers, points_from_defects
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction import ExtractionError, estimators
+from qpi_kernels.extraction import ExtractionError, known_estimators
 from qpi_kernels.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def test_an_error_at_work_reaches_who_waits(qtbot: QtBot, model: ViewerModel) ->
 
 
 def test_completion_knows_every_field() -> None:
-    known = {name for one in estimators().values() for name in one.parameters.model_fields}
+    known = {name for one in known_estimators().values() for name in one.parameters.model_fields}
     assert known <= set(inspect.signature(console.extract).parameters)
 
 

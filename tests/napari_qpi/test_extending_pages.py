@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,9 @@ def test_a_format_is_one_file_and_a_line_of_the_manifest(newcomer: Newcomer) -> 
         newcomer.run_tests("tests/io/formats/test_lab_text.py")
         file = newcomer.folder / "other.labstm"
         file.write_text("# LABSTM 0.5\n0 1\n2 3\n")
-        known = {one.name: one for one in registry.known_formats()}
-        assert [*known["Lab text"].patterns] == yaml.safe_load(blocks["napari_qpi/napari.yaml"])
+        assert [*registry.known_formats()["Lab text"].patterns] == yaml.safe_load(
+            blocks["napari_qpi/napari.yaml"]
+        )
         assert "Lab text" in CliRunner().invoke(app, ["info", str(file)]).stdout
         reader = get_reader(str(file))
         assert reader is not None
@@ -155,7 +157,8 @@ def test_a_band_model_is_one_file_and_a_line(newcomer: Newcomer, viewer: Any) ->
     blocks = newcomer.follow("band.md")
     name = eval(blocks["src/qpi_kernels/simulate/materials.py"])
     for material in import_module(f"qpi_kernels.simulate.bands.{name}").MATERIALS:
-        newcomer.patch.setitem(materials.MATERIALS, material.name, material)
+        materials.register_material(material)
+        newcomer.request.addfinalizer(partial(materials.unregister_material, material.name))
     newcomer.run_tests("tests/simulate/bands/test_quartic.py")
     assert "Bi2212|quartic" in help_of("simulate")
     dock = Simulate(viewer)

@@ -49,7 +49,7 @@ def test_every_command_of_the_manifest_can_be_imported(packaged: Path) -> None:
 
 def test_the_reader_s_patterns_are_those_of_the_registry(packaged: Path) -> None:
     (reader,) = PluginManifest.from_file(packaged).contributions.readers or []
-    registered = [pattern for known in known_formats() for pattern in known.patterns]
+    registered = [pattern for known in known_formats().values() for pattern in known.patterns]
     assert sorted(reader.filename_patterns) == sorted({*registered, "*defects*.csv"})
 
 

@@ -25,7 +25,7 @@ class ScaleBy(prepare.Step):
 @pytest.fixture
 def scale_by():
     yield prepare.register(ScaleBy)
-    prepare.unregister(ScaleBy)
+    prepare.unregister("scale_by")
 
 
 def test_a_step_is_named_after_its_class() -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from qpi_kernels.extraction import EstimatorParameters, register
-from qpi_kernels.extraction.registry import unregister
+from qpi_kernels.extraction import EstimatorParameters, register, unregister
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.problem import Problem

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from qpi_kernels.cli.application import app
-from qpi_kernels.simulate import MATERIALS, Material, register_material, simulate_scan
+from qpi_kernels.simulate import (
+    Material,
+    known_materials,
+    register_material,
+    simulate_scan,
+    unregister_material,
+)
 from qpi_kernels.simulate.bands import SingleBand
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
@@ -34,7 +40,7 @@ class QuarticBand(SingleBand):
 def quartic() -> Iterator[Material]:
     """A material of a band of its own, registered for one test."""
     material = replace(
-        MATERIALS["Ag111"],
+        known_materials()["Ag111"],
         name="quartic",
         label="quartic band",
         make_band=QuarticBand,
@@ -43,7 +49,7 @@ def quartic() -> Iterator[Material]:
     )
     register_material(material)
     yield material
-    del MATERIALS["quartic"]
+    unregister_material("quartic")
 
 
 def test_a_registered_material_is_simulated_with_its_own_numbers(quartic: Material) -> None:
@@ -72,8 +78,9 @@ def test_an_unknown_material_is_refused_with_the_names() -> None:
 
 
 def test_a_name_is_taken_once(quartic: Material) -> None:
-    with pytest.raises(ValueError, match="choose another name"):
-        register_material(quartic)
+    assert register_material(quartic) is quartic
+    with pytest.raises(ValueError, match="give this one another name"):
+        register_material(replace(quartic, density=2.0))
 
 
 def test_materials_are_known_without_torch() -> None:

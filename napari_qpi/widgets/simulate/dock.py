@@ -30,7 +30,7 @@ from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
 from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.common.value_editors import Editor, NumberEditor
 from napari_qpi.widgets.simulate.preview import PreviewImages
-from qpi_kernels.simulate.materials import MATERIALS
+from qpi_kernels.simulate.materials import known_materials
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
 __all__ = ["Simulate"]
@@ -120,7 +120,7 @@ class Simulate(Dock):
         )
         self.description = QLabel()
         self.description.setWordWrap(True)
-        materials = [(material.label, name) for name, material in MATERIALS.items()]
+        materials = [(material.label, name) for name, material in known_materials().items()]
         self.form = ParameterForm(
             SimulatedScanParameters,
             _MAIN_FIELDS,
@@ -336,8 +336,7 @@ class Simulate(Dock):
 
 
 def _impurities(material: str) -> list[tuple[str, str]]:
-    kinds = next(known.impurities for name, known in MATERIALS.items() if name == material)
-    return [(kind.replace("_", " "), kind) for kind in kinds]
+    return [(kind.replace("_", " "), kind) for kind in known_materials()[material].impurities]
 
 
 def _words(error: Exception) -> str:

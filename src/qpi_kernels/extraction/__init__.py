@@ -5,15 +5,16 @@ Begin at `extract`; `registry` lists the methods, `parameters` what an estimator
 
 from qpi_kernels.extraction.extract import Extraction, extract, start_extraction
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
-from qpi_kernels.extraction.registry import estimators, make_parameters, register
+from qpi_kernels.extraction.registry import known_estimators, make_parameters, register, unregister
 
 __all__ = [
     "EstimatorParameters",
     "Extraction",
     "ExtractionError",
-    "estimators",
     "extract",
+    "known_estimators",
     "make_parameters",
     "register",
     "start_extraction",
+    "unregister",
 ]

@@ -83,7 +83,7 @@ def extract(
         All choices together, such as `BayesParameters`; keywords change single ones of them.
     method : str, default "bayes"
         ``bayes``, ``least_squares``, ``average``, ``two_step``, ``one_step``, ``blind``, or
-        another of `qpi_kernels.extraction.estimators`.
+        another of `qpi_kernels.extraction.known_estimators`.
     kernel_shape : tuple of int, default (64, 64)
         (h, w) of the kernel window, in pixels; at most the image's.
     prior : str, default "library"

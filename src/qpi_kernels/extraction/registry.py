@@ -27,8 +27,8 @@ __all__ = [
     "Estimator",
     "combined_parameters",
     "estimator",
-    "estimators",
     "extra",
+    "known_estimators",
     "make_parameters",
     "methods_with",
     "register",
@@ -99,7 +99,7 @@ def register(parameters: type[Parameters]) -> Callable[[Start[Parameters]], Star
     ... def start_toy(problem):
     ...     from qpi_kernels.extraction.average.estimator import DefectAverage
     ...     return DefectAverage(problem)
-    >>> "toy" in estimators()
+    >>> "toy" in known_estimators()
     True
     >>> unregister("toy")
     """
@@ -122,12 +122,12 @@ def _origin(parameters: type[BaseModel]) -> str:
     return f"{parameters.__module__}.{parameters.__qualname__}"
 
 
-def unregister(method: str) -> None:
-    """Forget an estimator; for tests and notebooks that register one."""
-    _registered.pop(method, None)
+def unregister(name: str) -> None:
+    """Forget an estimator that `register` added."""
+    _registered.pop(name, None)
 
 
-def estimators() -> dict[str, Estimator]:
+def known_estimators() -> dict[str, Estimator]:
     """List the estimators by the names of their methods, our own first."""
     for module in _MODULES:
         import_module(module)
@@ -144,7 +144,7 @@ def estimator(method: str) -> Estimator:
     ExtractionError
         If there is no such method.
     """
-    known = estimators()
+    known = known_estimators()
     if method not in known:
         raise ExtractionError(
             f"there is no method {method!r}{_nearest(method, known)}; "
@@ -155,7 +155,9 @@ def estimator(method: str) -> Estimator:
 
 def methods_with(field: str) -> list[str]:
     """List the methods that take a field."""
-    return [name for name, one in estimators().items() if field in one.parameters.model_fields]
+    return [
+        name for name, one in known_estimators().items() if field in one.parameters.model_fields
+    ]
 
 
 def make_parameters(
@@ -216,7 +218,9 @@ def check_fields(fields: Iterable[str], method: str) -> None:
                 f"{name} is a field of {' and '.join(takers)}, not of {method}; leave it out, or "
                 f"choose method={' or '.join(map(repr, takers))}"
             )
-        known = {field for one in estimators().values() for field in one.parameters.model_fields}
+        known = {
+            field for one in known_estimators().values() for field in one.parameters.model_fields
+        }
         raise ExtractionError(
             f"there is no field {name!r}{_nearest(name, known)}; {method} takes {', '.join(own)}"
         )
@@ -239,7 +243,7 @@ def combined_parameters() -> type[BaseModel]:
     type of BaseModel
         Window and method first, then the methods' own fields, then the other common ones.
     """
-    known = estimators()
+    known = known_estimators()
     takers: dict[str, list[type[EstimatorParameters]]] = {}
     for one in known.values():
         for name in one.parameters.model_fields:

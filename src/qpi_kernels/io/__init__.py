@@ -2,6 +2,17 @@
 
 from qpi_kernels.io.channel_choice import main_channel
 from qpi_kernels.io.open_scan import open_scan
+from qpi_kernels.io.registry import ScanFormat, known_formats, register, unregister
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 
-__all__ = ["Channel", "ScanFormatError", "main_channel", "open_scan", "scan_dataset"]
+__all__ = [
+    "Channel",
+    "ScanFormat",
+    "ScanFormatError",
+    "known_formats",
+    "main_channel",
+    "open_scan",
+    "register",
+    "scan_dataset",
+    "unregister",
+]

@@ -34,10 +34,10 @@ def sniff(path: str | Path) -> ScanFormat:
     if not head:
         raise ScanFormatError(path, "any known format", "the file is empty")
     formats = known_formats()
-    for candidate in formats:
+    for candidate in formats.values():
         if candidate.matches(head):
             return candidate
-    known = ", ".join(candidate.name for candidate in formats)
+    known = ", ".join(formats)
     raise ScanFormatError(path, "any known format", f"its first bytes match none of {known}")
 
 

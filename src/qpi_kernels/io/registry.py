@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ScanFormat", "known_formats", "register", "unregister"]
 
-_registered: list[ScanFormat] = []
+_registered: dict[str, ScanFormat] = {}
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,35 @@ class ScanFormat:
             object.__setattr__(self, "patterns", patterns)
 
 
-def known_formats() -> tuple[ScanFormat, ...]:
-    """List the registered formats, then those of ``io/formats/``, in the order of sniffing."""
-    return (*_registered, *_formats_of_the_room())
+def known_formats() -> dict[str, ScanFormat]:
+    """List the formats by name: registered ones, then ``io/formats/``, in the order of sniffing."""
+    return {**dict(reversed(_registered.items())), **_formats_of_the_room()}
 
 
-def register(scan_format: ScanFormat) -> None:
-    """Add a format for this process; it is asked before those of ``io/formats/``."""
-    _registered.insert(0, scan_format)
+def register(scan_format: ScanFormat) -> ScanFormat:
+    """Add a format for this process; it is asked before those of ``io/formats/``.
+
+    Raises
+    ------
+    ValueError
+        If another format has its name.
+    """
+    name = scan_format.name
+    if known_formats().get(name, scan_format) != scan_format:
+        raise ValueError(f"there is a format {name!r} already; give this one another name")
+    _registered[name] = scan_format
+    return scan_format
 
 
-def unregister(scan_format: ScanFormat) -> None:
-    """Remove a format that `register` added."""
-    _registered.remove(scan_format)
+def unregister(name: str) -> None:
+    """Forget a format that `register` added."""
+    _registered.pop(name, None)
 
 
 @cache
-def _formats_of_the_room() -> tuple[ScanFormat, ...]:
+def _formats_of_the_room() -> dict[str, ScanFormat]:
     """Import every file of ``io/formats/`` and collect its ``FORMAT``."""
     room = import_module("qpi_kernels.io.formats")
-    names = sorted(module.name for module in iter_modules(room.__path__))
-    return tuple(import_module(f"{room.__name__}.{name}").FORMAT for name in names)
+    files = sorted(module.name for module in iter_modules(room.__path__))
+    formats = (import_module(f"{room.__name__}.{file}").FORMAT for file in files)
+    return {scan_format.name: scan_format for scan_format in formats}

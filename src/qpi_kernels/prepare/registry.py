@@ -14,7 +14,7 @@ _registered: dict[str, type[Step]] = {}
 
 
 def known_steps() -> dict[str, type[Step]]:
-    """Map the name of each step to its class."""
+    """List the classes of the steps by name."""
     return {**_steps_of_the_room(), **_registered}
 
 
@@ -28,14 +28,14 @@ def register(step: type[Step]) -> type[Step]:
     """
     known = known_steps().get(step.name())
     if known is not None and known.__qualname__ != step.__qualname__:
-        raise ValueError(f"there is a step {step.name()!r} already; rename the class")
+        raise ValueError(f"there is a step {step.name()!r} already; give this one another name")
     _registered[step.name()] = step
     return step
 
 
-def unregister(step: type[Step]) -> None:
-    """Remove a step that `register` added."""
-    del _registered[step.name()]
+def unregister(name: str) -> None:
+    """Forget a step that `register` added."""
+    _registered.pop(name, None)
 
 
 @cache

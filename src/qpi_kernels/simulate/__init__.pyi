@@ -48,9 +48,10 @@ from .maps.placement import on_lattice as on_lattice
 from .maps.placement import place_defects as place_defects
 from .maps.placement import scatter_defects as scatter_defects
 from .maps.scan_drift import DriftError as DriftError
-from .materials import MATERIALS as MATERIALS
 from .materials import Material as Material
+from .materials import known_materials as known_materials
 from .materials import register_material as register_material
+from .materials import unregister_material as unregister_material
 from .scan.parameters import SimulatedScanParameters as SimulatedScanParameters
 from .scan.simulation import ScanSimulation as ScanSimulation
 from .scan.simulation import SimulatedScan as SimulatedScan

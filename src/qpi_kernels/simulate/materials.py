@@ -11,19 +11,29 @@ from typing import Annotated
 from qpi_kernels.parameters import OneOf
 from qpi_kernels.simulate.bands.material import Material
 
-__all__ = ["MATERIALS", "Material", "MaterialName", "register_material"]
+__all__ = [
+    "Material",
+    "MaterialName",
+    "known_materials",
+    "register_material",
+    "unregister_material",
+]
 
 # In the order of the forms.
 _BAND_FILES = ("free_electrons", "spin_orbit", "lattices", "superconductor")
 
-MATERIALS: dict[str, Material] = {}
-"""All materials by name."""
+_registered: dict[str, Material] = {}
 
-MaterialName = Annotated[str, OneOf(MATERIALS)]
+MaterialName = Annotated[str, OneOf(_registered)]
 
 
-def register_material(material: Material) -> None:
-    """Add a material to `MATERIALS`, and so to forms, command-line options and `simulate_scan`.
+def known_materials() -> dict[str, Material]:
+    """List the materials by name, our own first."""
+    return dict(_registered)
+
+
+def register_material(material: Material) -> Material:
+    """Make a material known to `simulate_scan`, the command line and the forms.
 
     Parameters
     ----------
@@ -35,9 +45,16 @@ def register_material(material: Material) -> None:
     ValueError
         If another material has the name.
     """
-    if material.name in MATERIALS:
-        raise ValueError(f"there is a material {material.name!r} already; choose another name")
-    MATERIALS[material.name] = material
+    name = material.name
+    if _registered.get(name, material) != material:
+        raise ValueError(f"there is a material {name!r} already; give this one another name")
+    _registered[name] = material
+    return material
+
+
+def unregister_material(name: str) -> None:
+    """Forget a material that `register_material` added."""
+    _registered.pop(name, None)
 
 
 for _file in _BAND_FILES:

@@ -12,7 +12,7 @@ from qpi_kernels.inspect import fourier_magnitude
 from qpi_kernels.io import open_scan
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import Cancelled, CancelToken
-from qpi_kernels.simulate.materials import MATERIALS
+from qpi_kernels.simulate.materials import known_materials
 from qpi_kernels.simulate.scan.simulation import (
     ScanSimulation,
     SimulatedScanParameters,
@@ -36,7 +36,7 @@ def small(**options):
 
 
 def test_every_name_has_a_material():
-    assert set(MATERIALS) == set(FOLDS)
+    assert set(known_materials()) == set(FOLDS)
 
 
 @pytest.mark.parametrize("name", FOLDS)
@@ -61,7 +61,7 @@ def test_a_materials_own_numbers_give_a_well_sampled_kernel(name):
 
 @pytest.mark.parametrize("name", FOLDS)
 def test_every_kind_of_impurity_of_a_material_works(name):
-    material = MATERIALS[name]
+    material = known_materials()[name]
     for kind in material.impurities:
         parameters = SimulatedScanParameters(
             material=name, impurity=kind, image_shape=(16, 16), kernel_shape=(9, 9), density=900,
@@ -84,7 +84,7 @@ def test_a_trimer_gives_three_folds_and_a_cluster_none(name, three_fold):
 
 
 def test_what_is_left_out_is_the_materials_own():
-    material = MATERIALS["Bi2Te3"]
+    material = known_materials()["Bi2Te3"]
     one = SimulatedScanParameters(material="Bi2Te3")
     assert (one.bias, one.broadening, one.pixel_nm) == (0.1, material.broadening, 0.45)
     many = SimulatedScanParameters(material="Bi2Te3", biases=5, bias=None)

@@ -12,7 +12,7 @@ from qpi_kernels.parameters import IN_PIXELS, Count, Degrees, Parameters, Positi
 from qpi_kernels.simulate.bands.material import ImpurityKind
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
-from qpi_kernels.simulate.materials import MATERIALS, Material, MaterialName
+from qpi_kernels.simulate.materials import Material, MaterialName, known_materials
 
 __all__ = ["SimulatedScanParameters"]
 
@@ -97,7 +97,8 @@ class SimulatedScanParameters(Parameters):
             return given
         filled = {name: value for name, value in given.items() if value is not None}
         # An unknown name is refused by the field itself.
-        material = MATERIALS.get(str(filled.get("material")), MATERIALS["Ag111"])
+        known = known_materials()
+        material = known.get(str(filled.get("material")), known["Ag111"])
         stack = str(filled.get("biases", 1)).strip() != "1"
         return {
             "bias": material.bias_range[0] if stack else material.bias,
@@ -139,7 +140,7 @@ class SimulatedScanParameters(Parameters):
     @property
     def known_material(self) -> Material:
         """The material itself."""
-        return MATERIALS[self.material]
+        return known_materials()[self.material]
 
     @property
     def bias_values(self) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.average.method import AverageParameters
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.least_squares.method import LeastSquaresParameters
-from qpi_kernels.extraction.registry import estimators
+from qpi_kernels.extraction.registry import known_estimators
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import drive
 from qpi_kernels.quality import Reason
@@ -317,7 +317,7 @@ def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
 def test_every_field_of_the_parameters_has_a_row(panel: ExtractKernel) -> None:
     rows = panel.form.values() | panel.advanced_form.values()
     assert set(rows) == {
-        name for one in estimators().values() for name in one.parameters.model_fields
+        name for one in known_estimators().values() for name in one.parameters.model_fields
     }
     assert panel.parameters() == BayesParameters(kernel_shape=(9, 9))
 

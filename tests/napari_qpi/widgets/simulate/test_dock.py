@@ -23,7 +23,7 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.simulate import dock as simulate_module
 from napari_qpi.widgets.simulate.dock import Simulate
 from qpi_kernels.io import open_scan
-from qpi_kernels.simulate.materials import MATERIALS
+from qpi_kernels.simulate.materials import known_materials, register_material, unregister_material
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 from qpi_kernels.simulate.scan.simulation import ScanSimulation, simulate_scan
 
@@ -41,10 +41,11 @@ def open_panel(viewer: Viewer) -> Simulate:
 
 
 def test_a_registered_material_is_in_the_form(
-    qtbot: QtBot, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, viewer: Viewer, request: pytest.FixtureRequest
 ) -> None:
-    toy = replace(MATERIALS["Ag111"], name="toy", label="toy material", density=5.0)
-    monkeypatch.setitem(MATERIALS, "toy", toy)
+    toy = replace(known_materials()["Ag111"], name="toy", label="toy material", density=5.0)
+    register_material(toy)
+    request.addfinalizer(lambda: unregister_material("toy"))
     panel = open_panel(viewer)
     panel.set_values(material="toy")
     assert shown(qtbot, panel).scan.parameters.material == "toy"
