@@ -87,8 +87,8 @@ def find_run(folder: Path, stages: Sequence[StageName]) -> FoundRun | None:
     pydantic.ValidationError
         If it is of a version with other parameters.
     """
-    from qpi_kernels.train.card import StageRecord
-    from qpi_kernels.train.checkpoints import read_checkpoint
+    from qpi_kernels.train.files.card import StageRecord
+    from qpi_kernels.train.files.checkpoints import read_checkpoint
 
     stage = latest_stage(folder, stages)
     checkpoint = None if stage is None else read_checkpoint(folder / stage)

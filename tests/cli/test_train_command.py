@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from qpi_kernels.models.folder import read_model
-from qpi_kernels.train.checkpoints import read_checkpoint
+from qpi_kernels.train.files.checkpoints import read_checkpoint
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.training import Training
 

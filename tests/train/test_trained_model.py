@@ -19,7 +19,7 @@ from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
 from qpi_kernels.train.calibration import std_factor
-from qpi_kernels.train.card import StageRecord, code_version, model_card
+from qpi_kernels.train.files.card import StageRecord, code_version, model_card
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
 from qpi_kernels.train.trained_model import write_trained_model

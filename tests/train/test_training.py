@@ -18,7 +18,7 @@ from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.models.pretrained import PretrainedError
 from qpi_kernels.models.representation import KernelRepresentation
 from qpi_kernels.progress import drive
-from qpi_kernels.train.checkpoints import read_checkpoint
+from qpi_kernels.train.files.checkpoints import read_checkpoint
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stage_setup import validation_batches
 from qpi_kernels.train.training import Training

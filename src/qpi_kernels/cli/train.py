@@ -67,7 +67,7 @@ def run_training(
 ) -> FileResult:
     """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive
-    from qpi_kernels.train.checkpoints import resumed_parameters
+    from qpi_kernels.train.files.checkpoints import resumed_parameters
     from qpi_kernels.train.training import Training
 
     begun = resumed_parameters(job.path, parameters) if resume else None

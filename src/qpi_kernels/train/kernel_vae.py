@@ -9,8 +9,8 @@ from diffusers import AutoencoderKL
 
 from qpi_kernels.models.folder_files import file_digest
 from qpi_kernels.models.representation import KernelRepresentation
-from qpi_kernels.train.card import StageRecord
-from qpi_kernels.train.checkpoints import restore_folder
+from qpi_kernels.train.files.card import StageRecord
+from qpi_kernels.train.files.checkpoints import restore_folder
 from qpi_kernels.train.parameters import TrainingError
 
 __all__ = ["check_kernel_vae", "kernel_vae_identity", "read_kernel_vae"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qpi_kernels.models.kernel_prior import FamilyPrior, KernelPrior
 from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
-from qpi_kernels.train.card import code_version
+from qpi_kernels.train.files.card import code_version
 
 __all__ = ["PriorFit"]
 

@@ -22,8 +22,8 @@ from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit
+from qpi_kernels.train.files.metrics_log import trackers
 from qpi_kernels.train.kernel_vae import read_kernel_vae
-from qpi_kernels.train.metrics_log import trackers
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters, starting_weights
 from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 

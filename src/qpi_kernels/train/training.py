@@ -16,18 +16,18 @@ from diffusers.training_utils import EMAModel
 from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.datasets.batches import Batch
-from qpi_kernels.train.card import StageRecord
-from qpi_kernels.train.checkpoints import (
+from qpi_kernels.train.files.card import StageRecord
+from qpi_kernels.train.files.checkpoints import (
     Checkpoint,
     read_checkpoint,
     replace_folder,
     restore_folder,
     write_checkpoint,
 )
-from qpi_kernels.train.folder_lock import FolderLock
+from qpi_kernels.train.files.folder_lock import FolderLock
+from qpi_kernels.train.files.metrics_log import MetricsLog
 from qpi_kernels.train.kernel_vae import check_kernel_vae, kernel_vae_identity
 from qpi_kernels.train.learning_rate import learning_rate
-from qpi_kernels.train.metrics_log import MetricsLog
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stage_setup import (
     Batches,

@@ -27,7 +27,7 @@ from qpi_kernels.bench.accuracy.targets import targets
 from qpi_kernels.bench.work_folder import write_json
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 from qpi_kernels.progress import Event, GeneratorStepper, portion
-from qpi_kernels.train.card import code_version
+from qpi_kernels.train.files.card import code_version
 
 __all__ = ["AccuracyBench", "AccuracyBenchError"]
 

@@ -44,7 +44,7 @@ from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.loading import load_model, model_folder
 from qpi_kernels.models.pretrained import PretrainedError
 from qpi_kernels.progress import Event, GeneratorStepper
-from qpi_kernels.train.card import code_version
+from qpi_kernels.train.files.card import code_version
 
 __all__ = ["PaperBench", "PaperBenchError", "PaperResult"]
 

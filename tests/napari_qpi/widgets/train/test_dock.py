@@ -83,7 +83,7 @@ def reached(qtbot: QtBot, panel: Train, step: int) -> None:
 
 
 def saved_step(folder: Path) -> int:
-    from qpi_kernels.train.checkpoints import read_checkpoint
+    from qpi_kernels.train.files.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(folder)
     assert checkpoint is not None
@@ -376,8 +376,8 @@ def test_a_preset_keeps_what_was_entered(viewer: Viewer) -> None:
 def test_a_run_on_brought_data_can_not_go_on_here(
     qtbot: QtBot, panel: Train, tmp_path: Path
 ) -> None:
-    from qpi_kernels.train.card import StageRecord
-    from qpi_kernels.train.checkpoints import Checkpoint, write_checkpoint
+    from qpi_kernels.train.files.card import StageRecord
+    from qpi_kernels.train.files.checkpoints import Checkpoint, write_checkpoint
 
     parameters = TrainingParameters(steps=10)
     folder = tmp_path / "of a script"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from qpi_kernels.train.folder_lock import FolderLock
+from qpi_kernels.train.files.folder_lock import FolderLock
 from qpi_kernels.train.parameters import TrainingError
 
 HOLDER = ".lock.json"
 HOLD = """
 import sys
 from pathlib import Path
-from qpi_kernels.train.folder_lock import FolderLock
+from qpi_kernels.train.files.folder_lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 lock.take()
 print("taken", flush=True)

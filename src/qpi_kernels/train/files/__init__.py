@@ -1,0 +1,1 @@
+"""Files of a training: checkpoints, metrics, lock and model card."""
