@@ -1,4 +1,7 @@
-"""The npe2 writers: kernels and maps with units, defects as a table."""
+"""The npe2 writers: kernels and maps with units, defects as a table.
+
+Each takes a path and layers as tuples, and returns a list with the one file that it wrote.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +52,6 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
         Layers of one `KernelResult`, which is saved once and whole, or a single other image, which
         keeps its values, units and place.
 
-    Returns
-    -------
-    list of str
-        The file written.
-
     Raises
     ------
     NotSavedError
@@ -84,11 +82,6 @@ def export_image(path: str, layers: list[LayerData]) -> list[str]:
     layers : list of tuple
         One image.
 
-    Returns
-    -------
-    list of str
-        The file written.
-
     Raises
     ------
     NotSavedError
@@ -111,11 +104,6 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
     layers : list of tuple
         One points layer, whose last two axes are written in its own pixels with the features
         ``kind`` and ``strength``, and where it lies.
-
-    Returns
-    -------
-    list of str
-        The file written.
 
     Raises
     ------

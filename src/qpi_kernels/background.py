@@ -84,17 +84,12 @@ class Background:
         return rows + len(self._basis)
 
     def remove(self, images: torch.Tensor) -> torch.Tensor:
-        """Subtract the best-fitting background; the fit sees counted pixels only.
+        """Subtract the background that fits the counted pixels best.
 
         Parameters
         ----------
         images : tensor, (..., rows, columns)
-            Images without NaN.
-
-        Returns
-        -------
-        tensor
-            Of the same shape, zero where a pixel does not count.
+            Finite everywhere; zero in the result where a pixel does not count.
         """
         remainder = self._without_row_means(images)
         if len(self._basis):

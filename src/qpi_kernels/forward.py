@@ -230,7 +230,7 @@ class ForwardModel:
         )
 
     def _multiply(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Product, in place where the first factor is a temporary of the full size."""
+        """Multiply, in place where the first factor is a temporary of the full size."""
         if first.shape[-3] == second.shape[-3]:
             return first.mul_(second)
         return first * second

@@ -161,18 +161,9 @@ def core_excluded_correlation(
 def fourier_correlation(true: ArrayLike, found: ArrayLike) -> Images:
     """Correlate the magnitudes of the Fourier transforms ("Q-space"), after Pearson.
 
-    What people look at in a QPI pattern: it does not see where a kernel lies, nor its sign. The
-    mean is taken off each kernel first, for an offset is no scattering. No window.
-
-    Parameters
-    ----------
-    true, found : array, (..., h, w)
-        Kernels.
-
-    Returns
-    -------
-    array, (...)
-        As `correlation`.
+    Insensitive to a kernel's position and sign, as the eye is in a QPI pattern. The mean of each
+    kernel is subtracted first, for an offset is no scattering. No window. Arguments and result
+    are those of `correlation`.
     """
     first, second = _magnitude(_images(true)), _magnitude(_images(found))
     return correlation(first, second)

@@ -26,6 +26,7 @@ __all__ = [
     "finish",
     "follow",
     "in_thread",
+    "map_events",
     "open_ended",
     "portion",
 ]
@@ -254,6 +255,19 @@ def in_thread(call: Callable[[], Result], message: str) -> Generator[Event, None
     return future.result()
 
 
+def map_events(
+    work: Generator[Event, None, Result], change: Callable[[Event], Event]
+) -> Generator[Event, None, Result]:
+    """Run a part of a computation with its events changed, and return its result."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        yield change(event)
+
+
 def portion(
     work: Generator[Event, None, Result], start: float, stop: float
 ) -> Generator[Event, None, Result]:
@@ -275,14 +289,14 @@ def portion(
         Yields the events, counted within the whole, and returns the result of ``work``.
     """
     share = start
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+
+    def within(event: Event) -> Event:
+        """Count an event within the whole."""
+        nonlocal share
         share = max(share, start + (stop - start) * (event.fraction or 0.0))
-        yield replace(event, step=math.floor(_SHARES * share + 1e-6), total=_SHARES)
+        return replace(event, step=math.floor(_SHARES * share + 1e-6), total=_SHARES)
+
+    return map_events(work, within)
 
 
 def open_ended(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from typing import Any, Literal
 
 import numpy as np
@@ -137,13 +135,3 @@ def test_a_name_is_given_once() -> None:
         register(Impostor)
     with pytest.raises(ValueError, match="give its field method a name"):
         register(Nameless)
-
-
-def test_listing_the_estimators_imports_no_torch() -> None:
-    program = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from qpi_kernels.extraction.registry import combined_parameters, known_estimators\n"
-        "known_estimators(); combined_parameters()\n"
-        "assert not {'torch', 'diffusers', 'napari'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)

@@ -44,6 +44,21 @@ def assert_refused():
 
 
 @pytest.fixture
+def damaged():
+    """Yield copies of a file's bytes with a few bytes changed at random."""
+
+    def copies(path, count, most=20, seed=1):
+        whole, random = np.frombuffer(path.read_bytes(), np.uint8), np.random.default_rng(seed)
+        for _ in range(count):
+            changed = whole.copy()
+            places = random.integers(0, len(whole), random.integers(1, most))
+            changed[places] = random.integers(0, 256, places.size)
+            yield changed.tobytes()
+
+    return copies
+
+
+@pytest.fixture
 def survives():
     """Check that opening ends in a data set, which it returns, or in one clear line."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
+import pytest
+
 # Libraries that the import of the package and a refused file must not cost, either.
 SLOW = ("xarray", "pandas", "scipy", "h5netcdf", "tifffile", "gsffile", "access2thematrix", "dask")
 HEAVY = ("torch", "diffusers", "napari", "qtpy", "PyQt6", "PyQt5", "PySide6", "magicgui", "vispy")
@@ -67,6 +69,22 @@ def test_importing_library_plugin_and_reader_loads_no_slow_library() -> None:
     modules = ["qpi_kernels", "napari_qpi", "napari_qpi.readers", "qpi_kernels.io.open_scan"]
     loaded = heavy_imports(modules, (*SLOW, *HEAVY))
     assert {module: names for module, names in loaded.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import napari_qpi.widgets.extract.dock, napari_qpi.widgets.annotate.dock",
+        "import napari_qpi.widgets.simulate.dock",
+        "import napari_qpi.widgets.train.dock",
+        "from qpi_kernels.extraction.registry import combined_parameters; combined_parameters()",
+        "from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters;"
+        "SimulatedScanParameters(material='Bi2212').placement()",
+    ],
+)
+def test_forms_are_made_without_torch(program: str) -> None:
+    probe = f"{program}\nimport json\nprint(json.dumps('torch' in sys.modules))"
+    assert in_fresh_interpreter(probe) is False
 
 
 READER = """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -81,11 +79,3 @@ def test_a_name_is_taken_once(quartic: Material) -> None:
     assert register_material(quartic) is quartic
     with pytest.raises(ValueError, match="give this one another name"):
         register_material(replace(quartic, density=2.0))
-
-
-def test_materials_are_known_without_torch() -> None:
-    code = (
-        "import sys; from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters;"
-        "SimulatedScanParameters(material='Bi2212'); assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ import napari
 import numpy as np
 from napari.layers import Image, Points
 from pydantic import ValidationError
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QUndoGroup
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -71,10 +71,7 @@ class AnnotateDefects(Dock):
         self.preview = ActivationPreview(self.viewer)
         self._points: DefectPoints | None = None
         self._histories = QUndoGroup(self)
-        self._refresh_timer = QTimer(self)
-        self._refresh_timer.setSingleShot(True)
-        self._refresh_timer.setInterval(_REFRESH_MS)
-        self._refresh_timer.timeout.connect(self._refresh)
+        self._refresh_timer = self.delayed(_REFRESH_MS, self._refresh)
         self._build()
         self._connect()
         self._on_points_chosen(self.points_choice.layer)

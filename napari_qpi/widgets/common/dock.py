@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -67,6 +67,14 @@ class Dock(QWidget):
     def when_closed(self, callback: Callable[[], object]) -> None:
         """Call back once the panel is closed or its window destroyed; touch no Qt object there."""
         self._connections.callback(callback)
+
+    def delayed(self, milliseconds: int, slot: Callable[[], object]) -> QTimer:
+        """Make a timer that calls a slot once, so long after its latest start."""
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(slot)
+        return timer
 
     def remove_from_viewer(self) -> None:
         """Take away the layers that only belong to the open panel; the window still lives."""

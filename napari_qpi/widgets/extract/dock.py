@@ -11,7 +11,6 @@ from typing import Any
 import napari
 from napari.layers import Image, Points
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
 
 from napari_qpi.layers.comparison import show_side_by_side
@@ -70,10 +69,7 @@ class ExtractKernel(Dock):
         self._then: Callable[[Any], None] | None = None
         self._started = 0.0
         self._followed_points: Points | None = None
-        self._refresh_timer = QTimer(self)
-        self._refresh_timer.setSingleShot(True)
-        self._refresh_timer.setInterval(_REFRESH_MS)
-        self._refresh_timer.timeout.connect(self._refresh)
+        self._refresh_timer = self.delayed(_REFRESH_MS, self._refresh)
         self._build()
         self._connect()
         self._on_image_chosen(self.image_choice.layer)
@@ -247,17 +243,17 @@ class ExtractKernel(Dock):
         name = task.image.name
         placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
-        said = f"Kernel of {name} in {monotonic() - self._started:.1f} s."
+        status = f"Kernel of {name} in {monotonic() - self._started:.1f} s."
         if points is None:
             found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
             (points,) = add_layers(self.viewer, [found])
-            said += f" {len(result.defects)} defects found."
+            status += f" {len(result.defects)} defects found."
         # The kernels lie beside the image, out of sight until the view is fitted.
         self.viewer.reset_view()
         self.card.show_result(placed)
         self.export_buttons.show_result(task, placed)
         self.defect_review.show_result(task, placed, points)
-        self.run_controls.show_status(said)
+        self.run_controls.show_status(status)
 
     def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
         """Show the results of several methods side by side."""

@@ -9,7 +9,7 @@ from typing import Any
 import napari
 from napari.utils.notifications import show_error
 from pydantic import ValidationError
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -90,14 +90,8 @@ class Simulate(Dock):
         self._chosen: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
         self._preview_again = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_PREVIEW_MS)
-        self._timer.timeout.connect(self._start_preview)
-        self._slow_timer = QTimer(self)
-        self._slow_timer.setSingleShot(True)
-        self._slow_timer.setInterval(_SLOW_MS)
-        self._slow_timer.timeout.connect(self._on_slow_preview)
+        self._timer = self.delayed(_PREVIEW_MS, self._start_preview)
+        self._slow_timer = self.delayed(_SLOW_MS, self._on_slow_preview)
         self._build()
         self._connect()
         self._read_form()

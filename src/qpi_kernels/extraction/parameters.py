@@ -37,7 +37,7 @@ class EstimatorParameters(BaseModel):
     needs_double : bool
         The estimator computes in double precision unless asked otherwise.
     separates_defects : bool
-        Overlapping kernels of neighbouring defects are told apart.
+        Overlapping kernels of neighbouring defects are separated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,8 +91,8 @@ class EstimatorParameters(BaseModel):
     def check_window(self, image_shape: tuple[int, int]) -> None:
         """Refuse a kernel window that is larger than the image.
 
-        A pixel of the window half an image away from the centre is seen beside few defects, one
-        beyond that is not determined by any map of this size.
+        Few defects show a pixel of the window half an image away from its centre; none shows one
+        beyond that, whatever the map.
 
         Parameters
         ----------

@@ -66,29 +66,29 @@ def predicted_share(
     mean = min(freedom / max(size, 1), 1.0)
     fitted = max(size * mean * (2 - mean), 1.0)
     inside = mask & reach
-    seen = int(inside.sum())
+    count = int(inside.sum())
     before = float(np.square(signal[inside], dtype=np.float64).sum())
-    if not seen or not before > 0:
+    if not count or not before > 0:
         return PredictedShare(float("nan"), 0.0)
-    # A lone defect's kernel follows every pixel of its window; the noise is seen outside.
-    judged = inside if seen - fitted > _MIN_FREE_SHARE * seen else mask
-    free = max(float(judged.sum()) - fitted, 1.0)
-    noise = float(np.square(residual[judged], dtype=np.float64).sum()) / free
-    share = 1.0 - noise / (before / seen)
-    scatter = _samples_per_number(residual, judged)
-    excess = _SIGMAS * float(np.sqrt(2 * scatter / fitted + 2 * scatter / free)) * fitted / seen
+    # A lone defect's kernel follows every pixel of its window; the noise shows outside.
+    region = inside if count - fitted > _MIN_FREE_SHARE * count else mask
+    free = max(float(region.sum()) - fitted, 1.0)
+    noise = float(np.square(residual[region], dtype=np.float64).sum()) / free
+    share = 1.0 - noise / (before / count)
+    scatter = _samples_per_number(residual, region)
+    excess = _SIGMAS * float(np.sqrt(2 * scatter / fitted + 2 * scatter / free)) * fitted / count
     return PredictedShare(share, excess / (1 + excess))
 
 
-def _samples_per_number(residual: NDArray[np.floating], judged: NDArray[np.bool_]) -> float:
+def _samples_per_number(residual: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
     """Return how many samples scatter as one independent normal number, at least 1."""
-    left = np.where(judged, residual, 0.0).astype(np.float64)
-    power = np.square(np.abs(np.fft.fft2(left)))
+    values = np.where(region, residual, 0.0).astype(np.float64)
+    power = np.square(np.abs(np.fft.fft2(values)))
     total = float(power.sum())
     if not total > 0:
         return 1.0
     # The periodogram of white noise scatters by as much as its mean: twice that in its square.
     correlated = power.size * float(np.square(power).sum()) / total**2 / 2
-    energy = float(np.square(left).sum())
-    kurtosis = float(judged.sum()) * float((left**4).sum()) / energy**2
+    energy = float(np.square(values).sum())
+    kurtosis = float(region.sum()) * float((values**4).sum()) / energy**2
     return max(correlated, 1.0) * max(kurtosis / _KURTOSIS_OF_NORMAL, 1.0)

@@ -97,7 +97,7 @@ class Problem(Generic[Parameters]):
                 raise ExtractionError("the mask must be boolean: True where a pixel counts")
             counted &= given.astype(bool)
         if not counted.any():
-            raise ExtractionError("no pixel is left: all are masked or were not measured")
+            raise ExtractionError("no pixel counts: all are masked or were not measured")
         problem = cls(labelled, table, counted, parameters)
         problem._check_reach()
         return problem

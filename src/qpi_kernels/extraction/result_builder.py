@@ -27,6 +27,8 @@ from qpi_kernels.symmetry import Symmetry, symmetry_scores
 __all__ = ["ResultBuilder"]
 
 _MIN_REACH = 1e-6
+# Fields of `Quality` with a value for each plane.
+_NUMBERS = ("noise_sigma", "reduced_chi2", "r_squared", "predicted", "ridge", "determined")
 
 
 class ResultBuilder:
@@ -54,12 +56,7 @@ class ResultBuilder:
         self._background = np.zeros(image, self._dtype)
         self._reconstruction = np.zeros(image, self._dtype)
         self._residual = np.zeros(image, self._dtype)
-        self._numbers: dict[str, list[float]] = {
-            name: []
-            for name in (
-                *("noise_sigma", "reduced_chi2", "r_squared", "predicted", "ridge", "determined"),
-            )
-        }
+        self._numbers: dict[str, list[float]] = {name: [] for name in _NUMBERS}
         self._chance: list[float] = []
         self._ridge_replaced: list[bool] = []
         self._condition = 1.0
@@ -103,8 +100,8 @@ class ResultBuilder:
         problem = self._problem
         stop = start + len(kernels)
         prediction = problem.model.apply(kernels)
-        left = planes.values - prediction
-        background = problem.background.fit(left)
+        difference = planes.values - prediction
+        background = problem.background.fit(difference)
         without_background = problem.background.remove(planes.values)
         signal = _energy(without_background)
         # Masked pixels hold no data in `planes`; only the fit there is meaningful.
@@ -125,17 +122,17 @@ class ResultBuilder:
 
         counted = int(problem.mask.sum())
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
-        weighted = (left - background) * problem.background.weight
-        misfit = _energy(weighted)
-        before, after = _numpy(without_background), _numpy(weighted)
+        residual = (difference - background) * problem.background.weight
+        misfit = _energy(residual)
+        before, after = _numpy(without_background), _numpy(residual)
         reach = _numpy(problem.model.apply_variance(torch.ones_like(std[:1])))[0] > _MIN_REACH
         noise_share = self._noise_share(std, free / counted)
         for index in range(len(kernels)):
-            noise = estimate_pixel_noise(weighted[index], problem.mask_tensor, noise_share[index])
+            noise = estimate_pixel_noise(residual[index], problem.mask_tensor, noise_share[index])
             self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
-            # A fit that follows nearly every pixel leaves nothing to judge it by.
-            judged = noise > 1e-9 and free[index] > 0.3 * counted
-            chi2 = misfit[index] / free[index] / noise**2 if judged else float("nan")
+            # The residual of a fit that follows nearly every pixel shows nothing.
+            informative = noise > 1e-9 and free[index] > 0.3 * counted
+            chi2 = misfit[index] / free[index] / noise**2 if informative else float("nan")
             self._numbers["reduced_chi2"].append(float(chi2))
             explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")
             self._numbers["r_squared"].append(float(explained))

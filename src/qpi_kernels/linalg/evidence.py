@@ -102,7 +102,7 @@ class Evidence:
         Number of independent samples of an observation.
     spectrum : OperatorSpectrum
         Eigenvalues of the normal operator.
-    least_variance : float
+    min_variance : float
         t; 0 for any.
     """
 
@@ -113,12 +113,12 @@ class Evidence:
         energy: NDArray[np.float64],
         samples: int,
         spectrum: OperatorSpectrum,
-        least_variance: float = 0.0,
+        min_variance: float = 0.0,
     ) -> None:
         self._energy = energy
         self._samples = max(samples, 1)
         self._spectrum = spectrum
-        self._least_variance = least_variance
+        self._min_variance = min_variance
 
     def misfit(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
@@ -135,7 +135,7 @@ class Evidence:
     ) -> NDArray[np.float64]:
         """Evaluate ``-2 log p`` up to a constant, (observation, candidate)."""
         misfit = self.misfit(ridge, data)
-        noise = np.maximum(misfit, self._samples * self._least_variance * ridge)
+        noise = np.maximum(misfit, self._samples * self._min_variance * ridge)
         fit = self._samples * (np.log(noise) + misfit / noise - 1)
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
 
@@ -158,4 +158,4 @@ class Evidence:
         misfit = self.misfit(ridge[:, None], data)[:, 0]
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
         noise = misfit / np.maximum(self._samples - freedom, 1.0)
-        return np.asarray(np.maximum(noise, self._least_variance * ridge))
+        return np.asarray(np.maximum(noise, self._min_variance * ridge))

@@ -19,20 +19,22 @@ class Tridiagonal:
 
     Parameters
     ----------
-    diagonal, beyond : array, (vector, m)
-        Diagonal, and the entries below it; the last of ``beyond`` couples to the next, unknown
-        vector.
+    diagonal, subdiagonal : array, (vector, m)
+        Of the tridiagonal matrix; the last of ``subdiagonal`` couples to the next, unknown vector.
     norm : array, (vector,)
         Length of each start vector.
     """
 
     def __init__(
-        self, diagonal: NDArray[np.float64], beyond: NDArray[np.float64], norm: NDArray[np.float64]
+        self,
+        diagonal: NDArray[np.float64],
+        subdiagonal: NDArray[np.float64],
+        norm: NDArray[np.float64],
     ) -> None:
         # For one tridiagonal matrix after the other: threads would cost more than they save.
         solved = [
             scipy.linalg.eigh_tridiagonal(main, off)
-            for main, off in zip(diagonal, beyond[:, :-1], strict=True)
+            for main, off in zip(diagonal, subdiagonal[:, :-1], strict=True)
         ]
         values = np.stack([value for value, _ in solved])
         vectors = np.stack([vector for _, vector in solved])
@@ -40,7 +42,7 @@ class Tridiagonal:
         self.values: NDArray[np.float64] = np.maximum(values, 0.0)
         self.weights: NDArray[np.float64] = vectors[:, 0, :] ** 2
         self._vectors = vectors
-        self._next = beyond[:, -1]
+        self._next = subdiagonal[:, -1]
 
     def coordinates(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
         """Solve ``(G + shift) a = b`` in the Krylov space.
@@ -62,7 +64,7 @@ class Tridiagonal:
         return np.asarray(np.einsum("rij,rj->ri", self._vectors, amplitude))
 
     def residual(self, coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Length of ``b - (G + shift) a`` relative to that of ``b``, (vector,)."""
+        """Return the length of ``b - (G + shift) a`` over that of ``b``, (vector,)."""
         residual = np.abs(self._next * coordinates[:, -1])
         return np.divide(residual, self.norm, where=self.norm > 0, out=np.zeros_like(residual))
 
@@ -92,7 +94,7 @@ class Lanczos:
         self._basis = start.new_zeros((8, *start.shape))
         self._basis[0] = start / norm.clamp(min=torch.finfo(start.dtype).tiny)[:, None]
         self._diagonal: list[torch.Tensor] = []
-        self._beyond: list[torch.Tensor] = []
+        self._subdiagonal: list[torch.Tensor] = []
 
     @property
     def iterations(self) -> int:
@@ -112,7 +114,7 @@ class Lanczos:
         length = torch.linalg.vector_norm(image, dim=-1)
         scale = torch.stack(self._diagonal).abs().amax(dim=0)
         length = torch.where(length > 30 * torch.finfo(image.dtype).eps * scale, length, 0.0)
-        self._beyond.append(length)
+        self._subdiagonal.append(length)
         if count + 1 == len(self._basis):
             self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
         self._basis[count + 1] = torch.where(
@@ -127,7 +129,7 @@ class Lanczos:
         def columns(rows: list[torch.Tensor]) -> NDArray[np.float64]:
             return torch.stack(rows, dim=1).double().cpu().numpy()
 
-        return Tridiagonal(columns(self._diagonal), columns(self._beyond), self.norm)
+        return Tridiagonal(columns(self._diagonal), columns(self._subdiagonal), self.norm)
 
     def combine(self, coordinates: NDArray[np.float64]) -> torch.Tensor:
         """Sum the basis with given coordinates, (vector, m) to (vector, n)."""

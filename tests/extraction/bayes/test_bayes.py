@@ -21,11 +21,10 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models.kernel_prior import KernelPrior
-from qpi_kernels.progress import drive
+from qpi_kernels.progress import drive, finish
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
-from shared.generators import result_of
 from shared.intervals import assert_calibrated, relative_error
 from shared.planted import with_noise
 
@@ -257,8 +256,8 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
     solver = PosteriorSolver(problem, root, problem.normal, problem.normal)
-    found = result_of(solver.solve(problem.planes(0, 1).values[0]))
-    std = result_of(solver.sample(found)).std
+    found = finish(solver.solve(problem.planes(0, 1).values[0]))
+    std = finish(solver.sample(found)).std
     columns = problem.model.apply(components[:, None]).flatten(1)
     normal = (columns @ columns.T).numpy()
     values = np.linalg.eigvalsh(normal)

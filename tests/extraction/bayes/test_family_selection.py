@@ -17,8 +17,8 @@ from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models.kernel_prior import bundled_prior
+from qpi_kernels.progress import finish
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
-from shared.generators import result_of
 
 
 def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
@@ -35,7 +35,7 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
 
 def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:
     work = prepare_families(problem, bundled_prior(), problem.normal, normal)
-    return result_of(work).costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
+    return finish(work).costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
 
 
 @pytest.mark.parametrize("family", ["free_electrons", "warped_four_fold", "square_lattice"])

@@ -143,15 +143,10 @@ def test_gwy_hostile_sizes_are_refused_cheaply(tmp_path):
     assert peak < 2**20
 
 
-def test_gwy_random_damage_never_escapes(tmp_path, survives):
+def test_gwy_random_damage_never_escapes(tmp_path, damaged, survives):
     path = write_gwy(tmp_path / "a.gwy", {"Z (Forward)": field(), "I": field(unit="nA")})
-    whole = np.frombuffer(path.read_bytes(), np.uint8)
-    random = np.random.default_rng(3)
-    for _ in range(400):
-        damaged = whole.copy()
-        places = random.integers(0, len(whole), random.integers(1, 10))
-        damaged[places] = random.integers(0, 256, places.size)
-        path.write_bytes(damaged)
+    for content in damaged(path, 400, most=10, seed=3):
+        path.write_bytes(content)
         survives(path)
 
 

@@ -26,6 +26,7 @@ from napari_qpi.widgets.annotate.dock import AnnotateDefects
 from napari_qpi.widgets.common.dock import Dock
 from napari_qpi.widgets.common.parameter_form import ParameterForm
 from napari_qpi.widgets.extract.dock import ExtractKernel
+from shared.docks import open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -34,12 +35,6 @@ MANIFEST = Path(import_module("napari_qpi").__path__[0]) / "napari.yaml"
 NAMES = [
     widget.display_name for widget in PluginManifest.from_file(MANIFEST).contributions.widgets or []
 ]
-
-
-def open_dock(viewer: Viewer, name: str) -> Dock:
-    _, dock = viewer.window.add_plugin_dock_widget("napari-qpi", name)
-    assert isinstance(dock, Dock)
-    return dock
 
 
 def state(control: QWidget) -> object:
@@ -68,7 +63,7 @@ def turn_wheel(control: QWidget) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_wheel_changes_only_what_has_the_focus(qtbot: QtBot, viewer: Viewer, name: str) -> None:
     viewer.add_image(np.random.default_rng(1).normal(size=(3, 32, 32)), name="map")
-    dock = open_dock(viewer, name)
+    dock = open_dock(viewer, name, Dock)
     kinds = (QAbstractSpinBox, QComboBox, QSlider)
     controls = [control for kind in kinds for control in dock.findChildren(kind)]
     assert controls
@@ -81,7 +76,7 @@ def test_the_wheel_changes_only_what_has_the_focus(qtbot: QtBot, viewer: Viewer,
 
 def test_the_wheel_changes_the_control_that_has_the_focus(qtbot: QtBot, viewer: Viewer) -> None:
     viewer.window.show()
-    dock = open_dock(viewer, "Annotate defects")
+    dock = open_dock(viewer, "Annotate defects", Dock)
     assert isinstance(dock, AnnotateDefects)
     dock.activateWindow()
     combo = dock.form.detection.editor("polarity").findChild(QComboBox)
@@ -96,7 +91,7 @@ def test_the_wheel_changes_the_control_that_has_the_focus(qtbot: QtBot, viewer: 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_spin_boxes_end_where_it_makes_sense(viewer: Viewer, name: str) -> None:
-    dock = open_dock(viewer, name)
+    dock = open_dock(viewer, name, Dock)
     boxes = {
         (field, box.maximum())
         for form in dock.findChildren(ParameterForm)
@@ -109,7 +104,7 @@ def test_spin_boxes_end_where_it_makes_sense(viewer: Viewer, name: str) -> None:
 
 def test_a_kernel_is_not_larger_than_its_image(viewer: Viewer) -> None:
     viewer.add_image(np.zeros((40, 48), np.float32), name="map")
-    dock = open_dock(viewer, "Extract kernel")
+    dock = open_dock(viewer, "Extract kernel", Dock)
     assert isinstance(dock, ExtractKernel)
     dock.form.set_values({"kernel_shape": (999, 500)})
     assert dock.form.values()["kernel_shape"] == (40, 48)

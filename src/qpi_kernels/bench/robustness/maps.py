@@ -7,6 +7,7 @@ window, as those of real defects do.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -38,6 +39,12 @@ Image = NDArray[np.float64]
 
 SILVER = ParabolicBand.silver()
 BIAS_V, BROADENING_EV, PIXEL_NM, TIP_NM = 0.05, 0.02, 0.3, 0.2
+_CONDITIONS: dict[str, Any] = {
+    "bias": BIAS_V,
+    "pixel_nm": PIXEL_NM,
+    "broadening": BROADENING_EV,
+    "tip_nm": TIP_NM,
+}
 SIDE_PX, WINDOW_PX, DEFECTS, SNR = 128, 48, 20, 10.0
 
 STRONG, WEAK = -1.0, -0.05
@@ -140,14 +147,7 @@ def coupled_map(
     # On whole pixels superposing is exact: what is left out is multiple scattering alone.
     defects = Defects(np.rint(drawn.positions))
     whole = multiple_defects(
-        SILVER,
-        defects,
-        bias=BIAS_V,
-        pixel_nm=PIXEL_NM,
-        shape=(SIDE_PX, SIDE_PX),
-        impurity=impurity,
-        broadening=BROADENING_EV,
-        tip_nm=TIP_NM,
+        SILVER, defects, shape=(SIDE_PX, SIDE_PX), impurity=impurity, **_CONDITIONS
     ).values
     pattern = _summed(defects, impurity)
     return _noisy(pattern, defects, _window(impurity), seed, snr, wrong=whole - pattern)
@@ -227,8 +227,8 @@ def step_waves(distance_nm: Image) -> Image:
     # The real part is regular, but for the broadening; a pixel's tenth stands for zero.
     phase = 2 * wave_number * np.maximum(distance_nm, PIXEL_NM / 10)
     density = SILVER.mass / (4 * np.pi * HBAR2_OVER_2M)
-    seen = np.exp(-((wave_number * TIP_NM) ** 2))
-    return np.asarray(-density * (seen * scipy.special.hankel1(0, phase)).real)
+    resolved = np.exp(-((wave_number * TIP_NM) ** 2))
+    return np.asarray(-density * (resolved * scipy.special.hankel1(0, phase)).real)
 
 
 def _scattered(count: int, seed: int) -> Defects:
@@ -238,15 +238,7 @@ def _scattered(count: int, seed: int) -> Defects:
 
 def _single(impurity: float, side: int) -> xr.DataArray:
     """Simulate the kernel of a point potential."""
-    return single_defect(
-        SILVER,
-        bias=BIAS_V,
-        pixel_nm=PIXEL_NM,
-        shape=(side, side),
-        impurity=impurity,
-        broadening=BROADENING_EV,
-        tip_nm=TIP_NM,
-    )
+    return single_defect(SILVER, shape=(side, side), impurity=impurity, **_CONDITIONS)
 
 
 def _window(impurity: float) -> Image:

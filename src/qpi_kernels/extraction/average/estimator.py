@@ -73,9 +73,9 @@ class DefectAverage(GeneratorStepper[KernelResult]):
             Sums of the strengths, and of their squares, of the defects that show each pixel.
         """
         problem = self._problem
-        seen = squared_weight.clamp(min=0.0)
-        known = seen > 1e-3 * float(np.square(problem.defects.strength).max())
-        divisor = torch.where(known, seen, 1.0)
+        coverage = squared_weight.clamp(min=0.0)
+        known = coverage > 1e-3 * float(np.square(problem.defects.strength).max())
+        divisor = torch.where(known, coverage, 1.0)
         kernel = torch.where(known, problem.model.adjoint(image) / divisor, 0.0)
         sum_of_weights = torch.where(weight.abs() > 1e-3, weight, 1.0)
         second = torch.where(known, problem.model.adjoint(image**2) / sum_of_weights, 0.0)

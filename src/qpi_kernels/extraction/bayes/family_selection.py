@@ -102,12 +102,8 @@ def prepare_families(
         The checked input.
     library : KernelPrior
         With its families.
-    exact : ExactNormal
-        The normal operator for the noise.
-    quick : NormalOperator
-        The same or an approximation, from `choose_normal_operator`.
-    sizes : tensor, (kind,), optional
-        Relative size of the kernels of each kind; all alike when left out.
+    exact, quick, sizes
+        As in `PosteriorSolver`.
     """
     message = "Comparing families of simulated kernels"
     components = _Components.of(problem, library, sizes)

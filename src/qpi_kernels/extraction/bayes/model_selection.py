@@ -248,7 +248,7 @@ class PriorSelection:
         self, index: int, signal: torch.Tensor, white: Posterior, learned: LearnedPriors
     ) -> Generator[Event, None, dict[str, Posterior]]:
         """Make the network's priors for a plane, and solve it under them."""
-        message = f"Looking for the network's kernel{self._of(index)}"
+        message = f"Fitting the network's kernel{self._of(index)}"
         fit = learned.fit(signal, white.kernels, self._exact, self._quick, message)
         priors = yield from portion(fit, 0.0, 0.6)
         posteriors = {}

@@ -51,10 +51,10 @@ class BayesAssessor:
         coloured = any(one.noise is not None for one in self.selected)
         # Under coloured noise the kernel follows the quiet frequencies; the variance, which the
         # loud ones make, tells only of kernels that enlarge the misfit.
-        judged = replace(fit, chance=[0.0] * len(fit.chance)) if coloured else fit
+        tolerant = replace(fit, chance=[0.0] * len(fit.chance)) if coloured else fit
         reasons = [
             *error_reasons(error_by_kind(problem, fit)),
-            *explanation_reasons(problem, judged),
+            *explanation_reasons(problem, tolerant),
             *unseen_reasons(problem, trust="good"),
             *_misfit_reasons(problem, fit),
             *duplicate_reasons(problem),

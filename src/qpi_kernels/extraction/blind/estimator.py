@@ -25,7 +25,7 @@ from qpi_kernels.extraction.blind.quality_report import with_blind_reasons
 from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.progress import Event, GeneratorStepper, follow, portion
+from qpi_kernels.progress import Event, GeneratorStepper, follow, map_events, portion
 from qpi_kernels.result import KernelResult
 
 __all__ = ["BlindExtraction"]
@@ -166,8 +166,7 @@ def _round(
     work: Generator[Event, None, None], message: str, fit: AlternatingFit | None = None
 ) -> Generator[Event, None, None]:
     """Run one round of a search, and report the noise and the defects of a fit after it."""
-    for event in work:
-        yield replace(event, message=message)
+    yield from map_events(work, lambda event: replace(event, message=message))
     values = {}
     if fit is not None:
         values = {"residual": fit.noise, "defects": float(len(fit.sampler.points))}

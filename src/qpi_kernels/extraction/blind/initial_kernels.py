@@ -20,7 +20,7 @@ def energetic_patches(
 ) -> list[list[torch.Tensor]]:
     """Cut the most energetic patches out of the maps, under tapers of several widths.
 
-    Where defects lie far distance, a patch as large as the kernel is the best guess; where they
+    Where defects lie far apart, a patch as large as the kernel is the best guess; where they
     overlap, only the core of one defect is.
 
     Parameters

@@ -108,7 +108,7 @@ class NetworkExtraction(GeneratorStepper[KernelResult]):
             Yields an event for each sample and returns kernels and std, (plane, h, w), and whether
             any kernel or sample fits an image best upside down.
         """
-        message, samples = "Asking the network for the kernel", self._problem.parameters.samples
+        message, samples = "Decoding the kernel", self._problem.parameters.samples
         blanked = torch.where(self._problem.mask_tensor, images, torch.nan).float()
         channels = grid.channels(blanked)
         yield Event(message, 1, samples + 3)

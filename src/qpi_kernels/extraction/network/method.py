@@ -20,7 +20,7 @@ __all__ = ["start_network"]
 
 
 def start_network(problem: Problem[NetworkParameters]) -> Stepper[KernelResult]:
-    """Load the networks, and start asking them."""
+    """Load the networks and start the extraction with them."""
     # Here, because diffusers takes a while to import.
     from qpi_kernels.extraction.network.estimator import NetworkExtraction
 

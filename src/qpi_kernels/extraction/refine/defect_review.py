@@ -236,10 +236,8 @@ def marked_defects(result: KernelResult, *, mask: NDArray[np.bool_] | None = Non
 
     Parameters
     ----------
-    result : KernelResult
-        Of any estimator; better after refinement.
-    mask : array of bool, (rows, columns), optional
-        True where a pixel counted in the extraction.
+    result, mask
+        As in `proposed_defects`.
 
     Returns
     -------
@@ -280,10 +278,8 @@ def spurious_defects(
 
     Parameters
     ----------
-    result : KernelResult
-        Of any estimator; better after refinement.
-    mask : array of bool, (rows, columns), optional
-        True where a pixel counted in the extraction.
+    result, mask
+        As in `proposed_defects`.
     share : float
         Flagged are strengths that are, by two standard errors, below this share of the median of
         their kind. A defect of which the map shows too little, say outside of it, is not flagged.

@@ -18,7 +18,7 @@ from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
 from qpi_kernels.extraction.refine.residual import ResidualMap, residual_map
 from qpi_kernels.parameters import Parameters, Pixels, PositiveCount
-from qpi_kernels.progress import Event, GeneratorStepper, Stepper, follow, portion
+from qpi_kernels.progress import Event, GeneratorStepper, Stepper, follow, map_events, portion
 from qpi_kernels.result import KernelResult
 
 __all__ = ["Refinement", "RefinementParameters"]
@@ -158,13 +158,7 @@ def _round_share(rounds: int) -> tuple[float, float]:
 
 def _named(name: str, work: Generator[Event, None, _Result]) -> Generator[Event, None, _Result]:
     """Begin the messages of a part with its name."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        yield replace(event, message=f"{name}: {event.message}")
+    return map_events(work, lambda event: replace(event, message=f"{name}: {event.message}"))
 
 
 class _Moves:

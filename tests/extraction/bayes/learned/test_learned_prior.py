@@ -27,10 +27,9 @@ from qpi_kernels.models import load_model
 from qpi_kernels.models.folder import KernelModel, write_model
 from qpi_kernels.models.networks import ObservationEncoder, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
-from qpi_kernels.progress import Cancelled, CancelToken, drive
+from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
-from shared.generators import result_of
 from shared.intervals import assert_calibrated
 from shared.planted import with_noise
 
@@ -236,7 +235,7 @@ def test_the_misfit_is_that_of_the_map() -> None:
 
 def test_tangents_are_those_of_the_shapes() -> None:
     problem, _ = checked(kernels(1)[0])
-    decoder = result_of(prepare_decoder(problem, load_model()))
+    decoder = finish(prepare_decoder(problem, load_model()))
     numbers = decoder.numbers_of_kernels(torch.from_numpy(kernels(1)))
     tangents = torch.cat(list(decoder.tangents(numbers[0])))
     step = torch.zeros_like(numbers)
@@ -253,7 +252,7 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     mean = torch.from_numpy(kernels(1))
     normal = problem.normal
     solver = PosteriorSolver(problem, ComponentRoot(columns), normal, normal, mean=mean)
-    posterior = result_of(solver.solve(left))
+    posterior = finish(solver.solve(left))
     shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
     rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]
     normal = shown @ shown.T + posterior.ridge * torch.eye(30)

@@ -13,18 +13,12 @@ from qtpy.QtCore import Qt
 
 from napari_qpi.widgets.annotate.dock import AnnotateDefects
 from qpi_kernels.defects import Defects
+from shared.docks import PLACED, open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 SPOTS = np.array([[12.0, 14.0], [30.0, 50.0], [47.0, 20.0], [50.0, 52.0]])
-GEOMETRY = {
-    "scale": (0.5, 0.25),
-    "translate": (3.0, -4.0),
-    "rotate": 20.0,
-    "units": ("nm", "nm"),
-    "axis_labels": ("y", "x"),
-}
 
 
 def spots(shape: tuple[int, int] = (64, 64)) -> np.ndarray:
@@ -35,7 +29,7 @@ def spots(shape: tuple[int, int] = (64, 64)) -> np.ndarray:
 
 @pytest.fixture
 def image(viewer: Viewer) -> Image:
-    return viewer.add_image(spots(), name="map", **GEOMETRY)
+    return viewer.add_image(spots(), name="map", **PLACED)
 
 
 @pytest.fixture
@@ -44,9 +38,7 @@ def panel(viewer: Viewer, image: Image) -> AnnotateDefects:
 
 
 def open_panel(viewer: Viewer) -> AnnotateDefects:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Annotate defects")
-    assert isinstance(panel, AnnotateDefects)
-    return panel
+    return open_dock(viewer, "Annotate defects", AnnotateDefects)
 
 
 def wait(qtbot: QtBot, panel: AnnotateDefects) -> None:
@@ -152,7 +144,7 @@ def test_another_image_brings_its_own_defects(
     assert ours is not None
     ours.layer.add(SPOTS)
     image.visible = ours.layer.visible = False
-    other = viewer.add_image(spots(), name="other", **GEOMETRY)
+    other = viewer.add_image(spots(), name="other", **PLACED)
     panel.image_choice.layer = other
     assert panel.points is None
     theirs = panel.new_points()
@@ -343,7 +335,7 @@ def test_nothing_is_found_where_it_is_left_out(
 ) -> None:
     marked = np.zeros((64, 64), int)
     marked[:40] = 1
-    panel.mask_choice.layer = viewer.add_labels(marked, **GEOMETRY)
+    panel.mask_choice.layer = viewer.add_labels(marked, **PLACED)
     panel.detect()
     wait(qtbot, panel)
     assert panel.points is not None

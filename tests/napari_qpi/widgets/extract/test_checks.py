@@ -20,6 +20,7 @@ from napari_qpi.tasks.method_comparison import COMPARED
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem
 from qpi_kernels.defects import Defects
+from shared.docks import PLACED, open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -30,13 +31,6 @@ TRUE = np.array(
 )
 MISSED = 5
 NOWHERE = [48.0, 36.0]
-PLACE = {
-    "scale": (0.5, 0.25),
-    "translate": (3.0, -4.0),
-    "rotate": 20.0,
-    "units": ("nm", "nm"),
-    "axis_labels": ("y", "x"),
-}
 
 
 def observed() -> np.ndarray:
@@ -48,7 +42,7 @@ def observed() -> np.ndarray:
 
 @pytest.fixture
 def image(viewer: Viewer) -> Image:
-    return viewer.add_image(observed(), name="map", **PLACE)
+    return viewer.add_image(observed(), name="map", **PLACED)
 
 
 @pytest.fixture
@@ -71,8 +65,7 @@ def panel(viewer: Viewer, marked: Points) -> ExtractKernel:
 
 
 def open_panel(viewer: Viewer) -> ExtractKernel:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    assert isinstance(panel, ExtractKernel)
+    panel = open_dock(viewer, "Extract kernel", ExtractKernel)
     panel.form.set_values({"kernel_shape": (11, 11)})
     return panel
 

@@ -37,19 +37,13 @@ from qpi_kernels.quality import Reason
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.prior_fit import PriorFit
+from shared.docks import PLACED, open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 SHAPE = (40, 48)
 DEFECTS = Defects([[9.3, 11.2], [30.1, 12.7], [20.4, 33.6], [33.0, 40.2], [8.0, 38.5]])
-PLANE = {
-    "scale": (0.5, 0.25),
-    "translate": (3.0, -4.0),
-    "rotate": 20.0,
-    "units": ("nm", "nm"),
-    "axis_labels": ("y", "x"),
-}
 
 
 def observed(seed: int = 1, shape: tuple[int, int] = SHAPE) -> np.ndarray:
@@ -68,15 +62,14 @@ def add_defects(viewer: Viewer, image: Image) -> Points:
 
 
 def open_panel(viewer: Viewer) -> ExtractKernel:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    assert isinstance(panel, ExtractKernel)
+    panel = open_dock(viewer, "Extract kernel", ExtractKernel)
     panel.form.set_values({"kernel_shape": (9, 9)})
     return panel
 
 
 @pytest.fixture
 def image(viewer: Viewer) -> Image:
-    return viewer.add_image(observed(), name="map", **PLANE)
+    return viewer.add_image(observed(), name="map", **PLACED)
 
 
 @pytest.fixture
@@ -167,7 +160,7 @@ def test_left_out_pixels_do_not_count(qtbot: QtBot, viewer: Viewer, panel: Extra
     assert image is not None
     spoilt = np.zeros(SHAPE, int)
     spoilt[:, 20:24] = 1
-    labels = viewer.add_labels(spoilt, name="step", **PLANE)
+    labels = viewer.add_labels(spoilt, name="step", **PLACED)
     damaged = observed()
     damaged[spoilt == 1] = 100
     image.data = damaged
@@ -210,7 +203,7 @@ def test_another_image_leaves_nothing_of_the_earlier_one_to_export(
     points = panel.points_choice.layer
     assert panel.export_buttons.save_button.isEnabled()
     image.visible = points.visible = False
-    panel.image_choice.layer = viewer.add_image(observed(2), name="other", **PLANE)
+    panel.image_choice.layer = viewer.add_image(observed(2), name="other", **PLACED)
     assert panel.points_choice.layer is None
     assert panel.result is None
     assert not panel.export_buttons.save_button.isEnabled()
@@ -248,33 +241,25 @@ def test_layers_renamed_edited_and_removed_meanwhile(
     assert panel.image_choice.layer is not None
 
 
-def test_closing_the_panel_meanwhile(
-    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, slow: SlowTask
+@pytest.mark.parametrize("closed", ["dock", "window"])
+def test_closing_dock_or_window_meanwhile(
+    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, slow: SlowTask, closed: str
 ) -> None:
     panel.run_controls.run_button.click()
     assert slow.entered.wait(10)
     job = panel.job
-    viewer.window.remove_dock_widget(panel)
-    assert "kernel window" not in viewer.layers
+    if closed == "window":
+        viewer.close()
+    else:
+        viewer.window.remove_dock_widget(panel)
+        assert "kernel window" not in viewer.layers
     slow.gate.set()
     qtbot.waitUntil(lambda: not job.state.busy)
     assert job.state is JobState.CANCELLED
-    assert not roles(viewer)
-    again = open_panel(viewer)
-    extract(qtbot, again)
-    assert "kernel" in roles(viewer)
-
-
-def test_closing_the_window_meanwhile(
-    qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, slow: SlowTask
-) -> None:
-    panel.run_controls.run_button.click()
-    assert slow.entered.wait(10)
-    job = panel.job
-    viewer.close()
-    slow.gate.set()
-    qtbot.waitUntil(lambda: not job.state.busy)
-    assert job.state is JobState.CANCELLED
+    if closed == "dock":
+        assert not roles(viewer)
+        extract(qtbot, open_panel(viewer))
+        assert "kernel" in roles(viewer)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), ValueError("no defects")])
@@ -307,7 +292,7 @@ def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
     panel = open_panel(viewer)
     assert not panel.run_controls.run_button.isEnabled()
     assert panel.run_controls.status.text() == "Mark the defects first."
-    points = viewer.add_points([[5.0, 5.0]], **PLANE)
+    points = viewer.add_points([[5.0, 5.0]], **PLACED)
     assert panel.run_controls.run_button.isEnabled()
     assert panel.run_controls.status.text() == ""
     viewer.layers.remove(points)
@@ -411,15 +396,6 @@ def test_networks_and_refinement_run_from_the_dock(
         assert panel.result.provenance["refinement"]["rounds"] >= 1
 
 
-def test_opening_imports_no_torch() -> None:
-    program = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
-        "import napari_qpi.widgets.extract.dock, napari_qpi.widgets.annotate.dock\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
 @pytest.mark.parametrize("size", [(8, 8), (9, 9), (9, 12)])
 def test_the_window_covers_the_kernels_pixels(size: tuple[int, int]) -> None:
     corners = window_corners((20.0, 30.0), size)
@@ -470,7 +446,7 @@ def test_moving_the_window_goes_to_the_nearest_defect(panel: ExtractKernel) -> N
 
 def test_dragging_with_the_mouse_changes_the_form(qtbot: QtBot, viewer: Viewer) -> None:
     viewer.window.show()
-    image = viewer.add_image(observed(), **{**PLANE, "rotate": 0.0})
+    image = viewer.add_image(observed(), **{**PLACED, "rotate": 0.0})
     add_defects(viewer, image)
     panel = open_panel(viewer)
     panel.form.set_values({"kernel_shape": (15, 15)})
@@ -594,7 +570,7 @@ def test_the_kernel_is_saved(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path)
 def test_another_image_takes_verdict_and_comparison_away(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image
 ) -> None:
-    other = viewer.add_image(observed(seed=5), name="other", **PLANE)
+    other = viewer.add_image(observed(seed=5), name="other", **PLACED)
     panel.image_choice.layer = image
     extract(qtbot, panel)
     run = MethodRun("average", 0.1, panel.result, 0.1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +24,7 @@ from qpi_kernels.io import open_scan
 from qpi_kernels.simulate.materials import known_materials, register_material, unregister_material
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 from qpi_kernels.simulate.scan.simulation import ScanSimulation, simulate_scan
+from shared.docks import open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -34,8 +33,7 @@ SMALL = {"image_shape": (48, 64), "kernel_shape": (17, 17)}
 
 
 def open_panel(viewer: Viewer) -> Simulate:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Simulate")
-    assert isinstance(panel, Simulate)
+    panel = open_dock(viewer, "Simulate", Simulate)
     panel.set_values(**SMALL, density=5)
     return panel
 
@@ -248,8 +246,7 @@ def test_layers_lie_right_and_can_be_extracted(
     observation = observation_from_layer(image)
     np.testing.assert_allclose(observation["bias"], panel.parameters.bias_values.squeeze())
 
-    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    assert isinstance(extract, ExtractKernel)
+    extract = open_dock(viewer, "Extract kernel", ExtractKernel)
     assert extract.image_choice.layer is image
     assert extract.points_choice.layer is points
     extract.form.set_values({"kernel_shape": (17, 17)})
@@ -356,12 +353,3 @@ def test_the_script_repeats_the_simulation(
 def test_every_field_of_the_parameters_has_a_row(panel: Simulate) -> None:
     rows = panel.form.values() | panel.advanced_form.values()
     assert set(rows) == set(SimulatedScanParameters.model_fields)
-
-
-def test_opening_imports_no_torch() -> None:
-    program = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
-        "import napari_qpi.widgets.simulate.dock\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.train.dock import Train
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
+from shared.docks import open_dock
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -44,9 +43,7 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_panel(viewer: Viewer) -> Train:
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Train networks")
-    assert isinstance(panel, Train)
-    return panel
+    return open_dock(viewer, "Train networks", Train)
 
 
 @pytest.fixture
@@ -94,8 +91,7 @@ def saved_step(folder: Path) -> int:
 def test_two_stages_give_a_model_that_extract_offers(
     qtbot: QtBot, viewer: Viewer, panel: Train
 ) -> None:
-    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    assert isinstance(extract, ExtractKernel)
+    extract = open_dock(viewer, "Extract kernel", ExtractKernel)
     models: list[Path] = []
     panel.model_trained.connect(models.append)
     panel.form.stage_choice.setCurrentIndex(STAGES["both"])
@@ -398,8 +394,7 @@ def test_files_among_the_trainings_do_no_harm(viewer: Viewer, tmp_path: Path) ->
     assert panel.folder_edit.value() == home / "run-1"
     panel.new_button.click()
     assert panel.folder_edit.value() == home / "run-3"
-    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    assert isinstance(extract, ExtractKernel)
+    open_dock(viewer, "Extract kernel", ExtractKernel)
 
 
 def test_extract_offers_the_models_of_its_method(viewer: Viewer, tmp_path: Path) -> None:
@@ -443,15 +438,6 @@ def test_the_window_is_drawn_while_training(qtbot: QtBot, panel: Train) -> None:
     for _ in range(10):
         with qtbot.waitSignal(panel._timer.timeout, timeout=1500):
             pass
-
-
-def test_opening_imports_no_torch() -> None:
-    program = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
-        "import napari_qpi.widgets.train.dock\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_another_folder_shows_nothing_of_the_earlier_run(qtbot: QtBot, panel: Train) -> None:

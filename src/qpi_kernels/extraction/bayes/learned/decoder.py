@@ -103,7 +103,7 @@ def prepare_decoder(
     families : sequence of str, optional
         Simulated families whose latents make the prior; all when left out.
     """
-    message = "Showing simulated kernels to the network"
+    message = "Encoding simulated kernels"
     sampler = KernelSampler(families, shape=model.grid, seed=_SEED)
     total = _SIMULATED // _KERNELS_AT_ONCE + 1
     _load_forward_derivatives()
