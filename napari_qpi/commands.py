@@ -1,4 +1,4 @@
-"""What the menus call: small commands that need a viewer and no dock widget."""
+"""Commands of the menus, which need a viewer and no dock widget."""
 
 from __future__ import annotations
 

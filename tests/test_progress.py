@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from qpi_kernels.progress import (
     finish,
     follow,
     in_thread,
+    map_events,
     open_ended,
     portion,
 )
@@ -216,3 +218,13 @@ def test_an_error_in_a_thread_reaches_the_caller():
 
     with pytest.raises(OSError, match="no connection"):
         finish(in_thread(fail, "connecting"))
+
+
+def test_events_of_a_part_are_changed_and_its_result_kept() -> None:
+    class Renamed(GeneratorStepper[int]):
+        def _run(self):
+            return (yield from map_events(count(2, 2), lambda event: replace(event, message="new")))
+
+    events = []
+    assert drive(Renamed(), events.append) == 2
+    assert {event.message for event in events} == {"new"}

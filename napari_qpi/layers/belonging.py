@@ -1,4 +1,4 @@
-"""Which layer of defects belongs to an image: by what it was made for, else by where it lies."""
+"""The layer of defects that belongs to an image: the one made for it, else the one over it."""
 
 from __future__ import annotations
 

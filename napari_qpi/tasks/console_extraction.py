@@ -139,5 +139,5 @@ class ConsoleExtraction:
         """Close the bar at the end."""
         if not state.busy:
             self._bar.close()
-            # Later, for the result is told after the state.
+            # Later, for the result comes after the state.
             QTimer.singleShot(0, partial(_running.discard, self))

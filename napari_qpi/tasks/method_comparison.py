@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from napari_qpi.tasks.job import load_torch
-from qpi_kernels.progress import Cancelled, Event, GeneratorStepper, portion
+from qpi_kernels.progress import Cancelled, Event, GeneratorStepper, follow, map_events, portion
 
 if TYPE_CHECKING:
     from napari_qpi.tasks.extraction import ExtractionInput
@@ -67,24 +67,23 @@ class MethodComparison(GeneratorStepper[list[MethodRun]]):
         runs = []
         count = len(self._tasks)
         for number, task in enumerate(self._tasks):
-            runs.append(
-                (yield from portion(_method_run(task), number / count, (number + 1) / count))
-            )
+            place = f"{number + 1} of {count}"
+            work = _method_run(task, place)
+            runs.append((yield from portion(work, number / count, (number + 1) / count)))
         return runs
 
 
-def _method_run(task: ExtractionInput) -> Generator[Event, None, MethodRun]:
+def _method_run(task: ExtractionInput, place: str) -> Generator[Event, None, MethodRun]:
     """Extract with one method; a failure is a result, too, because the others are worth seeing."""
     method = task.parameters.method
-    words = method.replace("_", " ")
+    words = f"{method.replace('_', ' ')} ({place})"
     yield Event(f"{words}: starting")
     started = monotonic()
     try:
-        extraction = task.start()
-        while not extraction.done:
-            event = extraction.step()
-            yield replace(event, message=f"{words}: {event.message}")
-        result = extraction.result
+        result = yield from map_events(
+            follow(task.start()),
+            lambda event: replace(event, message=f"{words}: {event.message}"),
+        )
     except Cancelled:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What an earlier training left in a folder, read back to go on with it."""
+"""State of an earlier training, read from its folder to go on with it."""
 
 from __future__ import annotations
 

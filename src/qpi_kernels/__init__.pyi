@@ -1,3 +1,6 @@
+from . import extraction as extraction
+from . import inspect as inspect
+from . import io as io
 from . import prepare as prepare
 from . import progress as progress
 from . import simulate as simulate

@@ -61,7 +61,7 @@ class Event:
     values : dict of str to float
         Numbers worth plotting live, such as a residual norm or a loss.
     seconds_left : float, optional
-        Expected time to the end, None while it cannot be told; `GeneratorStepper` fills it in.
+        Expected time to the end, None while there is no rate yet; `GeneratorStepper` fills it in.
     """
 
     message: str
@@ -197,7 +197,7 @@ class GeneratorStepper(ABC, Generic[Result]):
         return self._latest
 
     def _timed(self, event: Event) -> Event:
-        """Add the time left to an event, once there is a rate to tell it from."""
+        """Add the time left to an event, once the rate is known."""
         elapsed = time.monotonic() - (self._started or 0.0)
         fraction = event.fraction
         if fraction is None or fraction < _MIN_FRACTION or elapsed < _MIN_SECONDS:

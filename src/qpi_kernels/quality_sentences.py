@@ -78,7 +78,7 @@ SENTENCES = {
     ),
     "unseen": Sentence(
         "No defect shows {number:.0%} of the kernel window: all are too near the edge or the mask.",
-        "What stands there is not measured. Use a smaller window.",
+        "Those pixels are not measured. Use a smaller window.",
     ),
     "kinds_missing": Sentence(
         "Only {number:.0f} of the {threshold:.0f} kinds asked for were found."

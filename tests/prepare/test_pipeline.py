@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from pydantic import Field
 
+import qpi_kernels as qk
 from qpi_kernels import prepare
 from qpi_kernels.progress import Cancelled, CancelToken
 
@@ -76,3 +77,20 @@ def test_a_cancelled_preparation_raises() -> None:
 def test_input_that_does_not_fit_is_refused(image, mask, reason) -> None:
     with pytest.raises(prepare.PreparationError, match=reason):
         prepare.run(image, [], mask=mask)
+
+
+def test_a_prepared_image_is_extracted_with_its_mask_defects_and_history() -> None:
+    raw = np.random.default_rng(2).normal(size=(40, 40))
+    mask = np.ones((40, 40), bool)
+    mask[:, 5] = False
+    crop = prepare.Crop(rows=(4, 40), columns=(0, 40))
+    made = prepare.run(raw, [crop], mask=mask, defects=[(14.0, 12.0), (30.0, 25.0)])
+    options = {"method": "average", "kernel_shape": (9, 9)}
+    found = qk.extract(made, **options)
+    same = qk.extract(raw[4:], made.defects, mask=mask[4:], **options)
+    np.testing.assert_array_equal(found.kernel, same.kernel)
+    assert found.provenance["preparation"] == list(made.history)
+    assert same.provenance["preparation"] == []
+    assert found.provenance["mask_sha256"] == same.provenance["mask_sha256"]
+    other = qk.extract(made, [(20.0, 20.0)], **options)
+    assert other.defects.positions.tolist() == [[20.0, 20.0]]

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidg
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.progress import Event
 
-__all__ = ["RunControls"]
+__all__ = ["ProgressPanel", "RunControls"]
 
 _WORDS = {
     JobState.CANCELLING: "Stopping after this step…",
@@ -15,7 +15,36 @@ _WORDS = {
 }
 
 
-class RunControls(QWidget):
+class ProgressPanel(QWidget):
+    """Rows of two buttons, with a progress bar and a line of text below them.
+
+    Parameters
+    ----------
+    rows : pairs of QPushButton
+        The buttons.
+    """
+
+    def __init__(
+        self, *rows: tuple[QPushButton, QPushButton], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.bar = QProgressBar()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.grid = QGridLayout(self)
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        for row, buttons in enumerate(rows):
+            for column, button in enumerate(buttons):
+                self.grid.addWidget(button, row, column)
+        self.grid.addWidget(self.bar, len(rows), 0, 1, 2)
+        self.grid.addWidget(self.status, len(rows) + 1, 0, 1, 2)
+
+    def show_status(self, text: str) -> None:
+        """Show a text below the bar."""
+        self.status.setText(text)
+
+
+class RunControls(ProgressPanel):
     """Shows a job; every button and text follows from the job's state.
 
     Parameters
@@ -25,21 +54,12 @@ class RunControls(QWidget):
     """
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        run, cancel = QPushButton(title), QPushButton("Cancel")
+        super().__init__((run, cancel), parent=parent)
         self._missing = ""
-        self.run_button = QPushButton(title)
-        self.cancel_button = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(self.run_button, 0, 0)
-        grid.addWidget(self.cancel_button, 0, 1)
-        grid.addWidget(self.bar, 1, 0, 1, 2)
-        grid.addWidget(self.status, 2, 0, 1, 2)
-        grid.setColumnStretch(0, 2)
-        grid.setColumnStretch(1, 1)
+        self.run_button, self.cancel_button = run, cancel
+        self.grid.setColumnStretch(0, 2)
+        self.grid.setColumnStretch(1, 1)
         self.show_state(JobState.IDLE)
 
     def show_ready(self, state: JobState, missing: str) -> None:
@@ -69,7 +89,3 @@ class RunControls(QWidget):
         self.bar.setValue(min(event.step, event.total))
         self.bar.setFormat("%p %")
         self.show_status(" · ".join(filter(None, (event.message, event.time_left))))
-
-    def show_status(self, text: str) -> None:
-        """Show a text below the bar."""
-        self.status.setText(text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_qpi.tasks.training import RunCommand, TrainingRun
+from napari_qpi.widgets.common.run_controls import ProgressPanel
 
 __all__ = ["TrainingControls", "duration"]
 
@@ -15,34 +16,23 @@ _ENDING = {
 }
 
 
-class TrainingControls(QWidget):
+class TrainingControls(ProgressPanel):
     """Start, pause, next stage and stop; all follows from the run that is shown."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.start_button = QPushButton("Start")
-        self.pause_button = QPushButton("Pause")
+        start, pause = QPushButton("Start"), QPushButton("Pause")
+        stop, following = QPushButton("Stop, keep best"), QPushButton("Next stage")
+        super().__init__((start, pause), (stop, following), parent=parent)
+        self.start_button, self.pause_button = start, pause
+        self.stop_button, self.next_button = stop, following
         self.pause_button.setToolTip("<qt>Wait, and use no processor; a checkpoint is kept.</qt>")
-        self.next_button = QPushButton("Next stage")
         self.next_button.setToolTip(
             "<qt>Keep the best kernel network so far and go on to the alignment.</qt>"
         )
-        self.stop_button = QPushButton("Stop, keep best")
         self.stop_button.setToolTip(
             "<qt>End after this step. The best network so far is kept, and a checkpoint to go on "
             "from.</qt>"
         )
-        self.bar = QProgressBar()
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.addWidget(self.start_button, 0, 0)
-        grid.addWidget(self.pause_button, 0, 1)
-        grid.addWidget(self.stop_button, 1, 0)
-        grid.addWidget(self.next_button, 1, 1)
-        grid.addWidget(self.bar, 2, 0, 1, 2)
-        grid.addWidget(self.status, 3, 0, 1, 2)
         self.show_idle(ready=True, resumable=False)
 
     def show_idle(self, *, ready: bool, resumable: bool) -> None:
@@ -74,10 +64,6 @@ class TrainingControls(QWidget):
         self.bar.setRange(0, run.stage.steps if run.history is not None else 0)
         self.bar.setValue(run.step_number)
         self.status.setText(_ENDING.get(run.command) or _progress(run))
-
-    def show_status(self, text: str) -> None:
-        """Show a text below the buttons."""
-        self.status.setText(text)
 
 
 def _progress(run: TrainingRun) -> str:

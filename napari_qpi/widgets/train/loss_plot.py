@@ -37,7 +37,7 @@ class LossPlot(PlotWidget):
     title : str
         The quantity, with its unit if it has one.
     color : str
-        Of the curve, to be seen on dark and light.
+        Of the curve, visible on dark and light.
     """
 
     def __init__(self, title: str, color: str, parent: QWidget | None = None) -> None:

@@ -37,7 +37,7 @@ _FILE_ENDING = re.compile(r"\.[A-Za-z]\w{1,4}")
 
 @dataclass
 class FileTask:
-    """What a file's work is given: its path, and where to report and ask whether to go on."""
+    """The task of one file: its path, where to report, and a token that cancels it."""
 
     path: Path
     on_event: Callable[[Event], object]
@@ -46,7 +46,7 @@ class FileTask:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file.
+    """Outcome of one file.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def expand(words: Sequence[Path], recursive: bool) -> list[Path]:
     Parameters
     ----------
     words : sequence of Path
-        Files stay as they are, even if they do not exist, so that their own error is told. A
+        Files stay as they are, even if they do not exist, so that the error names them. A
         folder stands for the scans in it: hidden files, results of ours and what is known to be
         no scan (text, pictures) are passed over. Globs serve shells that do not expand them.
     recursive : bool

@@ -145,11 +145,11 @@ class _Surroundings:
             (positions[:, 0, None] + steps + self.margin)[:, :, None],
             (positions[:, 1, None] + steps + self.margin)[:, None, :],
         )
-        seen = ndimage.map_coordinates(self.values, [rows, cols], order=3, mode="constant")
+        patches = ndimage.map_coordinates(self.values, [rows, cols], order=3, mode="constant")
         whole = ndimage.map_coordinates(self.weight, [rows, cols], order=1, mode="constant") > 0.99
         weight = self.window * whole
-        mean = (weight * seen).sum((1, 2)) / np.maximum(weight.sum((1, 2)), 1e-12)
-        return weight * (seen - mean[:, None, None]), weight
+        mean = (weight * patches).sum((1, 2)) / np.maximum(weight.sum((1, 2)), 1e-12)
+        return weight * (patches - mean[:, None, None]), weight
 
     def explained(
         self, nearest: NDArray[np.int64], template: NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import EllipsisType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -15,13 +15,18 @@ from qpi_kernels.extraction.registry import estimator, make_parameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
 
+if TYPE_CHECKING:
+    from qpi_kernels.prepare import Prepared
+
 __all__ = ["Extraction", "extract", "start_extraction"]
 
 Extraction = Stepper[KernelResult]
+Default: TypeAlias = EllipsisType
+"""Type of ``...``: a keyword that is not given takes the default of its method."""
 
 
 def start_extraction(
-    observation: ArrayLike | xr.DataArray,
+    observation: ArrayLike | xr.DataArray | Prepared,
     defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
@@ -42,38 +47,41 @@ def start_extraction(
 
 
 def extract(
-    observation: ArrayLike | xr.DataArray,
+    observation: ArrayLike | xr.DataArray | Prepared,
     defects: Defects | ArrayLike | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
     parameters: EstimatorParameters | None = None,
-    method: str | EllipsisType = ...,
-    kernel_shape: tuple[int, int] | EllipsisType = ...,
-    prior: Literal["library", "learned", "smooth", "none"] | EllipsisType = ...,
-    library: str | EllipsisType = ...,
-    refine: Literal["positions", "positions+strengths"] | EllipsisType | None = ...,
-    kinds: int | Literal["auto"] | EllipsisType = ...,
-    ridge: float | Literal["auto"] | EllipsisType = ...,
-    model: str | EllipsisType = ...,
-    samples: int | EllipsisType = ...,
-    symmetry: str | EllipsisType | None = ...,
-    background: Literal["none", "offset", "plane", "rows"] | EllipsisType = ...,
-    tolerance: float | EllipsisType = ...,
-    max_iterations: int | EllipsisType = ...,
-    device: str | EllipsisType = ...,
-    dtype: Literal["auto", "float32", "float64"] | EllipsisType = ...,
-    seed: int | EllipsisType = ...,
+    method: str | Default = ...,
+    kernel_shape: tuple[int, int] | Default = ...,
+    prior: Literal["library", "learned", "smooth", "none"] | Default = ...,
+    library: str | Default = ...,
+    refine: Literal["positions", "positions+strengths"] | Default | None = ...,
+    kinds: int | Literal["auto"] | Default = ...,
+    ridge: float | Literal["auto"] | Default = ...,
+    model: str | Default = ...,
+    samples: int | Default = ...,
+    symmetry: str | Default | None = ...,
+    background: Literal["none", "offset", "plane", "rows"] | Default = ...,
+    tolerance: float | Default = ...,
+    max_iterations: int | Default = ...,
+    device: str | Default = ...,
+    dtype: Literal["auto", "float32", "float64"] | Default = ...,
+    seed: int | Default = ...,
     on_event: Callable[[Event], object] | None = None,
     cancel: CancelToken | None = None,
     **fields: Any,
 ) -> KernelResult:
     """Extract the kernel that one defect alone would show.
 
+    Keywords that are not given (``...``) take the default of the method, which is given here.
+
     Parameters
     ----------
-    observation : array or xarray.DataArray
+    observation : array, xarray.DataArray or Prepared
         ``(y, x)`` or ``(bias, y, x)``, in any unit; row 0 is the top. NaN pixels do not count.
-        A DataArray's coordinates (nm, V) reach the result.
+        A DataArray's coordinates (nm, V) reach the result. A `qpi_kernels.prepare.Prepared` brings
+        its mask, its defects unless others are given, and its history for the provenance.
     defects : Defects or array, (N, 2), optional
         Positions (row, col) in pixels, 0 at the centre of the first pixel, sub-pixel and possibly
         outside the image. Each kind gets a kernel of its own. Only ``blind`` does without.

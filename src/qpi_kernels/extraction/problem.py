@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic
@@ -20,6 +20,7 @@ from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.prepare.prepared import PreparationError, Prepared, label_image
 
 __all__ = ["ExtractionError", "Parameters", "Planes", "Problem"]
 
@@ -62,22 +63,30 @@ class Problem(Generic[Parameters]):
         True where a pixel counts; False wherever an observed plane holds NaN.
     parameters : EstimatorParameters
         The choices.
+    preparation : tuple of mapping
+        As `qpi_kernels.prepare.Prepared.history`.
     """
 
     observation: xr.DataArray
     defects: Defects
     mask: NDArray[np.bool_]
     parameters: Parameters
+    preparation: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def check(
         cls,
-        observation: ArrayLike | xr.DataArray,
+        observation: ArrayLike | xr.DataArray | Prepared,
         defects: Defects | ArrayLike | None,
         mask: ArrayLike | xr.DataArray | None,
         parameters: Parameters,  # type: ignore[misc]  # a constructor may take what it returns
     ) -> Problem[Parameters]:
         """Validate the input of `qpi_kernels.extract`; errors as documented there."""
+        prepared = observation if isinstance(observation, Prepared) else None
+        if isinstance(observation, Prepared):
+            observation = observation.image
+        if prepared is not None:
+            defects = prepared.defects if defects is None else defects
         labelled = _labelled(observation)
         table = _table(defects)
         if not len(table) and not parameters.finds_defects:
@@ -87,6 +96,8 @@ class Problem(Generic[Parameters]):
         rows, columns = shape = labelled.shape[-2:]
         parameters.check_window((rows, columns))
         counted = _finite_pixels(labelled)
+        if prepared is not None:
+            counted &= prepared.mask
         if mask is not None:
             given = np.asarray(mask)
             if given.shape != shape:
@@ -98,7 +109,8 @@ class Problem(Generic[Parameters]):
             counted &= given.astype(bool)
         if not counted.any():
             raise ExtractionError("no pixel counts: all are masked or were not measured")
-        problem = cls(labelled, table, counted, parameters)
+        history = () if prepared is None else prepared.history
+        problem = cls(labelled, table, counted, parameters, history)
         problem._check_reach()
         return problem
 
@@ -241,17 +253,13 @@ def _table(defects: Defects | ArrayLike | None) -> Defects:
 
 def _labelled(observation: ArrayLike | xr.DataArray) -> xr.DataArray:
     """Label the observation as a DataArray with dims (y, x) or (bias, y, x)."""
-    if not isinstance(observation, xr.DataArray):
-        array: Any = observation if hasattr(observation, "dask") else np.asarray(observation)
-        if array.ndim not in (2, 3):
-            raise ExtractionError(
-                f"the observation must be (y, x) or (bias, y, x), not of shape {array.shape}"
-            )
-        observation = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
-    dims: tuple[Hashable, ...] = observation.dims
-    if dims[-2:] != ("y", "x") or len(dims) > 3 or dims[0] == "kind":
+    try:
+        observation = label_image(observation)
+    except PreparationError as error:
+        raise ExtractionError(str(error)) from error
+    if observation.dims[0] == "kind":
         raise ExtractionError(
-            f"the observation must have the dims (y, x) or (bias, y, x), not {dims}"
+            f"an image must have the dims (y, x) or (bias, y, x), not {observation.dims}"
         )
     if observation.dtype.kind not in "fiub":
         raise ExtractionError(f"the observation must be real numbers, not {observation.dtype}")

@@ -1,4 +1,4 @@
-"""`ResultBuilder`: kernels plane by plane, labelled, measured and judged as a `KernelResult`."""
+"""`ResultBuilder`: kernels plane by plane, labelled, measured and assessed as a `KernelResult`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NUMBERS = ("noise_sigma", "reduced_chi2", "r_squared", "predicted", "ridge", "d
 
 
 class ResultBuilder:
-    """Collect the kernels of all planes with `add`, then label and judge them.
+    """Collect the kernels of all planes with `add`, then label and assess them.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class ResultBuilder:
         return (1.0 - leverage * fitted.view(-1, 1, 1)).clamp(min=1e-3)
 
     def result(self, assess: Assessor = assess_fit) -> KernelResult:
-        """Label everything and judge it.
+        """Label everything and assess it.
 
         Parameters
         ----------
@@ -276,6 +276,7 @@ class ResultBuilder:
             "versions": {name: _version(name) for name in ("napari-qpi", "torch", "numpy")}
             | {"python": platform.python_version()},
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "preparation": [dict(step) for step in problem.preparation],
             "source": str(observation.attrs.get("source", "")),
             "channel": str(observation.name or ""),
             "observation_shape": list(observation.shape),

@@ -1,4 +1,4 @@
-"""What plain arrays need said: their pixel pitch and the values of their first axis."""
+"""Pixel pitch and first axis of plain arrays, from options or coordinates."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def as_biases(value: Any, planes: int) -> np.ndarray | None:
 
 
 def pitch_of(array: xr.DataArray) -> tuple[float, float] | None:
-    """Return the pitch ``(y, x)`` in nm told by the coordinates of an array.
+    """Return the pitch ``(y, x)`` in nm from the coordinates of an array.
 
     None when the coordinates are missing, count pixels or are not even.
     """

@@ -1,4 +1,4 @@
-"""Which of a scan's channels a person means when they name none."""
+"""The choice of a scan's main channel, when none is named."""
 
 from __future__ import annotations
 

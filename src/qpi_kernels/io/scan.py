@@ -1,4 +1,4 @@
-"""What every reader returns: the scan data set, and the error for unreadable files."""
+"""The scan data set that every reader returns, and the error for unreadable files."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def kernel_estimates(
     -------
     tensor, (B, 5, h, w)
     """
-    seen = observation.isfinite()
+    measured = observation.isfinite()
     rows, columns = activation.shape[-2:]
     convolution = Convolution((rows, columns), window)
     spectrum = convolution.spectrum(convolution.on_sites(activation))
@@ -61,7 +61,7 @@ def kernel_estimates(
 
     def normal(vectors: torch.Tensor) -> torch.Tensor:
         kernels = vectors.view(-1, 1, *window)
-        return adjoint(torch.where(seen, apply(kernels), 0.0)).flatten(1)
+        return adjoint(torch.where(measured, apply(kernels), 0.0)).flatten(1)
 
     right = adjoint(normalised_observation(observation)).flatten(1)
     solver = ConjugateGradients(normal, right, tolerance=_TOLERANCE)

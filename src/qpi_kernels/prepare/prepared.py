@@ -12,11 +12,33 @@ from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
 
-__all__ = ["PreparationError", "Prepared"]
+__all__ = ["PreparationError", "Prepared", "label_image"]
 
 
 class PreparationError(ValueError):
     """An image can not be prepared as asked; the message says what to change."""
+
+
+def label_image(image: ArrayLike | xr.DataArray) -> xr.DataArray:
+    """Label an image as a DataArray with dims (y, x) or (bias, y, x); dask stays lazy.
+
+    Raises
+    ------
+    PreparationError
+        If it has another shape or other dims.
+    """
+    if not isinstance(image, xr.DataArray):
+        array: Any = image if hasattr(image, "dask") else np.asarray(image)
+        if array.ndim not in (2, 3):
+            raise PreparationError(
+                f"an image must be (y, x) or (bias, y, x), not of shape {array.shape}"
+            )
+        image = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
+    if image.ndim not in (2, 3) or image.dims[-2:] != ("y", "x"):
+        raise PreparationError(
+            f"an image must have the dims (y, x) or (bias, y, x), not {image.dims}"
+        )
+    return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +89,7 @@ class Prepared:
         PreparationError
             If the shapes do not fit together.
         """
-        labelled = image
-        if not isinstance(labelled, xr.DataArray):
-            array: Any = image if hasattr(image, "dask") else np.asarray(image)
-            if array.ndim not in (2, 3):
-                raise PreparationError(
-                    f"an image must be (y, x) or (bias, y, x), not of shape {array.shape}"
-                )
-            labelled = xr.DataArray(array, dims=("bias", "y", "x")[3 - array.ndim :])
-        if labelled.ndim not in (2, 3) or labelled.dims[-2:] != ("y", "x"):
-            raise PreparationError(
-                f"an image must have the dims (y, x) or (bias, y, x), not {labelled.dims}"
-            )
+        labelled = label_image(image)
         shape = labelled.shape[-2:]
         counted = np.ones(shape, bool) if mask is None else np.array(mask)
         if counted.shape != shape or counted.dtype != np.bool_:

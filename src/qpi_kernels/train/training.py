@@ -270,7 +270,7 @@ class Training(GeneratorStepper[Path]):
     def _judge(self, losses: dict[str, float]) -> dict[str, float]:
         """Validate, keep the network if it is the one to keep, and log."""
         found = self.validate()
-        if self._checkpoint.judge(found.values["rmse"]) and self.accelerator.is_main_process:
+        if self._checkpoint.record(found.values["rmse"]) and self.accelerator.is_main_process:
             self._save_network("best", found.values)
         row = {"step": self.step_number, **found.values, **losses}
         self._log.write({**row, "seconds": round(time.monotonic() - self._clock_start, 1)})

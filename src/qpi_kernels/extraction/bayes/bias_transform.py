@@ -20,7 +20,7 @@ __all__ = ["BiasTransform", "can_combine", "have_similar_noise", "select_bias_tr
 # There are a few copies of the stack at a time.
 _MAX_BYTES = 2**30
 # Of a plane's rms: noise of what is only rounding, and largest ratio between two planes' noise.
-_DEAD, _UNEQUAL = 1e-9, 3.0
+_MIN_NOISE, _MAX_NOISE_RATIO = 1e-9, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def have_similar_noise(white: Sequence[Posterior]) -> bool:
     A dead plane has no noise to divide by; one of far more noise would spoil its neighbours.
     """
     noise = np.sqrt([posterior.noise_variance for posterior in white])
-    return bool(noise.min() > _DEAD and noise.max() < _UNEQUAL * noise.min())
+    return bool(noise.min() > _MIN_NOISE and noise.max() < _MAX_NOISE_RATIO * noise.min())
 
 
 def select_bias_transform(

@@ -13,10 +13,10 @@ from qpi_kernels.forward import ForwardModel
 __all__ = ["ConvolutionNormal", "choose_normal_operator"]
 
 # Ratio of the transforms' sizes at which the approximation is worth it.
-_WORTH = 2.0
+_MIN_SPEEDUP = 2.0
 # The approximation is not taken where it loses much of its spectrum, as for ordered defects, or is
 # far from the exact one, as behind a mask of stripes.
-_MAX_LOST, _FAR = 0.02, 0.2
+_MAX_NEGATIVE_SHARE, _MAX_DIFFERENCE = 0.02, 0.2
 
 
 def choose_normal_operator(
@@ -35,14 +35,15 @@ def choose_normal_operator(
     """
     rows, columns = problem.model.fft_shape
     height, width = problem.parameters.kernel_shape
-    if rows * columns <= _WORTH * (2 * height) * (2 * width):
+    if rows * columns <= _MIN_SPEEDUP * (2 * height) * (2 * width):
         return exact
     near = ConvolutionNormal(problem.model, problem.coverage, noise)
     size = (2, len(problem.model.kinds), *problem.parameters.kernel_shape)
     generator = torch.Generator().manual_seed(problem.parameters.seed)
     kernels = torch.randn(size, generator=generator).to(problem.coverage)
-    alike = near.negative_share < _MAX_LOST and _difference(near, exact, kernels) < _FAR
-    return near if alike else exact
+    if near.negative_share >= _MAX_NEGATIVE_SHARE:
+        return exact
+    return near if _difference(near, exact, kernels) < _MAX_DIFFERENCE else exact
 
 
 def _difference(near: NormalOperator, exact: NormalOperator, kernels: torch.Tensor) -> float:

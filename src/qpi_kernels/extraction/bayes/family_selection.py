@@ -21,9 +21,9 @@ __all__ = ["FamilySelection", "likely_families", "prepare_families"]
 # A kernel's strongest components of the library are enough to tell families apart.
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
-_STRANGE = 0.05
+_OTHER_FAMILIES = 0.05
 # Components whose images are made in a step: so many, unless the map is large.
-_AT_ONCE, _MAX_PIXELS = 32, 2**22
+_COMPONENTS_AT_ONCE, _MAX_PIXELS = 32, 2**22
 
 
 class FamilySelection:
@@ -107,7 +107,7 @@ def prepare_families(
     """
     message = "Comparing families of simulated kernels"
     components = _Components.of(problem, library, sizes)
-    at_once = max(1, min(_AT_ONCE, _MAX_PIXELS // int(np.prod(problem.image_shape))))
+    at_once = max(1, min(_COMPONENTS_AT_ONCE, _MAX_PIXELS // int(np.prod(problem.image_shape))))
     steps = -(-components.count // at_once) * components.kinds
     total = steps + 1 + len(library.families)
     products = []
@@ -191,7 +191,7 @@ def _covariance_root(library: KernelPrior, name: str, count: int) -> NDArray[np.
     family = library.families[name]
     spread = np.maximum(library.spread[:count], 1e-6 * float(library.spread[0]))
     rows = (family.spread[:, None] * family.mixing[:, :count] / spread).astype(float)
-    covariance = rows.T @ rows + _STRANGE**2 * np.eye(count)
+    covariance = rows.T @ rows + _OTHER_FAMILIES**2 * np.eye(count)
     return np.asarray(np.linalg.cholesky(covariance).T)
 
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["PriorSelection", "SelectedPosterior", "StackFindings"]
 
 # Priors that take long are tried unless a quick one leads by so much log-evidence.
-_CLEAR = 5.0
+_CLEAR_GAP = 5.0
 # What a prior must gain over none, as -2 log-evidence.
-_BETTER = 2.0
+_MIN_GAIN = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,15 +277,15 @@ class PriorSelection:
 def _shows_nothing(candidates: dict[str, Posterior]) -> bool:
     """Tell that the first prior is neither better nor worse than none."""
     white, first, *_ = (posterior.cost for posterior in candidates.values())
-    return abs(white - first) < 2 * _CLEAR
+    return abs(white - first) < 2 * _CLEAR_GAP
 
 
 def _undecided(candidates: dict[str, Posterior]) -> bool:
     """Tell that the narrow prior leads the others by so little that broad ones may be better."""
     white, narrow, *others = (posterior.cost for posterior in candidates.values())
-    return min([white, *others]) < narrow + 2 * _CLEAR
+    return min([white, *others]) < narrow + 2 * _CLEAR_GAP
 
 
 def _cost(name: str, posterior: Posterior) -> float:
     """Return -2 log evidence, with the gain that a prior must have to replace least squares."""
-    return posterior.cost - (_BETTER if name == WHITE_PRIOR else 0.0)
+    return posterior.cost - (_MIN_GAIN if name == WHITE_PRIOR else 0.0)

@@ -11,11 +11,11 @@ __all__ = ["NoiseModel"]
 
 # Power is averaged over neighbouring wave vectors: this many standard deviations per period of the
 # kernel's window, and at least so many periods of the map.
-_WIDTH, _NARROWEST = 0.5, 2.0
+_WIDTH, _MIN_WIDTH = 0.5, 2.0
 # Power below this share of its geometric mean is taken for a fluctuation.
-_FAINTEST = 0.05
+_MIN_POWER = 0.05
 # How many times what chance makes of white noise a gain in -2 log-likelihood must be.
-_SURE = 2.0
+_MIN_SIGNIFICANCE = 2.0
 
 
 class NoiseModel:
@@ -35,7 +35,7 @@ class NoiseModel:
 
     def __init__(self, power: NDArray[np.float64], window: tuple[int, int]) -> None:
         widths = [
-            max(_NARROWEST, _WIDTH * size / side)
+            max(_MIN_WIDTH, _WIDTH * size / side)
             for size, side in zip(power.shape, window, strict=True)
         ]
         smooth = scipy.ndimage.gaussian_filter(power, widths, mode="wrap")
@@ -44,13 +44,13 @@ class NoiseModel:
         averaged = 4 * np.pi * widths[0] * widths[1]
         self.gain = float(power.size * (np.log(smooth.mean()) - np.log(mean)))
         self.chance = float(power.size / averaged)
-        self.power: NDArray[np.float64] = np.maximum(smooth / mean, _FAINTEST)
+        self.power: NDArray[np.float64] = np.maximum(smooth / mean, _MIN_POWER)
         self.power /= np.exp(np.log(self.power).mean())
 
     @property
     def coloured(self) -> bool:
         """True where it is further from white noise than chance would have it."""
-        return self.gain > _SURE * self.chance
+        return self.gain > _MIN_SIGNIFICANCE * self.chance
 
     @property
     def range(self) -> float:

@@ -13,7 +13,7 @@ __all__ = ["BayesParameters", "PriorParameters"]
 
 
 class PriorParameters(SolverParameters):
-    """Parameters of `BayesExtraction`: which kernels are likely before the map is seen."""
+    """Parameters of `BayesExtraction`: which kernels are likely before the map is known."""
 
     needs_double: ClassVar[bool] = True  # evidence is a small difference of large numbers
 

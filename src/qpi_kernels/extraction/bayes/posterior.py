@@ -31,7 +31,7 @@ _DRAW_CHECK_EVERY = 10
 # Iterations that a part usually takes.
 _TYPICAL_PROBE, _TYPICAL_SOLVE, _TYPICAL_SAMPLE = 40, 60, 80
 # In the prior, the kernel of one kind is not weaker than another by more than this.
-_SMALLEST = 0.03
+_MIN_RELATIVE_SIZE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,7 +328,7 @@ def kind_sizes(posteriors: Sequence[Posterior]) -> torch.Tensor | None:
     largest = size.max()
     if len(size) == 1 or not largest > 0:
         return None
-    return (size / largest).clamp(min=_SMALLEST)
+    return (size / largest).clamp(min=_MIN_RELATIVE_SIZE)
 
 
 def smoothed(variances: torch.Tensor) -> torch.Tensor:

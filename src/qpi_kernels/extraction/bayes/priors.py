@@ -28,9 +28,9 @@ WHITE_PRIOR = "every pixel on its own"
 # Amplitude of what simulated kernels do not have, over that of what they have.
 _STRICT, _FREE, _LOOSE = 0.05, 0.15, 0.5
 # A quick look at what all simulated kernels have in common: fewer components, and more of the rest.
-_FEW, _ROUGH = 256, 0.2
+_FEW_COMPONENTS, _ROUGH = 256, 0.2
 # Envelope and spectrum of the rest fade no further than to this share of their means.
-_FAINTEST = 0.1
+_MIN_SHARE = 0.1
 
 
 def narrow_priors(
@@ -56,7 +56,8 @@ def narrow_priors(
     def narrow() -> CovarianceRoot:
         return _known(problem, library.family(family) if family else library, _STRICT)
 
-    few = replace(library, basis=library.basis[:_FEW], spread=library.spread[:_FEW])
+    first = slice(_FEW_COMPONENTS)
+    few = replace(library, basis=library.basis[first], spread=library.spread[first])
     name = f"simulated kernels of {family}" if family else "simulated kernels, strictly"
     return {
         name: narrow,
@@ -85,8 +86,8 @@ def smooth_waves(problem: Problem, library: KernelPrior) -> SmoothRoot:
     scale = library.scale_on(shape)
     return SmoothRoot(
         shape,
-        np.maximum(library.profile, _FAINTEST * library.profile.mean()) / scale,
-        np.maximum(library.spectrum, _FAINTEST * library.spectrum.mean()),
+        np.maximum(library.profile, _MIN_SHARE * library.profile.mean()) / scale,
+        np.maximum(library.spectrum, _MIN_SHARE * library.spectrum.mean()),
         period=scale * library.shape[1],
         scale=scale,
         like=problem.coverage,

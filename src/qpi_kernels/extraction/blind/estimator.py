@@ -33,14 +33,14 @@ __all__ = ["BlindExtraction"]
 _STARTS_OF_EACH_WIDTH, _STARTS_OF_KINDS = 3, 2
 _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
 _FIRST_SWEEPS = 3
-_KEPT = 3
+_KEPT_FITS = 3
 _MORE_SWEEPS = 4
 _LAST_SWEEPS = 15
 _REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
 # Kinds that are tried unasked.
 _MAX_KINDS = 3
 # Time of the final solution, over that of the search for one number of kinds.
-_SOLUTION = 0.3
+_SOLUTION_COST = 0.3
 _NOTHING_FOUND = (
     "no repeating pattern was found: choose another kernel_shape or fewer kinds, mask steps and "
     "streaks, or mark the defects and use bayes"
@@ -88,7 +88,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         guesses = {count: each for count in counts if (each := self._guesses(model, count))}
         if counts[0] not in guesses:
             raise ExtractionError(_NOTHING_FOUND)
-        share = 1 / (len(guesses) + _SOLUTION)
+        share = 1 / (len(guesses) + _SOLUTION_COST)
         best: AlternatingFit | None = None
         for number, count in enumerate(guesses):
             search = self._search(model, guesses[count])
@@ -124,7 +124,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             fit.begin_sampling()
             for _ in range(_FIRST_SWEEPS):
                 yield from portion(_round(fit.sample(), message, fit), *next(shares))
-        fits = sorted(fits, key=lambda fit: fit.cost)[:_KEPT]
+        fits = sorted(fits, key=lambda fit: fit.cost)[:_KEPT_FITS]
         message = f"Comparing the best guesses{suffix}"
         for fit in fits:
             for _ in range(_MORE_SWEEPS):
@@ -176,4 +176,4 @@ def _round(
 def _round_count(guesses: int) -> int:
     """Count the rounds of a search."""
     first = guesses * (len(_THRESHOLDS) + _FIRST_SWEEPS)
-    return first + min(_KEPT, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1
+    return first + min(_KEPT_FITS, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1

@@ -14,7 +14,7 @@ __all__ = ["BlindParameters"]
 class BlindParameters(PriorParameters):
     """Parameters of the method ``blind``; see `BlindExtraction`."""
 
-    summary: ClassVar[str] = "finds the defects itself, where nobody can mark them"
+    summary: ClassVar[str] = "finds the defects itself, where they can not be marked"
     finds_defects: ClassVar[bool] = True
 
     method: Literal["blind"] = "blind"

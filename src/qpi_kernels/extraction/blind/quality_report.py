@@ -12,8 +12,8 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["faint_defects", "with_blind_reasons"]
 
-_FAINT = 0.5
-_FEW = 0.2
+_FAINT_STRENGTH = 0.5
+_MAX_FAINT_SHARE = 0.2
 
 
 def faint_defects(strengths: NDArray[np.floating]) -> int:
@@ -34,8 +34,8 @@ def faint_defects(strengths: NDArray[np.floating]) -> int:
     int
         Their number, if it is more than a fifth of all.
     """
-    faint = int((strengths < _FAINT).sum())
-    return faint if faint > _FEW * len(strengths) else 0
+    faint = int((strengths < _FAINT_STRENGTH).sum())
+    return faint if faint > _MAX_FAINT_SHARE * len(strengths) else 0
 
 
 def with_blind_reasons(result: KernelResult) -> KernelResult:
@@ -76,5 +76,5 @@ def _faint_reasons(result: KernelResult) -> list[Reason]:
     faint = faint_defects(result.defects.strength)
     if not faint:
         return []
-    limit = _FEW * len(result.defects)
+    limit = _MAX_FAINT_SHARE * len(result.defects)
     return [Reason(code="faint_defects", number=faint, threshold=limit)]

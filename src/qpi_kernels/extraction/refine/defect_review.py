@@ -31,7 +31,7 @@ _DISTANCE_PX = 2.0
 _PLACING_PX = 1.0
 _FREE_SPREAD = 100.0
 _SWEEPS = 8
-_ERRORS = 2.0
+_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +298,7 @@ def search_spurious(
     """Find marks as `spurious_defects` does, with an event for each fit."""
     report = yield from _fit_marked(result, mask)
     strength = report.defects.strength
-    flagged = np.flatnonzero(strength + _ERRORS * report.strength_error < share)
+    flagged = np.flatnonzero(strength + _STANDARD_ERRORS * report.strength_error < share)
     return report[flagged[np.argsort(strength[flagged])]]
 
 

@@ -144,9 +144,9 @@ def _image_shape(path: Path, header: CreatecHeader) -> tuple[int, int]:
     """Read the numbers of rows and columns and refuse impossible ones."""
     rows, columns = header.count("Num.Y"), header.count("Num.X")
     if not (0 < rows <= _MAX_PIXELS_A_SIDE and 0 < columns <= _MAX_PIXELS_A_SIDE):
-        said = [header.by_name.get(name, "nothing") for name in ("num.x", "num.y")]
+        sides = [header.by_name.get(name, "nothing") for name in ("num.x", "num.y")]
         reason = (
-            f"the header's image size makes no sense (Num.X {said[0]:.20}, Num.Y {said[1]:.20})"
+            f"the header's image size makes no sense (Num.X {sides[0]:.20}, Num.Y {sides[1]:.20})"
         )
         raise ScanFormatError(path, _NAME, reason)
     return rows, columns

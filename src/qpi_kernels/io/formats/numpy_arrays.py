@@ -1,4 +1,4 @@
-"""Plain NumPy files (.npy, .npz) with their pixel size and bias told beside them."""
+"""Plain NumPy files (.npy, .npz) with pixel size and bias as arrays beside them or options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FORMAT", "read"]
 
 _NAME = "NumPy"
 _PREFERRED = ("data", "didv", "observation", "topography", "current")
-_SAID_BESIDE = ("pixel_nm", "bias", "units", "notes")
+_NOTE_ARRAYS = ("pixel_nm", "bias", "units", "notes")
 # Deflate cannot do better than 1032:1; beyond this size such a ratio is taken for an attack.
 _BOMB_BYTES = 1024**3
 _BOMB_RATIO = 200
@@ -141,7 +141,7 @@ def _images(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[
     candidates = {
         name: array
         for name, array in arrays.items()
-        if name not in _SAID_BESIDE
+        if name not in _NOTE_ARRAYS
         and array.ndim in (2, 3)
         and array.dtype.kind in "fiub"
         and array.size
@@ -157,7 +157,7 @@ def _images(arrays: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[
             candidates[name].ndim == 2 or candidates[name].shape[0] in planes[:1] or not planes
         ):
             images[name] = candidates[name]
-    rest = [name for name in arrays if name not in images and name not in _SAID_BESIDE]
+    rest = [name for name in arrays if name not in images and name not in _NOTE_ARRAYS]
     return images, [f"{name} {arrays[name].shape}" for name in rest]
 
 

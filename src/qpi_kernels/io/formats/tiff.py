@@ -1,4 +1,4 @@
-"""TIFF images and stacks, with the pixel size of ImageJ or OME where it is told."""
+"""TIFF images and stacks, with the pixel size of ImageJ or OME tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the three Nanonis formats share: header values, channel names, units and the set-point."""
+"""Parts of the three Nanonis formats: header values, channel names, units and the set-point."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Checkpoint:
         patience = int(self.parameters["patience"])
         return bool(patience) and self.since_best >= patience
 
-    def judge(self, error: float) -> bool:
+    def record(self, error: float) -> bool:
         """Take note of a validation; True when this network is the one to keep."""
         gained = error < self.best
         self.best = min(error, self.best)

@@ -23,7 +23,7 @@ _KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 8, 8
 _SIMULATED = 512
 _SEED = 905
 # Encoders may put a noisy kernel far outside of all others.
-_FARTHEST = 4.0
+_MAX_NUMBER = 4.0
 # Latent priors of models already used in this process, by digest and families.
 _PRIORS: dict[tuple[str, tuple[str, ...]], LatentPrior] = {}
 
@@ -88,7 +88,7 @@ class KernelDecoder:
     def _numbers(self, latents: torch.Tensor) -> torch.Tensor:
         """Turn latents to unit numbers, not too far from those of simulated kernels."""
         numbers = self._prior.numbers(latents.flatten(1).to(self._prior.mean))
-        return numbers.clamp(-_FARTHEST, _FARTHEST)
+        return numbers.clamp(-_MAX_NUMBER, _MAX_NUMBER)
 
 
 def prepare_decoder(

@@ -38,7 +38,7 @@ __all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model", "load_le
 # one makes unseen kernels of its families with an error of 8 to 34 % (median 17 %, measured).
 LEARNED = {"learned kernels": 0.15, "learned kernels and smooth waves": 0.5}
 # The residual of a kind is not weaker than another's by more than this.
-_SMALLEST = 0.03
+_MIN_RELATIVE_SIZE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class LearnedPriors:
         """Make the Gaussians of the decoder's kernels about the most likely ones."""
         best = estimate.kernels
         sizes = best.square().sum(dim=(-2, -1)).sqrt()
-        sizes = sizes.clamp(min=_SMALLEST * float(sizes.max()))
+        sizes = sizes.clamp(min=_MIN_RELATIVE_SIZE * float(sizes.max()))
         means, known = [], []
         total, done = len(best) * self.decoder.size, 0
         for numbers, amount, kernel in zip(estimate.numbers, estimate.amounts, best, strict=True):
