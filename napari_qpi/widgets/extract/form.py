@@ -16,8 +16,8 @@ from qpi_kernels.extraction import EstimatorParameters
 from qpi_kernels.extraction.registry import (
     combined_parameters,
     estimator,
-    extra,
     make_parameters,
+    schema_extra,
 )
 
 __all__ = ["ExtractionForm"]
@@ -52,10 +52,10 @@ class ExtractionForm(QObject):
         names = [
             name
             for name in fields.model_fields
-            if bool(extra(fields, name, "advanced")) is advanced
+            if bool(schema_extra(fields, name, "advanced")) is advanced
         ]
         choices = {name: _choices(fields, name) for name in names}
-        files = {name: extra(fields, name, "files") for name in names}
+        files = {name: schema_extra(fields, name, "files") for name in names}
         form = ParameterForm(
             fields,
             names,
@@ -122,7 +122,7 @@ class ExtractionForm(QObject):
         for name, form in self._rows.items():
             if not _uses(self.method, values, name):
                 continue
-            serves = extra(estimator(self.method).parameters, name, "models")
+            serves = schema_extra(estimator(self.method).parameters, name, "models")
             if not serves:
                 continue
             serves = self.method if serves == "method" else serves
@@ -148,7 +148,7 @@ def _uses(method: str, values: Mapping[str, Any], name: str) -> bool:
     parameters = estimator(method).parameters
     if name not in parameters.model_fields:
         return False
-    conditions = extra(parameters, name, "used_if") or {}
+    conditions = schema_extra(parameters, name, "used_if") or {}
     return all(
         values[other] in wanted if other in parameters.model_fields else True
         for other, wanted in conditions.items()
@@ -157,7 +157,7 @@ def _uses(method: str, values: Mapping[str, Any], name: str) -> bool:
 
 def _conditions(fields: type[BaseModel]) -> set[str]:
     """Find the fields on whose values it depends which others are used."""
-    found = (extra(fields, name, "used_if") for name in fields.model_fields)
+    found = (schema_extra(fields, name, "used_if") for name in fields.model_fields)
     return {other for conditions in found if conditions for other in conditions}
 
 
@@ -165,10 +165,10 @@ def _choices(fields: type[BaseModel], name: str) -> Choices:
     """List what a row offers beside the values of its type, from the field's extra entries."""
     if name == "device":
         return device_choices()
-    if serves := extra(fields, name, "models"):
+    if serves := schema_extra(fields, name, "models"):
         return _models(serves)
-    labels = extra(fields, name, "labels") or {}
-    suggested = extra(fields, name, "suggestions") or list(labels)
+    labels = schema_extra(fields, name, "labels") or {}
+    suggested = schema_extra(fields, name, "suggestions") or list(labels)
     words = ["none" if value is None else str(value) for value in suggested]
     return [(labels.get(word, word), value) for word, value in zip(words, suggested, strict=True)]
 

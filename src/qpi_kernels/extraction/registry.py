@@ -27,11 +27,11 @@ __all__ = [
     "Estimator",
     "combined_parameters",
     "estimator",
-    "extra",
     "known_estimators",
     "make_parameters",
     "methods_with",
     "register",
+    "schema_extra",
     "unregister",
 ]
 
@@ -251,7 +251,7 @@ def combined_parameters() -> type[BaseModel]:
     common = EstimatorParameters.model_fields
     special = [name for name in takers if name not in common]
     special.sort(
-        key=lambda name: (bool(extra(takers[name][0], name, "advanced")), len(takers[name]))
+        key=lambda name: (bool(schema_extra(takers[name][0], name, "advanced")), len(takers[name]))
     )
     fields: dict[str, Any] = {}
     for name in dict.fromkeys(["kernel_shape", "method", *special, *common]):
@@ -271,7 +271,7 @@ def combined_parameters() -> type[BaseModel]:
     return made
 
 
-def extra(parameters: type[BaseModel], field: str, key: str) -> Any:
+def schema_extra(parameters: type[BaseModel], field: str, key: str) -> Any:
     """Look up an entry of a field's ``json_schema_extra``; empty where there is none."""
     found = parameters.model_fields[field].json_schema_extra
     return found.get(key, "") if isinstance(found, dict) else ""

@@ -40,18 +40,18 @@ class ConjugateGradients:
         self._residual = right.clone() if start is None else right - operator(start)
         self._direction = self._residual.clone()
         self._square = self._residual.square().sum(dim=1)
-        self._smallest = tolerance**2 * right.square().sum(dim=1)
+        self._min_square = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
 
     @property
     def converged(self) -> bool:
         """Whether all residuals are within the tolerance."""
-        return bool((self._square <= self._smallest).all())
+        return bool((self._square <= self._min_square).all())
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
-        going = self._square > self._smallest
+        going = self._square > self._min_square
         image = self._operator(self._direction)
         curvature = (self._direction * image).sum(dim=1).clamp(min=self._tiny)
         length = torch.where(going, self._square / curvature, 0.0)

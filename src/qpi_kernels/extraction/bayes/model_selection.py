@@ -143,7 +143,9 @@ class PriorSelection:
         """
         posteriors = []
         for number, index in enumerate(planes):
-            work = self._solve(WHITE_PRIOR, index, signal(index))
+            work = self._solvers[WHITE_PRIOR].solve(
+                signal(index), self._solving(WHITE_PRIOR, index)
+            )
             start, stop = number / len(planes), (number + 1) / len(planes)
             posterior = yield from portion(work, start, stop)
             posteriors.append(posterior)
@@ -199,10 +201,13 @@ class PriorSelection:
             From `compare_planes`, possibly with white noise.
         """
         problem, library, sizes = self._problem, self._library, findings.sizes
-        candidates = {WHITE_PRIOR: white}
+        candidates, solvers = {WHITE_PRIOR: white}, self._solvers
         if self._learned is not None:
-            work = self._try_learned(index, signal, white, self._learned)
-            candidates |= yield from portion(work, 0.0, 0.8)
+            fit = self._learned_solvers(index, signal, white, self._learned)
+            learned = yield from portion(fit, 0.0, 0.5)
+            candidates |= yield from portion(self._solve_all(learned, index, signal), 0.5, 0.8)
+            # Unlike the others they belong to one plane.
+            solvers = solvers | learned
         else:
             narrow = narrow_priors(problem, library, findings.families.get(index, ""))
             work = self._try(index, signal, narrow, candidates, sizes)
@@ -215,7 +220,7 @@ class PriorSelection:
         best = min(candidates, key=lambda name: _cost(name, candidates[name]))
         posterior = candidates[best]
         message = f"Estimating its standard deviation{self._of(index)}"
-        drawing = self._solvers[best].sample(posterior, message)
+        drawing = solvers[best].sample(posterior, message)
         sample = yield from portion(drawing, 0.8, 1.0)
         gap = {name: (each.cost - posterior.cost) / 2 for name, each in candidates.items()}
         return SelectedPosterior(
@@ -237,36 +242,40 @@ class PriorSelection:
                 self._solvers[name] = PosteriorSolver(
                     self._problem, make_root(), self._exact, self._quick, sizes=sizes
                 )
-            work = self._solve(name, index, signal)
+            work = self._solvers[name].solve(signal, self._solving(name, index))
             start, stop = number / len(roots), (number + 1) / len(roots)
             posteriors[name] = yield from portion(work, start, stop)
             if _shows_nothing(known | posteriors):
                 break
         return posteriors
 
-    def _try_learned(
+    def _learned_solvers(
         self, index: int, signal: torch.Tensor, white: Posterior, learned: LearnedPriors
-    ) -> Generator[Event, None, dict[str, Posterior]]:
-        """Make the network's priors for a plane, and solve it under them."""
+    ) -> Generator[Event, None, dict[str, PosteriorSolver]]:
+        """Make the network's priors for a plane, and their solvers by name."""
         message = f"Fitting the network's kernel{self._of(index)}"
-        fit = learned.fit(signal, white.kernels, self._exact, self._quick, message)
-        priors = yield from portion(fit, 0.0, 0.6)
-        posteriors = {}
-        for number, (name, prior) in enumerate(priors.items()):
-            self._solvers[name] = PosteriorSolver(
+        priors = yield from learned.fit(signal, white.kernels, self._exact, self._quick, message)
+        return {
+            name: PosteriorSolver(
                 self._problem, prior.root, self._exact, self._quick, mean=prior.mean
             )
-            work = self._solve(name, index, signal)
-            start, stop = (0.6 + 0.4 * (number + more) / len(priors) for more in (0, 1))
+            for name, prior in priors.items()
+        }
+
+    def _solve_all(
+        self, solvers: dict[str, PosteriorSolver], index: int, signal: torch.Tensor
+    ) -> Generator[Event, None, dict[str, Posterior]]:
+        """Solve a plane with each of several solvers."""
+        posteriors = {}
+        for number, (name, solver) in enumerate(solvers.items()):
+            work = solver.solve(signal, self._solving(name, index))
+            start, stop = number / len(solvers), (number + 1) / len(solvers)
             posteriors[name] = yield from portion(work, start, stop)
         return posteriors
 
-    def _solve(
-        self, name: str, index: int, signal: torch.Tensor
-    ) -> Generator[Event, None, Posterior]:
-        """Solve a plane under the prior of a name."""
-        message = f"Solving for the kernel{self._of(index)}, prior: {name}"
-        return self._solvers[name].solve(signal, message)
+    def _solving(self, name: str, index: int) -> str:
+        """Word the message of a solution."""
+        return f"Solving for the kernel{self._of(index)}, prior: {name}"
 
     def _of(self, index: int) -> str:
         """Name a plane in messages, where there are several."""

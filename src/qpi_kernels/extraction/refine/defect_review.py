@@ -125,7 +125,7 @@ def search_proposals(
     search = _Search(residual, result.defects)
     proposals: list[tuple[Defects, float, float]] = []
     while len(proposals) < max_count:
-        candidate = search.clearest()
+        candidate = search.take_clearest()
         if candidate is None or candidate[2] < threshold:
             break
         proposals.append(candidate)
@@ -189,7 +189,7 @@ class _Search:
             np.where(shown, match / divisor, 0.0),
         )
 
-    def clearest(self) -> tuple[Defects, float, float] | None:
+    def take_clearest(self) -> tuple[Defects, float, float] | None:
         """Find the defect of the highest score, its strength's error and score; subtract it."""
         best: tuple[float, str, NDArray[np.intp]] | None = None
         for kind, typical in self._typical.items():
@@ -203,9 +203,9 @@ class _Search:
                 best = height, kind, peak
         if best is None:
             return None
-        return self._placed(best[1], best[2])
+        return self._fit_and_subtract(best[1], best[2])
 
-    def _placed(self, kind: str, peak: NDArray[np.intp]) -> tuple[Defects, float, float]:
+    def _fit_and_subtract(self, kind: str, peak: NDArray[np.intp]) -> tuple[Defects, float, float]:
         """Fit a defect of a kind near a peak, and subtract its wave from the residual."""
         mask = self._residual.mask
         start = Defects([peak], kind, [self._typical[kind]])
