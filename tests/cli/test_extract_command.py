@@ -86,6 +86,30 @@ def test_detection_can_come_first(run_command, write_map, tmp_path):
     assert len(KernelResult.load(tmp_path / "kernel.nc").defects) == 4
 
 
+def test_masked_pixels_change_nothing(run_command, write_map, table, tmp_path):
+    """What lies under the mask, even a spot to which clicks would snap, does not count."""
+    mask = np.ones((96, 96), bool)
+    mask[40:62] = False
+    np.save(tmp_path / "mask.npy", mask)
+    clean = write_map("clean.npy")
+    image = np.load(clean)
+    rows, cols = np.mgrid[:96, :96]
+    spoilt = image + 50 * np.exp(-((rows - 52) ** 2 + (cols - 58) ** 2) / 16) * ~mask
+    np.save(tmp_path / "spoilt.npy", spoilt.astype("f4"))
+    results = []
+    for name in ("clean", "spoilt"):
+        done = run_command(
+            *("extract", tmp_path / f"{name}.npy", "--defects", table, "--snap"),
+            *("--mask", tmp_path / "mask.npy", "--kernel-size", "17", "--method", "least_squares"),
+            *("-o", tmp_path / f"{name}.nc"),
+        )
+        assert done.exit_code == 0, done.output
+        results.append(KernelResult.load(tmp_path / f"{name}.nc"))
+    assert results[1].provenance["counted_pixels"] == mask.sum()
+    np.testing.assert_allclose(results[1].defects.positions, results[0].defects.positions)
+    np.testing.assert_allclose(results[1].kernel, results[0].kernel, atol=1e-6)
+
+
 def test_tables_beside_the_files_are_used(run_command, write_map, tmp_path):
     maps = [write_map("a.npy", seed=1), write_map("b.npy", seed=2)]
     assert run_command("detect", *maps).exit_code == 0

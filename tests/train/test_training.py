@@ -101,6 +101,24 @@ def test_the_rate_falls_by_steps(make, tmp_path):
     assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4])
 
 
+def test_the_kept_network_is_the_decaying_average_of_the_weights(make, tmp_path):
+    training = make(tmp_path, average=0.25, keep="last", learning_rate=1e-2, warmup=0)
+    average = {}
+    for _ in range(4):
+        training.step()
+        training.save()
+        latest = weights(tmp_path / "kernels")
+        share = 0.25 if average else 0.0
+        average = {
+            name: share * average.get(name, value) + (1 - share) * value
+            for name, value in latest.items()
+        }
+    kept = load_file(tmp_path / "kernels" / "best" / WEIGHTS)
+    for name, value in average.items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-7)
+    assert not all(torch.equal(kept[name], value) for name, value in latest.items())
+
+
 def test_metrics_and_the_best_network_are_kept(make, tmp_path):
     drive(make(tmp_path))
     folder = tmp_path / "kernels"

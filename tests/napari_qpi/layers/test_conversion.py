@@ -266,6 +266,15 @@ def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
     assert sorted(set(read)) == [0, 24, 49]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_signed_contrast_has_zero_in_the_middle_and_clips_little(sign: int) -> None:
+    """A skewed kernel: its long tail sets the limits, not its short one."""
+    values = sign * np.random.default_rng(1).exponential(size=(200, 200))
+    low, high = robust_limits(values, symmetric=True)
+    assert low == -high
+    assert 0.005 < np.mean(np.abs(values) > high) < 0.015
+
+
 def test_a_new_kernel_lies_beside_those_of_earlier_extractions(
     model: ViewerModel, make_result: Callable[..., KernelResult]
 ) -> None:
