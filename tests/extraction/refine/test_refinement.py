@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.special import hankel1
 
 from qpi_kernels import Defects
@@ -151,6 +152,38 @@ def test_errors_of_positions_and_strengths_are_neither_too_small_nor_too_large()
     for scores in (position_scores, strength_scores):
         # An error 1.4 times as large or as small would be outside.
         assert 1 / 1.18 < np.sqrt(np.mean(np.square(scores))) < 1.18
+
+
+def test_the_fit_is_where_the_likelihood_times_the_prior_is_largest() -> None:
+    """One faint wave packet in closed form: prior and data pull about equally."""
+    rows, cols = np.indices((40, 40), dtype=float)
+
+    def packet(row: float, col: float) -> Array:
+        away = (rows - row) ** 2 + (cols - col) ** 2
+        return np.asarray(np.cos(0.8 * np.sqrt(away + 1)) * np.exp(-away / 18))
+
+    click, prior, noise = np.array([19.0, 21.0]), PointPrior(0.3, 0.2, 4.0), 1.0
+    rng = np.random.default_rng(1)
+    image = 1.5 * packet(18.2, 21.9) + noise * rng.standard_normal(rows.shape)
+
+    def cost(state: Array) -> float:
+        misfit = np.square(image - state[2] * packet(*state[:2])).sum() / noise**2
+        offset = np.array([*(state[:2] - click), state[2] - 1]) / [0.3, 0.3, 0.2]
+        return float(misfit + np.square(offset).sum())
+
+    best = minimize(cost, [*click, 1.0], method="Nelder-Mead", options={"xatol": 1e-5}).x
+    kernel = packet(20, 20)[5:36, 5:36]
+    residual = ResidualMap(
+        (image - packet(*click))[None],
+        np.ones(image.shape, bool),
+        np.array([1 / noise**2]),
+        {"defect": kernel[None]},
+    )
+    clicks = Defects([click])
+    fit = finish(PositionFit.solve(clicks, clicks, residual, prior, sweeps=20))
+    assert np.hypot(*(best[:2] - click)) > 0.2
+    np.testing.assert_allclose(fit.defects.positions[0], best[:2], atol=0.005)
+    np.testing.assert_allclose(fit.defects.strength[0], best[2], atol=0.01)
 
 
 def test_exact_positions_stay_where_little_can_be_seen() -> None:
