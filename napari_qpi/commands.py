@@ -28,7 +28,7 @@ _SAVE_FILTERS = {
 
 
 def active_image(viewer: ViewerModel) -> Image:
-    """Give the image a person means: the selected one, else the topmost visible one.
+    """Give the image the user means: the selected one, else the topmost visible one.
 
     Kernels and fits, which an extraction leaves selected, are passed over.
 

@@ -158,7 +158,7 @@ def kernels(viewer: ViewerModel) -> list[KernelResult]:
 
 
 def _active_points(viewer: ViewerModel) -> Points:
-    """Give the points layer a person means: the selected one, else the topmost visible one."""
+    """Give the points layer the user means: the selected one, else the topmost visible one."""
     from napari.layers import Points
 
     found: Points | None = chosen_layer(viewer, lambda layer: isinstance(layer, Points))

@@ -118,7 +118,7 @@ def write_defects(path: str, layers: list[LayerData]) -> list[str]:
 
 
 def _unchanged_result(layer: LayerData) -> KernelResult | None:
-    """Give the result that a layer shows, unless somebody has changed the layer's values."""
+    """Give the result that a layer shows, unless the user has changed the layer's values."""
     data, arguments, _ = layer
     known = arguments.get("metadata", {}).get(METADATA_KEY, {})
     result = known.get("result")

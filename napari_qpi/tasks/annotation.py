@@ -59,7 +59,7 @@ class AutomaticChange:
         (self.points.move if self.moves else self.points.replace)(defects, self.image)
 
     def summary(self, defects: Defects) -> str:
-        """Describe the change, for people."""
+        """Describe the change, for display."""
         count, before = len(defects), len(self.before.data)
         if self.moves:
             return f"Snapped {count} points."

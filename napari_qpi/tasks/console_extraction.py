@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConsoleExtraction"]
 
-# Signals hold their slots weakly; a person need not keep what `console.extract` returned.
+# Signals hold their slots weakly; the user need not keep what `console.extract` returned.
 _running: set[ConsoleExtraction] = set()
 
 

@@ -183,7 +183,7 @@ class Job:
     def cancel(self) -> None:
         """Ask the run to stop after its current step; without a run this does nothing.
 
-        A step that takes longer than a person waits is abandoned.
+        A step that takes too long to wait for is abandoned.
         """
         self._token.cancel()
         if self._state is JobState.RUNNING:

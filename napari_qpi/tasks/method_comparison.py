@@ -45,7 +45,7 @@ class MethodRun:
 
     @property
     def title(self) -> str:
-        """The method's name for people."""
+        """The method's name for display."""
         return self.method.replace("_", " ")
 
 

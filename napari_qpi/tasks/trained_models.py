@@ -75,7 +75,7 @@ def models_in(folder: Path) -> list[Path]:
 
 
 def training_home() -> Path:
-    """Return where trainings go unless a person says otherwise: in the user's data folder."""
+    """Return where trainings go unless the user says otherwise: in the user's data folder."""
     place = QStandardPaths.StandardLocation.GenericDataLocation
     return Path(QStandardPaths.writableLocation(place)) / "napari-qpi" / "training"
 
@@ -102,7 +102,7 @@ def _runs() -> list[Path]:
 def _holds_run(folder: Path) -> bool:
     try:
         return any(folder.iterdir())
-    except OSError:  # a file, or a folder that nobody may read
+    except OSError:  # a file, or a folder without permission
         return False
 
 

@@ -1,4 +1,4 @@
-"""Where a computation runs: device names for people, turned into torch devices."""
+"""Where a computation runs: device names for display, turned into torch devices."""
 
 from __future__ import annotations
 

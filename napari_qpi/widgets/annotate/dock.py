@@ -186,7 +186,7 @@ class AnnotateDefects(Dock):
         self.kind_editor.edited.connect(self._refresh)
         self.kind_editor.status.connect(self._show_status)
 
-    # -- what a person or a script may call -------------------------------------------------
+    # -- what the user or a script may call -------------------------------------------------
 
     @property
     def points(self) -> DefectPoints | None:

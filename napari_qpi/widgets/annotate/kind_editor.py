@@ -24,7 +24,7 @@ class KindEditor(QWidget):
     edited : Signal()
         Kinds or their points were changed.
     status : Signal(str)
-        Text for people.
+        Text for display.
     """
 
     edited = Signal()

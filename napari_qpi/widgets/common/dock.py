@@ -144,7 +144,7 @@ def group(title: str, *rows: QWidget | tuple[QWidget, ...]) -> QGroupBox:
 
 
 def collapsed(title: str, content: QWidget) -> QCollapsible:
-    """Fold rows away that most people do not need."""
+    """Fold rows away that are rarely needed."""
     fold = QCollapsible(title)
     fold.setDuration(0)
     fold.addWidget(content)

@@ -134,13 +134,13 @@ class LayerCombo(QComboBox):
         self._choose(chosen)
 
     def _default(self, offered: list[Layer]) -> Layer | None:
-        """Choose for a person who has not: the active layer, else the first observation."""
+        """Choose where the user has not: the active layer, else the first observation."""
         if self._optional or not offered:
             return None
         active = self._layers.selection.active
         if active in offered:
             return active
-        # An extraction's own images are a choice, but nobody's first one.
+        # An extraction's own images are a choice, but not the first one.
         return next((layer for layer in offered if result_of(layer) is None), offered[0])
 
     def _first_row(self) -> int:

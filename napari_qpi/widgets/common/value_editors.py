@@ -40,7 +40,7 @@ _DECIMALS = 9
 
 
 class Editor(QWidget):
-    """Edits one value; `changed` tells of changes by a person."""
+    """Edits one value; `changed` tells of changes by the user."""
 
     changed = Signal()
 

@@ -39,7 +39,7 @@ class DefectReview(QWidget):
     Attributes
     ----------
     status : Signal(str)
-        What was done, for people.
+        What was done, for display.
     """
 
     status = Signal(str)

@@ -148,7 +148,7 @@ class ExtractKernel(Dock):
         for row in (self.defect_review, self.export_buttons):
             row.status.connect(self.run_controls.show_status)
 
-    # -- what a person or a script may call -------------------------------------------------
+    # -- what the user or a script may call -------------------------------------------------
 
     def extract(self) -> None:
         """Copy the input and start the extraction."""

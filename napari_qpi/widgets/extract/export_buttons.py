@@ -22,7 +22,7 @@ class ExportButtons(QWidget):
     Attributes
     ----------
     status : Signal(str)
-        Text for people.
+        Text for display.
     """
 
     status = Signal(str)

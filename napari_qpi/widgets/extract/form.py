@@ -24,7 +24,7 @@ __all__ = ["ExtractionForm"]
 
 
 class ExtractionForm(QObject):
-    """The parameters of an extraction in two forms, the second for what few people change.
+    """The parameters of an extraction in two forms, the second for what is rarely changed.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ Centre = tuple[float, float]
 
 
 class KernelSize(QWidget):
-    """Shows how large a kernel is, and lets a person drag it on the image.
+    """Shows how large a kernel is, and lets the user drag it on the image.
 
     Parameters
     ----------

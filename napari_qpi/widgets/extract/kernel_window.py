@@ -38,7 +38,7 @@ def window_corners(centre: Centre, shape: Shape) -> NDArray[np.float64]:
 
 
 def resized_shape(old: NDArray[np.float64], new: NDArray[np.float64], square: bool) -> Shape:
-    """Read the size a person asks for by dragging a corner while the centre stays.
+    """Read the size the user asks for by dragging a corner while the centre stays.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class KernelWindow:
 
     @property
     def drawn(self) -> Shapes | None:
-        """The layer it was last drawn in, even if somebody has removed it."""
+        """The layer it was last drawn in, even if the user has removed it."""
         return self._layer
 
     def show(self, image: Image, centre: Centre, shape: Shape, square: bool) -> None:

@@ -73,7 +73,7 @@ _MAX_SEED = 10_000
 class Simulate(Dock):
     """Simulates maps of named materials.
 
-    The form always shows every number. Those that a person has not chosen are the material's own
+    The form always shows every number. Those that the user has not chosen are the material's own
     and follow the material.
 
     Parameters
@@ -163,10 +163,10 @@ class Simulate(Dock):
         self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.copy_button.clicked.connect(self.copy_as_python)
 
-    # -- what a person or a script may call -------------------------------------------------
+    # -- what the user or a script may call -------------------------------------------------
 
     def set_values(self, **values: Any) -> None:
-        """Choose values of `SimulatedScanParameters` by name, as if a person had entered them."""
+        """Choose values of `SimulatedScanParameters` by name, as if the user had entered them."""
         for name, value in values.items():
             self._editor(name).set_value(value)
 
@@ -204,7 +204,7 @@ class Simulate(Dock):
         return editor
 
     def _read_form(self) -> None:
-        """Validate the entries, and keep what a person changed."""
+        """Validate the entries, and keep what the user changed."""
         entered = self.form.values() | self.advanced_form.values()
         changed = {
             name: value for name, value in entered.items() if value != self._shown.get(name, value)

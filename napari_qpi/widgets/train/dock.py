@@ -108,10 +108,10 @@ class Train(Dock):
         self.controls.next_button.clicked.connect(partial(self._send, RunCommand.NEXT_STAGE))
         self.controls.stop_button.clicked.connect(self.stop)
 
-    # -- what a person or a script may call -------------------------------------------------
+    # -- what the user or a script may call -------------------------------------------------
 
     def set_values(self, **values: Any) -> None:
-        """Choose values of `TrainingParameters` by name, as if a person had entered them."""
+        """Choose values of `TrainingParameters` by name, as if the user had entered them."""
         self.form.enter(values)
         self._check_entries()
 

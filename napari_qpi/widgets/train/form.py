@@ -1,4 +1,4 @@
-"""`TrainingForm`: what to train and how, entered by a person."""
+"""`TrainingForm`: what to train and how, entered by the user."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TrainingForm(QWidget):
         return STAGE_CHOICES[self.stage_choice.currentIndex()][1]
 
     def parameters(self, under_way: StageName | None = None) -> list[TrainingParameters]:
-        """Parameters of each chosen stage: what a person has changed, else the stage's usual ones.
+        """Parameters of each chosen stage: what the user has changed, else the stage's usual ones.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class TrainingForm(QWidget):
                 form.editor(name).set_value(value)
 
     def choose_stages(self, stages: tuple[StageName, ...]) -> None:
-        """Choose stages without telling anyone."""
+        """Choose stages without emitting a signal."""
         row = next(row for row, (_, offered) in enumerate(STAGE_CHOICES) if offered == stages)
         blocked = self.stage_choice.blockSignals(True)
         self.stage_choice.setCurrentIndex(row)
@@ -180,7 +180,7 @@ class TrainingForm(QWidget):
 
 
 def _usual(preset: str, stage: StageName) -> TrainingParameters:
-    """Parameters of a stage as long as nobody changes them."""
+    """Parameters of a stage as long as the user does not change them."""
     if preset == "paper":
         return published(stage)
     return TrainingParameters(stage=stage, **_QUICK)

@@ -23,7 +23,7 @@ class EstimatorParameters(BaseModel):
     forms and ``--help`` are made of the class long before a run.
 
     Of each field the description is the help text; ``json_schema_extra`` may hold ``unit``,
-    ``advanced`` (True for what few people change), ``labels`` (words for the values),
+    ``advanced`` (True for what is rarely changed), ``labels`` (words for the values),
     ``suggestions`` (values to offer where others are possible), ``files`` (which files a dialogue
     offers), ``models`` (the method whose trained models are offered; ``method`` for the class's
     own) and ``used_if`` (values of another field without which this one is not used).

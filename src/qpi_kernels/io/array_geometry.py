@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Biases", "PixelPitch", "as_biases", "as_pitch", "pitch_of", "without_bias"]
 
-# As people give them: one pitch or (y, x) in nm; one bias or one for each plane in V.
+# As they are given: one pitch or (y, x) in nm; one bias or one for each plane in V.
 PixelPitch = float | tuple[float, float]
 Biases = float | Sequence[float] | np.ndarray
 

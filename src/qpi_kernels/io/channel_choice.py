@@ -24,7 +24,7 @@ _MAX_ROWS = 512
 
 
 def main_channel(dataset: xr.Dataset) -> xr.DataArray:
-    """Choose the channel a person means when they name none.
+    """Choose the channel the user means when they name none.
 
     A dI/dV map or cube comes before topography, topography before current, measured before
     derived only within a quantity, forward before backward. A dI/dV image that is mere noise (the

@@ -76,7 +76,7 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
         raise ScanFormatError(path, scan_format.name, "it does not fit into memory") from error
     except Exception as error:
         # Readers refuse what they foresee; a damaged file may still break an assumption or a
-        # library in its own way (zlib.error, struct.error, ...), and a person needs one line
+        # library in its own way (zlib.error, struct.error, ...), and the user needs one line
         # either way.
         reason = f"damaged or unexpected content ({type(error).__name__}: {error})"
         raise ScanFormatError(path, scan_format.name, reason) from error

@@ -28,7 +28,7 @@ class ScanFormat:
     Parameters
     ----------
     name : str
-        The format's name for people and for the ``format`` attribute, such as ``"Nanonis .sxm"``.
+        The format's name for display and for the ``format`` attribute, such as ``"Nanonis .sxm"``.
     extensions : tuple of str
         Endings of its files' names in lower case, such as ``(".sxm",)``.
     matches : callable

@@ -122,7 +122,7 @@ def scan_dataset(
     source : path-like
         The file that was read.
     format : str
-        Format name for people, for example ``"Nanonis .sxm"``.
+        Format name for display, for example ``"Nanonis .sxm"``.
     pixel_nm : tuple of float or None
         Pixel pitch ``(y, x)`` in nm, positive; None when the file does not tell, then coordinates
         count pixels.

@@ -81,7 +81,7 @@ class Family:
     fold: int
     """Symmetry of all its kernels; see `Recipe`."""
     describe: str
-    """One line for people."""
+    """One line for display."""
     draw: Callable[[np.random.Generator, float], tuple[Band, float, Impurity]]
     """``draw(rng, pixel_nm)`` returns a band, an energy in eV and an impurity; `Family.recipe` adds
     the rest."""

@@ -47,7 +47,7 @@ class AccuracyBench(GeneratorStepper[AccuracyReport]):
     parameters : AccuracyParameters
         Which maps.
     kernels : path-like, optional
-        A file of somebody's own kernels to look for, see `OwnKernels`; simulated ones else.
+        A file of the user's own kernels to look for, see `OwnKernels`; simulated ones else.
     report_path : path-like, optional
         Where the report is written, too; an existing file is replaced.
 

@@ -1,4 +1,4 @@
-"""Kernels that the accuracy benchmark looks for: simulated ones, or somebody's own."""
+"""Kernels that the accuracy benchmark looks for: simulated ones, or the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The yardstick: the best that a ridge could do, for somebody who knew the kernel."""
+"""The yardstick: the best that a ridge could do, if the kernel were known."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class AccuracyProblem:
     noise: float
     """Standard deviation of the noise."""
     name: str
-    """Family of the kernel, or its number among somebody's own."""
+    """Family of the kernel, or its number among the user's own."""
 
     @property
     def limit(self) -> float | None:

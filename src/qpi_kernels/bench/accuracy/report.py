@@ -21,7 +21,7 @@ class AccuracySettings(BaseModel):
     methods: list[MethodName]
     prior_kernels: int = Field(description="kernels of the prior without four families")
     test_seed: int = Field(description="seed of the simulated test kernels")
-    own_kernels: str = Field(description="SHA-256 of somebody's own kernels, or empty")
+    own_kernels: str = Field(description="SHA-256 of the user's own kernels, or empty")
     quick: bool
 
 

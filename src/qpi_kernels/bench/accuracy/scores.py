@@ -46,7 +46,7 @@ class ProblemScores(BaseModel):
     """All methods on one problem."""
 
     number: int = Field(description="seed of kernel, positions, marks and noise")
-    name: str = Field(description="family of the kernel, or its number among somebody's own")
+    name: str = Field(description="family of the kernel, or its number among the user's own")
     limit: float | None = Field(description="see units; None where it is infinite")
     methods: dict[MethodName, MethodScores]
 

@@ -129,7 +129,7 @@ class PlannedRow:
     table: str
     """Its letter."""
     label: str
-    """Name of the row, for people."""
+    """Name of the row, for display."""
     model: str
     """Name of the model."""
     tests: TestName

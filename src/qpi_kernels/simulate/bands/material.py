@@ -29,7 +29,7 @@ class Material:
     name : str
         Identifier, as in ``SimulatedScanParameters(material="Ag111")``.
     label : str
-        Name for people.
+        Name for display.
     description : str
         One line: what it shows.
     make_band : callable

@@ -1,1 +1,1 @@
-"""Maps of many defects: where they lie, what a scan adds, what a person marks."""
+"""Maps of many defects: where they lie, what a scan adds, what the user marks."""

@@ -1,4 +1,4 @@
-"""Simulated marks of a person: clicks near the defects, some missed, some spurious."""
+"""Simulated marks of a user: clicks near the defects, some missed, some spurious."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Annotation(Parameters):
 def annotate(
     defects: Defects, shape: tuple[int, int], annotation: Annotation, seed: Seed
 ) -> Defects:
-    """Mark defects as a person would, in the image only.
+    """Mark defects as the user would, in the image only.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def scan_with_truth(
     defects : Defects
         Where the defects appear in the map.
     name : str
-        Of the material, for people.
+        Of the material, for display.
     header : mapping
         What was simulated; values are kept as text.
 
