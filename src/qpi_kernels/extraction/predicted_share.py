@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 __all__ = ["PredictedShare", "predicted_share"]
@@ -82,13 +83,19 @@ def predicted_share(
 
 def _samples_per_number(residual: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
     """Return how many samples scatter as one independent normal number, at least 1."""
-    values = np.where(region, residual, 0.0).astype(np.float64)
-    power = np.square(np.abs(np.fft.fft2(values)))
-    total = float(power.sum())
-    if not total > 0:
+    values = np.where(region, residual, 0.0)
+    energies = np.square(values, dtype=np.float64)
+    energy = float(energies.sum())
+    if not energy > 0:
         return 1.0
     # The periodogram of white noise scatters by as much as its mean: twice that in its square.
-    correlated = power.size * float(np.square(power).sum()) / total**2 / 2
-    energy = float(np.square(values).sum())
-    kurtosis = float(region.sum()) * float((values**4).sum()) / energy**2
+    # The half spectrum of a real map holds most waves once for their two signs.
+    power = np.square(np.abs(scipy.fft.rfft2(values)), dtype=np.float64)
+    counts = np.full(power.shape[1], 2.0)
+    counts[0] = 1.0
+    if values.shape[1] % 2 == 0:
+        counts[-1] = 1.0
+    total = float(power.sum(axis=0) @ counts)
+    correlated = values.size * float(np.square(power).sum(axis=0) @ counts) / total**2 / 2
+    kurtosis = float(region.sum()) * float(np.square(energies).sum()) / energy**2
     return max(correlated, 1.0) * max(kurtosis / _KURTOSIS_OF_NORMAL, 1.0)

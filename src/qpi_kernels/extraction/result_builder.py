@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -125,7 +125,6 @@ class ResultBuilder:
         residual = (difference - background) * problem.background.weight
         misfit = _energy(residual)
         before, after = _numpy(without_background), _numpy(residual)
-        reach = _numpy(problem.model.apply_variance(torch.ones_like(std[:1])))[0] > _MIN_REACH
         noise_share = self._noise_share(std, free / counted)
         for index in range(len(kernels)):
             noise = estimate_pixel_noise(residual[index], problem.mask_tensor, noise_share[index])
@@ -140,7 +139,7 @@ class ResultBuilder:
                 before[index],
                 after[index],
                 problem.mask,
-                reach,
+                self._reach,
                 float(freedom[index]),
                 solution_size,
             )
@@ -153,6 +152,14 @@ class ResultBuilder:
         self._converged &= converged
         replaced = np.zeros(len(kernels), bool) if ridge_replaced is None else ridge_replaced
         self._ridge_replaced += replaced.tolist()
+
+    @cached_property
+    def _reach(self) -> NDArray[np.bool_]:
+        """True where a defect's window shows something, (rows, columns)."""
+        model = self._problem.model
+        flat = torch.ones(1, len(model.kinds), *self._problem.parameters.kernel_shape)
+        flat = flat.to(self._problem.device, self._problem.dtype)
+        return np.asarray(_numpy(model.apply_variance(flat))[0] > _MIN_REACH)
 
     def _noise_share(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
         """Estimate the share of the noise variance left in each pixel, (plane, rows, columns).

@@ -160,22 +160,20 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         signal = problem.background.remove(planes.values)
         start = problem.symmetrisation.adjoint(problem.model.adjoint(signal).flatten(1))
         lanczos = Lanczos(self._normal, start)
-        energy = _energy(signal)
-        evidence = Evidence(energy, problem.samples, spectrum)
-        structured = self._structured(signal, energy)
+        evidence = Evidence(_energy(signal), problem.samples, spectrum)
         ridge, residual, converged = np.full(len(signal), np.nan), float("nan"), False
         while not converged and lanczos.iterations < self._max_iterations:
             lanczos.step()
             last = lanczos.iterations >= self._max_iterations
             if last or lanczos.iterations % _CHECK_EVERY == 0:
                 data = lanczos.tridiagonal()
-                before, (ridge, _) = ridge, self._ridge(evidence, spectrum, data, structured)
+                before, (ridge, _) = ridge, self._ridge(evidence, spectrum, data, signal)
                 residual = float(data.residual(data.coordinates(ridge)).max(initial=0.0))
                 settled = bool((np.abs(ridge - before) <= 0.02 * before).all())
                 converged = settled and residual <= problem.parameters.tolerance
             yield open_ended(message, lanczos.iterations, _TYPICAL_SOLVE, {"residual": residual})
         data = lanczos.tridiagonal()
-        ridge, replaced = self._ridge(evidence, spectrum, data, structured)
+        ridge, replaced = self._ridge(evidence, spectrum, data, signal)
         solution = lanczos.combine(data.coordinates(ridge))
         return _Solution(
             problem.symmetrisation.apply(solution).view(len(signal), -1, *shape),
@@ -187,12 +185,12 @@ class LeastSquares(GeneratorStepper[KernelResult]):
             converged,
         )
 
-    def _structured(self, signal: torch.Tensor, energy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _structured(self, signal: torch.Tensor) -> NDArray[np.bool_]:
         """Find the planes that hold more than white noise, (plane,)."""
         mask = self._problem.mask_tensor
         weighted = signal * self._problem.background.weight
         noise = np.array([estimate_pixel_noise(plane, mask) for plane in weighted])
-        variance = energy / max(self._problem.samples, 1)
+        variance = _energy(signal) / max(self._problem.samples, 1)
         return np.asarray(variance > _MAX_WHITE_EXCESS * np.square(noise))
 
     def _ridge(
@@ -200,14 +198,16 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         evidence: Evidence,
         spectrum: OperatorSpectrum,
         data: Tridiagonal,
-        structured: NDArray[np.bool_],
+        signal: torch.Tensor,
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Choose the ridge of each plane, (plane,), and tell where the evidence's was replaced."""
         if self._fixed_ridge != "auto":
             ridge = np.full(len(data.norm), float(self._fixed_ridge))
-            return ridge, np.zeros_like(structured)
+            return ridge, np.zeros(len(ridge), bool)
         ridge = evidence.best_ridge(data)
-        replaced = structured & (ridge > spectrum.maximum)
+        replaced = ridge > spectrum.maximum
+        if replaced.any():
+            replaced &= self._structured(signal)
         return np.where(replaced, _WEAK_RIDGE * spectrum.mean, ridge), replaced
 
     def _posterior_std(
