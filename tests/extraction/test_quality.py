@@ -7,6 +7,7 @@ import pytest
 
 from qpi_kernels import Defects
 from qpi_kernels import extract as extract_by
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.predicted_share import predicted_share
 
 WINDOW = (48, 48)
@@ -126,14 +127,21 @@ def test_results_are_ordinary_floats(given, found):
         assert array.dtype.isnative
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (3, 3)])
+@pytest.mark.parametrize("shape", [(3, 3), (3, 40), (40, 3), (4, 5)])
 @pytest.mark.parametrize("background", ["none", "plane", "rows"])
-def test_slivers_of_an_image_give_finite_kernels(shape, background):
+def test_slivers_of_an_image_give_finite_kernels_that_are_not_trusted(shape, background):
     image = np.random.default_rng(0).standard_normal(shape)
-    result = extract(image, [(0, 0)], kernel_shape=(8, 8), background=background)
+    result = extract(image, [(1, 1)], kernel_shape=(3, 3), background=background)
     assert np.isfinite(result.kernel).all()
     assert np.isfinite(result.std).all()
-    assert result.quality.trust == "undetermined"
+    assert result.quality.trust != "good"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3)])
+def test_a_window_larger_than_the_image_is_refused(shape):
+    image = np.random.default_rng(0).standard_normal(shape)
+    with pytest.raises(ExtractionError, match="larger than the image"):
+        extract(image, [(0, 0)], kernel_shape=(3, 3))
 
 
 def test_an_imposed_symmetry_is_not_scored():
