@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import torch
 from qpi_kernels.background import Background
 from qpi_kernels.forward import ForwardModel
 
-__all__ = ["ExactNormal", "NormalOperator", "Whitening"]
+__all__ = ["ExactNormal", "NormalOperator", "NormalOperators", "Whitening"]
 
 
 class NormalOperator(Protocol):
@@ -98,3 +99,19 @@ class ExactNormal:
     def whiten(self, images: torch.Tensor) -> torch.Tensor:
         """Divide the noise's spectrum out of maps without background."""
         return images if self._noise is None else self._noise.whiten(images)
+
+
+@dataclass(frozen=True, eq=False)
+class NormalOperators:
+    """The normal operator for one model of the noise, in two qualities.
+
+    Parameters
+    ----------
+    exact : ExactNormal
+        For right-hand sides and solutions.
+    quick : NormalOperator
+        The same or an approximation, for averages: spectra, draws, comparisons.
+    """
+
+    exact: ExactNormal
+    quick: NormalOperator

@@ -17,6 +17,7 @@ from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
@@ -255,7 +256,7 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     observation = observed(kernel, defects, snr=1e4, size=side)
     parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
-    solver = PosteriorSolver(problem, root, problem.normal, problem.normal)
+    solver = PosteriorSolver(problem, root, NormalOperators(problem.normal, problem.normal))
     found = finish(solver.solve(problem.planes(0, 1).values[0]))
     std = finish(solver.sample(found)).std
     columns = problem.model.apply(components[:, None]).flatten(1)

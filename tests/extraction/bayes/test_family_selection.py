@@ -14,6 +14,7 @@ from qpi_kernels.extraction.bayes.convolution_normal import (
 )
 from qpi_kernels.extraction.bayes.family_selection import likely_families, prepare_families
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models.kernel_prior import bundled_prior
@@ -34,7 +35,7 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
 
 
 def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:
-    work = prepare_families(problem, bundled_prior(), problem.normal, normal)
+    work = prepare_families(problem, bundled_prior(), NormalOperators(problem.normal, normal))
     return finish(work).costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
 
 
@@ -54,7 +55,7 @@ def test_the_quick_operator_tells_the_same_as_the_exact_one() -> None:
     best = min(exact, key=exact.__getitem__)
     assert min(near, key=near.__getitem__) == best
     others = np.array([[one[name] - one[best] for name in exact] for one in (near, exact)])
-    # Decisions are taken at differences of 10 (`_CLEAR`, twice a log-evidence of 5).
+    # Decisions are taken at differences of 10 (`_CLEAR_GAP`, twice a log-evidence of 5).
     np.testing.assert_allclose(others[0], others[1], rtol=0.25, atol=10.0)
 
 

@@ -6,17 +6,25 @@ import scipy.fft
 import torch
 
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 
-__all__ = ["ConvolutionNormal", "choose_normal_operator"]
+__all__ = ["ConvolutionNormal", "choose_normal_operator", "normal_operators"]
 
 # Ratio of the transforms' sizes at which the approximation is worth it.
 _MIN_SPEEDUP = 2.0
 # The approximation is not taken where it loses much of its spectrum, as for ordered defects, or is
 # far from the exact one, as behind a mask of stripes.
 _MAX_NEGATIVE_SHARE, _MAX_DIFFERENCE = 0.02, 0.2
+
+
+def normal_operators(problem: Problem, noise: NoiseModel | None = None) -> NormalOperators:
+    """Make the exact normal operator for a noise, white when left out, and a quick one."""
+    exact = problem.normal
+    if noise is not None:
+        exact = ExactNormal(problem.model, problem.background, noise)
+    return NormalOperators(exact, choose_normal_operator(problem, exact, noise))
 
 
 def choose_normal_operator(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum, Quadrature
 from qpi_kernels.models.kernel_prior import KernelPrior
@@ -39,10 +39,8 @@ class FamilySelection:
         The library's strongest, on the kernels' window.
     families : dict of str to Family
         By name; all kernels of the library under "".
-    exact : ExactNormal
-        The normal operator for the noise.
-    quick : NormalOperator
-        The same or an approximation.
+    operators : NormalOperators
+        For the noise.
     samples : int
         Independent numbers of a plane.
     """
@@ -51,14 +49,12 @@ class FamilySelection:
         self,
         components: _Components,
         families: Mapping[str, _Family],
-        exact: ExactNormal,
-        quick: NormalOperator,
+        operators: NormalOperators,
         samples: int,
     ) -> None:
         self._components = components
         self._families = families
-        self._exact = exact
-        self._quick = quick
+        self._operators = operators
         self._samples = samples
 
     def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
@@ -73,7 +69,7 @@ class FamilySelection:
         kernels : tensor, (kind, h, w)
             Of least squares; the misfit is exact there, see `QuadraticMisfit`.
         """
-        misfit = QuadraticMisfit.about(kernels, signal, self._exact, self._quick)
+        misfit = QuadraticMisfit.about(kernels, signal, self._operators)
         right = self._components.products(misfit.right[None])[0].cpu().double().numpy()
         energy = np.array([misfit.constant])
         costs = {}
@@ -90,8 +86,7 @@ class FamilySelection:
 def prepare_families(
     problem: Problem,
     library: KernelPrior,
-    exact: ExactNormal,
-    quick: NormalOperator,
+    operators: NormalOperators,
     sizes: torch.Tensor | None = None,
 ) -> Generator[Event, None, FamilySelection]:
     """Work out what the defects show of each family of a library.
@@ -102,7 +97,7 @@ def prepare_families(
         The checked input.
     library : KernelPrior
         With its families.
-    exact, quick, sizes
+    operators, sizes
         As in `PosteriorSolver`.
     """
     message = "Comparing families of simulated kernels"
@@ -112,7 +107,7 @@ def prepare_families(
     total = steps + 1 + len(library.families)
     products = []
     for kernels in components.kernels(at_once):
-        products.append(components.products(quick.apply(kernels)))
+        products.append(components.products(operators.quick.apply(kernels)))
         yield Event(message, len(products), total)
     normal = torch.cat(products).cpu().double().numpy()
     normal = (normal + normal.T) / 2
@@ -122,7 +117,7 @@ def prepare_families(
         factor = np.asarray(np.kron(np.eye(components.kinds), root), np.float64)
         families[name] = _Family(factor, *np.linalg.eigh(factor @ normal @ factor.T))
         yield Event(message, steps + len(families), total)
-    return FamilySelection(components, families, exact, quick, problem.samples)
+    return FamilySelection(components, families, operators, problem.samples)
 
 
 def likely_families(costs: Sequence[Mapping[str, float]]) -> tuple[list[str], float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from qpi_kernels.extraction.bayes.convolution_normal import choose_normal_operator
+from qpi_kernels.extraction.bayes.convolution_normal import normal_operators
 from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, WhiteRoot
 from qpi_kernels.extraction.bayes.family_selection import (
     FamilySelection,
@@ -19,7 +19,6 @@ from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes, smoothed
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR, broad_priors, narrow_priors
-from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event, portion
@@ -120,14 +119,9 @@ class PriorSelection:
         self._library = library
         self._learned = learned
         self._noise = noise
-        self._exact = (
-            problem.normal
-            if noise is None
-            else ExactNormal(problem.model, problem.background, noise)
-        )
-        self._quick = choose_normal_operator(problem, self._exact, noise)
+        self._operators = normal_operators(problem, noise)
         white = WhiteRoot(problem.parameters.kernel_shape)
-        self._solvers = {WHITE_PRIOR: PosteriorSolver(problem, white, self._exact, self._quick)}
+        self._solvers = {WHITE_PRIOR: PosteriorSolver(problem, white, self._operators)}
 
     def solve_white(
         self, planes: Sequence[int], signal: Callable[[int], torch.Tensor]
@@ -155,7 +149,7 @@ class PriorSelection:
         self, sizes: torch.Tensor | None
     ) -> Generator[Event, None, FamilySelection]:
         """Prepare the comparison of the library's families for this noise."""
-        return prepare_families(self._problem, self._library, self._exact, self._quick, sizes)
+        return prepare_families(self._problem, self._library, self._operators, sizes)
 
     def compare_planes(
         self,
@@ -240,7 +234,7 @@ class PriorSelection:
         for number, (name, make_root) in enumerate(roots.items()):
             if name not in self._solvers:
                 self._solvers[name] = PosteriorSolver(
-                    self._problem, make_root(), self._exact, self._quick, sizes=sizes
+                    self._problem, make_root(), self._operators, sizes=sizes
                 )
             work = self._solvers[name].solve(signal, self._solving(name, index))
             start, stop = number / len(roots), (number + 1) / len(roots)
@@ -254,11 +248,9 @@ class PriorSelection:
     ) -> Generator[Event, None, dict[str, PosteriorSolver]]:
         """Make the network's priors for a plane, and their solvers by name."""
         message = f"Fitting the network's kernel{self._of(index)}"
-        priors = yield from learned.fit(signal, white.kernels, self._exact, self._quick, message)
+        priors = yield from learned.fit(signal, white.kernels, self._operators, message)
         return {
-            name: PosteriorSolver(
-                self._problem, prior.root, self._exact, self._quick, mean=prior.mean
-            )
+            name: PosteriorSolver(self._problem, prior.root, self._operators, mean=prior.mean)
             for name, prior in priors.items()
         }
 

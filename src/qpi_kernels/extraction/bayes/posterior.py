@@ -11,7 +11,7 @@ import torch
 
 from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, KernelRoot
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
@@ -101,10 +101,8 @@ class PosteriorSolver:
         The checked input.
     root : CovarianceRoot
         L, the same for every kind of defect but for its size.
-    exact : ExactNormal
-        The normal operator for the noise.
-    quick : NormalOperator
-        The same or an approximation, from `choose_normal_operator`.
+    operators : NormalOperators
+        For the noise.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind; all alike when left out.
     mean : tensor, (kind, h, w), optional
@@ -116,16 +114,14 @@ class PosteriorSolver:
         self,
         problem: Problem[PriorParameters],
         root: CovarianceRoot,
-        exact: ExactNormal,
-        quick: NormalOperator,
+        operators: NormalOperators,
         *,
         sizes: torch.Tensor | None = None,
         mean: torch.Tensor | None = None,
     ) -> None:
         self._problem = problem
         self._root = KernelRoot(root, len(problem.model.kinds), problem.symmetrisation, sizes)
-        self._exact = exact
-        self._quick = quick
+        self._exact, self._quick = operators.exact, operators.quick
         self._mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
         self._min_variance = 0.0 if mean is None else 1.0
         self._spectrum: OperatorSpectrum | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import NormalOperator, NormalOperators
 
 __all__ = ["QuadraticMisfit"]
 
@@ -34,8 +34,7 @@ class QuadraticMisfit:
         cls,
         kernels: torch.Tensor,
         signal: torch.Tensor,
-        exact: ExactNormal,
-        normal: NormalOperator,
+        operators: NormalOperators,
     ) -> QuadraticMisfit:
         r"""Expand the misfit about kernels :math:`A_0`, at which value and gradient are exact.
 
@@ -49,11 +48,10 @@ class QuadraticMisfit:
             :math:`A_0`.
         signal : tensor, (rows, columns)
             The plane without background.
-        exact : ExactNormal
-            The normal operator for the noise.
-        normal : NormalOperator
-            G: the same or an approximation.
+        operators : NormalOperators
+            The quick one is G.
         """
+        exact, normal = operators.exact, operators.quick
         residual = exact.whiten(signal) - exact.forward(kernels[None])[0]
         slope = exact.adjoint(residual[None])[0]
         image = normal.apply(kernels[None])[0]

@@ -20,6 +20,7 @@ from qpi_kernels.extraction.bayes.learned.priors import LEARNED
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
@@ -223,7 +224,7 @@ def test_the_misfit_is_that_of_the_map() -> None:
         (problem.normal, torch.from_numpy(truth[1:])),
         (ConvolutionNormal(problem.model, problem.coverage), amount * shape),
     ):
-        fit = AmountFit(left, problem.normal, normal, problem.symmetrisation)
+        fit = AmountFit(left, NormalOperators(problem.normal, normal), problem.symmetrisation)
         misfit = fit.about(about)
         found = fit.fit(misfit, shape)
         assert found.misfit == pytest.approx(expected, rel=1e-8)
@@ -251,7 +252,9 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     columns = torch.from_numpy(rng.normal(size=(30, *SHAPE)))
     mean = torch.from_numpy(kernels(1))
     normal = problem.normal
-    solver = PosteriorSolver(problem, ComponentRoot(columns), normal, normal, mean=mean)
+    solver = PosteriorSolver(
+        problem, ComponentRoot(columns), NormalOperators(normal, normal), mean=mean
+    )
     posterior = finish(solver.solve(left))
     shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
     rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperators
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 
 __all__ = ["AmountFit", "FittedShapes"]
@@ -42,10 +42,8 @@ class AmountFit:
     ----------
     signal : tensor, (rows, columns)
         The plane without background.
-    exact : ExactNormal
-        The normal operator for the noise.
-    quick : NormalOperator
-        The same or an approximation.
+    operators : NormalOperators
+        For the noise.
     symmetrisation : Symmetrisation
         Imposed on all kernels.
     """
@@ -53,25 +51,23 @@ class AmountFit:
     def __init__(
         self,
         signal: torch.Tensor,
-        exact: ExactNormal,
-        quick: NormalOperator,
+        operators: NormalOperators,
         symmetrisation: Symmetrisation,
     ) -> None:
         self._signal = signal
-        self._exact = exact
-        self._quick = quick
+        self._operators = operators
         self._symmetrisation = symmetrisation
-        self._min_misfit = _MIN_MISFIT * float(exact.whiten(signal).square().sum())
+        self._min_misfit = _MIN_MISFIT * float(operators.exact.whiten(signal).square().sum())
 
     @property
     def is_exact(self) -> bool:
         """True where an expansion holds for all kernels, not only near those it is about."""
-        return isinstance(self._quick, ExactNormal)
+        return isinstance(self._operators.quick, ExactNormal)
 
     def about(self, kernels: torch.Tensor) -> QuadraticMisfit:
         """Expand the misfit about kernels (kind, h, w)."""
         symmetric = self._symmetrisation.symmetrise(kernels)
-        return QuadraticMisfit.about(symmetric, self._signal, self._exact, self._quick)
+        return QuadraticMisfit.about(symmetric, self._signal, self._operators)
 
     def fit(self, misfit: QuadraticMisfit, shapes: torch.Tensor) -> FittedShapes:
         """Fit the amounts of shapes (kind, h, w); amounts that are not determined are zero.

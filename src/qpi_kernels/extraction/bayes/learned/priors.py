@@ -23,7 +23,7 @@ from qpi_kernels.extraction.bayes.learned.latent_map_estimate import (
 )
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.priors import smooth_waves
-from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
@@ -92,8 +92,7 @@ class LearnedPriors:
         self,
         signal: torch.Tensor,
         kernels: torch.Tensor,
-        exact: ExactNormal,
-        quick: NormalOperator,
+        operators: NormalOperators,
         message: str,
     ) -> Generator[Event, None, dict[str, LearnedPrior]]:
         """Find the priors for a plane, by name; none where it shows nothing.
@@ -105,10 +104,8 @@ class LearnedPriors:
         kernels : tensor, (kind, h, w)
             Of least squares: one of the starts. The other is the observation's encoding, if there
             is one kind.
-        exact : ExactNormal
-            The normal operator for the noise.
-        quick : NormalOperator
-            The same or an approximation, from `choose_normal_operator`.
+        operators : NormalOperators
+            For the noise.
         message : str
             What events say.
         """
@@ -117,7 +114,7 @@ class LearnedPriors:
         starts = [self.decoder.numbers_of_kernels(kernels)]
         if len(kernels) == 1:
             starts.append(self.decoder.numbers_of_plane(signal))
-        fit = AmountFit(signal, exact, quick, self.symmetrisation)
+        fit = AmountFit(signal, operators, self.symmetrisation)
         work = maximise_posterior(self.decoder, fit, kernels, starts, max(self.samples, 1), message)
         estimate = yield from portion(work, 0.0, 0.8)
         if not float(estimate.kernels.square().sum()) > 0:
