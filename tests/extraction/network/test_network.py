@@ -54,7 +54,7 @@ def one_step(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def some_map(
-    shape: tuple[int, int] = (70, 58), count: int = 9
+    shape: tuple[int, int] = (70, 66), count: int = 9
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     generator = np.random.default_rng(5)
     return generator.normal(size=shape), generator.uniform(-4, np.array(shape) + 3, (count, 2))
@@ -196,7 +196,7 @@ def test_progress_has_one_total_and_an_event_for_each_sample(two_step: str) -> N
     steps = [event.step for event in events]
     assert steps == sorted(steps)
     assert events[-1].fraction == 1.0
-    assert sum("Asking" in event.message for event in events) >= 2 * 5
+    assert sum("Decoding" in event.message for event in events) >= 2 * 5
 
 
 def test_cancelling_does_not_wait_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
