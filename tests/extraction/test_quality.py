@@ -9,6 +9,7 @@ from qpi_kernels import Defects
 from qpi_kernels import extract as extract_by
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.predicted_share import predicted_share
+from qpi_kernels.extraction.quality_report import error_reasons
 
 WINDOW = (48, 48)
 
@@ -142,6 +143,13 @@ def test_a_window_larger_than_the_image_is_refused(shape):
     image = np.random.default_rng(0).standard_normal(shape)
     with pytest.raises(ExtractionError, match="larger than the image"):
         extract(image, [(0, 0)], kernel_shape=(3, 3))
+
+
+def test_a_result_is_undetermined_only_if_every_kind_is_below_its_error():
+    some = error_reasons({"strong": 0.2, "weak": 1.5})
+    assert [(one.place, one.trust) for one in some] == [("weak", "uncertain")]
+    every = error_reasons({"faint": 1.1, "weak": 1.5})
+    assert [one.trust for one in every] == ["undetermined", "undetermined"]
 
 
 def test_an_imposed_symmetry_is_not_scored():
