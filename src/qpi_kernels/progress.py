@@ -50,7 +50,7 @@ class CancelledResumably(Cancelled):
 
 @dataclass(frozen=True)
 class Event:
-    """What a computation reports after each step.
+    """Report of a computation after a step.
 
     Parameters
     ----------

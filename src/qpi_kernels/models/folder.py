@@ -80,7 +80,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Index(BaseModel):
-    """What ``model_index.json`` holds."""
+    """Content of ``model_index.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

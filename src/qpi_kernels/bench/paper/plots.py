@@ -26,7 +26,7 @@ class PaperPictures:
     true: NDArray[np.float32]
     """Some kernels that are held out."""
     found: dict[str, NDArray[np.float32]]
-    """What models find in one observation of each, by label."""
+    """Kernels that models find in one observation of each, by label."""
     codes: LatentCodes
     """Of the two-step model."""
 

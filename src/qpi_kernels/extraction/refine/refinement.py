@@ -40,7 +40,7 @@ class RefinementParameters(Parameters):
     """Validated parameters of `Refinement`."""
 
     refine: Literal["positions", "positions+strengths"] = "positions"
-    """What to improve: positions, or positions and strengths of the defects."""
+    """Improve positions, or positions and strengths of the defects."""
     limit_px: Pixels = Field(default=4.0, gt=0, le=20)
     """Farthest a defect may end from where it was marked."""
     settled_px: Pixels = Field(default=0.02, gt=0, le=1)

@@ -154,7 +154,7 @@ def _image_shape(path: Path, header: CreatecHeader) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which plane is what: `inputs` are the bits of Channelselectval, 0 for Z and 1 for current."""
+    """Name the planes: `inputs` are the bits of Channelselectval, 0 for Z and 1 for current."""
 
     planes: int
     passes: int

@@ -39,7 +39,7 @@ class KernelNetcdf:
     positions: NDArray[np.float64]
     """Sub-pixel (row, col), NaN where unused."""
     labels: KernelLabels
-    """What is known of the kernel."""
+    """Labels of the kernel."""
     has_noisy: bool
     """Whether there are noisy observations too."""
 
