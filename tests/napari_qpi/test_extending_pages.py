@@ -126,7 +126,7 @@ def test_a_preparation_step_is_one_file(newcomer: Newcomer, qtbot: Any) -> None:
     newcomer.follow("step.md")
     registry._steps_of_the_room.cache_clear()
     try:
-        newcomer.run_tests("tests/prepare/steps/test_subtract_median.py")
+        newcomer.run_tests("tests/prepare/steps/values/test_subtract_median.py")
         step = prepare.known_steps()["subtract_median"]
         form = ParameterForm(step, list(step.model_fields))
         qtbot.addWidget(form)

@@ -1,3 +1,5 @@
+from .frame import Frame as Frame
+from .frame import world_nm as world_nm
 from .pipeline import Preparation as Preparation
 from .pipeline import replay as replay
 from .pipeline import run as run
@@ -7,4 +9,4 @@ from .registry import known_steps as known_steps
 from .registry import register as register
 from .registry import unregister as unregister
 from .step import Step as Step
-from .steps.crop import Crop as Crop
+from .steps.geometry.crop import Crop as Crop

@@ -48,6 +48,7 @@ def run(
     *,
     mask: ArrayLike | None = None,
     defects: Defects | ArrayLike | None = None,
+    channels: Mapping[str, ArrayLike | xr.DataArray] | None = None,
     on_event: Callable[[Event], object] | None = None,
     cancel: CancelToken | None = None,
 ) -> Prepared:
@@ -63,6 +64,9 @@ def run(
         True where a pixel counts.
     defects : Defects or array, (N, 2), optional
         Positions (row, col) in pixels; geometric steps move them.
+    channels : mapping of str to array, optional
+        Other channels of the same pixels, which some steps ask for: ``topography``, ``current``
+        or ``retrace``.
     on_event : callable, optional
         Called with an `Event` before each step.
     cancel : CancelToken, optional
@@ -90,11 +94,13 @@ def run(
     ((32, 64), [[10.0, 30.0]])
     """
     if isinstance(image, Prepared):
-        if mask is not None or defects is not None:
-            raise PreparationError("a Prepared has its own mask and defects; leave them out")
+        if mask is not None or defects is not None or channels:
+            raise PreparationError(
+                "a Prepared has its own mask, defects and channels; leave them out"
+            )
         scan = image
     else:
-        scan = Prepared.start(image, mask, defects)
+        scan = Prepared.start(image, mask, defects, channels)
     return drive(Preparation(scan, steps), on_event, cancel)
 
 
@@ -104,12 +110,13 @@ def replay(
     *,
     mask: ArrayLike | None = None,
     defects: Defects | ArrayLike | None = None,
+    channels: Mapping[str, ArrayLike | xr.DataArray] | None = None,
 ) -> Prepared:
     """Repeat a recorded preparation on the raw image, bit for bit.
 
     Parameters
     ----------
-    image, mask, defects
+    image, mask, defects, channels
         As for `run`.
     history : iterable of mapping
         As in `Prepared.history`.
@@ -119,7 +126,8 @@ def replay(
     PreparationError
         If a step is not known here, or its parameters are not its own.
     """
-    return run(image, [_step(entry) for entry in history], mask=mask, defects=defects)
+    steps = [_step(entry) for entry in history]
+    return run(image, steps, mask=mask, defects=defects, channels=channels)
 
 
 def _step(entry: Mapping[str, Any]) -> Step:

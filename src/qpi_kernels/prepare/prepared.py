@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
 
-__all__ = ["PreparationError", "Prepared", "label_image"]
+__all__ = ["PreparationError", "Prepared", "Sampled", "label_image"]
 
 
 class PreparationError(ValueError):
@@ -42,6 +42,15 @@ def label_image(image: ArrayLike | xr.DataArray) -> xr.DataArray:
 
 
 @dataclass(frozen=True, eq=False)
+class Sampled:
+    """A resampled image and what it was read from, so that a next move reads from there, too."""
+
+    image: xr.DataArray
+    source: xr.DataArray
+    positions: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """An image with its mask, its defects and what has been done to it.
 
@@ -58,6 +67,10 @@ class Prepared:
         By the name of each step, the numbers that it found, with their units in the names.
     history : tuple of mapping
         ``{"step": name, **parameters}`` of each step so far, JSON-compatible.
+    channels : mapping of str to xarray.DataArray
+        Other channels of the same pixels, by what they are to the steps that ask for them:
+        ``topography``, ``current``, ``retrace``. Steps that move pixels move them, too; all other
+        steps leave them as they were measured.
     """
 
     image: xr.DataArray
@@ -65,6 +78,8 @@ class Prepared:
     defects: Defects | None = None
     report: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
+    channels: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    sampled: Sampled | None = field(default=None, repr=False)
 
     @classmethod
     def start(
@@ -72,6 +87,7 @@ class Prepared:
         image: ArrayLike | xr.DataArray,
         mask: ArrayLike | None = None,
         defects: Defects | ArrayLike | None = None,
+        channels: Mapping[str, ArrayLike | xr.DataArray] | None = None,
     ) -> Prepared:
         """Check a raw image and what belongs to it.
 
@@ -83,6 +99,8 @@ class Prepared:
             True where a pixel counts; all that were measured when left out.
         defects : Defects or array, (N, 2), optional
             Positions (row, col) in pixels.
+        channels : mapping, optional
+            Other channels of the same pixels.
 
         Raises
         ------
@@ -98,4 +116,10 @@ class Prepared:
                 f"{counted.dtype} with {counted.shape}"
             )
         table = Defects(defects) if not isinstance(defects, Defects | None) else defects
-        return cls(labelled, counted, table)
+        others = {name: label_image(channel) for name, channel in (channels or {}).items()}
+        for name, channel in others.items():
+            if channel.shape[-2:] != shape:
+                raise PreparationError(
+                    f"channel {name!r} has {channel.shape[-2:]} pixels, the image {shape}"
+                )
+        return cls(labelled, counted, table, channels=others)

@@ -1,10 +1,10 @@
-"""The registry of preparation steps: each file in ``prepare/steps/`` defines ``STEP``."""
+"""The registry of preparation steps: each file below ``prepare/steps/`` defines ``STEP``."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 from qpi_kernels.prepare.step import Step
 
@@ -40,8 +40,9 @@ def unregister(name: str) -> None:
 
 @cache
 def _steps_of_the_room() -> dict[str, type[Step]]:
-    """Import every file of ``prepare/steps/`` and collect its ``STEP``."""
+    """Import every file below ``prepare/steps/`` and collect its ``STEP``."""
     room = import_module("qpi_kernels.prepare.steps")
-    names = sorted(module.name for module in iter_modules(room.__path__))
-    steps = (import_module(f"{room.__name__}.{name}").STEP for name in names)
+    modules = walk_packages(room.__path__, f"{room.__name__}.")
+    names = sorted(module.name for module in modules if not module.ispkg)
+    steps = (import_module(name).STEP for name in names)
     return {step.name(): step for step in steps}

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,9 @@ class Step(BaseModel, ABC):
     Subclasses write `change`. They name units in ``json_schema_extra["unit"]`` and help in the
     description of a field, as forms and ``--help`` show them.
     """
+
+    channels: ClassVar[tuple[str, ...]] = ()
+    """Other channels of the scan that the step reads, such as ``topography``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,11 +61,16 @@ class Step(BaseModel, ABC):
         """
 
     def apply(self, scan: Prepared) -> Prepared:
-        """Apply the step and record it in the report and the history; errors as for `change`."""
+        """Apply the step and record it in the report and the history; errors as for `change`.
+
+        The report's key is the step's name, with ``_2`` and so on when it comes again.
+        """
         changed, found = self.change(scan)
         done = {"step": self.name(), **self.model_dump(mode="json")}
+        times = 1 + sum(entry["step"] == self.name() for entry in scan.history)
+        key = self.name() if times == 1 else f"{self.name()}_{times}"
         return replace(
             changed,
-            report={**scan.report, self.name(): found},
+            report={**scan.report, key: found},
             history=(*scan.history, done),
         )

@@ -1,1 +1,1 @@
-"""Steps of the preparation, one file each."""
+"""Steps of the preparation, one file each, in rooms by what they change."""

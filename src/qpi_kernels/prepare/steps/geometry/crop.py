@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
+from qpi_kernels.prepare.frame import Frame
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
+from qpi_kernels.prepare.resampling import resample
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "Crop"]
@@ -39,14 +41,10 @@ class Crop(Step):
                 raise PreparationError(
                     f"crop: {what} {first} to {last} do not lie within the image, which has {size}"
                 )
-        rows, columns = slice(*self.rows), slice(*self.columns)
-        defects = scan.defects
-        if defects is not None:
-            defects = defects.moved(defects.positions - (self.rows[0], self.columns[0]))
-        image = scan.image.isel(y=rows, x=columns)
-        mask = scan.mask[rows, columns]
-        removed = scan.mask.size - mask.size
-        return replace(scan, image=image, mask=mask, defects=defects), {"removed_px": removed}
+        corner = np.array([self.rows[0], self.columns[0]], float)
+        shape = (self.rows[1] - self.rows[0], self.columns[1] - self.columns[0])
+        cut = resample(scan, Frame(shape, np.eye(2), corner))
+        return cut, {"removed_px": scan.mask.size - cut.mask.size}
 
 
 STEP = Crop

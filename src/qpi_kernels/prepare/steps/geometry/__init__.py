@@ -1,0 +1,1 @@
+"""Steps that move pixels, and mask and defects with them."""

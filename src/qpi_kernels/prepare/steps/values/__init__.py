@@ -1,0 +1,1 @@
+"""Steps that change values: levels, periodic disturbances, normalisation, smoothing."""
