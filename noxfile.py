@@ -156,11 +156,8 @@ def run_pytest(session: nox.Session, *options: str) -> None:
     """Test the installed package, which is what users get, instead of the checkout.
 
     A module or data file that packaging forgets fails here; plain ``pytest`` uses the checkout.
-    A process for each core, in which torch and BLAS have one thread: more would spin against each
-    other, and results are the same for any number.
+    A process for each core; ``tests/conftest.py`` gives each one thread.
     """
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    session.env.update(threads)
     session.run(
         "pytest",
         "--numprocesses=auto",
