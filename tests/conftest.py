@@ -1,10 +1,30 @@
-"""One thread for torch and BLAS in each test process and in the processes that tests start."""
+"""One thread for torch and BLAS in each test process, and where real samples are."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 # Before torch is imported. Threads of several test processes would spin against each other: on two
 # cores with two processes a small training takes ten times as long. Results are the same.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Path]:
+    """Find a real file by name; skips when the samples are not at hand."""
+
+    def find(name: str) -> Path:
+        folder = os.environ.get("NAPARI_QPI_SAMPLES")
+        if not folder:
+            pytest.skip("set NAPARI_QPI_SAMPLES to the folder of real microscope files")
+        path = Path(folder) / name
+        if not path.exists():
+            pytest.skip(f"{name} is not among the samples in NAPARI_QPI_SAMPLES")
+        return path
+
+    return find

@@ -1,6 +1,5 @@
-"""Shared by the reader tests: where real samples are, and damage that every reader survives."""
+"""Shared by the reader tests: damage that every reader survives."""
 
-import os
 import time
 import tracemalloc
 from pathlib import Path
@@ -11,22 +10,6 @@ import pytest
 from qpi_kernels.io import ScanFormatError, open_scan
 
 MIB = 2**20
-
-
-@pytest.fixture
-def sample():
-    """Find a real file by name; skips when the samples are not at hand."""
-
-    def find(name):
-        folder = os.environ.get("NAPARI_QPI_SAMPLES")
-        if not folder:
-            pytest.skip("set NAPARI_QPI_SAMPLES to the folder of real microscope files")
-        path = Path(folder) / name
-        if not path.exists():
-            pytest.skip(f"{name} is not among the samples in NAPARI_QPI_SAMPLES")
-        return path
-
-    return find
 
 
 @pytest.fixture

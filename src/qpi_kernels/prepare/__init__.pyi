@@ -9,4 +9,12 @@ from .registry import known_steps as known_steps
 from .registry import register as register
 from .registry import unregister as unregister
 from .step import Step as Step
+from .steps.geometry.align_traces import AlignTraces as AlignTraces
 from .steps.geometry.crop import Crop as Crop
+from .steps.geometry.rebin import Rebin as Rebin
+from .steps.geometry.rotate import Rotate as Rotate
+from .steps.geometry.symmetrize import Symmetrize as Symmetrize
+from .steps.values.normalize_setpoint import NormalizeSetpoint as NormalizeSetpoint
+from .steps.values.smooth_bias import SmoothBias as SmoothBias
+from .trace_lag import TraceLag as TraceLag
+from .trace_lag import trace_lag as trace_lag

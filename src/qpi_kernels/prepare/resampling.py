@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qpi_kernels.prepare.frame import Frame
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
-__all__ = ["map_planes", "resample"]
+__all__ = ["map_planes", "read_at", "resample"]
 
 # A quintic spline keeps 0.91 of a wave at 3/4 of the Nyquist frequency half-way between pixels, a
 # cubic one 0.76 (measured).
@@ -63,10 +63,10 @@ def resample(
     else:
         positions = frame.grid() if displacement is None else frame.grid() + displacement
         source, at = _source(scan, positions)
-        image = frame.place(scan.image, _read(source, at))
+        image = frame.place(scan.image, read_at(source, at))
         sampled = Sampled(image, source, at)
         channels = {
-            name: frame.place(channel, _read(channel, positions))
+            name: frame.place(channel, read_at(channel, positions))
             for name, channel in scan.channels.items()
         }
         mask = _bilinear(scan.mask.astype(float), positions) > 1 - _TOLERATED_SHARE
@@ -140,10 +140,29 @@ def _source(
     return before.source, positions + residual
 
 
-def _read(image: xr.DataArray, positions: NDArray[np.float64]) -> xr.DataArray:
-    """Read every plane at positions (2, rows, columns) with a spline."""
+def read_at(image: xr.DataArray, positions: NDArray[np.float64]) -> xr.DataArray:
+    """Read every plane between its pixels with a quintic spline.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        ``(y, x)`` or ``(bias, y, x)``.
+    positions : array, (2, rows, columns)
+        Rows, then columns, in pixels of the image.
+
+    Returns
+    -------
+    xarray.DataArray
+        Without coordinates of y and x; NaN beyond the image and beside what was not measured.
+        Positions that are all whole are copied.
+    """
+    whole = np.rint(positions)
+    if np.abs(positions - whole).max() < 1e-9:
+        rows, columns = whole.shape[1:]
+        return map_planes(lambda plane: _pick(plane, whole, np.nan), image, (rows, columns))
 
     def read(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Read one plane, filled from its nearest numbers so that the spline is defined."""
         measured = np.isfinite(plane)
         if not measured.any():
             return np.full(positions.shape[1:], np.nan)
@@ -185,10 +204,7 @@ def _picked(image: xr.DataArray, frame: Frame) -> xr.DataArray:
         placed = frame.place(image, cut)
         # The old coordinates to the bit, where there are any.
         return placed.assign_coords({name: cut.coords[name] for name in cut.coords})
-    grid = frame.grid()
-    return frame.place(
-        image, map_planes(lambda plane: _pick(plane, grid, np.nan), image, frame.shape)
-    )
+    return frame.place(image, read_at(image, frame.grid()))
 
 
 def _pick(plane: NDArray[Any], grid: NDArray[np.float64], outside: Any) -> NDArray[Any]:
