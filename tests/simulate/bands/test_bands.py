@@ -1,4 +1,4 @@
-"""Band models: formulas, symmetries, directions, and how far their waves reach."""
+"""Band models: formulas, symmetries, directions and sites."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpi_kernels import simulate
-from qpi_kernels.simulate.bands import HBAR2_OVER_2M, Band, HamiltonianError, SimulationError
-from qpi_kernels.simulate.bands.contour import find_contour
+from qpi_kernels.simulate.bands import HBAR2_OVER_2M, SimulationError
 from qpi_kernels.simulate.bands.lattice_vectors import nearest_lattice_vectors, reciprocal
 
 BANDS = {
@@ -212,102 +211,6 @@ def test_bad_numbers_are_refused(make, reason):
         make()
 
 
-# --- how far waves reach ---
-
-
-@pytest.mark.parametrize(
-    ("band", "energy", "expected"),
-    [
-        (BANDS["elliptic"], 0.2, 2 * (HBAR2_OVER_2M / 0.4 * 0.3) ** 0.5),
-        (
-            simulate.RashbaBand(0.4, 0.0, 0.03),
-            0.2,
-            (0.03**2 + 4 * HBAR2_OVER_2M / 0.4 * 0.2) ** 0.5,
-        ),
-        (simulate.DiracBand(0.3, 0.0), 0.2, 0.3),
-        (simulate.GrapheneBand(), 0.2, 3**0.5 / 2 * 2.7 * 0.246),
-        (simulate.SquareBand(0.1, 0.4), 0.0, 2 * 2**0.5 * 0.1 * 0.4),
-    ],
-    ids=["elliptic", "rashba", "dirac", "graphene", "square"],
-)
-def test_speeds_are_those_of_the_contour(band, energy, expected):
-    found = band.largest_velocity(energy, 1e-6, 0.3)
-    # The mesh's cells that the contour crosses reach a little beyond it.
-    assert 0.98 * expected < found < 1.3 * expected
-    assert simulate.RotatedBand(band, 30.0).largest_velocity(energy, 1e-6, 0.3) == found
-
-
-def test_pockets_of_very_different_speeds_do_not_hide_each_other():
-    pockets = simulate.NematicPockets(0.036, 0.29, 0.022, 0.0029, 0.154, -0.261)
-    fastest = 2 * (HBAR2_OVER_2M / 0.0029 * 0.261) ** 0.5
-    assert pockets.largest_velocity(0.0, 1e-6, 0.625) > 0.95 * fastest
-
-
-@given(
-    energy=st.floats(-0.3, 0.3),
-    broadening=st.floats(1e-3, 0.1),
-    mass=st.floats(0.1, 2.0),
-    pixel_nm=st.floats(0.15, 0.5),
-)
-@settings(max_examples=40, deadline=None)
-def test_damping_is_never_overestimated_by_much(energy, broadening, mass, pixel_nm):
-    band = simulate.ParabolicBand(mass, 0.0)
-    exact = band.smallest_damping(energy, broadening, pixel_nm)
-    found = Band.smallest_damping(band, energy, broadening, pixel_nm)
-    assert exact / 60 < found < 1.15 * exact
-
-
-@pytest.mark.parametrize("depth", [0.0, 0.002, 0.02, 0.1])
-def test_waves_beyond_a_band_edge_are_damped_by_their_distance_to_it(depth):
-    broadening = 0.003
-    dirac = simulate.CustomBand(
-        lambda kx, ky: np.stack(
-            [
-                np.stack([0.1 + 0 * kx, 0.3 * (kx - 1j * ky)], -1),
-                np.stack([0.3 * (kx + 1j * ky), -0.1 + 0 * kx], -1),
-            ],
-            -2,
-        )
-    )
-    energy = 0.1 - depth
-    exact = (np.sqrt((energy + 1j * broadening) ** 2 - 0.1**2) / 0.3).imag
-    found = dirac.smallest_damping(energy, broadening, 0.3)
-    assert exact / 12 < found < 1.1 * exact
-
-
-def test_a_contour_smaller_than_the_mesh_is_no_gap():
-    graphene = simulate.GrapheneBand()
-    for energy in (0.0, 0.01, -0.03):
-        expected = 0.01 / (3**0.5 / 2 * 2.7 * 0.246)
-        assert graphene.smallest_damping(energy, 0.01, 0.1) == pytest.approx(expected, rel=0.05)
-    span = reciprocal(graphene.lattice)
-    assert find_contour(graphene.hamiltonian, span, 0.01, 0.01).distance == 0
-    gapped = simulate.GrapheneBand(gap=0.2)
-    assert find_contour(gapped.hamiltonian, span, 0.0, 0.01).distance == pytest.approx(0.1, rel=0.1)
-    assert find_contour(gapped.hamiltonian, span, 10.0, 0.01).distance == pytest.approx(
-        10 - (8.1**2 + 0.1**2) ** 0.5, rel=0.01
-    )
-
-
-@pytest.mark.parametrize(
-    "band",
-    [
-        simulate.ParabolicBand.copper(),
-        simulate.EllipticBand(0.4, 0.5, -0.435),
-        simulate.RotatedBand(simulate.EllipticBand(0.4, 0.5, -0.435), 20.0),
-        simulate.RotatedBand(simulate.ParabolicBand.copper(), 20.0),
-    ],
-)
-def test_waves_too_short_for_the_pixels_are_refused(band):
-    band.smallest_damping(0.0, 0.01, 0.5)
-    with pytest.raises(SimulationError, match="smaller pixels"):
-        band.smallest_damping(0.0, 0.01, 6.25)
-    band.smallest_damping(-0.5, 0.01, 6.25)  # below the band waves are long
-
-
-# --- local orbitals and lattice sites ---
-
-
 def test_orbitals_of_several_places_are_no_site():
     graphene = simulate.GrapheneBand()
     assert graphene.site(1) == [1]
@@ -341,132 +244,7 @@ def test_the_nearest_lattice_vector_is_the_nearest(point, opening, angle):
     np.testing.assert_allclose(np.rint(found @ np.linalg.inv(lattice)) @ lattice, found, atol=1e-9)
 
 
-# --- bands of one's own ---
-
-
-def graphene_function(kx, ky):
-    bond = 0.246 / 3**0.5
-    hop = -2.7 * (np.exp(1j * bond * ky) + 2 * np.cos(0.123 * kx) * np.exp(-0.5j * bond * ky))
-    zero = np.zeros_like(hop)
-    return np.stack([np.stack([zero, hop], -1), np.stack([hop.conj(), zero], -1)], -2)
-
-
-@pytest.mark.parametrize(
-    ("ours", "custom", "impurity", "pixel_nm"),
-    [
-        (
-            simulate.ParabolicBand(0.4, -0.1),
-            simulate.CustomBand(lambda kx, ky: -0.1 + HBAR2_OVER_2M / 0.4 * (kx**2 + ky**2)),
-            simulate.PointImpurity(1.0),
-            0.3,
-        ),
-        (
-            simulate.GrapheneBand(),
-            simulate.CustomBand(
-                graphene_function,
-                lattice_nm=simulate.GrapheneBand().lattice,
-                tip_channels=[[1.0, 1.0]],
-            ),
-            simulate.PointImpurity(1.0, orbital=1),
-            0.07,
-        ),
-    ],
-    ids=["parabolic", "graphene"],
-)
-def test_a_band_of_ones_own_gives_the_same_kernel(ours, custom, impurity, pixel_nm, monkeypatch):
-    kx, ky = momenta(largest=30.0)
-    torch.testing.assert_close(custom.hamiltonian(kx, ky), ours.hamiltonian(kx, ky))
-    assert custom.hamiltonian(kx.float(), ky.float()).dtype in (torch.float32, torch.complex64)
-    monkeypatch.setattr("qpi_kernels.simulate.scattering.ldos.box_pixels", lambda *_: 128)
-    first, second = (
-        simulate.single_defect(
-            band,
-            bias=0.3,
-            pixel_nm=pixel_nm,
-            shape=(31, 31),
-            impurity=impurity,
-            broadening=0.1,
-            tip_nm=1.4 * pixel_nm,
-        ).values
-        for band in (ours, custom)
-    )
-    np.testing.assert_allclose(first, second, atol=1e-10 * abs(first).max())
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "reason"),
-    [
-        (dict(function=lambda kx, ky: 1.0), ValueError, r"it gave \(\)"),
-        (dict(function=lambda kx, ky: np.zeros((2, 2, len(kx)))), ValueError, "followed by"),
-        (dict(function=lambda kx, ky: np.zeros((len(kx), 2, 3))), ValueError, "followed by"),
-        (dict(function=lambda kx, ky: kx, lattice_nm=[1, 2]), ValueError, "two independent"),
-        (dict(function=lambda kx, ky: kx, lattice_nm=np.ones((2, 2))), ValueError, "two indep"),
-        (dict(function=lambda kx, ky: 1j * kx), HamiltonianError, "Hermitian"),
-        (dict(function=lambda kx, ky: np.nan * kx), HamiltonianError, "finite"),
-        (
-            dict(function=lambda kx, ky: np.cos(4.0 * kx), lattice_nm=3 * np.eye(2) / 10),
-            HamiltonianError,
-            "lattice_nm in nm",
-        ),
-        (
-            dict(function=lambda kx, ky: kx, magnetic_potential=np.eye(2)),
-            ValueError,
-            "magnetic_potential must be 1 x 1",
-        ),
-    ],
-)
-def test_functions_that_are_no_hamiltonian_are_told_why(options, error, reason):
-    with pytest.raises(error, match=reason):
-        simulate.CustomBand(**options)
-
-
-def test_tip_channels_and_magnetic_potential_of_ones_own():
-    def spins(kx, ky):
-        return (kx**2 + ky**2)[..., None, None] * 0.1 * np.eye(2)
-
-    band = simulate.CustomBand(
-        spins, tip_channels=[[0.0, 1.0]], magnetic_potential=[[1, 0], [0, -1]]
-    )
-    torch.testing.assert_close(band.channels, torch.tensor([[0.0, 1.0]], dtype=torch.float64))
-    options = dict(bias=0.2, pixel_nm=0.3, shape=(15, 15), broadening=0.02)
-    down = simulate.single_defect(band, impurity=simulate.MagneticImpurity(1.0), **options)
-    scalar = simulate.single_defect(band, impurity=-1.0, **options)
-    np.testing.assert_allclose(down, scalar)
-    plain = simulate.CustomBand(spins)
-    with pytest.raises(SimulationError, match="no spin"):
-        simulate.single_defect(plain, impurity=simulate.MagneticImpurity(1.0), **options)
-    wrong = simulate.CustomBand(spins, tip_channels=[1.0, 1.0])
-    with pytest.raises(ValueError, match=r"tip_channels must be \(channel, 2\)"):
-        simulate.single_defect(wrong, impurity=1.0, **options)
-
-
-def test_a_hole_band_is_that_of_the_same_function():
-    """Its waves run against their momentum, and must be damped outwards all the same."""
-    options = dict(bias=0.0, pixel_nm=0.3, shape=(41, 41), impurity=1.0, broadening=0.006)
-    scale = simulate.bands.HBAR2_OVER_2M / -0.4
-    custom = simulate.CustomBand(lambda kx, ky: 0.1 + scale * (kx**2 + ky**2))
-    holes = simulate.ParabolicBand(mass=-0.4, onset=0.1)
-    first, second = (simulate.single_defect(band, **options).values for band in (holes, custom))
-    np.testing.assert_allclose(first, second, atol=2e-3 * abs(second).max())
-    assert holes.wave_number(0.0, 0.006).imag > 0
-
-
 @pytest.mark.parametrize("mass", [0.0, np.nan, np.inf])
 def test_a_parabola_needs_a_mass(mass):
     with pytest.raises(ValueError, match="mass not zero"):
         simulate.ParabolicBand(mass=mass, onset=0.0)
-
-
-def test_a_band_of_ones_own_may_change():
-    """Only bands that can not change are remembered."""
-
-    class Hill(simulate.bands.SingleBand):
-        height = 0.1
-
-        def energy(self, kx, ky):
-            return self.height * (kx**2 + ky**2)
-
-    hill = Hill()
-    before = hill.largest_velocity(0.3, 0.01, 0.5)
-    hill.height = 0.4
-    assert hill.largest_velocity(0.3, 0.01, 0.5) == pytest.approx(2 * before, rel=0.3)
