@@ -2,89 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMainWindow, QMessageBox, QWidget
 
-from napari_qpi.tasks import trained_models
 from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.trained_models import (
     known_models,
-    remember_model,
 )
-from napari_qpi.tasks.training import RunCommand
-from napari_qpi.widgets.common.close_guard import CloseGuard
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from napari_qpi.widgets.train.dock import Train
-from qpi_kernels.train.parameters import TrainingParameters
-from qpi_kernels.train.published import published
 from shared.docks import open_dock
+from shared.training_dock import STAGES, at_rest, open_second, reached, saved_step, trained
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-SMALL = {"batch_size": 8, "validation_samples": 4, "validate_every": 2, "checkpoint_every": 100}
-STAGES = {"both": 0, "one-step": 1, "kernels": 2, "alignment": 3}
-
-
-@pytest.fixture(autouse=True)
-def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep trainings out of the user's data folder."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr(trained_models, "training_home", lambda: tmp_path / "training")
-    monkeypatch.setattr(trained_models, "_remembered", [])
-    return tmp_path
-
-
-def open_panel(viewer: Viewer) -> Train:
-    return open_dock(viewer, "Train networks", Train)
-
-
-@pytest.fixture
-def panel(qtbot: QtBot, viewer: Viewer) -> Iterator[Train]:
-    """Return an open panel; a training that a test leaves is ended."""
-    made = open_panel(viewer)
-    made.set_values(**SMALL, steps=50)
-    made.form.stage_choice.setCurrentIndex(STAGES["kernels"])
-    yield made
-    if made.training_run is not None:
-        made.training_run.command = RunCommand.HALT
-    at_rest(qtbot, made)
-
-
-def at_rest(qtbot: QtBot, panel: Train) -> None:
-    qtbot.waitUntil(
-        lambda: not panel.job.state.busy and not panel.folder_job.state.busy, timeout=60_000
-    )
-
-
-def trained(qtbot: QtBot, panel: Train) -> None:
-    panel.controls.start_button.click()
-    at_rest(qtbot, panel)
-    assert panel.job.state is JobState.DONE, panel.controls.status.text()
-
-
-def reached(qtbot: QtBot, panel: Train, step: int) -> None:
-    def made() -> bool:
-        assert panel.job.state.busy, panel.controls.status.text()
-        assert panel.training_run is not None
-        return panel.training_run.step_number >= step
-
-    qtbot.waitUntil(made, timeout=60_000)
-
-
-def saved_step(folder: Path) -> int:
-    from qpi_kernels.train.files.checkpoints import read_checkpoint
-
-    checkpoint = read_checkpoint(folder)
-    assert checkpoint is not None
-    return checkpoint.step
 
 
 @pytest.mark.slow
@@ -185,124 +119,6 @@ def test_stopping_keeps_the_best_and_the_run_can_go_on(
     at_rest(qtbot, another)
 
 
-def open_second(viewer: Viewer) -> Train:
-    """Open the panel as a later session would find it."""
-    panel = Train(viewer)
-    viewer.window.add_dock_widget(panel, name="second")
-    return panel
-
-
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> list[QMessageBox.StandardButton]:
-    """Answers that a person gives to the question, in their order."""
-    given: list[QMessageBox.StandardButton] = []
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: given.pop(0))
-    return given
-
-
-def window_around(panel: Train) -> QMainWindow:
-    window = panel.window()
-    assert isinstance(window, QMainWindow)
-    return window
-
-
-@pytest.mark.parametrize("may_close", [True, False])
-def test_the_guard_keeps_the_window_open(qtbot: QtBot, may_close: bool) -> None:
-    asked: list[bool] = []
-    window, inside = QMainWindow(), QWidget()
-    qtbot.addWidget(window)
-    window.setCentralWidget(inside)
-    canvas = QWidget(inside)
-    window.show()
-
-    def answer(can_stay: bool) -> bool:
-        asked.append(can_stay)
-        return may_close or not can_stay
-
-    guard = CloseGuard(canvas, answer)
-    guard.watch(canvas)
-    assert window.close() is may_close
-    assert window.isVisible() is not may_close
-    window.show()
-    canvas.close()
-    assert window.close()
-    window.show()
-    guard.disconnect_events()
-    assert window.close()
-    assert asked == [True, False]
-
-
-@pytest.mark.slow
-def test_closing_napari_asks_and_leaves_a_checkpoint(
-    qtbot: QtBot,
-    make_napari_viewer: Callable[..., Viewer],
-    plugin_manager: object,
-    answers: list[QMessageBox.StandardButton],
-) -> None:
-    viewer = make_napari_viewer(show=True)
-    panel = open_panel(viewer)
-    panel.form.stage_choice.setCurrentIndex(STAGES["kernels"])
-    panel.set_values(**SMALL, steps=50)
-    panel.controls.start_button.click()
-    reached(qtbot, panel, 1)
-    run, job, window = panel.training_run, panel.job, window_around(panel)
-    assert run is not None
-    answers[:] = [QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Yes]
-    assert not window.close()
-    assert window.isVisible()
-    step = run.step_number
-    reached(qtbot, panel, step + 1)
-    window.close()
-    viewer.close()
-    assert not answers
-    assert run.ended.is_set()
-    assert run.step_number > step
-    assert saved_step(run.folder / "kernels") == run.step_number
-    qtbot.waitUntil(lambda: not job.state.busy)
-
-
-def test_a_script_that_closes_the_viewer_is_not_asked(
-    qtbot: QtBot, viewer: Viewer, panel: Train
-) -> None:
-    panel.controls.start_button.click()
-    reached(qtbot, panel, 1)
-    run = panel.training_run
-    assert run is not None
-    viewer.close()
-    assert run.ended.is_set()
-    assert saved_step(run.folder / "kernels") == run.step_number
-
-
-def test_closing_the_dock_leaves_a_checkpoint(
-    qtbot: QtBot, viewer: Viewer, panel: Train, capsys: pytest.CaptureFixture[str]
-) -> None:
-    panel.controls.start_button.click()
-    reached(qtbot, panel, 1)
-    run, job = panel.training_run, panel.job
-    assert run is not None
-    viewer.window.remove_dock_widget(panel)
-    assert "a checkpoint is kept" in capsys.readouterr().out
-    assert run.ended.wait(20)
-    assert saved_step(run.folder / "kernels") == run.step_number
-    qtbot.waitUntil(lambda: not job.state.busy)
-
-
-def test_a_closed_run_still_at_work_keeps_its_folder(
-    qtbot: QtBot, viewer: Viewer, panel: Train
-) -> None:
-    panel.controls.start_button.click()
-    reached(qtbot, panel, 1)
-    another = open_second(viewer)
-    at_rest(qtbot, another)
-    another.folder_edit.set_value(panel.folder_edit.value())
-    another.form.stage_choice.setCurrentIndex(STAGES["kernels"])
-    at_rest(qtbot, another)
-    another.controls.start_button.click()
-    at_rest(qtbot, another)
-    assert another.job.state is JobState.FAILED
-    assert "another training is at work" in another.controls.status.text()
-
-
 def test_what_is_missing_is_said(qtbot: QtBot, panel: Train) -> None:
     panel.form.stage_choice.setCurrentIndex(STAGES["alignment"])
     panel.controls.start_button.click()
@@ -310,126 +126,6 @@ def test_what_is_missing_is_said(qtbot: QtBot, panel: Train) -> None:
     assert panel.job.state is JobState.FAILED
     assert "train the stage 'kernels'" in panel.controls.status.text()
     assert panel.controls.start_button.isEnabled()
-
-
-def test_a_damaged_checkpoint_is_said(qtbot: QtBot, panel: Train, tmp_path: Path) -> None:
-    folder = tmp_path / "damaged"
-    (folder / "kernels").mkdir(parents=True)
-    (folder / "kernels" / "last.pt").write_bytes(b"no checkpoint")
-    panel.folder_edit.set_value(folder)
-    at_rest(qtbot, panel)
-    assert "not a usable checkpoint" in panel.controls.status.text()
-    assert not panel.controls.start_button.isEnabled()
-    panel.new_button.click()
-    assert panel.controls.start_button.isEnabled()
-
-
-def test_a_folder_that_can_not_be_made_is_said(qtbot: QtBot, panel: Train, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    panel.folder_edit.set_value(tmp_path / "file" / "run")
-    panel.controls.start_button.click()
-    at_rest(qtbot, panel)
-    assert panel.job.state is JobState.FAILED
-    assert "file" in panel.controls.status.text()
-
-
-def test_entries_out_of_range_are_said(panel: Train) -> None:
-    panel.set_values(jitter_px=-1)
-    assert "jitter px" in panel.controls.status.text()
-    panel.controls.start_button.click()
-    assert panel.job.state is JobState.IDLE
-    panel.set_values(jitter_px=0.5)
-    assert panel.controls.status.text() == ""
-
-
-def test_every_field_has_a_row(panel: Train) -> None:
-    rows = panel.form.main.values() | panel.form.advanced.values()
-    assert set(rows) | {"stage", "held_out"} == set(TrainingParameters.model_fields)
-
-
-def test_the_paper_preset_takes_the_published_values_of_each_stage(viewer: Viewer) -> None:
-    panel = open_panel(viewer)
-    panel.set_values(preset="paper")
-    assert panel.parameters() == [published("kernels"), published("alignment")]
-    panel.set_values(seed=3)
-    assert panel.parameters() == [published("kernels", seed=3), published("alignment", seed=3)]
-
-
-def test_a_preset_keeps_what_was_entered(viewer: Viewer) -> None:
-    panel = open_panel(viewer)
-    panel.set_values(noise=0.5, steps=77)
-    panel.set_values(preset="paper")
-    kept = {"noise": 0.5, "steps": 77}
-    assert panel.parameters() == [
-        published(stage).model_copy(update=kept) for stage in ("kernels", "alignment")
-    ]
-    panel.set_values(noise="mixture")
-    panel.set_values(preset="compact")
-    made = panel.parameters()[0]
-    assert (made.noise, made.steps, made.batch_size) == ("mixture", 77, 16)
-
-
-def test_a_run_on_brought_data_can_not_go_on_here(
-    qtbot: QtBot, panel: Train, tmp_path: Path
-) -> None:
-    from qpi_kernels.train.files.card import StageRecord
-    from qpi_kernels.train.files.checkpoints import Checkpoint, write_checkpoint
-
-    parameters = TrainingParameters(steps=10)
-    folder = tmp_path / "of a script"
-    write_checkpoint(folder / "kernels", Checkpoint.start(parameters))
-    (folder / "kernels" / "best").mkdir()
-    StageRecord.of(parameters, 1, {}, own_data=True).write(folder / "kernels" / "best")
-    panel.folder_edit.set_value(folder)
-    at_rest(qtbot, panel)
-    assert "brought its own data" in panel.controls.status.text()
-    assert not panel.controls.start_button.isEnabled()
-
-
-def test_files_among_the_trainings_do_no_harm(viewer: Viewer, tmp_path: Path) -> None:
-    home = tmp_path / "training"
-    (home / "run-1" / "kernels").mkdir(parents=True)
-    (home / "run-2").write_text("a file")
-    panel = open_panel(viewer)
-    assert panel.folder_edit.value() == home / "run-1"
-    panel.new_button.click()
-    assert panel.folder_edit.value() == home / "run-3"
-    open_dock(viewer, "Extract kernel", ExtractKernel)
-
-
-def test_extract_offers_the_models_of_its_method(viewer: Viewer, tmp_path: Path) -> None:
-    models = {}
-    for method, text in (
-        ("two_step", json.dumps({"method": "two_step"})),
-        ("one_step", json.dumps({"method": "one_step"})),
-        ("damaged", "[" * 100_000),
-    ):
-        models[method] = tmp_path / method / "model"
-        models[method].mkdir(parents=True)
-        (models[method] / "model_index.json").write_text(text)
-        remember_model(models[method])
-    for method in ("two_step", "one_step"):
-        assert known_models(method) == [models[method]]
-    _, extract = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    extract.form.set_values({"method": "two_step"})
-    extract.form.set_values({"model": str(models["two_step"])})
-    assert extract.form.values()["model"] == str(models["two_step"])
-    extract.form.set_values({"method": "least_squares"})
-    assert extract.form.values()["model"] == str(models["two_step"])
-    extract.form.set_values({"method": "one_step"})
-    assert extract.form.values()["model"] == "bundled"
-    extract.form.set_values({"model": "owner/name"})
-    extract.form.set_values({"method": "two_step"})
-    assert extract.form.values()["model"] == "owner/name"
-
-
-def test_families_are_listed_and_held_out(qtbot: QtBot, panel: Train) -> None:
-    panel.form.families_fold.expand(animate=False)
-    qtbot.waitUntil(lambda: panel.form.families.list.count() > 10, timeout=20_000)
-    row = panel.form.families.list.item(0)
-    assert row is not None
-    row.setCheckState(Qt.CheckState.Checked)
-    assert panel.parameters()[0].held_out == panel.form.families.value() == ("free_electrons",)
 
 
 def test_the_window_is_drawn_while_training(qtbot: QtBot, panel: Train) -> None:
