@@ -1,3 +1,4 @@
+from . import recipe as recipe
 from .frame import Frame as Frame
 from .frame import world_nm as world_nm
 from .pipeline import Preparation as Preparation

@@ -7,11 +7,10 @@ from typing import Any
 
 import xarray as xr
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.registry import known_steps
+from qpi_kernels.prepare.recipe import step_of
 from qpi_kernels.prepare.step import Step
 from qpi_kernels.progress import CancelToken, Event, GeneratorStepper, drive
 
@@ -126,18 +125,5 @@ def replay(
     PreparationError
         If a step is not known here, or its parameters are not its own.
     """
-    steps = [_step(entry) for entry in history]
+    steps = [step_of(entry) for entry in history]
     return run(image, steps, mask=mask, defects=defects, channels=channels)
-
-
-def _step(entry: Mapping[str, Any]) -> Step:
-    """Make the step of a history's entry."""
-    parameters = dict(entry)
-    name = parameters.pop("step", None)
-    known = known_steps()
-    if name not in known:
-        raise PreparationError(f"there is no step {name!r}; known are {', '.join(known)}")
-    try:
-        return known[name].model_validate(parameters)
-    except ValidationError as error:
-        raise PreparationError(f"{name}: {error.errors()[0]['msg']}") from error
