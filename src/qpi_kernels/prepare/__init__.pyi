@@ -6,9 +6,13 @@ from .pipeline import replay as replay
 from .pipeline import run as run
 from .prepared import PreparationError as PreparationError
 from .prepared import Prepared as Prepared
+from .prepared_file import is_prepared_file as is_prepared_file
+from .prepared_file import load_prepared as load_prepared
+from .prepared_file import save_prepared as save_prepared
 from .registry import known_steps as known_steps
 from .registry import register as register
 from .registry import unregister as unregister
+from .scan_channels import channels_beside as channels_beside
 from .step import Step as Step
 from .steps.geometry.align_traces import AlignTraces as AlignTraces
 from .steps.geometry.crop import Crop as Crop

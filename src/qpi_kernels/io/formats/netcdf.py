@@ -1,4 +1,4 @@
-"""NetCDF: saved scans without loss, kernels of saved results, and other programs' maps."""
+"""NetCDF: saved scans without loss, our saved kernels and prepared images, and others' maps."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def read(path: str | Path) -> xr.Dataset:
     ----------
     path : path-like
         A file of `save_scan`, which comes back as it was; a saved ``KernelResult``, whose kernel
-        becomes a channel; or any NetCDF with variables over ``y`` and ``x``.
+        becomes a channel; a saved ``Prepared``, whose image and mask become channels; or any
+        NetCDF with variables over ``y`` and ``x``.
 
     Returns
     -------
@@ -94,6 +95,8 @@ def read(path: str | Path) -> xr.Dataset:
         return _decoded_scan(dataset)
     if kind == "KernelResult":
         return _kernel(dataset, path)
+    if kind == "Prepared":
+        return _prepared(dataset, path)
     return _foreign(dataset, path)
 
 
@@ -168,6 +171,39 @@ def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     return without_bias(scan)
 
 
+def _prepared(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    """Make channels of a prepared image and of its mask (1 where a pixel counts)."""
+    image = dataset["image"]
+    known = json.loads(dataset.attrs["arrays"])["image"]
+    notes = known["attributes"]
+    bias = known["scalars"].get("bias", {}).get("value")
+    if "bias" in image.dims:
+        bias = image["bias"].values
+    label = str(notes.get("long_name") or known["name"] or "image")
+    channels = [
+        Channel(
+            label,
+            image.values,
+            str(notes.get("units", "")),
+            notes.get("quantity", "other"),
+            notes.get("direction", "none"),
+            str(notes.get("derived", "")),
+        ),
+        Channel("mask", dataset["mask"].values.astype(np.float32), ""),
+    ]
+    scan = scan_dataset(
+        channels,
+        source=path,
+        format=_NAME,
+        pixel_nm=pitch_of(image),
+        bias=bias,
+        offset_nm=tuple(notes.get("offset_nm", (0.0, 0.0))),
+        scan_angle_deg=float(notes.get("scan_angle_deg", 0.0)),
+        header={"history": dataset.attrs["history"]},
+    )
+    return without_bias(scan)
+
+
 def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     """Take the real-valued variables over y and x, and at most one more dimension."""
     dataset = dataset.rename({name: str(name).lower() for name in _upper_case(dataset)})
@@ -235,7 +271,7 @@ def _foreign_bias(dataset: xr.Dataset, first_dim: Hashable | None) -> np.ndarray
 
 
 def stored_type(path: Path) -> str | None:
-    """Return ``"Scan"`` or ``"KernelResult"`` for a file of this library, else None."""
+    """Return ``Scan``, ``KernelResult`` or ``Prepared`` for a file of this library, else None."""
     import h5netcdf
 
     try:

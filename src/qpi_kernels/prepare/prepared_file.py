@@ -1,0 +1,187 @@
+"""The lossless NetCDF file of a prepared image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.io.formats.netcdf import stored_type
+from qpi_kernels.prepare.prepared import PreparationError, Prepared
+
+__all__ = ["is_prepared_file", "load_prepared", "save_prepared"]
+
+_TYPE = "Prepared"
+
+
+def save_prepared(prepared: Prepared, path: str | Path) -> Path:
+    """Write image, mask, defects, channels, report and history, without loss.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What to write; a lazy image is computed.
+    path : path-like
+        Ends in ``.nc``; the folder must exist. An existing file is replaced only once the new one
+        is complete. `qpi_kernels.open_scan` gives image and mask of it.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    PreparationError
+        If the path does not end in ``.nc``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".nc":
+        raise PreparationError(f"{path.name}: prepared images are saved as NetCDF; end it in .nc")
+    arrays = {"image": prepared.image}
+    arrays |= {f"channel {name}": channel for name, channel in prepared.channels.items()}
+    stored = {}
+    for name, array in arrays.items():
+        own = {str(dim): f"{dim} of {name}" for dim in array.dims[:-2]} if name != "image" else {}
+        stored[name] = array.rename(own).reset_coords(drop=True).drop_attrs(deep=False)
+    stored["mask"] = xr.DataArray(prepared.mask.astype(np.int8), dims=("y", "x"))
+    defects = prepared.defects
+    if defects is not None:
+        stored["defect_position"] = xr.DataArray(defects.positions, dims=("defect", "axis"))
+        stored["defect_kind"] = xr.DataArray(defects.kind.astype(object), dims="defect")
+        stored["defect_strength"] = xr.DataArray(defects.strength, dims="defect")
+    report, tables = _without_tables(prepared.report)
+    for number, table in enumerate(tables):
+        dims = [f"axis {axis} of table {number}" for axis in range(table.ndim)]
+        stored[f"table {number}"] = xr.DataArray(table, dims=dims)
+    described = {
+        name: {
+            "name": array.name if isinstance(array.name, str) else None,
+            "attributes": _plain(array.attrs),
+            "coordinates": [str(dim) for dim in array.dims if dim in array.coords],
+            "scalars": {
+                str(coord): {"value": _plain(value.values), "attributes": _plain(value.attrs)}
+                for coord, value in array.coords.items()
+                if value.ndim == 0
+            },
+        }
+        for name, array in arrays.items()
+    }
+    dataset = xr.Dataset(stored).assign_attrs(
+        qpi_kernels_type=_TYPE,
+        arrays=json.dumps(described),
+        report=json.dumps(report),
+        history=json.dumps(list(prepared.history)),
+    )
+    with replacing(path) as partial:
+        dataset.to_netcdf(partial, engine="h5netcdf")
+    return path
+
+
+def load_prepared(path: str | Path) -> Prepared:
+    """Read a file written by `save_prepared`.
+
+    Raises
+    ------
+    PreparationError
+        If the file is not NetCDF or holds something else.
+    """
+    path = Path(path)
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as file:
+            dataset = file.load()
+    except (OSError, ValueError) as error:
+        raise PreparationError(f"{path.name}: not readable as NetCDF ({error})") from error
+    if dataset.attrs.get("qpi_kernels_type") != _TYPE:
+        raise PreparationError(f"{path.name}: not a prepared image; open scans with open_scan")
+    described = json.loads(dataset.attrs["arrays"])
+
+    def array(name: str) -> xr.DataArray:
+        """Restore one array with its name, dims, coordinates and attributes."""
+        found = dataset[name]
+        ending = f" of {name}"
+        back = {str(dim): str(dim).removesuffix(ending) for dim in found.dims}
+        found = found.rename({old: new for old, new in back.items() if old != new})
+        known = described[name]
+        # A file has one y and one x for all arrays; an array without keeps none.
+        found = found.drop_vars([dim for dim in found.coords if dim not in known["coordinates"]])
+        for coord, scalar in known["scalars"].items():
+            found = found.assign_coords({coord: ((), scalar["value"], scalar["attributes"])})
+        found = found.assign_attrs(_tuples(known["attributes"])).rename(known["name"])
+        found.encoding = {}
+        return found
+
+    defects = None
+    if "defect_position" in dataset:
+        defects = Defects(
+            dataset["defect_position"].values,
+            np.asarray(dataset["defect_kind"].values, dtype=str),
+            dataset["defect_strength"].values,
+        )
+    return Prepared(
+        array("image"),
+        dataset["mask"].values.astype(bool),
+        defects,
+        report=_with_tables(json.loads(dataset.attrs["report"]), dataset),
+        history=tuple(json.loads(dataset.attrs["history"])),
+        channels={
+            str(name).removeprefix("channel "): array(str(name))
+            for name in dataset.data_vars
+            if str(name).startswith("channel ")
+        },
+    )
+
+
+def is_prepared_file(path: str | Path) -> bool:
+    """Tell whether a file was written by `save_prepared`."""
+    path = Path(path)
+    return path.suffix.lower() == ".nc" and stored_type(path) == _TYPE
+
+
+def _without_tables(
+    report: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Any], list[np.ndarray[Any, Any]]]:
+    """Put ``{"table": number}`` in place of every array of a report; return the arrays."""
+    tables: list[np.ndarray[Any, Any]] = []
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.ndim:
+            tables.append(value)
+            return {"table": len(tables) - 1, "dtype": str(value.dtype)}
+        return _plain(value)
+
+    kept = {step: {key: plain(v) for key, v in found.items()} for step, found in report.items()}
+    return kept, tables
+
+
+def _with_tables(report: dict[str, Any], dataset: xr.Dataset) -> dict[str, Any]:
+    """Give a report its arrays back."""
+
+    def full(value: Any) -> Any:
+        if isinstance(value, dict) and "table" in value:
+            return dataset[f"table {value['table']}"].values.astype(value["dtype"])
+        return value
+
+    return {step: {key: full(v) for key, v in found.items()} for step, found in report.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers and arrays into what JSON holds."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _tuples(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Make pairs of numbers tuples again, as readers give them."""
+    return {
+        name: tuple(value) if name == "offset_nm" else value for name, value in attributes.items()
+    }
