@@ -8,7 +8,7 @@ from qpi_kernels import Defects, KernelResult, extract
 from qpi_kernels.result import ResultFormatError
 
 
-@pytest.fixture(params=["map", "cube", "two kinds", "bare array"])
+@pytest.fixture(scope="module", params=["map", "cube", "two kinds", "bare array"])
 def result(request):
     rng = np.random.default_rng(0)
     observation = xr.DataArray(
@@ -25,9 +25,12 @@ def result(request):
     observation[:, 3, 4] = np.nan
     kind = ["vacancy", "Fe on top"] * 4 if request.param == "two kinds" else None
     defects = Defects(rng.uniform(0, 24, (8, 2)), kind=kind, strength=rng.random(8) + 0.5)
-    data = {"map": observation[1], "bare array": observation.values[0]}.get(
-        request.param, observation
-    )
+    data = {
+        "map": observation[1],
+        "cube": observation,
+        "two kinds": observation[:2],
+        "bare array": observation.values[0],
+    }[request.param]
     return extract(data, defects, kernel_shape=(5, 7))
 
 

@@ -2,19 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
 from qpi_kernels import Defects, extract
-from qpi_kernels.forward import ForwardModel
+from shared.friedel_maps import observe
 
 
 def bump(shape):
     rows, cols = (np.indices(shape).T - np.array(shape) // 2).T
     return np.exp(-(rows**2 + 0.5 * cols**2) / 6) * np.cos(0.9 * cols)
-
-
-def observe(kernel, defects, shape):
-    return ForwardModel(defects, shape, kernel.shape).apply(torch.from_numpy(kernel)[None]).numpy()
 
 
 def cut_out(image, positions, shape):

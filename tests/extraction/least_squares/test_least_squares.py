@@ -6,29 +6,17 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy.special import hankel1
 
 from qpi_kernels import Defects
 from qpi_kernels import extract as extract_by
 from qpi_kernels.extraction import ExtractionError, start_extraction
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import Cancelled, CancelToken
+from shared import friedel_maps
+from shared.friedel_maps import observe
 
 extract = partial(extract_by, method="least_squares")
-
-
-def rings(shape, wave=0.5, decay=12.0, fold=4, contrast=0.3):
-    """Friedel rings with an n-fold contrast, from the closed form."""
-    rows, cols = (np.indices(shape).T - np.array(shape) // 2).T
-    radius = np.hypot(rows, cols) + 0.6
-    waves = (hankel1(0, wave * radius / 2) ** 2).real * np.exp(-radius / decay)
-    return waves * (1 + contrast * np.cos(fold * np.arctan2(rows, cols)))
-
-
-def observe(kernels, defects, shape, noise=0.0, seed=0):
-    stack = torch.from_numpy(np.asarray(kernels, float).reshape(-1, *np.shape(kernels)[-2:]))
-    clean = ForwardModel(defects, shape, stack.shape[-2:]).apply(stack).numpy()
-    return clean + noise * np.random.default_rng(seed).standard_normal(shape)
+rings = partial(friedel_maps.rings, wave=0.5, decay=12.0)
 
 
 def random_defects(count, size, seed, **columns):

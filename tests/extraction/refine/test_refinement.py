@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import hankel1
 
 from qpi_kernels import Defects
 from qpi_kernels.extraction import ExtractionError, extract
@@ -27,18 +26,10 @@ from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate import KernelSampler
+from shared.friedel_maps import rings
 from shared.shift_and_add import shift_and_add
 
 Array = NDArray[np.float64]
-
-
-def rings(size: int, wave: float = 0.8, lopsided: float = 0.0) -> Array:
-    """Friedel rings with a four-fold contrast; `lopsided` leaves them no symmetry."""
-    rows, cols = np.indices((size, size)) - size // 2
-    radius, angle = np.hypot(rows, cols) + 0.6, np.arctan2(rows, cols)
-    contrast = 1 + 0.3 * np.cos(4 * angle) + lopsided * np.sin(angle + 0.4 * radius)
-    waves = (hankel1(0, wave * radius / 2) ** 2).real * np.exp(-radius / 8)
-    return np.asarray(waves * contrast)
 
 
 def observed(kernels: Array, defects: Defects, size: int, snr: float, seed: int = 0) -> Array:
