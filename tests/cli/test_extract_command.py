@@ -113,7 +113,7 @@ def test_masked_pixels_change_nothing(run_command, write_map, table, tmp_path):
 def test_tables_beside_the_files_are_used(run_command, write_map, tmp_path):
     maps = [write_map("a.npy", seed=1), write_map("b.npy", seed=2)]
     assert run_command("detect", *maps).exit_code == 0
-    done = run_command("extract", *maps, "--kernel-size", "17")
+    done = run_command("extract", *maps, "--kernel-size", "17", "--method", "least_squares")
     assert done.exit_code == 0, done.output
     assert (tmp_path / "a_kernel.nc").exists()
     assert (tmp_path / "b_kernel.nc").exists()
@@ -126,6 +126,7 @@ def test_a_batch_goes_past_its_bad_files(run_command, write_map, table, tmp_path
     np.save(folder / "z.npy", np.zeros(5))
     done = run_command(
         *("extract", folder, "--defects", table, "--kernel-size", "17", "-o", tmp_path / "out"),
+        *("--method", "least_squares"),
         *("--json", tmp_path / "report.json"),
     )
     assert done.exit_code == 1
@@ -143,7 +144,7 @@ def test_a_batch_goes_past_its_bad_files(run_command, write_map, table, tmp_path
 def test_bias_chooses_planes(run_command, write_stack, table, tmp_path, bias, planes):
     done = run_command(
         *("extract", write_stack(), "--defects", table, "--kernel-size", "9"),
-        *("--bias", bias, "-o", tmp_path / "kernel.nc"),
+        *("--method", "least_squares", "--bias", bias, "-o", tmp_path / "kernel.nc"),
     )
     assert done.exit_code == 0, done.output
     kernel = KernelResult.load(tmp_path / "kernel.nc").kernel
@@ -166,7 +167,7 @@ def test_other_formats_and_kinds(run_command, write_map, spots, tmp_path, extens
     target = tmp_path / f"kernel.{extension}"
     done = run_command(
         *("extract", write_map("map.gsf"), "--defects", tmp_path / "kinds.csv"),
-        *("--kernel-size", "9", "-o", target),
+        *("--kernel-size", "9", "--method", "least_squares", "-o", target),
     )
     assert done.exit_code == 0, done.output
     from qpi_kernels.io import main_channel, open_scan
@@ -204,6 +205,7 @@ def test_defects_and_detect_exclude_each_other(run_command, write_map, table):
 def test_a_kernel_is_not_taken_for_a_scan(run_command, write_map, table, tmp_path):
     write_map("scans/a.npy")
     first = ("extract", tmp_path / "scans", "--defects", table, "--kernel-size", "9")
+    first = (*first, "--method", "least_squares")
     assert run_command(*first).exit_code == 0
     again = run_command(*first, "--overwrite")
     assert again.exit_code == 0

@@ -37,7 +37,8 @@ def _loaded_modules_are_no_garbage() -> None:
 def plugin_manager() -> PluginManager:
     """Return the plugin manager that napari uses, with this plugin in it."""
     manager = PluginManager.instance()
-    manager.discover()
+    if "napari-qpi" not in manager:
+        manager.discover()
     if "napari-qpi" not in manager:
         folder = Path(import_module("napari_qpi").__path__[0])
         manager.register(PluginManifest.from_file(folder / "napari.yaml"))

@@ -73,7 +73,7 @@ class PriorFit(GeneratorStepper[KernelPrior]):
         """Compute principal components of all kernels, and each family's covariance in them."""
         everything = [batch for batches in made.values() for batch in batches]
         flat = [batch.reshape(len(batch), -1) for batch in everything]
-        values, vectors = _principal(_power(flat), self._components)
+        values, vectors = _components(flat, self._components)
         profile, spectrum = _common(everything)
         return KernelPrior(
             vectors.reshape(-1, *self._library.shape),
@@ -111,12 +111,25 @@ def _batch(source: KernelSampler, number: int) -> Kernels:
 def _family(made: Sequence[Kernels], vectors: NDArray[np.float32]) -> FamilyPrior:
     """Compress one family's kernels in the common principal components."""
     numbers = [batch.reshape(len(batch), -1).astype(np.float32) @ vectors.T for batch in made]
-    values, mixing = _principal(_power(numbers), _MAX_COMPONENTS)
+    values, mixing = _components(numbers, _MAX_COMPONENTS)
     lost = 1 - np.cumsum(values) / values.sum()
     count = int(np.searchsorted(-lost, -_LOST_VARIANCE)) + 1
     profile, spectrum = _common(made)
     spread = np.sqrt(values[:count]).astype(np.float32)
     return FamilyPrior(mixing[:count], spread, profile, spectrum)
+
+
+def _components(
+    batches: Sequence[NDArray[np.floating]], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Compute principal components of rows of numbers: mean squares along them, and rows."""
+    rows, size = sum(map(len, batches)), batches[0].shape[1]
+    if rows >= size:
+        return _principal(_power(batches), count)
+    # Fewer rows than numbers span a space of their own, which is found without the products.
+    everything = np.concatenate(batches).astype(np.float64)
+    _, along, vectors = scipy.linalg.svd(everything, full_matrices=False)
+    return np.square(along[:count]) / rows, vectors[:count].astype(np.float32)
 
 
 def _power(batches: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:

@@ -249,7 +249,7 @@ def test_layers_lie_right_and_can_be_extracted(
     extract = open_dock(viewer, "Extract kernel", ExtractKernel)
     assert extract.image_choice.layer is image
     assert extract.points_choice.layer is points
-    extract.form.set_values({"kernel_shape": (17, 17)})
+    extract.form.set_values({"kernel_shape": (17, 17), "method": "least_squares"})
     extract.run_controls.run_button.click()
     qtbot.waitUntil(lambda: not extract.job.state.busy, timeout=60_000)
     assert extract.result is not None, extract.run_controls.status.text()
