@@ -126,18 +126,28 @@ def test_each_bias_is_searched_on_its_own_and_progress_goes_on(small_model: str)
         assert set(chosen["log_evidence_gap"]) == {WHITE_PRIOR, *LEARNED}
 
 
-def test_a_kernel_that_it_can_not_make_is_left_to_the_data() -> None:
+def assert_left_to_the_data(model: str) -> None:
     strange = np.random.default_rng(5).normal(size=SHAPE)
     defects = scattered(30)
     observation = observed(strange[None], defects, snr=30.0)
     plain = extract(observation, defects, kernel_shape=SHAPE, method="least_squares")
-    found = extract(observation, defects, kernel_shape=SHAPE, prior="learned")
+    found = extract(observation, defects, kernel_shape=SHAPE, prior="learned", model=model)
     assert found.provenance["priors"][0]["prior"] == WHITE_PRIOR
     np.testing.assert_allclose(
         affine_invariant_nrmse(strange, found.kernel.values),
         affine_invariant_nrmse(strange, plain.kernel.values),
         rtol=0.02,
     )
+
+
+@pytest.mark.usefixtures("few_simulations")
+def test_a_kernel_that_it_can_not_make_is_left_to_the_data(small_model: str) -> None:
+    assert_left_to_the_data(small_model)
+
+
+@pytest.mark.slow
+def test_a_kernel_that_the_bundled_one_can_not_make_is_left_to_the_data() -> None:
+    assert_left_to_the_data("bundled")
 
 
 def test_each_kind_has_its_own_kernel_in_an_oblong_window() -> None:
@@ -176,6 +186,7 @@ def test_a_stop_is_obeyed_while_the_network_is_asked(small_model: str) -> None:
         drive(run, stop, cancel)
 
 
+@pytest.mark.slow
 def test_a_window_larger_than_the_networks() -> None:
     truth, defects = kernels(1, seed=7, shape=(66, 66)), scattered(15)
     noisy = observed(truth, defects, snr=4.0)
@@ -183,6 +194,17 @@ def test_a_window_larger_than_the_networks() -> None:
     plain = extract(noisy, defects, kernel_shape=(66, 66), method="least_squares")
     error, other = (affine_invariant_nrmse(truth[0], one.kernel.values) for one in (found, plain))
     assert error < 0.8 * other
+
+
+def test_the_decoder_makes_kernels_of_a_window_larger_than_the_networks() -> None:
+    truth, defects = kernels(2, seed=7, shape=(66, 66)), scattered(3)
+    parameters = BayesParameters(kernel_shape=(66, 66))
+    problem = Problem.check(observed(truth[:1], defects, 5.0), defects, None, parameters)
+    decoder = finish(prepare_decoder(problem, load_model()))
+    made = decoder.shapes(decoder.numbers_of_kernels(torch.from_numpy(truth))).detach().numpy()
+    assert decoder.grid.scale > 1
+    for kernel, true in zip(made, truth, strict=True):
+        assert affine_invariant_nrmse(true, kernel) < 0.4
 
 
 def test_a_map_that_shows_nothing() -> None:
