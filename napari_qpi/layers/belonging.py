@@ -1,4 +1,4 @@
-"""The layer of defects that belongs to an image: the one made for it, else the one over it."""
+"""The layers that belong to an image: its defects, and its pixels that do not count."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from napari.layers import Image, Layer, Points
 
-from napari_qpi.layers.conversion import METADATA_KEY, image_id
+from napari_qpi.layers.conversion import MASK, METADATA_KEY, image_id
 from napari_qpi.layers.geometry import PixelToWorld, pixel_to_pixel
 
-__all__ = ["defects_of"]
+__all__ = ["defects_of", "mask_of"]
 
 
 def defects_of(
@@ -37,6 +37,13 @@ def defects_of(
     ranked = [(_rank(points, image, others), points.visible, points) for points in candidates]
     rank, _, best = max(ranked, key=lambda each: each[:2], default=(0, False, None))
     return best if rank else None
+
+
+def mask_of(image: Image, candidates: Iterable[Layer]) -> Layer | None:
+    """Choose the layer that was made to mark the pixels of an image that do not count."""
+    owner = image_id(image)
+    made = (each for each in candidates if each.metadata.get(METADATA_KEY, {}).get("role") == MASK)
+    return next((each for each in made if each.metadata[METADATA_KEY].get("image") == owner), None)
 
 
 def _rank(points: Points, image: Image, others: Sequence[Image]) -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KIND_COLORS",
+    "MASK",
     "METADATA_KEY",
     "PROPOSALS",
     "LayerConversionError",
@@ -40,6 +41,7 @@ __all__ = [
     "bias_values",
     "defects_from_points",
     "defects_from_table",
+    "detached",
     "image_id",
     "layer_geometry",
     "mask_from_layer",
@@ -52,8 +54,9 @@ __all__ = [
 
 METADATA_KEY = "napari_qpi"
 
-# The role of points that an extraction suggests to mark.
+# The roles of points that an extraction suggests to mark, and of labels on pixels left out.
 PROPOSALS = "proposals"
+MASK = "mask"
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -81,6 +84,19 @@ def image_id(image: Layer) -> str:
     """Identify an image in this session; a copy made for a computation has the image's own."""
     copied = image.metadata.get(METADATA_KEY, {}).get("copy_of")
     return str(copied or image.unique_id)
+
+
+def detached(image: Image, data: Any) -> Image:
+    """Copy name, place and look of an image to a layer with other data that is in no viewer."""
+    known = {**image.metadata.get(METADATA_KEY, {}), "copy_of": image_id(image)}
+    return type(image)(
+        data,
+        name=image.name,
+        colormap=image.colormap,
+        contrast_limits=list(image.contrast_limits),
+        metadata={**image.metadata, METADATA_KEY: known},
+        **layer_geometry(image, data.ndim),
+    )
 
 
 def observation_from_layer(layer: Image) -> xr.DataArray:

@@ -27,6 +27,7 @@ __all__ = [
     "layer_pitch",
     "moved_columns",
     "pixel_to_pixel",
+    "placed_anew",
     "plane_geometry",
     "scan_angle_deg",
     "scan_geometry",
@@ -250,6 +251,13 @@ class PixelToWorld:
         ]
         return cls(np.stack(ends, axis=1) - offset[:, None], offset)
 
+    def same_as(self, other: PixelToWorld) -> bool:
+        """Compare with another map, to a thousandth of a pixel."""
+        size = float(np.abs(self.matrix).max())
+        return np.allclose(self.matrix, other.matrix, rtol=0, atol=1e-6 * size) and np.allclose(
+            self.offset, other.offset, rtol=0, atol=1e-3 * size
+        )
+
     def scaled(self, factor: float) -> PixelToWorld:
         """Give the same map in another unit of length."""
         return PixelToWorld(self.matrix * factor, self.offset * factor)
@@ -338,3 +346,36 @@ def moved_columns(plane: Geometry, columns: float, rows: float = 0.0) -> Geometr
         linear = linear @ np.asarray(plane["shear"], float)
     shift = linear @ (np.asarray(plane["scale"], float) * np.array([rows, columns]))
     return {**plane, "translate": (np.asarray(plane["translate"], float) + shift).tolist()}
+
+
+def placed_anew(
+    plane: Geometry, matrix: NDArray[np.float64], shift: NDArray[np.float64]
+) -> Geometry:
+    """Place an image whose pixels ``p`` are those at ``matrix @ p + shift`` of a placed one.
+
+    Parameters
+    ----------
+    plane : dict
+        Two-axis geometry of the placed image, with all of `layer_geometry`.
+    matrix : array, (2, 2)
+        From new pixels to old ones.
+    shift : array, (2,)
+        Old position of the new pixel (0, 0).
+    """
+    turn = np.asarray(plane["rotate"], float) @ np.asarray(plane["shear"], float)
+    linear = turn @ np.diag(plane["scale"])
+    translate = linear @ shift + np.asarray(plane["translate"], float)
+    whole = linear @ matrix
+    scale = np.linalg.norm(whole, axis=0)
+    rotate = whole / scale
+    placed = {**plane, "scale": scale.tolist(), "shear": np.eye(2).tolist()}
+    if np.allclose(rotate.T @ rotate, np.eye(2), atol=1e-9):
+        return {**placed, "rotate": rotate.tolist(), "translate": translate.tolist()}
+    outer, inner = np.asarray(plane["affine"], float), np.eye(3)
+    inner[:2, :2], inner[:2, 2] = rotate, translate
+    return {
+        **placed,
+        "rotate": np.eye(2).tolist(),
+        "translate": [0.0, 0.0],
+        "affine": (outer @ inner).tolist(),
+    }

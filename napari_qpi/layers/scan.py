@@ -105,6 +105,12 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
         "kind": array.attrs.get("kind"),
         "bias": bias_values(array),
         "bias_reversed": turned,
+        "attributes": dict(array.attrs),
+        "coordinates": {
+            axis: np.asarray(array[axis].values, float)
+            for axis in ("y", "x")
+            if axis in array.coords
+        },
         "scan": dict(dataset.attrs),
     }
     arguments: dict[str, Any] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -11,49 +10,22 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_qpi.layers.conversion import (
-    METADATA_KEY,
     defects_from_points,
-    image_id,
+    detached,
     mask_from_layer,
     observation_from_layer,
 )
-from napari_qpi.layers.geometry import layer_geometry
+from napari_qpi.layers.prepared import PreparationRecord, prepared_of, record_of
+from napari_qpi.layers.scan_source import ScanSource
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import EstimatorParameters, Extraction
 from qpi_kernels.extraction.bias_planes import planes_in_range
+from qpi_kernels.prepare import Prepared
 
-__all__ = ["ExtractionInput", "ScanSource", "chosen_planes"]
+__all__ = ["ExtractionInput", "chosen_planes"]
 
 _NO_DEFECTS = Defects(np.zeros((0, 2)))
-
-
-@dataclass(frozen=True)
-class ScanSource:
-    """Where an image's numbers can be read again.
-
-    Parameters
-    ----------
-    path : str
-        A scan file that `qpi_kernels.open_scan` reads.
-    channel : str
-        Variable of the data set.
-    bias_reversed : bool
-        Whether the layer shows the planes in the opposite order.
-    """
-
-    path: str
-    channel: str
-    bias_reversed: bool
-
-    @classmethod
-    def of(cls, image: Image) -> ScanSource | None:
-        """Find the file a layer was read from; None when it is no scan file."""
-        known = image.metadata.get(METADATA_KEY, {})
-        path, channel = image.source.path, known.get("channel")
-        if not path or not channel or known.get("role") != "channel":
-            return None
-        return cls(str(path), str(channel), bool(known.get("bias_reversed")))
 
 
 @dataclass(frozen=True)
@@ -76,6 +48,12 @@ class ExtractionInput:
         The choices.
     source : ScanSource or None
         Where the observation can be read again.
+    prepared : Prepared or None
+        The observation with its mask and history, where a preparation made it.
+    record : PreparationRecord or None
+        What that preparation was given.
+    own_mask : bool
+        Whether `mask` is another one than the preparation made.
     """
 
     image: Image
@@ -85,6 +63,9 @@ class ExtractionInput:
     mask: NDArray[np.bool_] | None
     parameters: EstimatorParameters
     source: ScanSource | None
+    prepared: Prepared | None = None
+    record: PreparationRecord | None = None
+    own_mask: bool = False
 
     @classmethod
     def copy_from(
@@ -107,7 +88,7 @@ class ExtractionInput:
         parameters : EstimatorParameters
             The choices.
         excluded : napari.layers.Layer, optional
-            Marks what does not count.
+            Marks what does not count; left out, the mask of a prepared image counts.
         bias_range : tuple of float, optional
             Lowest and highest bias of a stack.
 
@@ -127,14 +108,24 @@ class ExtractionInput:
             observation = observation.isel(bias=planes)
         elif not hasattr(observation.data, "dask"):
             observation = observation.copy(deep=True)
+        mask = None if excluded is None else mask_from_layer(excluded, image)
+        defects = _NO_DEFECTS if points is None else defects_from_points(points, image)
+        prepared, own_mask = prepared_of(image), False
+        if prepared is not None:
+            own_mask = mask is not None and not np.array_equal(mask, prepared.mask)
+            mask = prepared.mask if mask is None else mask
+            prepared = replace(prepared, image=observation, mask=mask, defects=defects)
         return cls(
-            image=_detached(image, observation.data),
+            image=detached(image, observation.data),
             observation=observation,
             planes=planes,
-            defects=_NO_DEFECTS if points is None else defects_from_points(points, image),
-            mask=None if excluded is None else mask_from_layer(excluded, image),
+            defects=defects,
+            mask=mask,
             parameters=parameters,
             source=ScanSource.of(image),
+            prepared=prepared,
+            record=record_of(image),
+            own_mask=own_mask,
         )
 
     def start(self) -> Extraction:
@@ -143,7 +134,10 @@ class ExtractionInput:
         from qpi_kernels.extraction import start_extraction
 
         return start_extraction(
-            self.observation, self.defects, mask=self.mask, parameters=self.parameters
+            self.prepared or self.observation,
+            self.defects,
+            mask=self.mask,
+            parameters=self.parameters,
         )
 
 
@@ -160,16 +154,3 @@ def chosen_planes(observation: xr.DataArray, bias_range: tuple[float, float] | N
         return list(range(len(biases)))
     chosen: list[int] = planes_in_range(biases, *bias_range).tolist()
     return chosen
-
-
-def _detached(image: Image, data: Any) -> Image:
-    """Copy name, place and look of an image to a layer that is in no viewer."""
-    known = {**image.metadata.get(METADATA_KEY, {}), "copy_of": image_id(image)}
-    return Image(
-        data,
-        name=image.name,
-        colormap=image.colormap,
-        contrast_limits=list(image.contrast_limits),
-        metadata={**image.metadata, METADATA_KEY: known},
-        **layer_geometry(image, data.ndim),
-    )

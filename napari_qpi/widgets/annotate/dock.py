@@ -41,7 +41,7 @@ from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
     LayerCombo,
-    can_exclude,
+    MaskCombo,
     is_map,
 )
 from napari_qpi.widgets.common.parameter_form import explain
@@ -91,7 +91,7 @@ class AnnotateDefects(Dock):
         points = QHBoxLayout()
         points.addWidget(self.points_choice, 1)
         points.addWidget(self.new_button)
-        self.mask_choice = LayerCombo(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice = MaskCombo(layers, self.image_choice)
         self.mask_choice.setToolTip(
             "<qt>Under these labels or inside these shapes nothing is detected, and snapping does "
             "not look: bad scan lines, steps, islands.</qt>"

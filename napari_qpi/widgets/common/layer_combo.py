@@ -10,11 +10,19 @@ from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_qpi.layers.belonging import defects_of
+from napari_qpi.layers.belonging import defects_of, mask_of
 from napari_qpi.layers.conversion import result_of
 from napari_qpi.layers.defect_points import is_defect_layer
 
-__all__ = ["NO_MAP", "DefectsCombo", "LayerCombo", "can_exclude", "is_map", "is_temporary"]
+__all__ = [
+    "NO_MAP",
+    "DefectsCombo",
+    "LayerCombo",
+    "MaskCombo",
+    "can_exclude",
+    "is_map",
+    "is_temporary",
+]
 
 NO_MAP = "open a map or a bias stack first (no colour picture)"
 
@@ -190,3 +198,35 @@ class DefectsCombo(LayerCombo):
         images = [layer for layer in self._layers if is_map(layer)]
         active = self._layers.selection.active
         return defects_of(image, sorted(offered, key=lambda each: each is not active), images)
+
+
+class MaskCombo(LayerCombo):
+    """Offer layers that mark pixels to leave out; another image brings the layer made for it.
+
+    Parameters
+    ----------
+    layers : LayerList
+        The viewer's layers.
+    image_choice : LayerCombo
+        Chooses the image.
+    """
+
+    def __init__(
+        self, layers: LayerList, image_choice: LayerCombo, parent: QWidget | None = None
+    ) -> None:
+        self._image_choice = image_choice
+        self._brought: Layer | None = None
+        super().__init__(layers, can_exclude, placeholder="nothing", optional=True, parent=parent)
+        image_choice.layer_changed.connect(lambda _: self._refresh())
+
+    def _refresh(self, event: object = None, *, keep: bool = True) -> None:
+        """List the layers anew, and choose the one that was made for the image once it is there."""
+        image = self._image_choice.layer
+        own = None if image is None else mask_of(image, filter(self._accepts, self._layers))
+        left = self._chosen is not None and self._chosen is self._brought
+        bring = own is not self._brought and (own is not None or left)
+        self._brought = own
+        super()._refresh(event, keep=keep and not bring)
+
+    def _default(self, offered: list[Layer]) -> Layer | None:
+        return self._brought

@@ -30,7 +30,7 @@ from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
     LayerCombo,
-    can_exclude,
+    MaskCombo,
     is_map,
 )
 from napari_qpi.widgets.common.run_controls import RunControls
@@ -82,7 +82,7 @@ class ExtractKernel(Dock):
         self.points_choice = DefectsCombo(
             layers, self.image_choice, placeholder="mark defects first (Annotate defects)"
         )
-        self.mask_choice = LayerCombo(layers, can_exclude, placeholder="nothing", optional=True)
+        self.mask_choice = MaskCombo(layers, self.image_choice)
         self.mask_choice.setToolTip(
             "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
             "broken scan lines.</qt>"

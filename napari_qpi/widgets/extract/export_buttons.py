@@ -9,8 +9,8 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_qpi.tasks.extraction import ExtractionInput
-from napari_qpi.tasks.extraction_script import python_script
 from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_shown_kernel
+from napari_qpi.tasks.scripts.extraction import python_script, unsaved_observation
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExportButtons"]
@@ -66,13 +66,13 @@ class ExportButtons(QWidget):
         """Put the script on the clipboard; data that came from no scan file are saved first."""
         if self._task is None:
             return
-        array_path = None
-        if self._task.source is None:
+        array_path, unsaved = None, unsaved_observation(self._task)
+        if unsaved is not None:
             array_path, _ = QFileDialog.getSaveFileName(
                 self, "This image came from no scan file; save its data", "observation.npy"
             )
             if array_path:
-                np.save(array_path, np.asarray(self._task.observation))
+                np.save(array_path, np.asarray(unsaved))
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(self.script(array_path or None))

@@ -23,8 +23,8 @@ from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.placement import beside_others
 from napari_qpi.layers.simulated import simulated_layers
 from napari_qpi.tasks.job import Job, JobState
+from napari_qpi.tasks.scripts.simulation import simulation_script
 from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_simulation
-from napari_qpi.tasks.simulation_script import simulation_script
 from napari_qpi.widgets.common.dock import Dock, collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
 from napari_qpi.widgets.common.run_controls import RunControls

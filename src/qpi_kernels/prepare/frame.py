@@ -65,7 +65,8 @@ class Frame:
 
         Without rotation a pixel keeps its coordinates; with one the middle of the image does.
         Where the pitch is known in nm, ``attrs["offset_nm"]`` (centre (x, y), y upwards) and
-        ``attrs["scan_angle_deg"]`` (positive clockwise) are those of the new frame.
+        ``attrs["scan_angle_deg"]`` (positive clockwise) are those of the new frame; elsewhere
+        those are kept up that begin with an ``attrs["offset_px"]``.
         """
         middle = (np.array(self.shape) - 1) / 2
         steps = _step(old)
@@ -82,12 +83,16 @@ class Frame:
             values = centre + (np.arange(size) - middle[axis]) * step
             coords[name] = (name, values, dict(old[name].attrs))
         placed = new.assign_coords(coords)
-        if pitch_of(old) is None:
+        offset = "offset_px" if pitch_of(old) is None else "offset_nm"
+        if offset == "offset_px" and offset not in old.attrs:
             return placed
         x, y = world_nm(old, self.to_old(middle))
         angle = float(old.attrs.get("scan_angle_deg", 0.0)) - turn
         return placed.assign_attrs(
-            offset_nm=(float(x), float(y)), scan_angle_deg=(angle + 180.0) % 360.0 - 180.0
+            {
+                offset: (float(x), float(y)),
+                "scan_angle_deg": (angle + 180.0) % 360.0 - 180.0,
+            }
         )
 
 
@@ -111,14 +116,15 @@ def world_nm(image: xr.DataArray, positions: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     array, (..., 2)
-        (x, y) in nm, y upwards.
+        (x, y) in nm, y upwards; in steps of the coordinates where the pitch is unknown.
     """
-    height, width, _ = pitch(image)
+    height, width = np.abs(_step(image))
+    known = "offset_px" if pitch_of(image) is None else "offset_nm"
     middle = (np.array(image.shape[-2:]) - 1) / 2
     rows, columns = np.moveaxis(np.asarray(positions, float) - middle, -1, 0)
     right, up = columns * width, -rows * height
     angle = math.radians(float(image.attrs.get("scan_angle_deg", 0.0)))
-    x, y = image.attrs.get("offset_nm", (0.0, 0.0))
+    x, y = image.attrs.get(known, (0.0, 0.0))
     return np.stack(
         [
             x + right * math.cos(angle) + up * math.sin(angle),

@@ -6,8 +6,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from qpi_kernels.prepare.prepared import Prepared
@@ -33,6 +34,17 @@ class Step(BaseModel, ABC):
     def name(cls) -> str:
         """Return the step's key in reports and histories, such as ``correct_drift``."""
         return _WORD.sub("_", cls.__name__).lower()
+
+    @classmethod
+    def for_image(cls, image: xr.DataArray) -> Self:
+        """Make the step with which a form begins; a step without all defaults looks at the image.
+
+        Parameters
+        ----------
+        image : xarray.DataArray
+            ``(y, x)`` or ``(bias, y, x)``.
+        """
+        return cls()
 
     @abstractmethod
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:

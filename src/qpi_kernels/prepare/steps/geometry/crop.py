@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
+import xarray as xr
 from pydantic import Field
 
 from qpi_kernels.prepare.frame import Frame
@@ -31,6 +32,12 @@ class Crop(Step):
         description="First column, and the column after the last.",
         json_schema_extra={"unit": "px"},
     )
+
+    @classmethod
+    def for_image(cls, image: xr.DataArray) -> Crop:
+        """Begin with the whole image."""
+        rows, columns = image.shape[-2:]
+        return cls(rows=(0, rows), columns=(0, columns))
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Cut image and mask, and move the defects."""

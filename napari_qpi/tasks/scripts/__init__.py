@@ -1,0 +1,1 @@
+"""Python scripts that repeat without napari what a dock did."""
