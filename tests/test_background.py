@@ -1,28 +1,87 @@
-"""The fitted background: offsets, planes and rows, of the pixels that count."""
+"""The fitted background: offsets, polynomials, rows and terraces, of the pixels that count."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from qpi_kernels.background import Background
+from qpi_kernels.background import Background, BackgroundKind
+
+SHAPE = (9, 12)
+KINDS: tuple[BackgroundKind, ...] = (
+    *("none", "offset", "plane", "quadratic", "rows", "rows+quadratic"),
+)
 
 
-@pytest.mark.parametrize("kind", ["none", "offset", "plane", "rows"])
-def test_the_removed_background_is_that_of_the_counted_pixels(kind: str) -> None:
-    rng = np.random.default_rng(0)
-    mask = torch.from_numpy(rng.random((9, 12)) > 0.3)
-    image = torch.from_numpy(rng.normal(size=(1, 9, 12)))
-    row, column = np.indices((9, 12)).reshape(2, -1)
-    offsets = np.eye(9)[row].T
-    functions = {
-        "none": np.zeros((0, row.size)),
-        "offset": np.ones((1, row.size)),
-        "plane": np.stack([np.ones(row.size), row, column]),
-        "rows": np.vstack([offsets, column]),
+def polynomials(*powers: tuple[int, int]) -> Any:
+    """Powers of row and column, one function a line."""
+    row, column = np.indices(SHAPE).reshape(2, -1).astype(float)
+    return np.array([row**i * column**j for i, j in powers]).reshape(len(powers), row.size)
+
+
+def expected_functions(kind: str, lines: Any, terraces: Any) -> Any:
+    offsets = np.eye(lines.max() + 1)[lines.ravel()].T
+    smooth = {
+        "none": polynomials(),
+        "offset": polynomials((0, 0)),
+        "plane": polynomials((0, 0), (1, 0), (0, 1)),
+        "quadratic": polynomials((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)),
+        "rows": np.vstack([offsets, polynomials((0, 1))]),
+        "rows+quadratic": np.vstack([offsets, polynomials((0, 1), (1, 1), (0, 2))]),
     }[kind]
+    if kind == "none":
+        return smooth
+    steps = [(terraces == label).ravel() for label in range(1, terraces.max() + 1)]
+    return np.vstack([smooth, *steps])
+
+
+def check(kind: BackgroundKind, lines: Any = None, terraces: Any = None) -> None:
+    """Compare with the least-squares fit of explicit functions to the counted pixels."""
+    rng = np.random.default_rng(0)
+    mask = torch.from_numpy(rng.random(SHAPE) > 0.3)
+    image = torch.from_numpy(rng.normal(size=(2, *SHAPE)))
+    rows = np.indices(SHAPE)[0] if lines is None else lines
+    no_steps = np.zeros(SHAPE, int)
+    functions = expected_functions(kind, rows, no_steps if terraces is None else terraces)
+    if lines is not None:
+        turned = [(1, 0)] if kind == "rows" else [(1, 0), (2, 0)]
+        functions = np.vstack([functions, polynomials(*turned)])
     counted = mask.numpy().ravel()
-    values = image.numpy().ravel()
-    coefficients = np.linalg.lstsq(functions[:, counted].T, values[counted], rcond=None)[0]
-    expected = np.where(counted, values - coefficients @ functions, 0.0).reshape(1, 9, 12)
-    found = Background(kind, mask, torch.float64).remove(image)
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-10)
+    values = image.numpy().reshape(2, -1)
+    fit = np.linalg.lstsq(functions[:, counted].T, values[:, counted].T, rcond=None)
+    expected = np.where(counted, values - fit[0].T @ functions, 0.0).reshape(image.shape)
+    background = Background(
+        kind,
+        mask,
+        torch.float64,
+        terraces=None if terraces is None else torch.from_numpy(terraces),
+        lines=None if lines is None else torch.from_numpy(lines),
+    )
+    removed = background.remove(image)
+    np.testing.assert_allclose(removed.numpy(), expected, atol=1e-9)
+    assert background.parameters == fit[2]
+    short = background.remove_rows(image)
+    fitted = torch.einsum("vyx,fyx->vf", short, background.functions)
+    short = short - torch.einsum("vf,fyx->vyx", fitted, background.functions)
+    np.testing.assert_allclose(short.numpy(), expected, atol=1e-9)
+    whole = image - background.fit(image)
+    np.testing.assert_allclose(whole.numpy()[:, mask.numpy()], expected[:, mask.numpy()], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_removed_background_is_that_of_the_counted_pixels(kind: BackgroundKind) -> None:
+    check(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_terraces_have_an_offset_each(kind: BackgroundKind) -> None:
+    row, column = np.indices(SHAPE)
+    terraces = 1 + (row + column > 7) + (row + column > 13)
+    check(kind, terraces=np.where(row + column == 8, 0, terraces))
+
+
+def test_scan_lines_that_are_not_the_rows() -> None:
+    row, column = np.indices(SHAPE)
+    check("rows", lines=(row + column // 3).astype(np.int64))
+    check("rows+quadratic", lines=np.ascontiguousarray(column.astype(np.int64)))

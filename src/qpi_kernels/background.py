@@ -9,7 +9,9 @@ import torch
 
 __all__ = ["Background", "BackgroundKind"]
 
-BackgroundKind = Literal["none", "offset", "plane", "rows"]
+BackgroundKind = Literal["none", "offset", "plane", "quadratic", "rows", "rows+quadratic"]
+
+_OF_ROWS = ("rows", "rows+quadratic")
 
 
 class Background:
@@ -23,30 +25,54 @@ class Background:
     Parameters
     ----------
     kind : str
-        ``none``; ``offset``, a constant; ``plane``; ``rows``, an offset for each scan line (row)
-        plus one common slope along the line, for topographs with line-to-line height jumps.
+        ``none``; ``offset``, a constant; ``plane``; ``quadratic``, a polynomial of order 2;
+        ``rows``, an offset for each scan line (row) plus one common slope along the line, for
+        topographs with line-to-line height jumps; ``rows+quadratic``, an offset for each scan line
+        plus a polynomial of order 2.
     mask : tensor of bool, (rows, columns)
         True where a pixel counts.
     dtype : torch.dtype
         float32 or float64.
+    terraces : tensor of int, (rows, columns), optional
+        Label of the terrace of each pixel, 0 where there is none. Each has an offset of its own.
+    lines : tensor of int, (rows, columns), optional
+        Number of the scan line that each pixel was measured in, from 0; the rows of the image
+        when left out.
     """
 
     def __init__(
-        self, kind: BackgroundKind, mask: torch.Tensor, dtype: torch.dtype = torch.float64
+        self,
+        kind: BackgroundKind,
+        mask: torch.Tensor,
+        dtype: torch.dtype = torch.float64,
+        *,
+        terraces: torch.Tensor | None = None,
+        lines: torch.Tensor | None = None,
     ) -> None:
         self.kind = kind
         self.weight = mask.to(dtype)
         self._counts_everything = bool(mask.all())
+        self._lines = None if lines is None else lines.to(mask.device).flatten()
         rows, columns = mask.shape
         y = torch.linspace(-1, 1, rows, dtype=torch.float64).view(-1, 1).expand(rows, columns)
         x = torch.linspace(-1, 1, columns, dtype=torch.float64).view(1, -1).expand(rows, columns)
+        one = torch.ones_like(x)
         functions = {
             "none": [],
-            "offset": [torch.ones_like(x)],
-            "plane": [torch.ones_like(x), y, x],
+            "offset": [one],
+            "plane": [one, y, x],
+            "quadratic": [one, y, x, y * y, y * x, x * x],
             "rows": [x],
+            "rows+quadratic": [x, y * x, x * x],
         }[kind]
-        self._row_weight = self.weight.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        if kind in _OF_ROWS and lines is not None:
+            # Offsets of lines that were turned or bent are no functions of y.
+            functions += [y] if kind == "rows" else [y, y * y]
+        if kind != "none" and terraces is not None:
+            terraces = torch.where(mask, terraces, 0)
+            labels = torch.unique(terraces).tolist()
+            functions += [(terraces == label).double() for label in labels if label > 0]
+        self._row_weight = self._sum_of_lines(self.weight).clamp(min=1.0)
         self._basis = self._orthonormalise([f.to(mask.device, dtype) for f in functions])
 
     def _orthonormalise(self, functions: list[torch.Tensor]) -> torch.Tensor:
@@ -73,15 +99,25 @@ class Background:
         return remainder if self._counts_everything else remainder * self.weight
 
     def _without_row_means(self, images: torch.Tensor) -> torch.Tensor:
-        if self.kind != "rows":
+        if self.kind not in _OF_ROWS:
             return images
-        return images - (self.weight * images).sum(dim=-1, keepdim=True) / self._row_weight
+        means = self._sum_of_lines(self.weight * images) / self._row_weight
+        if self._lines is None:
+            return images - means
+        return images - means[..., self._lines].view(images.shape)
+
+    def _sum_of_lines(self, images: torch.Tensor) -> torch.Tensor:
+        """Sum images over each scan line, (..., rows, 1), or (..., line) by their labels."""
+        if self._lines is None:
+            return images.sum(dim=-1, keepdim=True)
+        sums = images.new_zeros((*images.shape[:-2], int(self._lines.max()) + 1))
+        return sums.index_add(-1, self._lines, images.flatten(-2))
 
     @cached_property
     def parameters(self) -> int:
         """Number of free numbers per image."""
-        rows = int((self.weight.sum(dim=-1) > 0).sum()) if self.kind == "rows" else 0
-        return rows + len(self._basis)
+        lines = int((self._sum_of_lines(self.weight) > 0).sum()) if self.kind in _OF_ROWS else 0
+        return lines + len(self._basis)
 
     def remove(self, images: torch.Tensor) -> torch.Tensor:
         """Subtract the background that fits the counted pixels best.

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.parameters import EstimatorParameters
+from qpi_kernels.extraction.parameters import BackgroundChoice, EstimatorParameters
 from qpi_kernels.extraction.registry import estimator, make_parameters
 from qpi_kernels.progress import CancelToken, Event, Stepper, drive
 from qpi_kernels.result import KernelResult
@@ -62,7 +62,7 @@ def extract(
     model: str | Default = ...,
     samples: int | Default = ...,
     symmetry: str | Default | None = ...,
-    background: Literal["none", "offset", "plane", "rows"] | Default = ...,
+    background: BackgroundChoice | Default = ...,
     tolerance: float | Default = ...,
     max_iterations: int | Default = ...,
     device: str | Default = ...,
@@ -111,8 +111,9 @@ def extract(
         Samples that the standard deviation is taken from; of two_step and one_step.
     symmetry : str or None, default None
         Symmetry to impose, such as ``C4v`` or ``C4v@15`` (mirror at 15 degrees).
-    background : str, default "plane"
-        Background fitted along: ``none``, ``offset``, ``plane`` or ``rows``.
+    background : str, default "auto"
+        Background fitted along: ``none``, ``offset``, ``plane``, ``quadratic``, ``rows``,
+        ``rows+quadratic``, or ``auto``: a plane, and all that the preparation levelled.
     tolerance : float, default 1e-5
         Relative residual at which the solver stops; of bayes, least_squares and blind.
     max_iterations : int, default 300

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from qpi_kernels.symmetry import Symmetry
 
-__all__ = ["EstimatorParameters", "ExtractionError", "SolverParameters"]
+__all__ = ["BackgroundChoice", "EstimatorParameters", "ExtractionError", "SolverParameters"]
+
+BackgroundChoice: TypeAlias = Literal[
+    "auto", "none", "offset", "plane", "quadratic", "rows", "rows+quadratic"
+]
 
 
 class ExtractionError(ValueError):
@@ -64,11 +68,13 @@ class EstimatorParameters(BaseModel):
             "suggestions": [None, "C2", "C3", "C4", "C6", "Cs", "C2v", "C3v", "C4v", "C6v"],
         },
     )
-    background: Literal["none", "offset", "plane", "rows"] = Field(
-        default="plane",
+    background: BackgroundChoice = Field(
+        default="auto",
         description=(
-            "Background fitted together with the kernel: none, one offset, a plane, or an "
-            "offset for every scan line plus a slope along it."
+            "Background fitted together with the kernel: none, one offset, a plane, a quadratic "
+            "polynomial, rows (an offset for every scan line plus a slope along it), or both; "
+            "auto takes what the preparation levelled, at least a plane. Terraces between masked "
+            "steps get an offset each."
         ),
     )
     device: str = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic
 
@@ -13,9 +13,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import TypeVar
 
-from qpi_kernels.background import Background
+from qpi_kernels.background import Background, BackgroundKind
 from qpi_kernels.defects import Defects
 from qpi_kernels.devices import DeviceError, choose_device
+from qpi_kernels.extraction.background_choice import PixelLabels, choose_background
 from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
@@ -65,6 +66,8 @@ class Problem(Generic[Parameters]):
         The choices.
     preparation : tuple of mapping
         As `qpi_kernels.prepare.Prepared.history`.
+    labels : PixelLabels
+        Terraces and scan lines that the preparation tells of.
     """
 
     observation: xr.DataArray
@@ -72,6 +75,7 @@ class Problem(Generic[Parameters]):
     mask: NDArray[np.bool_]
     parameters: Parameters
     preparation: tuple[Mapping[str, Any], ...] = ()
+    labels: PixelLabels = field(default_factory=PixelLabels)
 
     @classmethod
     def check(
@@ -109,8 +113,10 @@ class Problem(Generic[Parameters]):
             counted &= given.astype(bool)
         if not counted.any():
             raise ExtractionError("no pixel counts: all are masked or were not measured")
-        history = () if prepared is None else prepared.history
-        problem = cls(labelled, table, counted, parameters, history)
+        problem = cls(labelled, table, counted, parameters)
+        if prepared is not None:
+            labels = PixelLabels.of(prepared)
+            problem = replace(problem, preparation=prepared.history, labels=labels)
         problem._check_reach()
         return problem
 
@@ -178,10 +184,23 @@ class Problem(Generic[Parameters]):
         """The mask on the device."""
         return torch.from_numpy(self.mask).to(self.device)
 
+    @property
+    def background_kind(self) -> BackgroundKind:
+        """What is fitted as background, chosen if the parameters leave it open."""
+        return choose_background(self.parameters.background, self.preparation)
+
     @cached_property
     def background(self) -> Background:
         """The background that is fitted together with the kernels."""
-        return Background(self.parameters.background, self.mask_tensor, self.dtype)
+        return self.make_background(self.mask_tensor, self.dtype)
+
+    def make_background(self, mask: torch.Tensor, dtype: torch.dtype) -> Background:
+        """Make the background on another device or in another precision."""
+        terraces, lines = (
+            None if labels is None else torch.from_numpy(labels).to(mask.device)
+            for labels in (self.labels.terraces, self.labels.lines)
+        )
+        return Background(self.background_kind, mask, dtype, terraces=terraces, lines=lines)
 
     @cached_property
     def coverage(self) -> torch.Tensor:
@@ -222,7 +241,7 @@ class Problem(Generic[Parameters]):
         chosen = chunk.reshape(len(chunk), -1) if everything else chunk[:, self.mask]
         counted = chosen.astype(np.float64)
         # Without a fitted background a constant is part of the kernels' signal and has to stay.
-        fitted = self.parameters.background != "none"
+        fitted = self.background_kind != "none"
         centre = counted.mean(axis=1) if fitted else np.zeros(len(counted))
         scale = np.sqrt(np.square(counted - centre[:, None]).mean(axis=1))
         # A constant that is not zero differs from its mean by rounding.

@@ -277,7 +277,8 @@ class ResultBuilder:
         problem = self._problem
         observation = problem.observation
         return {
-            "parameters": problem.parameters.model_dump(mode="json"),
+            "parameters": problem.parameters.model_dump(mode="json")
+            | {"background": problem.background_kind},
             "device": str(problem.device),
             "dtype": str(problem.dtype).removeprefix("torch."),
             "versions": {name: _version(name) for name in ("napari-qpi", "torch", "numpy")}

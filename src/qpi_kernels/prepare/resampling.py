@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.moved_report import move_labels
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
 __all__ = ["map_planes", "read_at", "resample"]
@@ -28,7 +29,7 @@ _TOLERATED_SHARE = 1e-3
 def resample(
     scan: Prepared, frame: Frame, displacement: NDArray[np.float64] | None = None
 ) -> Prepared:
-    """Move pixels, and mask, defects and other channels with them.
+    """Move pixels, and mask, defects, other channels and labels with them.
 
     Whole-pixel moves copy values. All others are read with a quintic spline from the image before
     the *first* of consecutive moves: drift correction followed by a rotation interpolates once.
@@ -75,7 +76,13 @@ def resample(
         new = _new_positions(defects.positions, frame, displacement)
         defects = defects.moved(new)
     return replace(
-        scan, image=image, mask=mask, defects=defects, channels=channels, sampled=sampled
+        scan,
+        image=image,
+        mask=mask,
+        defects=defects,
+        report=move_labels(scan.report, positions, scan.mask.shape),
+        channels=channels,
+        sampled=sampled,
     )
 
 

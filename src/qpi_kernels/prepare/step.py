@@ -83,6 +83,6 @@ class Step(BaseModel, ABC):
         key = self.name() if times == 1 else f"{self.name()}_{times}"
         return replace(
             changed,
-            report={**scan.report, key: found},
+            report={**changed.report, key: found},
             history=(*scan.history, done),
         )

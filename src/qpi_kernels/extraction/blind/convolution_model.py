@@ -47,7 +47,7 @@ class ConvolutionModel:
         self.image_shape = problem.image_shape
         self.kernel_shape = problem.parameters.kernel_shape
         self.mask = torch.from_numpy(problem.mask)
-        self.background = Background(problem.parameters.background, self.mask, torch.float32)
+        self.background = problem.make_background(self.mask, torch.float32)
         self._convolution = Convolution(self.image_shape, self.kernel_shape)
         self.sites = self._convolution.sites
         self._phase = self._convolution.phase.to(torch.complex64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from qpi_kernels.prepare.frame import Frame, pitch
+from qpi_kernels.prepare.moved_report import move_labels
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
@@ -59,6 +60,7 @@ class Rebin(Step):
             image=coarse(scan.image),
             mask=np.asarray(blocks(scan.mask).all(axis=(1, 3))),
             defects=defects,
+            report=move_labels(scan.report, frame.grid(), scan.mask.shape),
             channels={name: coarse(channel) for name, channel in scan.channels.items()},
         )
         height, width, unit = pitch(made.image)
