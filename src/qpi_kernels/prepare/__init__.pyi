@@ -1,6 +1,8 @@
 from . import recipe as recipe
 from .frame import Frame as Frame
 from .frame import world_nm as world_nm
+from .lattice.bragg_peaks import BraggPeaks as BraggPeaks
+from .lattice.bragg_peaks import find_bragg_peaks as find_bragg_peaks
 from .pipeline import Preparation as Preparation
 from .pipeline import replay as replay
 from .pipeline import run as run
@@ -15,6 +17,7 @@ from .registry import unregister as unregister
 from .scan_channels import channels_beside as channels_beside
 from .step import Step as Step
 from .steps.geometry.align_traces import AlignTraces as AlignTraces
+from .steps.geometry.correct_drift import CorrectDrift as CorrectDrift
 from .steps.geometry.crop import Crop as Crop
 from .steps.geometry.rebin import Rebin as Rebin
 from .steps.geometry.rotate import Rotate as Rotate

@@ -1,0 +1,200 @@
+"""Bragg peaks: which sharp peaks of a spectrum belong to the atomic lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from qpi_kernels.prepare.frame import pitch
+from qpi_kernels.prepare.lattice.spectrum import Spectrum
+from qpi_kernels.prepare.prepared import PreparationError, label_image
+from qpi_kernels.prepare.reference_plane import mean_plane
+
+__all__ = ["BraggPeaks", "bragg_peaks_of", "find_bragg_peaks"]
+
+Symmetry = Literal["square", "hexagonal", "oblique"]
+
+_PROMINENCE = 5.0
+_CLEAR_PROMINENCE = 30.0
+_MOST_PEAKS = 16
+# Atomic rows are closer; wider ones are more often those of a moire.
+_WIDE_SPACING_NM = 0.8
+_WIDE_SPACING_WEIGHT = 0.3
+# How far drift shears a lattice: lengths by 15 %, angles by 8 degrees.
+_LENGTH_TOLERANCE = 0.15
+_ANGLE_TOLERANCE_DEG = 8.0
+_LEAST_OBLIQUE_DEG = 25.0
+_SUM_TOLERANCE = 0.05
+_GIVEN_LENGTH_TOLERANCE = 0.25
+_MINIMUM_PX = 16
+
+
+@dataclass(frozen=True, eq=False)
+class BraggPeaks:
+    """Bragg peaks of first order, one of each pair +q, -q.
+
+    Parameters
+    ----------
+    vectors : array, (2 or 3, 2)
+        (row, col) in rad per `unit`, 2 pi / wavelength. Three of them add up to zero or one is
+        the sum of the others.
+    vectors_px : array, (2 or 3, 2)
+        The same in rad/px.
+    prominence : array, (2 or 3,)
+        Amplitudes over the background.
+    symmetry : str
+        ``square`` or ``hexagonal`` within what drift distorts, else ``oblique``.
+    unit : str
+        ``nm``, or ``px`` where the pitch is not known.
+    """
+
+    vectors: NDArray[np.float64]
+    vectors_px: NDArray[np.float64]
+    prominence: NDArray[np.float64]
+    symmetry: Symmetry
+    unit: str
+
+    @property
+    def spacing_px(self) -> float:
+        """Mean distance of lattice rows in px, the longest scale that a lock-in must average."""
+        return float(2 * np.pi / np.linalg.norm(self.vectors_px, axis=1).mean())
+
+    @property
+    def constant(self) -> float:
+        """Lattice constant in `unit`: the root of the cell's area, of a rhombus if hexagonal."""
+        area = (2 * np.pi) ** 2 / abs(np.linalg.det(self.vectors[:2]))
+        return float(np.sqrt(area / (np.sqrt(0.75) if self.symmetry == "hexagonal" else 1.0)))
+
+
+def find_bragg_peaks(
+    image: ArrayLike | xr.DataArray,
+    *,
+    mask: ArrayLike | None = None,
+    lattice_constant: float | None = None,
+) -> BraggPeaks:
+    """Find the Bragg peaks of the atomic lattice.
+
+    Parameters
+    ----------
+    image : array or xarray.DataArray
+        ``(y, x)``, or ``(bias, y, x)`` of which the mean is searched.
+    mask : array of bool, (y, x), optional
+        True where a pixel counts.
+    lattice_constant : float, optional
+        In nm, or px where the pitch is not known; tells the lattice from a moire or a charge
+        density wave.
+
+    Returns
+    -------
+    BraggPeaks
+        Two or three pairs.
+
+    Raises
+    ------
+    PreparationError
+        If the lattice is not resolved: no two pairs of peaks stand five times above their
+        background.
+    """
+    labelled = label_image(image)
+    plane = mean_plane(labelled)
+    if mask is not None:
+        plane = np.where(np.asarray(mask, bool), plane, np.nan)
+    height, width, unit = pitch(labelled)
+    return bragg_peaks_of(plane, (height, width), unit, lattice_constant)
+
+
+def bragg_peaks_of(
+    plane: NDArray[np.float64],
+    pitches: tuple[float, float],
+    unit: str,
+    constant: float | None = None,
+) -> BraggPeaks:
+    """Find the Bragg peaks of a plane with NaN where nothing counts; see `find_bragg_peaks`."""
+    if min(plane.shape) < _MINIMUM_PX or not np.isfinite(plane).any():
+        raise PreparationError(
+            f"the lattice is not resolved: {plane.shape} pixels are too few to find Bragg peaks"
+        )
+    peaks = Spectrum.of(plane).peaks(_PROMINENCE)
+    waves, prominence = peaks.waves[:_MOST_PEAKS], peaks.prominence[:_MOST_PEAKS]
+    vectors = waves / np.array(pitches)
+    # Beyond some prominence the strength counts, else a clean second order would win.
+    strength = peaks.amplitude[:_MOST_PEAKS] * np.minimum(prominence, _CLEAR_PROMINENCE)
+    if unit == "nm":
+        wide = 2 * np.pi / np.linalg.norm(vectors, axis=1) > _WIDE_SPACING_NM
+        strength = strength * np.where(wide, _WIDE_SPACING_WEIGHT, 1.0)
+    groups = [
+        _group(vectors, strength, pair, constant) for pair in combinations(range(len(vectors)), 2)
+    ]
+    groups = [group for group in groups if group[0] > 0]
+    if not groups:
+        raise PreparationError(
+            f"the lattice is not resolved: of {len(vectors)} pairs of peaks that stand "
+            f"{_PROMINENCE:g} times above their background no two make a lattice"
+            + (f" of {constant:g} {unit}" if constant else "")
+            + "; use an image with atomic resolution, or give the Bragg peaks"
+        )
+    _, members, symmetry = max(groups, key=lambda group: group[0])
+    chosen = list(members)
+    return BraggPeaks(vectors[chosen], waves[chosen], prominence[chosen], symmetry, unit)
+
+
+def symmetry_of(first: NDArray[np.float64], second: NDArray[np.float64]) -> Symmetry:
+    """Name the lattice that two reciprocal vectors span."""
+    lengths = np.linalg.norm([first, second], axis=1)
+    if abs(np.log(lengths[0] / lengths[1])) < _LENGTH_TOLERANCE:
+        angle = _angle_deg(first, second)
+        if abs(angle - 90) < _ANGLE_TOLERANCE_DEG:
+            return "square"
+        if abs(angle - 60) < _ANGLE_TOLERANCE_DEG:
+            return "hexagonal"
+    return "oblique"
+
+
+def _group(
+    vectors: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    pair: tuple[int, int],
+    constant: float | None,
+) -> tuple[float, tuple[int, ...], Symmetry]:
+    """Score a pair of peaks as a lattice, with the third peak of a hexagonal one."""
+    first, second = vectors[list(pair)]
+    symmetry = symmetry_of(first, second)
+    score = float(np.sqrt(strength[list(pair)].prod()))
+    members: tuple[int, ...] = pair
+    if symmetry == "hexagonal":
+        third = first - second if first @ second > 0 else first + second
+        at, away = _nearest(vectors, third)
+        if away < _SUM_TOLERANCE:
+            members = (*pair, at)
+            score = 1.2 * float(strength[list(members)].prod() ** (1 / 3))
+    elif symmetry == "oblique":
+        # Waves of other origin make such pairs, too, but not their sum or difference.
+        products = [_nearest(vectors, first + second), _nearest(vectors, first - second)]
+        related = min(away for _, away in products) < _SUM_TOLERANCE
+        wide = _angle_deg(first, second) > _LEAST_OBLIQUE_DEG
+        score *= 0.1 if related and wide else 0.0
+    if constant is not None:
+        area = abs(np.linalg.det(np.stack([first, second])))
+        found = 2 * np.pi / np.sqrt(area / (np.sqrt(0.75) if symmetry == "hexagonal" else 1.0))
+        expected = constant * (np.sqrt(0.75) if symmetry == "hexagonal" else 1.0)
+        score *= float(abs(np.log(found / expected)) < _GIVEN_LENGTH_TOLERANCE)
+    return score, members, symmetry
+
+
+def _nearest(vectors: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[int, float]:
+    """Return the peak next to a vector of either sign, and how far in units of its length."""
+    away = np.minimum(
+        np.linalg.norm(vectors - wanted, axis=1), np.linalg.norm(vectors + wanted, axis=1)
+    )
+    return int(away.argmin()), float(away.min() / np.linalg.norm(wanted))
+
+
+def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the angle between two lines, 0 to 90 degrees."""
+    cosine = abs(first @ second) / (np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.degrees(np.arccos(min(cosine, 1.0))))
