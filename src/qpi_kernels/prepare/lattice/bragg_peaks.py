@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.prepare.frame import pitch
-from qpi_kernels.prepare.lattice.spectrum import Spectrum
+from qpi_kernels.prepare.lattice.spectrum import Spectrum, without_edges
 from qpi_kernels.prepare.prepared import PreparationError, label_image
 from qpi_kernels.prepare.reference_plane import mean_plane
 
@@ -22,9 +22,9 @@ Symmetry = Literal["square", "hexagonal", "oblique"]
 _PROMINENCE = 5.0
 _CLEAR_PROMINENCE = 30.0
 _MOST_PEAKS = 16
-# Atomic rows are closer; wider ones are more often those of a moire.
+# Atomic rows are closer; wider ones are those of a moire if there are others.
 _WIDE_SPACING_NM = 0.8
-_WIDE_SPACING_WEIGHT = 0.3
+_WIDE_SPACING_WEIGHT = 0.05
 # How far drift shears a lattice: lengths by 15 %, angles by 8 degrees.
 _LENGTH_TOLERANCE = 0.15
 _ANGLE_TOLERANCE_DEG = 8.0
@@ -119,6 +119,26 @@ def bragg_peaks_of(
         raise PreparationError(
             f"the lattice is not resolved: {plane.shape} pixels are too few to find Bragg peaks"
         )
+    found = _lattice(plane, pitches, unit, constant)
+    if found is None:
+        found = _lattice(without_edges(plane), pitches, unit, constant)
+    if found is None:
+        raise PreparationError(
+            f"the lattice is not resolved: no two pairs of peaks that stand {_PROMINENCE:g} times "
+            "above their background make a lattice"
+            + (f" of {constant:g} {unit}" if constant else "")
+            + "; use an image with atomic resolution, or give the Bragg peaks"
+        )
+    return found
+
+
+def _lattice(
+    plane: NDArray[np.float64],
+    pitches: tuple[float, float],
+    unit: str,
+    constant: float | None,
+) -> BraggPeaks | None:
+    """Choose the sharp peaks that most clearly make a lattice."""
     peaks = Spectrum.of(plane).peaks(_PROMINENCE)
     waves, prominence = peaks.waves[:_MOST_PEAKS], peaks.prominence[:_MOST_PEAKS]
     vectors = waves / np.array(pitches)
@@ -127,18 +147,11 @@ def bragg_peaks_of(
     if unit == "nm":
         wide = 2 * np.pi / np.linalg.norm(vectors, axis=1) > _WIDE_SPACING_NM
         strength = strength * np.where(wide, _WIDE_SPACING_WEIGHT, 1.0)
-    groups = [
-        _group(vectors, strength, pair, constant) for pair in combinations(range(len(vectors)), 2)
-    ]
-    groups = [group for group in groups if group[0] > 0]
-    if not groups:
-        raise PreparationError(
-            f"the lattice is not resolved: of {len(vectors)} pairs of peaks that stand "
-            f"{_PROMINENCE:g} times above their background no two make a lattice"
-            + (f" of {constant:g} {unit}" if constant else "")
-            + "; use an image with atomic resolution, or give the Bragg peaks"
-        )
-    _, members, symmetry = max(groups, key=lambda group: group[0])
+    pairs = combinations(range(len(vectors)), 2)
+    groups = [_group(vectors, strength, pair, constant) for pair in pairs]
+    score, members, symmetry = max(groups, key=lambda group: group[0], default=(0.0, (), "oblique"))
+    if score == 0:
+        return None
     chosen = list(members)
     return BraggPeaks(vectors[chosen], waves[chosen], prominence[chosen], symmetry, unit)
 
@@ -197,4 +210,4 @@ def _nearest(vectors: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple
 def _angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Return the angle between two lines, 0 to 90 degrees."""
     cosine = abs(first @ second) / (np.linalg.norm(first) * np.linalg.norm(second))
-    return float(np.degrees(np.arccos(min(cosine, 1.0))))
+    return float(np.degrees(np.arccos(min(float(cosine), 1.0))))

@@ -150,11 +150,11 @@ class _LockIn:
         imaginary = self._sum(self.weight * self.signal * np.sin(phase))
         average = (real - 1j * imaginary) / np.maximum(self.coverage, 1e-300)
         if self.counted.all() or not self.counted.any():
-            return average
+            return np.asarray(average, np.complex128)
         nearest = scipy.ndimage.distance_transform_edt(
             ~self.counted, return_distances=False, return_indices=True
         )
-        return np.asarray(average[tuple(nearest)])
+        return np.asarray(average[tuple(nearest)], np.complex128)
 
     def fine(self, coarse: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate values of the coarse grid to every pixel."""
@@ -239,6 +239,7 @@ class _LockIn:
     def _plane(
         self, values: NDArray[np.float64], strength: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """Fit a plane; return its value at the frame's middle and its slope."""
         rows, columns = np.meshgrid(*self.points, indexing="ij")
         middle = (np.array(self.signal.shape) - 1) / 2
         flat = np.stack(
@@ -268,9 +269,10 @@ class _LockIn:
     def _near(self, residues: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Widen residues of the coarse grid by one window, at every pixel."""
         near = np.zeros(self.signal.shape, bool)
+        height, width = self.signal.shape
         for row, column in np.argwhere(residues):
-            down = np.arange(near.shape[0]) - self.points[0][row]
-            right = np.arange(near.shape[1]) - self.points[1][column]
+            down = np.arange(height) - self.points[0][row]
+            right = np.arange(width) - self.points[1][column]
             near |= np.hypot(down[:, None], right) <= self.width
         return near
 
@@ -287,8 +289,8 @@ def _unwrapped(average: NDArray[np.complex128]) -> NDArray[np.float64]:
         return np.asarray(angle)
     from skimage.restoration import unwrap_phase
 
-    unwrapped: NDArray[np.float64] = unwrap_phase(angle, rng=0)
-    return unwrapped - 2 * np.pi * np.round(np.median(unwrapped) / (2 * np.pi))
+    unwrapped = np.asarray(unwrap_phase(angle, rng=0))  # type: ignore[no-untyped-call]
+    return np.asarray(unwrapped - 2 * np.pi * np.round(np.median(unwrapped) / (2 * np.pi)))
 
 
 def _residues(average: NDArray[np.complex128]) -> NDArray[np.bool_]:

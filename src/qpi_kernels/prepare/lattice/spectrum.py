@@ -10,7 +10,7 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-__all__ = ["SharpPeaks", "Spectrum", "hann", "level"]
+__all__ = ["SharpPeaks", "Spectrum", "hann", "level", "without_edges"]
 
 # Slower than four periods a frame, a maximum is the sample's slope or its defects.
 _FEWEST_PERIODS = 4
@@ -21,6 +21,7 @@ _CANDIDATES = 60
 # Streaks of steps, rows and pickup run through maxima in any direction.
 _DIRECTIONS = 16
 _LEVEL_ROUNDS = 3
+_PERIODS_KEPT = 16
 _OUTLIER_DEVIATIONS = 3.0
 
 
@@ -34,9 +35,7 @@ def level(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     """Subtract a plane that outliers do not tilt; NaN, where nothing counts, becomes 0."""
     counted = np.isfinite(plane)
     rows, columns = (np.linspace(-1, 1, n) for n in plane.shape)
-    slopes = np.stack(
-        [np.ones(plane.shape), *np.meshgrid(rows, columns, indexing="ij")], axis=-1
-    )
+    slopes = np.stack([np.ones(plane.shape), *np.meshgrid(rows, columns, indexing="ij")], axis=-1)
     used = counted
     rest = plane
     for _ in range(_LEVEL_ROUNDS):
@@ -46,6 +45,27 @@ def level(plane: NDArray[np.float64]) -> NDArray[np.float64]:
         deviation = 1.4826 * np.median(np.abs(rest[counted] - middle))
         used = counted & (np.abs(rest - middle) <= _OUTLIER_DEVIATIONS * deviation + 1e-300)
     return np.where(counted, rest, 0.0)
+
+
+def without_edges(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Subtract the local mean and leave out step edges and tall defects, which become NaN.
+
+    Waves of at least six periods a frame stay as they are.
+    """
+    width = min(plane.shape) / _PERIODS_KEPT
+    windows = [
+        np.exp(-0.5 * ((np.arange(n)[:, None] - np.arange(n)) / width) ** 2) for n in plane.shape
+    ]
+    filled = np.where(np.isfinite(plane), level(plane), np.nan)
+    rest = filled
+    for _ in range(_LEVEL_ROUNDS):
+        used = np.isfinite(rest)
+        share = windows[0] @ used.astype(float) @ windows[1].T
+        total = windows[0] @ np.where(used, filled, 0.0) @ windows[1].T
+        rest = filled - total / np.maximum(share, 1e-300)
+        deviation = 1.4826 * float(np.nanmedian(np.abs(rest)))
+        rest = np.where(np.abs(rest) <= _OUTLIER_DEVIATIONS * deviation, rest, np.nan)
+    return rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +114,7 @@ class Spectrum:
         weighted = weight * self.plane
         mean = weighted.sum() / weight.sum()
         transform = scipy.fft.fft2(weighted - mean * weight)
-        return np.abs(scipy.fft.fftshift(transform)) / weight.sum()
+        return np.asarray(np.abs(scipy.fft.fftshift(transform)) / weight.sum())
 
     @cached_property
     def radial_background(self) -> NDArray[np.float64]:
@@ -156,7 +176,8 @@ class Spectrum:
         self, peak: NDArray[np.intp], rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         height, width = self.plane.shape
-        return self.amplitude[(peak[0] + rows) % height, (peak[1] + columns) % width]
+        near = self.amplitude[(peak[0] + rows) % height, (peak[1] + columns) % width]
+        return np.asarray(near)
 
     def _refined(self, peak: NDArray[np.intp]) -> NDArray[np.float64]:
         """Refine a maximum by parabolas through the logarithm of its neighbours."""

@@ -54,7 +54,8 @@ def target_waves(
         raise PreparationError(_unlike(target))
     measured = np.linalg.lstsq(ideal, waves, rcond=None)[0]
     stretch = np.linalg.svd(measured, compute_uv=False)
-    if np.linalg.det(measured) < 0 or stretch[0] > (1 + _WORST_STRETCH) * stretch[1]:
+    off = np.linalg.norm(ideal @ measured - waves, axis=1).max() > 0.1 * stretch[1]
+    if off or np.linalg.det(measured) < 0 or stretch[0] > (1 + _WORST_STRETCH) * stretch[1]:
         raise PreparationError(_unlike(target))
     # Drift moves rows against each other and hardly turns them.
     along = measured[:, 1] / np.linalg.norm(measured[:, 1])
