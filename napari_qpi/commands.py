@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from napari_qpi.layers.conversion import (
     LayerConversionError,
     add_layers,
+    is_observation,
     points_from_defects,
-    result_of,
     type_of,
 )
 from qpi_kernels.defects import Defects
@@ -40,7 +40,7 @@ def active_image(viewer: ViewerModel) -> Image:
     from napari.layers import Image
 
     found: Image | None = chosen_layer(
-        viewer, lambda layer: isinstance(layer, Image) and result_of(layer) is None
+        viewer, lambda layer: isinstance(layer, Image) and is_observation(layer)
     )
     if found is not None:
         return found

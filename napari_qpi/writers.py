@@ -17,9 +17,11 @@ from napari_qpi.layers.conversion import (
     LayerData,
     ascending,
     defects_from_points,
+    is_observation,
     observation_from_layer,
 )
 from napari_qpi.layers.geometry import GEOMETRY_KEY, Geometry, layer_geometry
+from qpi_kernels.kernel_files import kernel_notes
 from qpi_kernels.result import KernelResult
 
 __all__ = ["NotSavedError", "export_image", "write_defects", "write_netcdf"]
@@ -152,6 +154,11 @@ def _placed_image(layer: LayerData) -> tuple[xr.DataArray, Geometry]:
     }
     if known.get("kind") is not None:
         array.attrs["kind"] = str(known["kind"])
+    if not is_observation(made):
+        array.attrs["role"] = known["role"]
+        array.attrs |= {"trust": known["trust"]} if known.get("trust") else {}
+    if known.get("result") is not None:
+        array.attrs |= kernel_notes(known["result"], known.get("kind"), known["role"])
     return array, layer_geometry(made, ndim=array.ndim)
 
 

@@ -58,7 +58,7 @@ def side_by_side(
     captions: list[tuple[float, float, str]] = []
     for method, result in results.items():
         placed = placed_result(result, plane, image.name)
-        made[method] = kernel_layers(placed, f"{image.name} {method} ", ("kernel",), first)
+        made[method] = kernel_layers(placed, f" by {method} of {image.name}", ("kernel",), first)
         columns = len(made[method]) * kernel_step(result)
         middle = first_kernel_column(result) + first + (columns - kernel_gap(result) - 1) / 2
         caption = kernel_name(result, role=method)
@@ -97,7 +97,7 @@ def _common_limits(arguments: dict[str, Any], scaled: dict[str, Any]) -> tuple[f
 def _captions(places: list[tuple[float, float, str]], plane: Geometry, name: str) -> LayerData:
     """Show the methods' names above their kernels."""
     arguments: dict[str, Any] = {
-        "name": f"{name} compared methods",
+        "name": f"compared methods of {name}",
         # Short lines, for text keeps its size on the screen when kernels get small.
         "features": {"method": [method.replace(" ", "\n") for *_, method in places]},
         "text": {"string": "{method}", "size": 8, "color": "gray"},

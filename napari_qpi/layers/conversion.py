@@ -43,6 +43,7 @@ __all__ = [
     "defects_from_table",
     "detached",
     "image_id",
+    "is_observation",
     "layer_geometry",
     "mask_from_layer",
     "observation_from_layer",
@@ -57,6 +58,9 @@ METADATA_KEY = "napari_qpi"
 # The roles of points that an extraction suggests to mark, and of labels on pixels left out.
 PROPOSALS = "proposals"
 MASK = "mask"
+
+# What an extraction or a simulation made, saved or not: no observations.
+_RESULT_ROLES = ("residual", "reconstruction", "std", "kernel", "true kernel")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -326,6 +330,11 @@ def result_of(layer: Layer) -> KernelResult | None:
     """Give the `KernelResult` that a layer was made from, or None."""
     found: KernelResult | None = layer.metadata.get(METADATA_KEY, {}).get("result")
     return found
+
+
+def is_observation(layer: Layer) -> bool:
+    """Return whether a layer may be measured: it is no part of a result, saved or not."""
+    return layer.metadata.get(METADATA_KEY, {}).get("role") not in _RESULT_ROLES
 
 
 def add_layers(viewer: ViewerModel, layers: Iterable[LayerData]) -> list[Layer]:

@@ -46,6 +46,7 @@ __all__ = [
     "placed_result",
     "result_layers",
     "show_result",
+    "undetermined_look",
 ]
 
 SIGNED_COLORMAP = "coolwarm"
@@ -80,7 +81,7 @@ def result_layers(
         result = placed_result(result, layer_geometry(image, ndim=2), image.name)
     plane = _plane_of(result)
     name = str(result.provenance.get("layer_name", "")).strip()
-    prefix = f"{name} " if name else ""
+    of_image = f" of {name}" if name else ""
     layers = []
     for role, array in (("residual", result.residual), ("reconstruction", result.reconstruction)):
         signed = role == "residual"
@@ -88,9 +89,9 @@ def result_layers(
         if image is not None and not signed:
             look |= {"colormap": image.colormap, "contrast_limits": list(image.contrast_limits)}
         layers.append(
-            _image(array, plane, f"{prefix}{role}", {"role": role, "result": result}, look)
+            _image(array, plane, f"{role}{of_image}", {"role": role, "result": result}, look)
         )
-    return layers + kernel_layers(result, prefix, ("std", "kernel"), first)
+    return layers + kernel_layers(result, of_image, ("std", "kernel"), first)
 
 
 def show_result(viewer: ViewerModel, result: KernelResult, image: Image) -> KernelResult:
@@ -135,7 +136,7 @@ def _kind_count(result: KernelResult) -> int:
 
 
 def kernel_layers(
-    result: KernelResult, prefix: str, roles: tuple[str, ...], first: int
+    result: KernelResult, suffix: str, roles: tuple[str, ...], first: int
 ) -> list[LayerData]:
     """Show the kernels of all kinds beside their image.
 
@@ -146,8 +147,8 @@ def kernel_layers(
     ----------
     result : KernelResult
         What an extraction gave; placed with `placed_result`.
-    prefix : str
-        What the layers' names begin with.
+    suffix : str
+        What the layers' names end with: the role comes first, for napari cuts long names.
     roles : tuple of str
         ``"kernel"``, ``"std"`` or both, from bottom to top.
     first : int
@@ -172,23 +173,27 @@ def kernel_layers(
             if role == "kernel":
                 look = {"colormap": SIGNED_COLORMAP}
             if role == "kernel" and result.quality.undetermined(kind):
-                look |= _undetermined_look(result, part, kind)
+                look |= undetermined_look(
+                    part, result.std if kind is None else result.std.sel(kind=kind)
+                )
             known = {"role": role, "kind": kind, "result": result}
-            name = f"{prefix}{kernel_name(result, kind, role)}"
+            name = f"{kernel_name(result, kind, role)}{suffix}"
             layers.append(_image(part, beside, name, known, look))
     return layers
 
 
-def _undetermined_look(
-    result: KernelResult, kernel: xr.DataArray, kind: str | None
-) -> dict[str, Any]:
+def undetermined_look(*arrays: xr.DataArray) -> dict[str, Any]:
     """Give the opacity and limits at which neither noise nor a prior looks like a measurement.
 
     A kernel that explains nothing is an error of its own size, whatever its standard deviation.
+
+    Parameters
+    ----------
+    *arrays : xarray.DataArray
+        The kernel and, where it is known, its standard deviation.
     """
-    std = result.std if kind is None else result.std.sel(kind=kind)
     error = max(
-        float(np.sqrt(np.square(array.values, dtype=np.float64).mean())) for array in (std, kernel)
+        float(np.sqrt(np.square(array.values, dtype=np.float64).mean())) for array in arrays
     )
     limit = _ERRORS_IN_SCALE * error or 1.0
     return {"opacity": UNDETERMINED_OPACITY, "contrast_limits": (-limit, limit)}

@@ -10,7 +10,9 @@ import xarray as xr
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY, LayerData, ascending, bias_values
 from napari_qpi.layers.geometry import GEOMETRY_KEY, last_axes, scan_geometry
+from napari_qpi.layers.result import SIGNED_COLORMAP, undetermined_look
 from qpi_kernels.io.channel_choice import channel_preference, shows_the_sample
+from qpi_kernels.kernel_files import UNDETERMINED
 
 __all__ = ["scan_layers"]
 
@@ -36,7 +38,7 @@ def scan_layers(dataset: xr.Dataset, stem: str) -> list[LayerData]:
         these are visible and the others are not. A dI/dV image of mere noise and a flat topography
         (constant height) do not count; where no other is left, the best other channel is visible.
         Falling biases are shown rising; true biases, units and the file's header are in the
-        metadata.
+        metadata. Saved kernels look as they did, faded where the data did not determine them.
     """
     images = [array for array in dataset.data_vars.values() if {"y", "x"} <= set(array.dims)]
     images.sort(key=channel_preference)
@@ -68,7 +70,10 @@ def _shown(images: list[xr.DataArray]) -> list[xr.DataArray]:
 def _names(images: list[xr.DataArray], stem: str) -> list[str]:
     short = [_name(array) for array in images]
     return [
-        f"{stem} {name}" + (f" ({array.attrs.get('long_name')})" if short.count(name) > 1 else "")
+        f"{name} of {stem}"
+        if "role" in array.attrs
+        else f"{stem} {name}"
+        + (f" ({array.attrs.get('long_name')})" if short.count(name) > 1 else "")
         for array, name in zip(images, short, strict=True)
     ]
 
@@ -76,6 +81,8 @@ def _names(images: list[xr.DataArray], stem: str) -> list[str]:
 def _name(array: xr.DataArray) -> str:
     """Name a channel in a few words."""
     label = str(array.attrs.get("long_name") or array.name)
+    if "role" in array.attrs:
+        return label
     words = [_WORDS.get(array.attrs.get("quantity", ""), label)]
     if array.attrs.get("derived"):
         words.append("numeric")
@@ -97,12 +104,13 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
             dataset.attrs.get("scan_angle_deg", 0.0),
         )
     known = {
-        "role": "channel",
+        "role": array.attrs.get("role", "channel"),
         "channel": str(array.name),
         "units": array.attrs.get("units", ""),
         "quantity": array.attrs.get("quantity", "other"),
         "derived": array.attrs.get("derived", ""),
         "kind": array.attrs.get("kind"),
+        "trust": array.attrs.get("trust", ""),
         "bias": bias_values(array),
         "bias_reversed": turned,
         "attributes": dict(array.attrs),
@@ -113,14 +121,17 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
         },
         "scan": dict(dataset.attrs),
     }
+    signed = known["role"] in ("kernel", "residual")
     arguments: dict[str, Any] = {
         "name": name,
         "visible": visible,
-        "colormap": _COLORMAPS.get(known["quantity"], "gray"),
-        "contrast_limits": robust_limits(array.data),
+        "colormap": SIGNED_COLORMAP if signed else _COLORMAPS.get(known["quantity"], "gray"),
+        "contrast_limits": robust_limits(array.data, symmetric=signed),
         "metadata": {METADATA_KEY: known},
         **geometry,
     }
+    if known["role"] == "kernel" and known["trust"] == UNDETERMINED:
+        arguments |= undetermined_look(array)
     return array.data, arguments, "image"
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qpi_kernels.quality import Trust
+
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
 
-__all__ = ["kernel_name", "kernel_paths", "save_kernel"]
+__all__ = ["UNDETERMINED", "kernel_name", "kernel_notes", "kernel_paths", "save_kernel"]
 
-_UNDETERMINED = "undetermined"
+UNDETERMINED: Trust = "undetermined"
 
 
 def kernel_name(result: KernelResult, kind: str | None = None, role: str = "kernel") -> str:
@@ -32,7 +34,34 @@ def kernel_name(result: KernelResult, kind: str | None = None, role: str = "kern
         Such as ``"kernel vacancy (undetermined)"``.
     """
     name = role if kind is None else f"{role} {kind}"
-    return f"{name} ({_UNDETERMINED})" if result.quality.undetermined(kind) else name
+    return f"{name} ({UNDETERMINED})" if result.quality.undetermined(kind) else name
+
+
+def kernel_notes(
+    result: KernelResult, kind: str | None = None, role: str = "kernel"
+) -> dict[str, str]:
+    """Describe the kernel of a result, or another part of it, for files that hold nothing else.
+
+    Parameters
+    ----------
+    result : KernelResult
+        The extraction.
+    kind : str, optional
+        Kind of defect, where there are several.
+    role : str
+        Name of the part: ``"kernel"``, ``"std"``, ``"residual"`` or ``"reconstruction"``.
+
+    Returns
+    -------
+    dict
+        Attributes ``role``, ``long_name`` and, where they apply, ``kind`` and ``trust``.
+    """
+    notes = {"role": role, "long_name": kernel_name(result, kind, role)}
+    if kind is None and "kind" in result.kernel.coords and result.kernel["kind"].ndim == 0:
+        kind = str(result.kernel["kind"].values)
+    if kind is not None:
+        notes["kind"] = kind
+    return notes | ({"trust": UNDETERMINED} if result.quality.undetermined(kind) else {})
 
 
 def kernel_paths(result: KernelResult, path: str | Path) -> list[Path]:
@@ -47,7 +76,7 @@ def kernel_paths(result: KernelResult, path: str | Path) -> list[Path]:
     paths = []
     for kind in _kinds(result):
         parts = [path.stem, *([] if kind is None else [kind])]
-        parts += [_UNDETERMINED] * result.quality.undetermined(kind)
+        parts += [UNDETERMINED] * result.quality.undetermined(kind)
         paths.append(path.with_stem("_".join(parts)))
     return paths
 
@@ -84,11 +113,7 @@ def save_kernel(
     written = []
     for kind, target in zip(_kinds(result), kernel_paths(result, path), strict=True):
         kernel = result.kernel if kind is None else result.kernel.sel(kind=kind)
-        notes = {"role": "kernel", **(attributes or {})}
-        if "kind" in kernel.coords:
-            notes["kind"] = str(kernel["kind"].values)
-        if result.quality.undetermined(kind):
-            notes["long_name"] = kernel_name(result, kind)
+        notes = {**kernel_notes(result, kind), **(attributes or {})}
         written.append(export_array(kernel.assign_attrs(notes), target))
     return written
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from napari_qpi.layers.belonging import defects_of, mask_of
-from napari_qpi.layers.conversion import result_of
+from napari_qpi.layers.conversion import is_observation
 from napari_qpi.layers.defect_points import is_defect_layer
 
 __all__ = [
@@ -51,6 +51,9 @@ def is_temporary(layer: Layer) -> bool:
 class LayerCombo(QComboBox):
     """Offer the layers of a viewer that can be used for one purpose.
 
+    A layer that the user chose stays chosen while it is there. Until then the choice follows the
+    observations that are opened; what an extraction made is the default only without another.
+
     Parameters
     ----------
     layers : LayerList
@@ -86,10 +89,11 @@ class LayerCombo(QComboBox):
         self._optional = optional
         self._offered: list[Layer] = []
         self._chosen: Layer | None = None
+        self._by_hand = False
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
-        for emitter in self._list_emitters():
-            emitter.connect(self._refresh)
+        for emitter, slot in self._list_emitters():
+            emitter.connect(slot)
         self.activated.connect(self._on_activated)
         self._refresh()
 
@@ -102,26 +106,47 @@ class LayerCombo(QComboBox):
     def layer(self, layer: Layer | None) -> None:
         if layer is not None and layer not in self._offered:
             raise ValueError(f"{layer.name!r} can not be chosen here")
+        self._by_hand = True
         self._choose(layer)
 
     def choose_default(self) -> None:
         """Choose anew, as if nothing had been chosen."""
-        self._refresh(keep=False)
+        self._by_hand = False
+        self._list(None)
 
     def disconnect_events(self) -> None:
         """Disconnect from the viewer."""
-        for emitter in self._list_emitters():
-            emitter.disconnect(self._refresh)
+        for emitter, slot in self._list_emitters():
+            emitter.disconnect(slot)
         for layer in self._offered:
             layer.events.name.disconnect(self._refresh)
         self._offered = []
 
-    def _list_emitters(self) -> tuple[Any, ...]:
+    def _list_emitters(self) -> tuple[tuple[Any, Callable[..., None]], ...]:
         events = self._layers.events
-        return events.inserted, events.removed, events.reordered
+        return (
+            (events.inserted, self._on_inserted),
+            (events.removed, self._refresh),
+            (events.reordered, self._refresh),
+        )
 
-    def _refresh(self, event: object = None, *, keep: bool = True) -> None:
+    def _refresh(self, event: object = None) -> None:
         """List the layers anew and keep the choice where it still exists."""
+        self._list(self._chosen)
+
+    def _on_inserted(self, event: Any) -> None:
+        """List the layers anew; a new observation replaces a choice that the user did not make."""
+        self._list(event.value if self._gives_way_to(event.value) else self._chosen)
+
+    def _gives_way_to(self, layer: Layer) -> bool:
+        """Decide whether a new layer becomes the choice: of a file's channels the visible ones."""
+        chosen = self._chosen
+        if chosen is None or self._by_hand or not self._accepts(layer) or not is_observation(layer):
+            return False
+        return layer.visible or not chosen.visible or not is_observation(chosen)
+
+    def _list(self, wanted: Layer | None) -> None:
+        """List the layers anew and choose the wanted one, else the default."""
         offered = [layer for layer in reversed(self._layers) if self._accepts(layer)]
         for layer in self._offered:
             if layer not in offered:
@@ -130,8 +155,9 @@ class LayerCombo(QComboBox):
             if layer not in self._offered:
                 layer.events.name.connect(self._refresh)
         self._offered = offered
-        kept = keep and self._chosen in offered
-        chosen = self._chosen if kept else self._default(offered)
+        declined = wanted is None and self._optional and self._by_hand
+        chosen = wanted if wanted in offered or declined else self._default(offered)
+        self._by_hand = self._by_hand and chosen is self._chosen
         blocked = self.blockSignals(True)
         self.clear()
         if self._optional or chosen is None:
@@ -142,14 +168,13 @@ class LayerCombo(QComboBox):
         self._choose(chosen)
 
     def _default(self, offered: list[Layer]) -> Layer | None:
-        """Choose where the user has not: the active layer, else the first observation."""
+        """Choose where the user has not: a visible observation, the active one or the topmost."""
         if self._optional or not offered:
             return None
+        usable = [layer for layer in offered if is_observation(layer)] or offered
+        usable = [layer for layer in usable if layer.visible] or usable
         active = self._layers.selection.active
-        if active in offered:
-            return active
-        # An extraction's own images are a choice, but not the first one.
-        return next((layer for layer in offered if result_of(layer) is None), offered[0])
+        return active if active in usable else usable[0]
 
     def _first_row(self) -> int:
         return self.count() - len(self._offered)
@@ -163,6 +188,7 @@ class LayerCombo(QComboBox):
 
     def _on_activated(self, row: int) -> None:
         place = row - self._first_row()
+        self._by_hand = True
         self._choose(self._offered[place] if place >= 0 else None)
 
 
@@ -190,6 +216,10 @@ class DefectsCombo(LayerCombo):
         self._image_choice = image_choice
         super().__init__(layers, is_defect_layer, placeholder=placeholder, parent=parent)
         image_choice.layer_changed.connect(lambda _: self.choose_default())
+
+    def _gives_way_to(self, layer: Layer) -> bool:
+        """Keep the defects of the image when others are opened."""
+        return False
 
     def _default(self, offered: list[Layer]) -> Layer | None:
         image = self._image_choice.layer
@@ -219,14 +249,15 @@ class MaskCombo(LayerCombo):
         super().__init__(layers, can_exclude, placeholder="nothing", optional=True, parent=parent)
         image_choice.layer_changed.connect(lambda _: self._refresh())
 
-    def _refresh(self, event: object = None, *, keep: bool = True) -> None:
+    def _list(self, wanted: Layer | None) -> None:
         """List the layers anew, and choose the one that was made for the image once it is there."""
         image = self._image_choice.layer
         own = None if image is None else mask_of(image, filter(self._accepts, self._layers))
         left = self._chosen is not None and self._chosen is self._brought
         bring = own is not self._brought and (own is not None or left)
         self._brought = own
-        super()._refresh(event, keep=keep and not bring)
+        self._by_hand = self._by_hand and not bring
+        super()._list(None if bring else wanted)
 
     def _default(self, offered: list[Layer]) -> Layer | None:
         return self._brought

@@ -25,15 +25,24 @@ _IN_FIELDS_OF_THEIR_OWN = ("long_name", "units")
 _OF_THE_FRAME = ("offset_nm", "scan_angle_deg", "layer_geometry")
 
 
-def notes_of(array: xr.DataArray) -> str:
-    """Write an array's attributes and the centre of its frame as JSON; skip what JSON cannot."""
+def notes_of(array: xr.DataArray, *, named: bool = False) -> str:
+    """Write an array's attributes and the centre of its frame as JSON; skip what JSON cannot.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+        Image or stack.
+    named : bool
+        Write its name, too, for a file without a field for that.
+    """
     notes = {}
     for name, value in array.attrs.items():
         try:
             text = json.dumps(value)
         except TypeError:
             continue
-        if name not in _IN_FIELDS_OF_THEIR_OWN and value not in ("", None):
+        skipped = name in _IN_FIELDS_OF_THEIR_OWN and not (named and name == "long_name")
+        if not skipped and value not in ("", None):
             notes[str(name)] = json.loads(text)
     centre = frame_centre_nm(array, float(array.attrs.get("scan_angle_deg", 0.0)))
     if centre is not None:

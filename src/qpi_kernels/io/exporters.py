@@ -96,7 +96,7 @@ def _plane_labels(array: xr.DataArray) -> list[str]:
 def _write_npz(array: xr.DataArray, path: Path) -> None:
     """Write ``data``, ``units``, ``notes`` and, where known, ``pixel_nm`` and ``bias``."""
     contents = {"data": array.values, "units": np.array(_units(array))}
-    contents["notes"] = np.array(notes_of(array))
+    contents["notes"] = np.array(notes_of(array, named=True))
     pitch, bias = pitch_of(array), _bias(array)
     if pitch is not None:
         contents["pixel_nm"] = np.array(pitch)
@@ -159,7 +159,7 @@ def _gwy_channel(
     plane: np.ndarray, array: xr.DataArray, title: str
 ) -> Iterator[tuple[str, object, str]]:
     """Yield key, value and type code of everything that makes one channel."""
-    from gwyfile.objects import GwyDataField, GwySIUnit
+    from gwyfile.objects import GwyContainer, GwyDataField, GwySIUnit
 
     pitch = pitch_of(array)
     pitch_y, pitch_x = (1e-9 * pitch[0], 1e-9 * pitch[1]) if pitch else (1.0, 1.0)
@@ -182,3 +182,4 @@ def _gwy_channel(
     yield "data", GwyDataField(values, si_unit_z=GwySIUnit(unitstr=unit), **frame), "o"
     yield "data/title", title, "s"
     yield "data/visible", True, "b"
+    yield "meta", GwyContainer({"notes": notes_of(array)}), "o"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -169,13 +170,15 @@ def test_result_layers_lie_over_and_beside_the_image(
     layers = {
         layer.name: layer for layer in (Layer.create(*d) for d in result_layers(result, image))
     }
-    assert list(layers) == ["map residual", "map reconstruction", "map std", "map kernel"]
+    assert list(layers) == [
+        f"{role} of map" for role in ("residual", "reconstruction", "std", "kernel")
+    ]
     assert [layer.visible for layer in layers.values()] == [False, False, False, True]
     for role in ("residual", "reconstruction"):
         np.testing.assert_allclose(
-            layers[f"map {role}"].data_to_world((3, 4)), image.data_to_world((3, 4))
+            layers[f"{role} of map"].data_to_world((3, 4)), image.data_to_world((3, 4))
         )
-    kernel = layers["map kernel"]
+    kernel = layers["kernel of map"]
     np.testing.assert_allclose(kernel.scale, image.scale)
     assert kernel.units == image.units
     column = np.linalg.solve(
@@ -283,8 +286,8 @@ def test_a_new_kernel_lies_beside_those_of_earlier_extractions(
     for result_of_image in (image, elsewhere, image):
         show_result(model, make_result(kinds=("a", "b")), result_of_image)
     first, second = (
-        [layer for layer in model.layers if layer.name.startswith(name)]
-        for name in ("map kernel", "other kernel")
+        [layer for layer in model.layers if re.match(f"kernel [ab] of {name}", layer.name)]
+        for name in ("map", "other")
     )
     assert len(first) == 4
     assert all(layer.visible for layer in (*first, *second))

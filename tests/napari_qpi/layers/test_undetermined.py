@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from napari.layers import Image
+from napari.layers import Image, Layer
 
 from napari_qpi.layers.comparison import show_side_by_side
 from napari_qpi.layers.conversion import METADATA_KEY
-from napari_qpi.layers.result import show_result
+from napari_qpi.layers.result import SIGNED_COLORMAP, show_result
+from napari_qpi.readers import read_layers
+from qpi_kernels.kernel_files import save_kernel
 from qpi_kernels.quality import Reason
 from qpi_kernels.result import KernelResult
 
@@ -52,8 +55,8 @@ def test_an_undetermined_kernel_is_faded_and_named(
     show_result(model, with_trust(result, "good"), image)
     show_result(model, with_trust(result, "undetermined"), image)
     good, faded = kernel_layers(model)
-    assert good.name == "map kernel"
-    assert "(undetermined)" in faded.name
+    assert good.name == "kernel of map"
+    assert faded.name.startswith("kernel (undetermined)")
     assert good.opacity == 1
     assert shown_contrast(good) > 0.3
     assert shown_contrast(faded) < 0.15
@@ -67,8 +70,8 @@ def test_only_the_undetermined_kind_is_faded(
     weak = Reason(code="error_exceeds_kernel", number=2.0, place="b", trust="uncertain")
     show_result(model, with_trust(make_result(kinds=("a", "b")), "uncertain", weak), image)
     assert [layer.name for layer in kernel_layers(model)] == [
-        "map kernel a",
-        "map kernel b (undetermined)",
+        "kernel a of map",
+        "kernel b (undetermined) of map",
     ]
     assert [layer.opacity < 1 for layer in kernel_layers(model)] == [False, True]
 
@@ -89,3 +92,24 @@ def test_a_comparison_does_not_sharpen_an_undetermined_kernel(
     assert shown_contrast(faded) < 0.15
     (captions,) = (layer for layer in model.layers if "compared methods" in layer.name)
     assert captions.features["method"][0].split() == ["average", "(undetermined)"]
+
+
+@pytest.mark.parametrize("extension", ["npz", "tif", "gwy"])
+def test_a_reopened_kernel_looks_as_it_did(
+    tmp_path: Path, make_result: Callable[..., KernelResult], extension: str
+) -> None:
+    result = make_result()
+    result = replace(result, kernel=result.kernel.assign_attrs(quantity="didv", long_name="map"))
+    for trust in ("good", "undetermined"):
+        (path,) = save_kernel(with_trust(result, trust), tmp_path / f"a.{extension}")
+        (data,) = read_layers(str(path))
+        layer = Layer.create(*data)
+        assert layer.colormap.name == SIGNED_COLORMAP
+        assert layer.metadata[METADATA_KEY]["role"] == "kernel"
+        assert layer.metadata[METADATA_KEY]["quantity"] == "didv"
+        undetermined = trust == "undetermined"
+        assert layer.name.startswith(f"kernel{' (undetermined)' * undetermined} of a")
+        assert (shown_contrast(layer) < 0.15) is undetermined
+        (again,) = layer.save(str(tmp_path / f"again.{extension}"), plugin="napari-qpi")
+        ((_, arguments, _),) = read_layers(again)
+        assert (arguments.get("opacity", 1.0) < 1) is undetermined

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qpi_kernels.io.array_notes import read_notes
 from qpi_kernels.io.physical_units import (
     credible_pitch,
     direction_of,
@@ -35,6 +36,8 @@ __all__ = ["FORMAT", "read"]
 _NAME = "Gwyddion .gwy"
 _MAGIC = b"GWYP"
 _OLD_MAGIC = b"GWYO"
+_OUR_NOTES = "notes"
+_NOTES_READ = ("role", "trust", "kind")
 _CHANNEL = re.compile(r"/(\d+)/data")
 _SCALAR_BYTES = {"b": 1, "c": 1, "i": 4, "q": 8, "d": 8}
 _ARRAY_ITEM_BYTES = {"C": 1, "I": 4, "Q": 8, "D": 8}
@@ -85,7 +88,7 @@ def read(path: str | Path, *, size: tuple[int, int] | None = None) -> xr.Dataset
     left_out = [f"{f.title} ({f.shape[0]} x {f.shape[1]})" for f in fields if f not in kept]
     header = {"channels left out": "; ".join(left_out)} if left_out else {}
     channels = [field.channel() for field in kept]
-    return scan_dataset(
+    dataset = scan_dataset(
         channels,
         source=path,
         format=_NAME,
@@ -93,8 +96,11 @@ def read(path: str | Path, *, size: tuple[int, int] | None = None) -> xr.Dataset
         bias=kept[0].bias,
         offset_nm=kept[0].centre_nm,
         complete=not any(np.isnan(channel.data).any() for channel in channels),
-        header=kept[0].meta | header,
+        header={key: text for key, text in kept[0].meta.items() if key != _OUR_NOTES} | header,
     )
+    for array, field in zip(dataset.data_vars.values(), kept, strict=True):
+        array.attrs |= field.notes
+    return dataset
 
 
 @dataclass
@@ -231,6 +237,12 @@ class _Field:
             if match and "bias" in key.lower():
                 return float(match[1]) * in_project_units(match[2])[0]
         return None
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What our own exporter noted about the channel that Gwyddion has no field for."""
+        notes = read_notes(self.meta.get(_OUR_NOTES, ""))
+        return {name: str(notes[name]) for name in _NOTES_READ if name in notes}
 
     def channel(self) -> Channel:
         with np.errstate(over="ignore", invalid="ignore"):  # only damaged files overflow

@@ -289,7 +289,7 @@ def test_a_wrong_entry_is_explained(panel: AnnotateDefects) -> None:
 
 
 def test_layers_are_known_by_identity(viewer: Viewer, panel: AnnotateDefects, image: Image) -> None:
-    other = viewer.add_image(np.zeros((8, 8)), name="other")
+    other = viewer.add_image(np.zeros((8, 8)), name="other", visible=False)
     assert panel.image_choice.layer is image
     image.name, other.name = "renamed", "map"
     assert panel.image_choice.currentText() == "renamed"
