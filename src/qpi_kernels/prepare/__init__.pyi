@@ -22,6 +22,10 @@ from .steps.geometry.crop import Crop as Crop
 from .steps.geometry.rebin import Rebin as Rebin
 from .steps.geometry.rotate import Rotate as Rotate
 from .steps.geometry.symmetrize import Symmetrize as Symmetrize
+from .steps.masks.mask_pixels import MaskPixels as MaskPixels
+from .steps.masks.mask_streaks import MaskStreaks as MaskStreaks
+from .steps.values.align_rows import AlignRows as AlignRows
+from .steps.values.level import Level as Level
 from .steps.values.normalize_setpoint import NormalizeSetpoint as NormalizeSetpoint
 from .steps.values.smooth_bias import SmoothBias as SmoothBias
 from .trace_lag import TraceLag as TraceLag

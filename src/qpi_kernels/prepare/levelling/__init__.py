@@ -1,0 +1,1 @@
+"""Levels of rows and terraces: robust offsets, robust surfaces, the edges of steps."""
