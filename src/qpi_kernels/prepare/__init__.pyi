@@ -23,6 +23,7 @@ from .steps.geometry.rebin import Rebin as Rebin
 from .steps.geometry.rotate import Rotate as Rotate
 from .steps.geometry.symmetrize import Symmetrize as Symmetrize
 from .steps.masks.mask_pixels import MaskPixels as MaskPixels
+from .steps.masks.mask_steps import MaskSteps as MaskSteps
 from .steps.masks.mask_streaks import MaskStreaks as MaskStreaks
 from .steps.values.align_rows import AlignRows as AlignRows
 from .steps.values.level import Level as Level

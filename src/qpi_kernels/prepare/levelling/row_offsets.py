@@ -49,7 +49,11 @@ class RowOffsets:
     jump_heights: NDArray[np.float64]
 
 
-def find_row_offsets(plane: NDArray[np.float64], keep_jumps: bool = True) -> RowOffsets:
+def find_row_offsets(
+    plane: NDArray[np.float64],
+    keep_jumps: bool = True,
+    terraces: NDArray[np.int64] | None = None,
+) -> RowOffsets:
     """Estimate the offset of every row, without the steps of the surface.
 
     Rows are compared with rows 1, 2, 3, 5, ... below. From the differences of their pixels, a
@@ -64,6 +68,8 @@ def find_row_offsets(plane: NDArray[np.float64], keep_jumps: bool = True) -> Row
     keep_jumps : bool
         Keep jumps of the whole width that last, for a step along the rows makes one; row
         artefacts come back.
+    terraces : array of int, (rows, columns), optional
+        Labels; only pixels of the same terrace are compared, where there are any.
 
     Returns
     -------
@@ -77,7 +83,10 @@ def find_row_offsets(plane: NDArray[np.float64], keep_jumps: bool = True) -> Row
     if places.size < 2:
         return RowOffsets(np.zeros(len(plane)), *none)
     rows = _binned(plane[places])
-    offsets = _tied_offsets(rows)
+    labels = None
+    if terraces is not None:
+        labels = _binned(np.where(terraces > 0, terraces, np.nan)[places])
+    offsets = _tied_offsets(rows, labels)
     jump_rows, heights = none
     if keep_jumps:
         jump_rows, heights = _lasting_jumps(offsets, places, _relief(rows - offsets[:, None]))
@@ -90,7 +99,9 @@ def find_row_offsets(plane: NDArray[np.float64], keep_jumps: bool = True) -> Row
     return RowOffsets(everywhere, places[jump_rows], heights)
 
 
-def _tied_offsets(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tied_offsets(
+    rows: NDArray[np.float64], labels: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
     """Solve for the offsets that agree best with the differences at all distances."""
     from scipy.linalg import solveh_banded
 
@@ -100,6 +111,8 @@ def _tied_offsets(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     for lags in _LAGS:
         for lag in (lag for lag in lags if lag <= max(size // 2, 1)):
             difference = rows[lag:] - rows[:-lag]
+            if labels is not None:
+                difference = _within(difference, labels[lag:] == labels[:-lag], lag == 1)
             expected = row_medians(difference) if lag == 1 else offsets[lag:] - offsets[:-lag]
             found, weight = _locations(difference, expected)
             normal = np.pad(normal, ((0, lag + 1 - len(normal)), (0, 0)))
@@ -113,6 +126,16 @@ def _tied_offsets(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         offsets = solveh_banded(grounded, right, lower=True)
         offsets -= offsets.mean()
     return offsets
+
+
+def _within(
+    difference: NDArray[np.float64], same: NDArray[np.bool_], every_row: bool
+) -> NDArray[np.float64]:
+    """Leave out pairs on different terraces, or rows in which hardly any other are."""
+    kept = np.where(same, difference, np.nan)
+    few = np.isfinite(kept).mean(axis=1) < _LEAST_SHARE
+    kept[few] = difference[few] if every_row else np.nan
+    return kept
 
 
 def _locations(

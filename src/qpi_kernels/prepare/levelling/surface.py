@@ -17,7 +17,8 @@ _ROUNDS_OF_SCALE = 8
 _TOLERANCE = 1e-9
 # Regions below this share of the counted pixels have no say in the surface.
 _LEAST_SHARE = 0.005
-_SAMPLE = 2**16
+_GROUPS = 64
+_SAMPLE = 2**15
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,13 @@ class Surface:
     scale: float
 
 
-def label_terraces(counted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Label connected regions of counted pixels, the largest as 1; small ones are 0.
+def label_terraces(
+    counted: NDArray[np.bool_], least_share: float = _LEAST_SHARE
+) -> NDArray[np.int64]:
+    """Label connected regions of counted pixels, the largest as 1.
 
-    Where nothing is masked, or all regions are small, all counted pixels are one terrace.
+    Regions of no more than a share of the counted pixels are 0. Where nothing is masked, or all
+    regions are small, all counted pixels are one terrace.
     """
     from scipy import ndimage
 
@@ -50,7 +54,7 @@ def label_terraces(counted: NDArray[np.bool_]) -> NDArray[np.int64]:
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     order = np.argsort(-sizes, kind="stable")
-    large = order[sizes[order] > _LEAST_SHARE * counted.sum()]
+    large = order[sizes[order] > least_share * counted.sum()]
     if not large.size:
         return counted.astype(np.int64)
     new = np.zeros(count + 1, np.int64)
@@ -105,9 +109,9 @@ def slopes(plane: NDArray[np.float64]) -> tuple[float, float]:
 
 def _slope(plane: NDArray[np.float64]) -> float:
     """Estimate the tilt along the first axis, per pixel."""
-    thinned = plane[:, :: max(plane.shape[1] // 128, 1)]
+    thinned = _averaged(plane)
     slope, lag = None, 1
-    while lag <= max(len(plane) // 4, 1) and lag < len(plane):
+    while lag <= max(len(plane) // 8, 1) and lag < len(plane):
         difference = thinned[lag:] - thinned[:-lag]
         difference = difference[np.isfinite(difference)]
         if difference.size < 8:
@@ -120,6 +124,13 @@ def _slope(plane: NDArray[np.float64]) -> float:
         slope = centre / lag
         lag *= 2
     return 0.0 if slope is None else slope
+
+
+def _averaged(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average groups of columns, where all of them count."""
+    size = max(plane.shape[1] // _GROUPS, 1)
+    cut = plane[:, : plane.shape[1] // size * size]
+    return np.asarray(cut.reshape(len(plane), -1, size).mean(axis=2))
 
 
 def _unit_axes(shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

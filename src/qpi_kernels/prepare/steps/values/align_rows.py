@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from qpi_kernels.prepare.levelling.row_offsets import find_row_offsets
+from qpi_kernels.prepare.levelling.steps_and_rows import (
+    default_length_px,
+    find_steps_and_rows,
+)
 from qpi_kernels.prepare.prepared import Prepared
-from qpi_kernels.prepare.reference_plane import counted_plane
+from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
 from qpi_kernels.prepare.report_keys import with_unit
 from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
@@ -22,7 +25,7 @@ __all__ = ["STEP", "AlignRows"]
 class AlignRows(Step):
     """Subtract from every row the offset that the tip or the feedback gave it.
 
-    Offsets come from differences between rows 1 to 34 apart, of the pixels that lie on the same
+    Offsets come from differences between rows 1 to 34 apart, of pixels that lie on the same
     terrace in both; so a step that crosses the rows keeps its height, where row medians shear it.
     The tilt along the slow axis goes with the offsets. The image keeps its median level.
 
@@ -39,7 +42,9 @@ class AlignRows(Step):
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Subtract one number from every row, the same at all biases."""
-        found = find_row_offsets(counted_plane(scan), self.keep_jumps)
+        plane, counted = mean_plane(scan.image), np.isfinite(counted_plane(scan))
+        length = default_length_px(plane.shape)
+        found, _ = find_steps_and_rows(plane, counted, length, self.keep_jumps)
         offsets = found.offsets
         image = map_planes(lambda plane: plane - offsets[:, None], scan.image)
         rows = np.arange(offsets.size)
