@@ -24,8 +24,8 @@ _LEAST_PIXELS = 8
 _GROUND = 1e-10
 # A lasting jump must exceed so many standard deviations of the jumps found elsewhere.
 _SIGNIFICANT = 6.0
-# A jump from one row to the next is a change of the tip unless it has so much of the relief; a
-# step along the rows to within one pixel is rare, and as high as what else the image shows.
+# A jump within two rows is a change of the tip unless it has so much of the relief; a step along
+# the rows to within one pixel is rare, and as high as what else the image shows.
 _STEP_SHARE = 0.5
 _SUDDEN_SHARE = 0.6
 
@@ -179,7 +179,8 @@ def _lasting_jumps(
     size = offsets.size
     reach = min(max(size // 10, 6), 32)
     jump = _differences_of_sides(offsets, reach)
-    jump = jump - np.nanmedian(jump) if np.isfinite(jump).any() else jump
+    tilt = float(np.nanmedian(jump)) / reach if np.isfinite(jump).any() else 0.0
+    jump = jump - tilt * reach
     scale = np.maximum(robust_std(jump), _scatter(offsets, reach))
     rest = np.nan_to_num(np.abs(jump))
     rest[rest <= np.maximum(_SIGNIFICANT * scale, 1e-9 * relief)] = 0.0
@@ -187,11 +188,9 @@ def _lasting_jumps(
     while rest.any():
         first = int(rest.argmax())
         rest[max(first - reach, 0) : first + reach] = 0.0
-        near = np.arange(max(first - 3, 1), min(first + 4, size))
-        steps = (offsets[near] - offsets[near - 1]) * np.sign(jump[first])
-        height = abs(jump[first])
-        if height > _STEP_SHARE * relief or steps.max() < _SUDDEN_SHARE * height:
-            found.append(int(near[steps.argmax()]))
+        row, sudden = _where(offsets - tilt * np.arange(size), first, reach)
+        if abs(jump[first]) > _STEP_SHARE * relief or not sudden:
+            found.append(row)
     rows = np.array(sorted(found), np.int64)
     if not rows.size:
         return rows, np.zeros(0)
@@ -211,6 +210,25 @@ def _scatter(offsets: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     around = ndimage.uniform_filter1d(rough, 2 * reach, mode="nearest")
     # The mean absolute deviation is 0.80 and the error of a median 1.25 standard deviations.
     return np.asarray(around / 0.80 * 1.25 * np.sqrt(2 / reach))
+
+
+def _where(offsets: NDArray[np.float64], about: int, reach: int) -> tuple[int, bool]:
+    """Place a jump between two level sides; tell if it takes no more than two rows."""
+    first, last = max(about - reach, 0), min(about + reach, offsets.size)
+    rows = np.arange(max(about - reach // 2, 1), min(about + reach // 2, offsets.size - 1))
+    costs = [
+        sum(
+            float(np.abs(side - np.median(side)).sum())
+            for side in (offsets[first:row], offsets[row:last])
+        )
+        for row in rows
+    ]
+    row = int(rows[np.argmin(costs)])
+    height = np.median(offsets[row:last]) - np.median(offsets[first:row])
+    quiet = np.median([offsets[:-2], offsets[1:-1], offsets[2:]], axis=0)  # no single rows
+    beside = np.arange(max(row - 4, 0), min(row + 3, quiet.size - 2))
+    rise = (quiet[beside + 2] - quiet[beside]) * np.sign(height)
+    return row, bool(rise.max(initial=0.0) > _SUDDEN_SHARE * abs(height))
 
 
 def _robust_fit(

@@ -24,6 +24,7 @@ _LEAST_STRONG_SHARE = 0.3
 _BINNINGS = (1, 2, 4)
 _SIDE, _LEAST_SIDE = 256, 48
 _GAP = 11
+_ALONG_BORDER = 0.9
 
 
 def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.bool_]:
@@ -36,7 +37,7 @@ def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.boo
     Parameters
     ----------
     plane : array, (rows, columns)
-        Rows aligned and tilt removed; NaN where not measured.
+        Rows aligned and tilt removed; NaN where a pixel does not count.
     length : float
         Shortest extent of an edge in px.
 
@@ -83,7 +84,13 @@ def _edges(plane: NDArray[np.float64], length: float) -> NDArray[np.bool_]:
     beside = [_read(steep, places + sign * normal) for sign in (-1, 1)]
     ridge = steep[rows, columns] >= np.maximum(*beside)
     rows, columns, places, normal = rows[ridge], columns[ridge], places[:, ridge], normal[:, ridge]
+    # Along a border nothing tells a step from the turning point of the scan.
     height, clear = _difference_of_sides(smooth, places, normal)
+    for sign in (1, -1):
+        side = places + sign * _FAR_PX[0] * normal
+        last = np.array(plane.shape)[:, None] - 1
+        outside = (side < 0) | (side > last)
+        clear &= ~(outside & (np.abs(normal) > _ALONG_BORDER)).any(axis=0)
     usual = _usual_difference(smooth, down, right)
     weak, strong = none.copy(), none.copy()
     weak[rows, columns] = clear & (height > _WEAK * usual)

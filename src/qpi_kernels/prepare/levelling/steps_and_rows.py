@@ -53,7 +53,8 @@ def find_steps_and_rows(
     aligned = plane - find_row_offsets(valid).offsets[:, None]
     down, right = slopes(np.where(counted, aligned, np.nan))
     rows, columns = (np.arange(side) for side in plane.shape)
-    edges = find_step_edges(aligned - down * rows[:, None] - right * columns, length)
+    level = aligned - down * rows[:, None] - right * columns
+    edges = find_step_edges(np.where(counted, level, np.nan), length)
     reach = max(_EDGE_PX, round(_EDGE_SHARE * min(plane.shape)))
     near = ndimage.maximum_filter(edges, 2 * reach + 1) if edges.any() else edges
     terraces = label_terraces(~near & np.isfinite(plane))
