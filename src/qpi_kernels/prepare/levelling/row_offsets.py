@@ -20,6 +20,8 @@ _LAGS = ((1,), (2, 3, 5, 8), (13, 21, 34))
 _BINS = 96
 _LEAST_SHARE = 0.1
 _LEAST_PIXELS = 8
+# Neighbours with fewer pairs than this share of the usual number do not tie rows together.
+_WEAK_SHARE = 0.5
 # Makes the matrix of differences, which leave a constant free, positive definite.
 _GROUND = 1e-10
 # A lasting jump must exceed so many standard deviations of the jumps found elsewhere.
@@ -108,12 +110,20 @@ def _tied_offsets(
     size = len(rows)
     normal, right = np.zeros((1, size)), np.zeros(size)  # lower bands, as LAPACK has them
     offsets = np.zeros(size)
+    blocks = np.zeros(size, np.int64)
     for lags in _LAGS:
         for lag in (lag for lag in lags if lag <= max(size // 2, 1)):
             difference = rows[lag:] - rows[:-lag]
             if labels is not None:
                 difference = _within(difference, labels[lag:] == labels[:-lag], lag == 1)
-            expected = row_medians(difference) if lag == 1 else offsets[lag:] - offsets[:-lag]
+            expected = row_medians(difference)
+            if lag == 1:
+                pairs = np.isfinite(difference).sum(axis=1)
+                weak = pairs < _WEAK_SHARE * np.median(pairs)
+                blocks = np.concatenate([[0], np.cumsum(weak)])
+            else:  # medians only across rows that neighbours do not tie together
+                tied = blocks[lag:] == blocks[:-lag]
+                expected = np.where(tied, offsets[lag:] - offsets[:-lag], expected)
             found, weight = _locations(difference, expected)
             normal = np.pad(normal, ((0, lag + 1 - len(normal)), (0, 0)))
             normal[0, :-lag] += weight

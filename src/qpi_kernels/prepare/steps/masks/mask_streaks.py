@@ -13,8 +13,8 @@ from qpi_kernels.prepare.levelling.medians import (
     filled,
     median_of_five,
     robust_std,
-    row_medians,
 )
+from qpi_kernels.prepare.levelling.row_offsets import find_row_offsets
 from qpi_kernels.prepare.masking import mask_found, near_defects
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
@@ -77,8 +77,8 @@ class MaskStreaks(Step):
         from scipy import ndimage
 
         both = counted[1:] & counted[:-1]
-        edge = np.diff(plane, axis=0)
-        edge = edge - np.nan_to_num(row_medians(np.where(both, edge, np.nan)))[:, None]
+        offsets = find_row_offsets(np.where(counted, plane, np.nan)).offsets
+        edge = np.diff(plane - offsets[:, None], axis=0)
         edge = ndimage.uniform_filter1d(median_of_five(edge, 1), 5, axis=1)
         least = self.threshold * robust_std(edge[both])
         bad = np.zeros(plane.shape, bool)
