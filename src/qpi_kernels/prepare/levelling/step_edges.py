@@ -49,6 +49,8 @@ def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.boo
     from scipy import ndimage
 
     edges = np.zeros(plane.shape, bool)
+    if min(plane.shape) < 2 * _FAR_PX[0]:
+        return edges
     full = filled(plane)
     for size in np.array(_BINNINGS) * max(min(plane.shape) // _SIDE, 1):
         if size > 1 and min(plane.shape) < size * _LEAST_SIDE:

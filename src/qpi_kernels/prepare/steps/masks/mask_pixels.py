@@ -22,8 +22,9 @@ from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "MaskPixels"]
 
-# A Gaussian of sigma 0.8 px has 0.46 of its height in the four pixels beside its middle.
-_SHARED = 0.4
+# A Gaussian of sigma 1 px keeps 0.37 of its deviation in the four pixels beside its middle.
+_SHARED = 0.3
+_NOISY = 2.5
 _SHARING_PIXELS = 2
 
 
@@ -31,7 +32,7 @@ class MaskPixels(Step):
     """Mask pixels that stand out alone from their neighbourhood.
 
     A pixel is bad if it is away from the median of 5 x 5 pixels, and at most two of the others
-    are so by 40 % of it. What a tip can resolve is wider, so small defects, edges and the atoms
+    are so by 30 % of it. What a tip can resolve is wider, so small defects, edges and the atoms
     of a lattice stay; marked defects are never touched. A glitch in a bias of a cube that shows in
     the mean masks all its biases.
     """
@@ -62,8 +63,9 @@ class MaskPixels(Step):
         offsets = find_row_offsets(np.where(counted, plane, np.nan)).offsets
         away = _away(plane - offsets[:, None])
         size = np.abs(away)
-        bad = counted & (size > self.threshold * _noise(plane, size, counted)[:, None])
-        bad &= _alone(size, bad)
+        noise = _noise(plane, size, counted)
+        bad = counted & (size > self.threshold * noise[:, None])
+        bad &= _alone(size, bad, noise)
         near = near_defects(scan, self.protect)
         changed, found = mask_found(scan, bad & ~near, self.limit, "mask pixels")
         return changed, {**found, "protected_px": int((bad & near).sum())}
@@ -92,13 +94,16 @@ def _noise(
     return np.maximum(rows, whole)
 
 
-def _alone(size: NDArray[np.float64], candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _alone(
+    size: NDArray[np.float64], candidates: NDArray[np.bool_], noise: NDArray[np.float64]
+) -> NDArray[np.bool_]:
     """Test which candidates share their deviation with few of the 24 pixels around."""
     rows, columns = np.nonzero(candidates)
     padded = np.pad(size, 2)
     down, right = np.indices((5, 5)).reshape(2, 25, 1)
     around = padded[rows + down, columns + right]
-    sharing = (around >= _SHARED * size[rows, columns]).sum(axis=0) - 1
+    least = np.maximum(_SHARED * size[rows, columns], _NOISY * noise[rows])
+    sharing = (around >= least).sum(axis=0) - 1
     alone = np.zeros(size.shape, bool)
     alone[rows, columns] = sharing <= _SHARING_PIXELS
     return alone
