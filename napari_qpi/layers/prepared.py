@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer, Points
 
 __all__ = [
+    "LEFT_OUT_COLORS",
     "PREPARED",
     "PreparationRecord",
     "channel_layers",
@@ -57,7 +58,7 @@ PREPARED = "prepared"
 """The role of an image layer that a preparation made."""
 
 _KEPT = ("channel", "quantity", "derived", "kind", "attributes", "bias_reversed", "scan")
-_LEFT_OUT_COLOR = "#ff4d4d"
+LEFT_OUT_COLORS = {0: "transparent", 1: "#ff4d4d", None: "#ff4d4d"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,7 +316,7 @@ def left_out_layer(prepared: Prepared, image: Image) -> LayerData | None:
     arguments = {
         "name": f"{image.name} left out",
         "opacity": 0.5,
-        "colormap": {0: "transparent", 1: _LEFT_OUT_COLOR, None: _LEFT_OUT_COLOR},
+        "colormap": LEFT_OUT_COLORS,
         "metadata": {METADATA_KEY: {"role": MASK, "image": image_id(image)}},
         **layer_geometry(image, 2),
     }

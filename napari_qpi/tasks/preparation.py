@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import xarray as xr
 from napari.layers import Image, Layer, Points
 
-from napari_qpi.layers.conversion import add_layers, detached, image_id, points_from_defects
+from napari_qpi.layers.conversion import add_layers, detached, points_from_defects
 from napari_qpi.layers.prepared import (
     PreparationRecord,
     channel_layers,
@@ -16,12 +17,21 @@ from napari_qpi.layers.prepared import (
     prepared_layer,
     scan_from_layers,
 )
+from qpi_kernels import prepare
 from qpi_kernels.prepare import Preparation, Prepared, Step
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["PreparationInput", "needed_channels", "show_prepared"]
+__all__ = [
+    "PreparationInput",
+    "can_suggest",
+    "needed_channels",
+    "presets",
+    "report_notes",
+    "show_prepared",
+    "suggest",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +102,39 @@ def needed_channels(
     return chosen
 
 
+def presets() -> dict[str, list[Step]]:
+    """List the library's presets; none where it has none."""
+    known = getattr(prepare, "presets", None)
+    return {} if known is None else dict(known())
+
+
+def can_suggest() -> bool:
+    """Return whether the library suggests steps."""
+    return hasattr(prepare, "suggest")
+
+
+def suggest(image: xr.DataArray) -> Any:
+    """Suggest steps for an image, each with its reason."""
+    return prepare.suggest(image)  # type: ignore[attr-defined]
+
+
+def report_notes(prepared: Prepared, last: int) -> list[str]:
+    """Write in a line each what the last steps found and changed."""
+    notes = []
+    for found in list(prepared.report.values())[len(prepared.report) - last :]:
+        numbers = {
+            key: value for key, value in found.items() if isinstance(value, int | float | str)
+        }
+        words = (
+            f"{key.replace('_', ' ')} {value}"
+            if isinstance(value, str)
+            else f"{key.replace('_', ' ')} {value:.3g}"
+            for key, value in numbers.items()
+        )
+        notes.append(", ".join(words))
+    return notes
+
+
 def show_prepared(viewer: ViewerModel, task: PreparationInput, prepared: Prepared) -> list[Layer]:
     """Add what a preparation made: image, pixels left out, and defects.
 
@@ -120,5 +163,4 @@ def show_prepared(viewer: ViewerModel, task: PreparationInput, prepared: Prepare
         points = points_from_defects(prepared.defects, image, name=f"{image.name} defects")
         made += add_layers(viewer, [points])
     viewer.layers.selection.active = image
-    assert image_id(image) != image_id(task.image)
     return made

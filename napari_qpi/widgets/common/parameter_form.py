@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
@@ -16,8 +17,10 @@ from napari_qpi.widgets.common.value_editors import (
     Editor,
     FileEditor,
     IntegerEditor,
+    ListEditor,
     NumberEditor,
     PairEditor,
+    RangeEditor,
     TextEditor,
     TickEditor,
 )
@@ -61,7 +64,7 @@ class ParameterForm(QWidget, Generic[Model]):
         spin_boxes: bool = False,
     ) -> None:
         super().__init__()
-        schemas, files = model.model_json_schema()["properties"], files or {}
+        schemas, files = model.model_json_schema().get("properties", {}), files or {}
         self._editors: dict[str, Editor] = {}
         self._labels: dict[str, QLabel] = {}
         layout = QFormLayout(self)
@@ -74,7 +77,7 @@ class ParameterForm(QWidget, Generic[Model]):
                 else _editor(schemas[name], (choices or {}).get(name), spin_boxes)
             )
             default = model.model_fields[name].get_default(call_default_factory=True)
-            if default is not None:
+            if default is not None and default is not PydanticUndefined:
                 editor.set_value(default)
             label = QLabel(_label(name, schemas[name]))
             for widget in (label, editor):
@@ -141,10 +144,10 @@ def _editor(schema: Mapping[str, Any], choices: Choices | None, spin_boxes: bool
         return ChoiceEditor(choices, free="enum" not in schema)
     if "enum" in schema:
         return ChoiceEditor([(str(value).replace("_", " "), value) for value in schema["enum"]])
-    if "prefixItems" in schema:
-        return PairEditor(schema["prefixItems"])
     options = schema.get("anyOf", [schema])
     types = [option.get("type") for option in options]
+    if "array" in types:
+        return _list_editor(schema, nullable="null" in types)
     word = next((option["const"] for option in options if "const" in option), None)
     if word is not None:
         return AutomaticEditor(word, TextEditor(nullable=False))
@@ -155,3 +158,12 @@ def _editor(schema: Mapping[str, Any], choices: Choices | None, spin_boxes: bool
     if types == ["boolean"]:
         return TickEditor()
     return TextEditor(nullable="null" in types)
+
+
+def _list_editor(schema: Mapping[str, Any], nullable: bool) -> Editor:
+    """Make the editor of a size, of a range, or of another list of numbers."""
+    parts = schema.get("prefixItems", [])
+    if [part.get("type") for part in parts] != ["integer", "integer"]:
+        return ListEditor(nullable)
+    # Lists of sizes are called shapes in every parameters class.
+    return (PairEditor if schema["title"].endswith("Shape") else RangeEditor)(parts)

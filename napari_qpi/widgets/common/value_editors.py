@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from math import floor, log10
 from typing import Any
@@ -27,8 +28,10 @@ __all__ = [
     "Editor",
     "FileEditor",
     "IntegerEditor",
+    "ListEditor",
     "NumberEditor",
     "PairEditor",
+    "RangeEditor",
     "TextEditor",
     "TickEditor",
 ]
@@ -173,6 +176,31 @@ class PairEditor(Editor):
         self.changed.emit()
 
 
+class RangeEditor(Editor):
+    """Two whole numbers, a first and a last."""
+
+    def __init__(self, schemas: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self._spins = [_spin_box(schema) for schema in schemas]
+        self._row(self._spins[0], QLabel("to"), self._spins[1])
+        for spin in self._spins:
+            spin.valueChanged.connect(self.changed)
+
+    def value(self) -> tuple[int, int]:
+        """Return the two numbers."""
+        return self._spins[0].value(), self._spins[1].value()
+
+    def set_value(self, value: Any) -> None:
+        """Show two numbers."""
+        blocked = self.blockSignals(True)
+        before = self.value()
+        for spin, number in zip(self._spins, value, strict=True):
+            spin.setValue(int(number))
+        self.blockSignals(blocked)
+        if self.value() != before:
+            self.changed.emit()
+
+
 class TextEditor(Editor):
     """Text, or a number in any notation; nothing entered stands for None where that is allowed."""
 
@@ -192,6 +220,23 @@ class TextEditor(Editor):
         """Show a value."""
         number = isinstance(value, float | int)
         self._line.setText("" if value is None else f"{value:.15g}" if number else str(value))
+
+
+class ListEditor(TextEditor):
+    """Numbers, or lists of numbers, as they are written in Python."""
+
+    def value(self) -> Any:
+        """Return the lists; a text that holds none is left to the model to refuse."""
+        text = super().value()
+        try:
+            return None if text is None else json.loads(text.replace("(", "[").replace(")", "]"))
+        except ValueError:
+            return text
+
+    def set_value(self, value: Any) -> None:
+        """Show lists, with six digits of each number."""
+        shown = None if value is None else json.dumps(_rounded(value))
+        super().set_value(shown)
 
 
 class FileEditor(Editor):
@@ -318,6 +363,13 @@ class _PlainSpinBox(QDoubleSpinBox):
     def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
         """Write a number as short as it can be."""
         return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+
+
+def _rounded(value: Any) -> Any:
+    """Write numbers with six digits."""
+    if isinstance(value, list | tuple):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _spin_box(schema: Mapping[str, Any]) -> QSpinBox:
