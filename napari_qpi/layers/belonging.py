@@ -10,7 +10,7 @@ from napari.layers import Image, Layer, Points
 from napari_qpi.layers.conversion import MASK, METADATA_KEY, image_id
 from napari_qpi.layers.geometry import PixelToWorld, pixel_to_pixel
 
-__all__ = ["defects_of", "mask_of"]
+__all__ = ["defects_of", "made_for", "mask_of"]
 
 
 def defects_of(
@@ -41,16 +41,20 @@ def defects_of(
 
 def mask_of(image: Image, candidates: Iterable[Layer]) -> Layer | None:
     """Choose the layer that was made to mark the pixels of an image that do not count."""
-    owner = image_id(image)
-    made = (each for each in candidates if each.metadata.get(METADATA_KEY, {}).get("role") == MASK)
-    return next((each for each in made if each.metadata[METADATA_KEY].get("image") == owner), None)
+    marks = (each for each in candidates if each.metadata.get(METADATA_KEY, {}).get("role") == MASK)
+    return next((each for each in marks if made_for(each, image)), None)
+
+
+def made_for(layer: Layer, image: Image) -> bool:
+    """Return whether a layer of points or labels was made for an image."""
+    return bool(layer.metadata.get(METADATA_KEY, {}).get("image") == image_id(image))
 
 
 def _rank(points: Points, image: Image, others: Sequence[Image]) -> int:
     """Rank how surely points belong to an image, from 0 (not at all) to 3 (by its identity)."""
-    owner = points.metadata.get(METADATA_KEY, {}).get("image")
-    if owner == image_id(image):
+    if made_for(points, image):
         return 3
+    owner = points.metadata.get(METADATA_KEY, {}).get("image")
     here = _lies_on(points, image)
     if owner in map(image_id, others):
         # Seen on this image, too: a levelled copy of the map that the defects were marked on.

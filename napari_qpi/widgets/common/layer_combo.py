@@ -10,7 +10,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_qpi.layers.belonging import defects_of, mask_of
+from napari_qpi.layers.belonging import defects_of, made_for, mask_of
 from napari_qpi.layers.conversion import is_observation
 from napari_qpi.layers.defect_points import is_defect_layer
 
@@ -19,6 +19,7 @@ __all__ = [
     "DefectsCombo",
     "LayerCombo",
     "MaskCombo",
+    "SourceCombo",
     "can_exclude",
     "is_map",
     "is_temporary",
@@ -218,8 +219,11 @@ class DefectsCombo(LayerCombo):
         image_choice.layer_changed.connect(lambda _: self.choose_default())
 
     def _gives_way_to(self, layer: Layer) -> bool:
-        """Keep the defects of the image when others are opened."""
-        return False
+        """Keep the defects of the image when others are opened; its own replace borrowed ones."""
+        image, chosen = self._image_choice.layer, self._chosen
+        if image is None or chosen is None or self._by_hand or not self._accepts(layer):
+            return False
+        return made_for(layer, image) and not made_for(chosen, image)
 
     def _default(self, offered: list[Layer]) -> Layer | None:
         image = self._image_choice.layer
@@ -228,6 +232,15 @@ class DefectsCombo(LayerCombo):
         images = [layer for layer in self._layers if is_map(layer)]
         active = self._layers.selection.active
         return defects_of(image, sorted(offered, key=lambda each: each is not active), images)
+
+
+class SourceCombo(LayerCombo):
+    """Offer maps to prepare; what was made of the one chosen does not take its place."""
+
+    def _gives_way_to(self, layer: Layer) -> bool:
+        """Keep the choice when its prepared image appears."""
+        prepared = layer.metadata.get("napari_qpi", {}).get("role") == "prepared"
+        return not prepared and super()._gives_way_to(layer)
 
 
 class MaskCombo(LayerCombo):

@@ -31,8 +31,8 @@ from napari_qpi.widgets.common.dock import Dock, group
 from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
-    LayerCombo,
     MaskCombo,
+    SourceCombo,
     is_map,
 )
 from napari_qpi.widgets.common.run_controls import RunControls
@@ -79,7 +79,7 @@ class PrepareImage(Dock):
     def _build(self) -> None:
         """Lay out the dock."""
         layers = self.viewer.layers
-        self.image_choice = LayerCombo(layers, is_map, placeholder=NO_MAP)
+        self.image_choice = SourceCombo(layers, is_map, placeholder=NO_MAP)
         self.points_choice = DefectsCombo(layers, self.image_choice, placeholder="none marked")
         self.points_choice.setToolTip(
             "<qt>They move along with the pixels, and no step takes them for bad pixels.</qt>"

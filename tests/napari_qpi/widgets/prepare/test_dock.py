@@ -87,7 +87,7 @@ def test_a_run_adds_what_it_made_and_undo_takes_it_away(
     np.testing.assert_allclose(points.data_to_world(points.data[0]), world, atol=1e-9)
     assert not dock.points_choice.layer.visible
 
-    extract.image_choice.layer = image
+    assert extract.image_choice.layer is image
     assert extract.mask_choice.layer is labels
     assert extract.points_choice.layer is points
 
