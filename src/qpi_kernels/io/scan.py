@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ __all__ = ["Channel", "ScanFormatError", "scan_dataset"]
 Quantity = Literal["topography", "current", "didv", "bias", "other"]
 Direction = Literal["forward", "backward", "none"]
 
+_SPEEDS = ("forward", "backward")
 _COORDINATES = {"bias", "y", "x", "sweep", "plane", "spectrum", "spectrum_x", "spectrum_y"}
 
 
@@ -111,6 +113,7 @@ def scan_dataset(
     complete: bool = True,
     header: Mapping[str, Any] | None = None,
     spectrum_positions_nm: np.ndarray | None = None,
+    scan_speed_nm_s: tuple[float, float] | None = None,
 ) -> xr.Dataset:
     """Assemble what `open_scan` returns.
 
@@ -141,13 +144,16 @@ def scan_dataset(
         The vendor's header; values are kept as text.
     spectrum_positions_nm : array, optional
         ``(spectrum, 2)``, the ``(x, y)`` of point spectra in instrument coordinates.
+    scan_speed_nm_s : tuple of float, optional
+        Speed of the tip along the rows, forward and backward, positive.
 
     Returns
     -------
     xarray.Dataset
         One variable per channel with attributes ``long_name``, ``units``, ``quantity``,
-        ``direction`` and ``derived``; coordinates ``y`` and ``x`` in nm from the first pixel's
-        centre, growing with row and column, and ``bias`` in V.
+        ``direction`` and ``derived``, and ``scan_speed_nm_s`` where it is known; coordinates ``y``
+        and ``x`` in nm from the first pixel's centre, growing with row and column, and ``bias``
+        in V.
     """
     import xarray as xr
 
@@ -162,7 +168,8 @@ def scan_dataset(
             dims: tuple[str, ...] = ("spectrum", "bias")
         else:
             dims = ("bias", "y", "x")[3 - data.ndim :]
-        variables[names.unique(channel.name, channel.label)] = xr.DataArray(
+        name = names.unique(channel.name, channel.label)
+        variables[name] = xr.DataArray(
             data,
             dims=dims,
             attrs={
@@ -173,6 +180,10 @@ def scan_dataset(
                 "derived": channel.derived,
             },
         )
+        if scan_speed_nm_s is not None and channel.direction in _SPEEDS:
+            speed = float(scan_speed_nm_s[_SPEEDS.index(channel.direction)])
+            if math.isfinite(speed) and speed > 0:
+                variables[name].attrs["scan_speed_nm_s"] = speed
     dataset = xr.Dataset(variables)
     pitch, length_units = (pixel_nm, "nm") if pixel_nm is not None else ((1.0, 1.0), "pixel")
     for axis, step in zip(("y", "x"), pitch, strict=True):

@@ -3,6 +3,8 @@ from .frame import Frame as Frame
 from .frame import world_nm as world_nm
 from .lattice.bragg_peaks import BraggPeaks as BraggPeaks
 from .lattice.bragg_peaks import find_bragg_peaks as find_bragg_peaks
+from .pickup.tones import Pickup as Pickup
+from .pickup.tones import find_pickup as find_pickup
 from .pipeline import Preparation as Preparation
 from .pipeline import replay as replay
 from .pipeline import run as run
@@ -28,6 +30,7 @@ from .steps.masks.mask_streaks import MaskStreaks as MaskStreaks
 from .steps.values.align_rows import AlignRows as AlignRows
 from .steps.values.level import Level as Level
 from .steps.values.normalize_setpoint import NormalizeSetpoint as NormalizeSetpoint
+from .steps.values.remove_pickup import RemovePickup as RemovePickup
 from .steps.values.smooth_bias import SmoothBias as SmoothBias
 from .trace_lag import TraceLag as TraceLag
 from .trace_lag import trace_lag as trace_lag

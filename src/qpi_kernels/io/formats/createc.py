@@ -116,6 +116,7 @@ def read(path: str | Path) -> xr.Dataset:
         setpoint=header.setpoint,
         complete=complete and not missing.any(),
         header=header.lines,
+        scan_speed_nm_s=header.scan_speed_nm_s(shape),
     )
 
 

@@ -16,7 +16,7 @@ from qpi_kernels.io.layouts.nanonis_header import (
     setpoint_text,
 )
 from qpi_kernels.io.registry import ScanFormat
-from qpi_kernels.io.scan import Channel, Direction, scan_dataset
+from qpi_kernels.io.scan import Channel, Direction, ScanFormatError, scan_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -90,7 +90,17 @@ def read(path: str | Path) -> xr.Dataset:
         setpoint=_setpoint(header),
         complete=not bool(np.isnan(data).any()),
         header=header.entries,
+        scan_speed_nm_s=_scan_speed_nm_s(header, 1e9 * width),
     )
+
+
+def _scan_speed_nm_s(header: Header, width_nm: float) -> tuple[float, float] | None:
+    """Divide the width by the times of a row, forward and backward."""
+    try:
+        forward, backward = header.numbers("SCAN_TIME", 2)
+    except ScanFormatError:
+        return None
+    return (width_nm / forward, width_nm / backward) if forward > 0 and backward > 0 else None
 
 
 def _entries(text: str) -> dict[str, str]:

@@ -96,6 +96,17 @@ class CreatecHeader:
                 return None
         return credible_pitch(*pitches)
 
+    def scan_speed_nm_s(self, shape: tuple[int, int]) -> tuple[float, float] | None:
+        """Return the tip's speed along the rows, both ways alike; None when unknown.
+
+        ``Sec/line`` counts one way: two of them for each row make ``Sec/Image`` (two local files).
+        """
+        seconds, pitch = self.optional("Sec/line:", "Sec/line"), self.pixel_nm(shape)
+        if not seconds or seconds < 0 or pitch is None:
+            return None
+        speed = pitch[1] * shape[1] / seconds
+        return speed, speed
+
     def bias(self, passes: int) -> np.ndarray | float | None:
         """Return the bias in V: of the image, or of each pass when there are several."""
         if passes == 1:

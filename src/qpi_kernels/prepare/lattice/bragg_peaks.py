@@ -177,14 +177,14 @@ def _group(
     """Score a pair of peaks as a lattice, with the third peak of a hexagonal one."""
     first, second = vectors[list(pair)]
     symmetry = symmetry_of(first, second)
-    score = float(np.sqrt(strength[list(pair)].prod()))
     members: tuple[int, ...] = pair
+    score = 1.0
     if symmetry == "hexagonal":
         third = first - second if first @ second > 0 else first + second
         at, away = _nearest(vectors, third)
         if away < _SUM_TOLERANCE:
             members = (*pair, at)
-            score = 1.2 * float(strength[list(members)].prod() ** (1 / 3))
+            score = 1.5
     elif symmetry == "oblique":
         # Waves of other origin make such pairs, too, but not their sum or difference.
         products = [_nearest(vectors, first + second), _nearest(vectors, first - second)]
@@ -196,7 +196,19 @@ def _group(
         found = 2 * np.pi / np.sqrt(area / (np.sqrt(0.75) if symmetry == "hexagonal" else 1.0))
         expected = constant * (np.sqrt(0.75) if symmetry == "hexagonal" else 1.0)
         score *= float(abs(np.log(found / expected)) < _GIVEN_LENGTH_TOLERANCE)
+    # A tone of pickup beside a Bragg peak is of another strength, and hardly of the right place.
+    weakest, strongest = strength[list(members)].min(), strength[list(members)].max()
+    score *= float(weakest * np.sqrt(weakest / strongest)) * _likeness(first, second, symmetry)
     return score, members, symmetry
+
+
+def _likeness(first: NDArray[np.float64], second: NDArray[np.float64], symmetry: Symmetry) -> float:
+    """Return 1 for vectors of equal length at the lattice's angle, less for others."""
+    if symmetry == "oblique":
+        return 1.0
+    lengths = np.log(np.linalg.norm(first) / np.linalg.norm(second)) / _LENGTH_TOLERANCE
+    angle = _angle_deg(first, second) - (90.0 if symmetry == "square" else 60.0)
+    return float(np.exp(-(lengths**2) - (angle / _ANGLE_TOLERANCE_DEG) ** 2))
 
 
 def _nearest(vectors: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[int, float]:

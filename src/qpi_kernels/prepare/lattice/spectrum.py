@@ -21,6 +21,7 @@ _CANDIDATES = 60
 # Streaks of steps, rows and pickup run through maxima in any direction.
 _DIRECTIONS = 16
 _LEVEL_ROUNDS = 3
+_LEVEL_PIXELS = 20_000
 _PERIODS_KEPT = 16
 _OUTLIER_DEVIATIONS = 3.0
 
@@ -36,15 +37,18 @@ def level(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     counted = np.isfinite(plane)
     rows, columns = (np.linspace(-1, 1, n) for n in plane.shape)
     slopes = np.stack([np.ones(plane.shape), *np.meshgrid(rows, columns, indexing="ij")], axis=-1)
-    used = counted
-    rest = plane
+    # A plane needs no more pixels than these.
+    stride = max(1, counted.sum() // _LEVEL_PIXELS)
+    terms, values = slopes[counted][::stride], plane[counted][::stride]
+    used = np.ones(values.size, bool)
+    fit: NDArray[np.floating] = np.zeros(3)
     for _ in range(_LEVEL_ROUNDS):
-        fit = np.linalg.lstsq(slopes[used], plane[used], rcond=None)[0]
-        rest = plane - slopes @ fit
-        middle = np.median(rest[counted])
-        deviation = 1.4826 * np.median(np.abs(rest[counted] - middle))
-        used = counted & (np.abs(rest - middle) <= _OUTLIER_DEVIATIONS * deviation + 1e-300)
-    return np.where(counted, rest, 0.0)
+        fit = np.linalg.lstsq(terms[used], values[used], rcond=None)[0]
+        rest = values - terms @ fit
+        middle = np.median(rest)
+        deviation = 1.4826 * np.median(np.abs(rest - middle))
+        used = np.abs(rest - middle) <= _OUTLIER_DEVIATIONS * deviation + 1e-300
+    return np.where(counted, plane - slopes @ fit, 0.0)
 
 
 def without_edges(plane: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,6 +154,13 @@ class Spectrum:
         good = good[np.argsort(-ratios[good], kind="stable")]
         waves = np.array([self._refined(found[at]) for at in good]).reshape(-1, 2)
         return SharpPeaks(waves, ratios[good], smooth[tuple(found[good].T)])
+
+    def top(self, wave: NDArray[np.float64]) -> float:
+        """Return the largest amplitude at or beside a wave vector (row, col) in rad/px."""
+        shape = np.array(self.plane.shape)
+        peak = np.rint(wave * shape / (2 * np.pi)).astype(int) + shape // 2
+        away = np.arange(1 - _CORE_PX, _CORE_PX)
+        return float(self._at(peak, away[:, None], away).max())
 
     def _periods_per_frame(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         rows, columns = (np.arange(n) - n // 2 for n in self.plane.shape)
