@@ -81,9 +81,11 @@ def test_three_reasons_are_shown_and_the_rest_is_behind_more():
         Reason(code="not_explained", number=-0.5, threshold=0.01, trust="undetermined"),
     ]
     text = describe_quality(simple_result("undetermined", reasons).quality)
-    assert text.headline.startswith("Undetermined: 8 defects")
+    assert text.title == "Undetermined"
+    assert text.headline.startswith("8 defects, but")
     assert len(text.reasons) == 3
-    assert "-50.0%" in text.reasons[0]
+    assert "predicts nothing of the map" in text.reasons[0]
+    assert "-50" not in text.reasons[0]
     assert "70%" in text.reasons[1]
     assert "20%" in text.reasons[2]
     assert any("Pairs of marks" in line for line in text.details)
@@ -93,14 +95,27 @@ def test_three_reasons_are_shown_and_the_rest_is_behind_more():
 def test_every_sentence_is_one_short_sentence_and_can_be_filled():
     for code, sentence in SENTENCES.items():
         fields = {name for _, name, _, _ in Formatter().parse(sentence.reason) if name}
-        assert fields <= {"number", "threshold", "place", "of_place"}, code
+        assert fields <= {"number", "threshold", "place", "of_place", "words"}, code
         reason = Reason(code=code, number=0.25, threshold=0.5, place="vacancy")
         quality = simple_result(reasons=[reason]).quality if code == "stored" else None
         words = sentence.reason.format(
-            number=0.25, threshold=0.5, place="vacancy", of_place=" of vacancy"
+            number=0.25, threshold=0.5, place="vacancy", of_place=" of vacancy", words="vacancy"
         )
         assert len(words) < 160, code
         assert quality is None or "vacancy" in describe_quality(quality).reasons
+
+
+def test_words_are_prose():
+    sentences = [
+        text for one in SENTENCES.values() for text in (one.reason, one.detail, one.negative)
+    ]
+    written = [Formatter().parse(text) for text in sentences]
+    assert not [part for parts in written for part, *_ in parts if "_" in part]
+    prior = Reason(code="prior", number=9, threshold=25, place="free_electrons")
+    kind = Reason(code="error_exceeds_kernel", number=2, place="site_A", trust="uncertain")
+    text = describe_quality(simple_result("uncertain", [prior, kind]).quality)
+    assert "(free electrons)" in text.details[-1]
+    assert "site_A" in text.reasons[0]
 
 
 def test_a_code_of_a_later_version_shows_its_numbers():

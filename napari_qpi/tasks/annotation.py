@@ -62,12 +62,15 @@ class AutomaticChange:
         """Describe the change, for display."""
         count, before = len(defects), len(self.before.data)
         if self.moves:
-            return f"Snapped {count} points."
+            return f"Snapped {count} point{'s' * (count != 1)}."
         if self.name == "Detect":
-            found = f"{count} defects now, {before} before."
+            found = f"{defects.in_words()} now, {before} before."
             hint = "Lower the threshold, enter their size, or choose bright or dark."
             return found if count else f"No defects found. {hint}"
-        return f"Removed {before - count} duplicates." if count < before else "No duplicates."
+        removed = before - count
+        return (
+            f"Removed {removed} duplicate{'s' * (removed != 1)}." if removed else "No duplicates."
+        )
 
 
 def detection(

@@ -129,6 +129,8 @@ class ConsoleExtraction:
         if self._task.parameters.finds_defects:
             name = f"{image.name} found defects"
             add_layers(self._viewer, [points_from_defects(result.defects, image, name=name)])
+        # The kernels lie beside the image, out of sight until the view is fitted.
+        self._viewer.reset_view()
 
     def _on_failure(self, error: Exception) -> None:
         """Keep the error for `wait`, and tell it now."""

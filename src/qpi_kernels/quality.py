@@ -95,7 +95,7 @@ class Quality(BaseModel):
     def verdict(self) -> list[str]:
         """Headline and main reasons in words, see `describe_quality`."""
         text = describe_quality(self)
-        return [text.headline, *text.reasons]
+        return [f"{text.title}: {text.headline}", *text.reasons]
 
     def undetermined(self, kind: str | None = None) -> bool:
         """Return whether the kernel, or that of one kind, is not determined by the data.
@@ -116,14 +116,17 @@ class QualityText(NamedTuple):
 
     Parameters
     ----------
+    title : str
+        The trust in a word.
     headline : str
-        One sentence.
+        One sentence without the title.
     reasons : list of str
         At most three sentences, the most important first.
     details : list of str
         Explanations, advice and further findings.
     """
 
+    title: str
     headline: str
     reasons: list[str]
     details: list[str]
@@ -140,7 +143,7 @@ def describe_quality(quality: Quality) -> QualityText:
     Returns
     -------
     QualityText
-        A headline, at most three reasons, and the details.
+        Title and headline, at most three reasons, and the details.
     """
     codes = list(SENTENCES)
     ranked = sorted(
@@ -156,7 +159,8 @@ def describe_quality(quality: Quality) -> QualityText:
     for reason, sentence in rest:
         details.append(f"{_words(reason, sentence)} {sentence.detail}".strip())
     reasons = [_words(reason, sentence) for reason, sentence in main]
-    return QualityText(_headline(quality), reasons, list(dict.fromkeys(details)))
+    title = "Determined" if quality.trust == "good" else quality.trust.capitalize()
+    return QualityText(title, _headline(quality), reasons, list(dict.fromkeys(details)))
 
 
 def lowest_trust(reasons: Iterable[Reason]) -> Trust:
@@ -166,15 +170,14 @@ def lowest_trust(reasons: Iterable[Reason]) -> Trust:
 
 def _headline(quality: Quality) -> str:
     """Sum up the trust in one sentence."""
-    title = "Determined" if quality.trust == "good" else quality.trust.capitalize()
     defects = f"{quality.defects} defect{'s' * (quality.defects != 1)}"
     if not quality.defects:
         # Files of earlier versions hold neither number.
-        return f"{title}: see the reasons."
+        return "see the reasons."
     if quality.trust == "undetermined":
-        return f"{title}: {defects}, but the map does not show their kernel."
+        return f"{defects}, but the map does not show their kernel."
     error = f"expected error {quality.expected_error:.1%} of the kernel's rms"
-    return f"{title}: {defects}, {error}{', or more' * (quality.trust == 'uncertain')}."
+    return f"{defects}, {error}{', or more' * (quality.trust == 'uncertain')}."
 
 
 def _sentence(reason: Reason) -> Sentence:
@@ -185,9 +188,15 @@ def _sentence(reason: Reason) -> Sentence:
 
 def _words(reason: Reason, sentence: Sentence) -> str:
     """Fill a sentence with the reason's numbers."""
-    return sentence.reason.format(
-        number=reason.number,
-        threshold=reason.threshold,
-        place=reason.place,
-        of_place=f" of {reason.place}" if reason.place else "",
-    ).strip()
+    below = sentence.negative and reason.number is not None and reason.number < 0
+    return (
+        (sentence.negative if below else sentence.reason)
+        .format(
+            number=reason.number,
+            threshold=reason.threshold,
+            place=reason.place,
+            words=reason.place.replace("_", " "),
+            of_place=f" of {reason.place}" if reason.place else "",
+        )
+        .strip()
+    )

@@ -13,16 +13,19 @@ class Sentence(NamedTuple):
     Parameters
     ----------
     reason : str
-        One sentence; a format string with ``number``, ``threshold``, ``place`` and ``of_place``
-        (``" of PLACE"``, or nothing).
+        One sentence; a format string with ``number``, ``threshold``, ``place``, ``of_place``
+        (``" of PLACE"``, or nothing) and ``words`` (the place without underscores).
     detail : str
         Explanation or advice, shown behind "more".
+    negative : str
+        The sentence instead where the number is below zero.
     note : bool
         Whether it is background information, shown behind "more" only.
     """
 
     reason: str
     detail: str = ""
+    negative: str = ""
     note: bool = False
 
 
@@ -31,19 +34,22 @@ _MORE_DATA = (
 )
 _OTHER_STRUCTURE = (
     "Unmarked defects, misplaced positions, steps, line noise, or a kernel larger than its window; "
-    "see the residual layer. refine='positions' tests the positions."
+    "see the residual layer. Refining the positions tests whether these are off."
 )
 
 SENTENCES = {
     # The kernel is not determined.
     "window_exceeds_map": Sentence(
-        "The kernel window has more unknowns than the map has counted pixels ({number:.0%}).",
+        "The kernel window has as many unknowns as the map has counted pixels, or more "
+        "({number:.0%}).",
         "Use a smaller window.",
     ),
     "not_explained": Sentence(
         "Around the defects the kernel predicts {number:.1%} of the variance, no more than chance "
         "({threshold:.1%}).",
         "Check positions, kinds and background, and mask what the defects do not describe.",
+        negative="Around the defects the kernel predicts nothing of the map: it fits worse than "
+        "no kernel.",
     ),
     "no_variance": Sentence("The map shows nothing that a kernel could explain."),
     "error_exceeds_kernel": Sentence(
@@ -56,7 +62,14 @@ SENTENCES = {
     "network_misfit": Sentence(
         "The network's kernel does not fit the map: it explains {number:.0%} of the variance.",
         "Either the network does not know such a kernel, or positions, kinds or the background are "
-        "wrong: compare with least_squares, and see the residual layer.",
+        "wrong: compare with least squares, and see the residual layer.",
+        negative="The network's kernel does not fit the map: it explains nothing of it.",
+    ),
+    "network_error": Sentence(
+        "The residual shows an error of about {number:.0%} of the kernel; the network expects "
+        "{threshold:.0%}.",
+        "The network does not know such a kernel well: compare with least squares, and see the "
+        "residual layer.",
     ),
     "ridge_replaced": Sentence(
         "The residual is structure, not noise: the evidence would erase the kernel, so a weak "
@@ -87,11 +100,12 @@ SENTENCES = {
         "{number:.0f} of the defects found are fainter than half the typical one.",
         "If the map has no such defects, they are pieces of what kernels of this size cannot show: "
         "kernels larger than their window, another kind of defect, or coloured noise. Try a larger "
-        "kernel_shape, then more kinds, then mark the defects by hand.",
+        "kernel, then more kinds, then mark the defects by hand.",
     ),
     "little_explained": Sentence(
         "The defects explain {number:.0%} of the map, and the residual is not noise.",
         _OTHER_STRUCTURE,
+        negative="The defects explain nothing of the map, and the residual is not noise.",
     ),
     "symmetry_doubtful": Sentence(
         "The residual holds more than pixel noise (chi-squared {number:.2g}); the imposed symmetry "
@@ -104,11 +118,12 @@ SENTENCES = {
     ),
     "coloured_noise": Sentence(
         "The noise has the spectrum of the residual; the standard deviation may be too small.",
-        "It includes the change that white noise would make to the kernel, but not a kernel that "
-        "unmarked structure blurs or shifts.",
+        "The standard deviation includes the change that white noise would make to the kernel, but "
+        "not that unmarked structure blurs or shifts it.",
     ),
     "network_mostly_noise": Sentence(
-        "The map is mostly noise ({number:.0%} explained): a wrong kernel would fit it as well."
+        "The map is mostly noise ({number:.0%} explained): a wrong kernel would fit it as well.",
+        negative="The kernel explains nothing of the map: a wrong kernel would fit it as well.",
     ),
     # Remarks.
     "residual_excess": Sentence(
@@ -134,7 +149,8 @@ SENTENCES = {
         "A kind may also be the same defect on another site of the lattice.",
     ),
     "not_converged": Sentence(
-        "The solver stopped before reaching its tolerance.", "Raise max_iterations or the ridge."
+        "The solver stopped before reaching its tolerance.",
+        "Allow more iterations, or raise the ridge.",
     ),
     "network_shape": Sentence(
         "The kernel's shape comes from simulated training kernels; the map sets only its scale.",
@@ -145,7 +161,7 @@ SENTENCES = {
     # Background information.
     "prior": Sentence(
         "The map fixes about {number:.0f} of {threshold:.0f} numbers; the rest follows the prior "
-        "({place}), within the standard deviation.",
+        "({words}), within the standard deviation.",
         note=True,
     ),
     "white_prior": Sentence(

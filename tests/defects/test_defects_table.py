@@ -153,3 +153,13 @@ def test_a_mask_keeps_what_lies_on_true_pixels():
     assert inside_mask(table, mask, keep_outside_image=True) == table[np.array([0, 2, 4])]
     with pytest.raises(DefectFormatError, match="2-D"):
         inside_mask(table, np.ones(5, bool))
+
+
+def test_a_missing_csv_is_called_so(tmp_path):
+    with pytest.raises(DefectFormatError, match=r"nowhere\.csv: no such file$"):
+        Defects.from_csv(tmp_path / "nowhere.csv")
+
+
+def test_defects_are_counted_in_words():
+    counted = [Defects(np.zeros((count, 2))).in_words() for count in (0, 1, 2)]
+    assert counted == ["0 defects", "1 defect", "2 defects"]

@@ -258,7 +258,7 @@ class AnnotateDefects(Dock):
             except (DefectFormatError, OSError) as error:
                 self._show_status(f"Not saved: {error}")
             else:
-                self._show_status(f"Saved {len(defects)} defects to {Path(path).name}.")
+                self._show_status(f"Saved {defects.in_words()} to {Path(path).name}.")
 
     def load_csv(self, path: str | Path) -> None:
         """Replace the points by a table in pixels of the image."""
@@ -272,7 +272,7 @@ class AnnotateDefects(Dock):
             with history_of(points.layer).change("load"):
                 points.replace(defects, self.image_choice.layer)
             self._refresh()
-            self._show_status(f"Loaded {len(defects)} defects from {Path(path).name}.")
+            self._show_status(f"Loaded {defects.in_words()} from {Path(path).name}.")
 
     def remove_from_viewer(self) -> None:
         """Take the preview away when the panel is closed."""

@@ -140,7 +140,7 @@ class DefectReview(QWidget):
         with history_of(marked.layer).change("accept proposals"):
             marked.add(defects, self._task.image)
         self._remove_used(self.proposed, marked)
-        self.status.emit(f"{len(defects)} defects added. Extract again to use them.")
+        self.status.emit(f"{defects.in_words()} added. Extract again to use what is marked now.")
 
     def remove_doubtful(self) -> None:
         """Remove the marked defects under the selected doubtful points, or under all."""
@@ -151,7 +151,9 @@ class DefectReview(QWidget):
         with history_of(marked.layer).change("remove doubtful"):
             marked.remove(rows)
         self._remove_used(self.doubtful, marked)
-        self.status.emit(f"{len(rows)} defects removed. Extract again to do without them.")
+        self.status.emit(
+            f"{doubtful[: len(rows)].in_words()} removed. Extract again to do without."
+        )
 
     def undo(self) -> None:
         """Take the last change of the marked defects back."""

@@ -247,7 +247,7 @@ class ExtractKernel(Dock):
         if points is None:
             found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
             (points,) = add_layers(self.viewer, [found])
-            status += f" {len(result.defects)} defects found."
+            status += f" {result.defects.in_words()} found."
         # The kernels lie beside the image, out of sight until the view is fitted.
         self.viewer.reset_view()
         self.card.show_result(placed)

@@ -54,7 +54,7 @@ class QualitySummary(QWidget):
         reasons = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in text.reasons)
         self.summary.setText(
             f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
-            f"<p>{escape(text.headline)}</p>{reasons}"
+            f"<p>{escape(text.headline[:1].upper() + text.headline[1:])}</p>{reasons}"
         )
         units = str(result.residual.attrs.get("units", ""))
         rows = "".join(

@@ -341,4 +341,4 @@ def _words(error: Exception) -> str:
 def _summary(plane: SimulatedPlane) -> str:
     scan = plane.scan
     rows, columns = (size * scan.parameters.pixel_nm for size in scan.parameters.image_shape)
-    return f"{len(scan.defects)} defects in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001
+    return f"{scan.defects.in_words()} in {rows:.3g} × {columns:.3g} nm."  # noqa: RUF001

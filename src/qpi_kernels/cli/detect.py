@@ -35,7 +35,7 @@ def detect(
             "-o",
             metavar="CSV|FOLDER",
             help="Table to write, or a folder for many (default: beside each file, "
-            "FILE_defects.csv).",
+            "FILE_defects.csv). napari knows tables of defects by 'defects' in their name.",
         ),
     ] = None,
     channel: common_options.ChannelName = None,
@@ -106,4 +106,4 @@ def _counted(defects: Defects) -> str:
     """Count the defects of each kind, in words."""
     if len(defects.kinds) > 1:
         return ", ".join(f"{count} {kind}" for kind, count in defects.counts().items())
-    return f"{len(defects)} defect{'s' if len(defects) != 1 else ''}"
+    return defects.in_words()

@@ -174,7 +174,7 @@ def _done(path: Path, result: KernelResult, written: list[Path], seconds: float)
     targets = ", ".join(str(target) for target in written)
     return FileResult(
         path,
-        f"{len(result.defects)} defects -> {targets}; {headline}",
+        f"{result.defects.in_words()} -> {targets}; {headline}",
         report={
             "output": [str(target) for target in written],
             "defects": result.defects.counts(),

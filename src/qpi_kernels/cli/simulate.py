@@ -110,7 +110,7 @@ def write_simulated_scan(
         made.defects.to_csv(partial, frame=frame_of(dataset))
     return FileResult(
         job.path,
-        f"{scan.known_material.label}, {len(made.defects)} defects -> {target}, {table}",
+        f"{scan.known_material.label}, {made.defects.in_words()} -> {target}, {table}",
     )
 
 

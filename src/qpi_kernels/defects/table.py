@@ -105,6 +105,10 @@ class Defects:
         """The distinct kinds in order of first appearance."""
         return tuple(dict.fromkeys(str(kind) for kind in self.kind))
 
+    def in_words(self) -> str:
+        """Count the defects in words, such as ``"1 defect"``."""
+        return f"{len(self)} defect{'s' * (len(self) != 1)}"
+
     def counts(self) -> dict[str, int]:
         """Count the defects of each kind."""
         return {kind: int((self.kind == kind).sum()) for kind in self.kinds}
@@ -192,7 +196,7 @@ class Defects:
         Raises
         ------
         DefectFormatError
-            If columns are missing or an entry is not a number.
+            If there is no such file, columns are missing or an entry is not a number.
         """
         path = Path(path)
         try:
@@ -200,6 +204,8 @@ class Defects:
                 reader = csv.DictReader(file)
                 columns = list(reader.fieldnames or [])
                 rows = list(reader)
+        except FileNotFoundError as error:
+            raise DefectFormatError(f"{path}: no such file") from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DefectFormatError(f"{path.name}: not readable as CSV ({error})") from error
         axes = sorted(

@@ -27,6 +27,7 @@ __all__ = [
     "relative_error",
     "symmetry_reasons",
     "unseen_reasons",
+    "usual_misfit",
 ]
 
 MAX_ERROR = 0.5
@@ -38,6 +39,9 @@ _MAX_UNSEEN = 0.01
 _MAX_FILL = 0.5
 _MIN_EXPLAINED = 0.3
 _NAMED_PLANES = 6
+_MIN_EXCESS = 0.03
+_CHANCE_SCATTER = 8.0
+"""Chi-squared of sound maps of N pixels scatters by 2 / sqrt(N): four times that is no chance."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +259,11 @@ def duplicate_reasons(problem: Problem) -> list[Reason]:
         by_chance += 0.5 * np.pi * len(positions) * (len(positions) - 1) / area
     limit = float(by_chance + 3 * np.sqrt(by_chance))
     return [Reason(code="duplicates", number=pairs, threshold=limit)] if pairs > limit else []
+
+
+def usual_misfit(problem: Problem) -> float:
+    """Return the reduced chi-squared that a sound map of this size does not exceed by chance."""
+    return 1.0 + max(_CHANCE_SCATTER / float(np.sqrt(problem.mask.sum())), _MIN_EXCESS)
 
 
 def symmetry_reasons(problem: Problem, misfit: float) -> list[Reason]:

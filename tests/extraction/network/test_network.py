@@ -313,10 +313,39 @@ def test_the_verdict_on_a_right_kernel(
     clean = model.apply(torch.from_numpy(rings())[None]).numpy()
     observation = clean + noise * clean.std() * generator.normal(size=(64, 64))
     # Not quite the kernel: no network is.
-    use(monkeypatch, rings() + 0.02 * generator.normal(size=(64, 64)), "asinh")
+    use(monkeypatch, rings() + 0.01 * generator.normal(size=(64, 64)), "asinh")
     result = qk.extract(observation, positions, method="one_step")
-    assert result.quality.trust == "good"
+    # A shape of training that the map can not confirm is not trusted.
+    assert result.quality.trust == ("uncertain" if mostly_noise else "good")
     assert ("network_mostly_noise" in codes(result.quality)) == mostly_noise
+
+
+@pytest.mark.parametrize(
+    ("noise", "wrong", "code"),
+    [(0.1, 0.2, "residual_structure"), (1.0, 0.4, "network_error"), (1.0, 0.0, None)],
+)
+def test_a_residual_that_refutes_the_expected_error_takes_the_trust_away(
+    monkeypatch: pytest.MonkeyPatch, noise: float, wrong: float, code: str | None
+) -> None:
+    """The network expects an error of about 0.13; the map holds kernel and noise only."""
+    generator = np.random.default_rng(8)
+    positions = np.rint(generator.uniform(20, 107, (30, 2)))
+    clean = shift_and_add(rings(), positions, (128, 128))
+    observation = clean + noise * clean.std() * generator.normal(size=(128, 128))
+    size = np.sqrt(np.square(rings()).mean())
+    rows, columns = np.indices((64, 64)) - 32
+    other = np.sin(0.5 * rows) * np.exp(-np.hypot(rows, columns) / 10)
+    shown = rings() + wrong * size * other / np.sqrt(np.square(other).mean())
+    patterns = 0.13 / 8 * size * generator.normal(size=(64, 64, 64))
+    scale = np.abs(rings()).max()
+    representation = KernelRepresentation(kind="asinh", softness=10)
+    network = UncertainKernel(shown / scale, patterns / scale)
+    model = KernelModel("one_step", representation, {"one_step": network})
+    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
+    quality = qk.extract(observation, positions, method="one_step", background="none").quality
+    assert 0.08 < quality.expected_error < 0.2
+    assert quality.trust == ("good" if code is None else "uncertain")
+    assert code is None or code in codes(quality)
 
 
 def test_the_verdict_on_wrong_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,14 +21,11 @@ from qpi_kernels.extraction.quality_report import (
     place_of_planes,
     symmetry_reasons,
     unseen_reasons,
+    usual_misfit,
 )
 from qpi_kernels.quality import Reason
 
 __all__ = ["BayesAssessor"]
-
-_MIN_EXCESS = 0.03
-_CHANCE_SCATTER = 8.0
-"""Chi-squared of sound maps of N pixels scatters by 2 / sqrt(N): four times that is no chance."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def _misfit_reasons(problem: Problem, fit: FitNumbers) -> list[Reason]:
         )
         return symmetry_reasons(problem, misfit) or [structure]
     reasons = symmetry_reasons(problem, misfit)
-    usual = 1.0 + max(_CHANCE_SCATTER / float(np.sqrt(problem.mask.sum())), _MIN_EXCESS)
+    usual = usual_misfit(problem)
     if not reasons and misfit > usual:
         reasons = [Reason(code="residual_excess", number=misfit, threshold=usual)]
     # The median hides planes that are much worse.
