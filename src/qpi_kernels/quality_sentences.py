@@ -169,6 +169,12 @@ SENTENCES = {
         "than independent pixels, so the kernel is that of least squares.",
         note=True,
     ),
+    "resampled_noise": Sentence(
+        "The preparation interpolated the map: differences of neighbours show {number:.0%} of the "
+        "noise's variance.",
+        "Pixel noise, chi-squared and standard deviation allow for it.",
+        note=True,
+    ),
     "nothing_fixed": Sentence("The map fixes less than one number of the kernel.", note=True),
     "white_prior_biases": Sentence(
         "At {number:.0f} biases no prior helps, and the kernel is that of least squares.", note=True

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DetectionError", "blob_response", "checked_plane", "flattened", "refined_peaks"]
+__all__ = [
+    "DetectionError",
+    "MaskedImage",
+    "blob_response",
+    "checked_plane",
+    "flattened",
+    "refined_peaks",
+]
 
 _MAX_ELONGATION = 3.0
 
@@ -15,10 +24,28 @@ class DetectionError(ValueError):
     """Defects can not be looked for as asked; the message says what to change."""
 
 
+@runtime_checkable
+class MaskedImage(Protocol):
+    """An image that knows which pixels count, such as a `qpi_kernels.prepare.Prepared`."""
+
+    @property
+    def image(self) -> xr.DataArray:
+        """The values, (y, x)."""
+        ...
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """True where a pixel counts, (y, x)."""
+        ...
+
+
 def checked_plane(
-    image: ArrayLike | xr.DataArray, mask: ArrayLike | xr.DataArray | None
+    image: ArrayLike | xr.DataArray | MaskedImage, mask: ArrayLike | xr.DataArray | None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the image as float64 and where it counts: finite and inside the mask."""
+    """Return the image as float64 and where it counts: finite and inside all masks."""
+    if isinstance(image, MaskedImage):
+        values, valid = checked_plane(image.image, mask)
+        return values, valid & image.mask
     values = np.asarray(image, dtype=np.float64)
     if values.ndim != 2:
         raise DetectionError(

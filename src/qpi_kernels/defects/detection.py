@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from qpi_kernels.defects.blobs import (
     DetectionError,
+    MaskedImage,
     blob_response,
     checked_plane,
     flattened,
@@ -90,7 +91,7 @@ class _Candidates:
 
 
 def detect_defects(
-    image: ArrayLike | xr.DataArray,
+    image: ArrayLike | xr.DataArray | MaskedImage,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
     parameters: DetectionParameters | None = None,
@@ -106,8 +107,9 @@ def detect_defects(
 
     Parameters
     ----------
-    image : array, (y, x)
-        A topograph or a dI/dV map in any unit; NaN where nothing was measured.
+    image : array, (y, x), or Prepared
+        A topograph or a dI/dV map in any unit; NaN where nothing was measured. A
+        `qpi_kernels.prepare.Prepared` brings its mask.
     mask : array of bool, (y, x), optional
         True where a pixel counts. No defect is reported elsewhere.
     parameters : DetectionParameters, optional

@@ -10,7 +10,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from qpi_kernels.defects.blobs import blob_response, checked_plane, flattened, refined_peaks
+from qpi_kernels.defects.blobs import (
+    MaskedImage,
+    blob_response,
+    checked_plane,
+    flattened,
+    refined_peaks,
+)
 from qpi_kernels.defects.table import Defects
 from qpi_kernels.parameters import Parameters, Pixels
 
@@ -37,7 +43,7 @@ class SnappingParameters(Parameters):
 
 
 def snap_positions(
-    image: ArrayLike | xr.DataArray,
+    image: ArrayLike | xr.DataArray | MaskedImage,
     defects: Defects | ArrayLike,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
@@ -55,8 +61,8 @@ def snap_positions(
 
     Parameters
     ----------
-    image : array, (y, x)
-        The map; NaN where nothing was measured.
+    image : array, (y, x), or Prepared
+        The map; NaN where nothing was measured. A `qpi_kernels.prepare.Prepared` brings its mask.
     defects : Defects or array, (N, 2)
         Clicked positions (row, col) in pixels.
     mask : array of bool, (y, x), optional

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.background import BackgroundKind
 from qpi_kernels.extraction.parameters import BackgroundChoice
-from qpi_kernels.prepare.moved_report import SCAN_LINES, TERRACES
+from qpi_kernels.prepare.moved_report.labels import SCAN_LINES, TERRACES
 from qpi_kernels.prepare.prepared import Prepared
 
 __all__ = ["PixelLabels", "choose_background"]

@@ -21,6 +21,11 @@ from qpi_kernels.extraction.normal_operator import ExactNormal
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.prepare.moved_report.noise_covariance import (
+    difference_share,
+    known_covariance,
+    power_on,
+)
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, label_image
 
 __all__ = ["ExtractionError", "Parameters", "Planes", "Problem"]
@@ -68,6 +73,8 @@ class Problem(Generic[Parameters]):
         As `qpi_kernels.prepare.Prepared.history`.
     labels : PixelLabels
         Terraces and scan lines that the preparation tells of.
+    noise_covariance : array, optional
+        What interpolation made of white noise, see `resampled_covariance`.
     """
 
     observation: xr.DataArray
@@ -76,6 +83,7 @@ class Problem(Generic[Parameters]):
     parameters: Parameters
     preparation: tuple[Mapping[str, Any], ...] = ()
     labels: PixelLabels = field(default_factory=PixelLabels)
+    noise_covariance: NDArray[np.float64] | None = None
 
     @classmethod
     def check(
@@ -115,8 +123,12 @@ class Problem(Generic[Parameters]):
             raise ExtractionError("no pixel counts: all are masked or were not measured")
         problem = cls(labelled, table, counted, parameters)
         if prepared is not None:
-            labels = PixelLabels.of(prepared)
-            problem = replace(problem, preparation=prepared.history, labels=labels)
+            problem = replace(
+                problem,
+                preparation=prepared.history,
+                labels=PixelLabels.of(prepared),
+                noise_covariance=known_covariance(prepared.report),
+            )
         problem._check_reach()
         return problem
 
@@ -187,7 +199,8 @@ class Problem(Generic[Parameters]):
     @property
     def background_kind(self) -> BackgroundKind:
         """What is fitted as background, chosen if the parameters leave it open."""
-        return choose_background(self.parameters.background, self.preparation)
+        joint = self.parameters.separates_defects
+        return choose_background(self.parameters.background, self.preparation if joint else ())
 
     @cached_property
     def background(self) -> Background:
@@ -222,6 +235,18 @@ class Problem(Generic[Parameters]):
     def normal(self) -> ExactNormal:
         """The normal operator for white noise."""
         return ExactNormal(self.model, self.background)
+
+    @cached_property
+    def known_noise_power(self) -> NDArray[np.float64] | None:
+        """Power that interpolation left of white noise, (rows, columns); None if untouched."""
+        if self.noise_covariance is None:
+            return None
+        return power_on(self.noise_covariance, self.mask)
+
+    @property
+    def difference_share(self) -> float:
+        """Share of the noise's variance in second differences of neighbours, 1 if white."""
+        return 1.0 if self.noise_covariance is None else difference_share(self.noise_covariance)
 
     @cached_property
     def samples(self) -> int:

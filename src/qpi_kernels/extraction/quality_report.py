@@ -25,6 +25,7 @@ __all__ = [
     "finite_median",
     "place_of_planes",
     "relative_error",
+    "resampling_reasons",
     "symmetry_reasons",
     "unseen_reasons",
     "usual_misfit",
@@ -111,6 +112,7 @@ def assess_fit(problem: Problem, fit: FitNumbers) -> list[Reason]:
         *error_reasons(errors),
         *explanation_reasons(problem, fit),
         *unseen_reasons(problem),
+        *resampling_reasons(problem),
         *_ridge_reasons(problem, fit),
     ]
     if fill >= 1:
@@ -264,6 +266,13 @@ def duplicate_reasons(problem: Problem) -> list[Reason]:
 def usual_misfit(problem: Problem) -> float:
     """Return the reduced chi-squared that a sound map of this size does not exceed by chance."""
     return 1.0 + max(_CHANCE_SCATTER / float(np.sqrt(problem.mask.sum())), _MIN_EXCESS)
+
+
+def resampling_reasons(problem: Problem) -> list[Reason]:
+    """Tell that interpolation made the noise of neighbouring pixels alike."""
+    if problem.noise_covariance is None:
+        return []
+    return [Reason(code="resampled_noise", number=problem.difference_share, threshold=1.0)]
 
 
 def symmetry_reasons(problem: Problem, misfit: float) -> list[Reason]:

@@ -128,6 +128,7 @@ class ResultBuilder:
         noise_share = self._noise_share(std, free / counted)
         for index in range(len(kernels)):
             noise = estimate_pixel_noise(residual[index], problem.mask_tensor, noise_share[index])
+            noise /= problem.difference_share**0.5
             self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
             # The residual of a fit that follows nearly every pixel shows nothing.
             informative = noise > 1e-9 and free[index] > 0.3 * counted

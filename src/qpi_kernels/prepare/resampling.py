@@ -12,7 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.prepare.frame import Frame
-from qpi_kernels.prepare.moved_report import move_labels
+from qpi_kernels.prepare.moved_report.labels import move_labels
+from qpi_kernels.prepare.moved_report.noise_covariance import (
+    NOISE_COVARIANCE,
+    known_covariance,
+    resampled_covariance,
+    turned_covariance,
+)
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
 __all__ = ["map_planes", "read_at", "resample"]
@@ -33,7 +39,8 @@ def resample(
 
     Whole-pixel moves copy values. All others are read with a quintic spline from the image before
     the *first* of consecutive moves: drift correction followed by a rotation interpolates once.
-    NaN stays NaN, and what lies beyond the old image becomes NaN and does not count.
+    NaN stays NaN, and what lies beyond the old image becomes NaN and does not count. The entry
+    ``resampling`` of the report tells what covariance this gives to white noise.
 
     Parameters
     ----------
@@ -58,12 +65,13 @@ def resample(
     whole = frame.of_pixels() if displacement is None else None
     if whole is not None:
         positions = whole.grid()
-        image, sampled = _picked(scan.image, whole), None
+        image, sampled, coloured = _picked(scan.image, whole), None, None
         channels = {name: _picked(channel, whole) for name, channel in scan.channels.items()}
         mask = _pick(scan.mask, whole.grid(), False)
     else:
         positions = frame.grid() if displacement is None else frame.grid() + displacement
         source, at = _source(scan, positions)
+        coloured = resampled_covariance(at, _ORDER)
         image = frame.place(scan.image, read_at(source, at))
         sampled = Sampled(image, source, at)
         channels = {
@@ -71,6 +79,12 @@ def resample(
             for name, channel in scan.channels.items()
         }
         mask = _bilinear(scan.mask.astype(float), positions) > 1 - _TOLERATED_SHARE
+    report = dict(move_labels(scan.report, positions, scan.mask.shape))
+    before = known_covariance(scan.report)
+    if before is not None and (coloured is None or source is scan.image):
+        coloured = turned_covariance(before, positions, coloured)
+    if coloured is not None:
+        report["resampling"] = {NOISE_COVARIANCE: coloured}
     defects = scan.defects
     if defects is not None and len(defects):
         new = _new_positions(defects.positions, frame, displacement)
@@ -80,7 +94,7 @@ def resample(
         image=image,
         mask=mask,
         defects=defects,
-        report=move_labels(scan.report, positions, scan.mask.shape),
+        report=report,
         channels=channels,
         sampled=sampled,
     )

@@ -160,7 +160,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         for number in range(_MAX_ROUNDS):
             estimate = _residual_noise(problem, signal, selected)
             settled = noise is not None and estimate.difference(noise) < _SETTLED
-            if settled or not estimate.coloured:
+            if settled or not (estimate.coloured or problem.noise_covariance is not None):
                 break
             noise = estimate
             shared = findings if problem.plane_count > 1 else None
@@ -168,7 +168,10 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             work = _select_under(selection, index, signal, shared)
             start, stop = (0.5 + 0.25 * (number + more) for more in (0, 1))
             selected = yield from portion(work, start, stop)
-        return selected if noise is None else selected.with_model_uncertainty(white_noise)
+        # The colour of interpolated noise is known, not learnt from a residual of other structure.
+        if noise is None or not noise.coloured:
+            return selected
+        return selected.with_model_uncertainty(white_noise)
 
     def _assemble(
         self,
@@ -229,7 +232,8 @@ def _residual_noise(
     uncertain = problem.background.remove(problem.model.apply(selected.deviations))
     power = torch.fft.fft2(signal - shown).abs().square()
     power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
-    return NoiseModel(power.cpu().double().numpy(), problem.parameters.kernel_shape)
+    measured = power.cpu().double().numpy()
+    return NoiseModel(measured, problem.parameters.kernel_shape, problem.known_noise_power)
 
 
 def _select_under(

@@ -31,25 +31,47 @@ class NoiseModel:
         Mean squared amplitude at each wave vector of `numpy.fft.fft2`.
     window : tuple of int
         Size of the kernels: what they cannot resolve in a spectrum is noise's own fluctuation.
+    known : array, (rows, columns), optional
+        Power that is expected, up to a factor: only the ratio to it is averaged. Constant when
+        left out.
+
+    Attributes
+    ----------
+    gain, chance : float
+        Gain in log-likelihood over noise of the expected spectrum, and what chance makes of it.
     """
 
-    def __init__(self, power: NDArray[np.float64], window: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        power: NDArray[np.float64],
+        window: tuple[int, int],
+        known: NDArray[np.float64] | None = None,
+    ) -> None:
+        if known is not None:
+            known = known / known.mean()
+            shown = known > _MIN_POWER
+            known = np.maximum(known, _MIN_POWER)
+            # Where nothing is expected the residual is rounding and leakage.
+            power = np.where(shown, power / known, (power / known)[shown].mean())
         widths = [
             max(_MIN_WIDTH, _WIDTH * size / side)
             for size, side in zip(power.shape, window, strict=True)
         ]
         smooth = scipy.ndimage.gaussian_filter(power, widths, mode="wrap")
-        mean = np.exp(np.log(np.maximum(smooth, 1e-300)).mean())
+        mean = _geometric_mean(smooth)
         # Two conjugate wave vectors are one number of two parts.
         averaged = 4 * np.pi * widths[0] * widths[1]
         self.gain = float(power.size * (np.log(smooth.mean()) - np.log(mean)))
         self.chance = float(power.size / averaged)
+        if known is not None:
+            smooth = smooth * known
+            mean = _geometric_mean(smooth)
         self.power: NDArray[np.float64] = np.maximum(smooth / mean, _MIN_POWER)
-        self.power /= np.exp(np.log(self.power).mean())
+        self.power /= _geometric_mean(self.power)
 
     @property
     def coloured(self) -> bool:
-        """True where it is further from white noise than chance would have it."""
+        """True where it is further from the expected spectrum than chance would have it."""
         return self.gain > _MIN_SIGNIFICANCE * self.chance
 
     @property
@@ -77,3 +99,8 @@ class NoiseModel:
         larger[top : top + rows, left : left + columns] = lags
         inverse = np.fft.rfft2(np.fft.ifftshift(larger)).real
         return torch.from_numpy(np.maximum(inverse, 1e-3 / self.power.max()))
+
+
+def _geometric_mean(power: NDArray[np.float64]) -> float:
+    """Average the logarithm of a power."""
+    return float(np.exp(np.log(np.maximum(power, 1e-300)).mean()))

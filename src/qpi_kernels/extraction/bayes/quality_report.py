@@ -19,6 +19,7 @@ from qpi_kernels.extraction.quality_report import (
     explanation_reasons,
     finite_median,
     place_of_planes,
+    resampling_reasons,
     symmetry_reasons,
     unseen_reasons,
     usual_misfit,
@@ -45,7 +46,7 @@ class BayesAssessor:
 
     def __call__(self, problem: Problem, fit: FitNumbers) -> list[Reason]:
         """Return the findings; see `qpi_kernels.extraction.quality_report.assess_fit`."""
-        coloured = any(one.noise is not None for one in self.selected)
+        coloured = any(one.noise is not None and one.noise.coloured for one in self.selected)
         # Under coloured noise the kernel follows the quiet frequencies; the variance, which the
         # loud ones make, tells only of kernels that enlarge the misfit.
         tolerant = replace(fit, chance=[0.0] * len(fit.chance)) if coloured else fit
@@ -55,6 +56,7 @@ class BayesAssessor:
             *unseen_reasons(problem, trust="good"),
             *_misfit_reasons(problem, fit),
             *duplicate_reasons(problem),
+            *resampling_reasons(problem),
             *self._prior_reasons(),
         ]
         if coloured:

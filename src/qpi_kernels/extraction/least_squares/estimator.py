@@ -191,7 +191,8 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         weighted = signal * self._problem.background.weight
         noise = np.array([estimate_pixel_noise(plane, mask) for plane in weighted])
         variance = _energy(signal) / max(self._problem.samples, 1)
-        return np.asarray(variance > _MAX_WHITE_EXCESS * np.square(noise))
+        noise_variance = np.square(noise) / self._problem.difference_share
+        return np.asarray(variance > _MAX_WHITE_EXCESS * noise_variance)
 
     def _ridge(
         self,

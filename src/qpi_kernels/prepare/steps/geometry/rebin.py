@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from qpi_kernels.prepare.frame import Frame, pitch
-from qpi_kernels.prepare.moved_report import move_labels
+from qpi_kernels.prepare.moved_report.labels import move_labels
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
@@ -52,6 +52,8 @@ class Rebin(Step):
             new = map_planes(lambda plane: blocks(plane).mean(axis=(1, 3)), image, frame.shape)
             return frame.place(image, new)
 
+        # The means of blocks are white again, as good as.
+        report = {name: found for name, found in scan.report.items() if name != "resampling"}
         defects = scan.defects
         if defects is not None and len(defects):
             defects = defects.moved(frame.to_new(defects.positions))
@@ -60,7 +62,7 @@ class Rebin(Step):
             image=coarse(scan.image),
             mask=np.asarray(blocks(scan.mask).all(axis=(1, 3))),
             defects=defects,
-            report=move_labels(scan.report, frame.grid(), scan.mask.shape),
+            report=move_labels(report, frame.grid(), scan.mask.shape),
             channels={name: coarse(channel) for name, channel in scan.channels.items()},
         )
         height, width, unit = pitch(made.image)
