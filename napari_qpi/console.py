@@ -1,6 +1,7 @@
 """Short calls for napari's Python console; the same code as behind the buttons.
 
 >>> from napari_qpi import console
+>>> console.prepare(viewer).wait()
 >>> console.mark(viewer, polarity="dark")
 >>> extraction = console.extract(viewer, kernel_shape=(64, 64))
 >>> extraction.wait()  # or go on, its layers appear when it is done
@@ -10,11 +11,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qpi_kernels
 from napari_qpi.commands import active_image, chosen_layer
+from napari_qpi.layers.belonging import mask_of
 from napari_qpi.layers.conversion import (
     LayerConversionError,
     add_layers,
@@ -23,6 +26,7 @@ from napari_qpi.layers.conversion import (
     points_from_defects,
     result_of,
     shown_plane,
+    type_of,
 )
 from qpi_kernels.extraction.registry import known_estimators, make_parameters
 
@@ -30,11 +34,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer, Points
 
-    from napari_qpi.tasks.console_extraction import ConsoleExtraction
+    from napari_qpi.tasks.console.extraction import ConsoleExtraction
+    from napari_qpi.tasks.console.preparation import ConsolePreparation
     from qpi_kernels.extraction import EstimatorParameters
+    from qpi_kernels.prepare import Step
     from qpi_kernels.result import KernelResult
 
-__all__ = ["extract", "kernels", "mark"]
+__all__ = ["extract", "kernels", "mark", "prepare"]
 
 
 def mark(
@@ -80,6 +86,60 @@ def mark(
     return points
 
 
+def prepare(
+    viewer: ViewerModel,
+    steps: str | Path | Sequence[Step] = "suggest",
+    image: Image | None = None,
+    points: Points | None = None,
+    *,
+    excluded: Layer | None = None,
+) -> ConsolePreparation:
+    """Start to prepare an image; its layers appear when it is done.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    steps : str, path or sequence of Step
+        A preset of `qpi_kernels.prepare.presets`, a recipe ``.json``, or steps; what suits the
+        image when left out.
+    image : napari.layers.Image, optional
+        What to prepare; the selected or topmost visible image when left out.
+    points : napari.layers.Points, optional
+        Defects that move along; those that belong to the image when left out.
+    excluded : napari.layers.Layer, optional
+        Labels, shapes or an image marking pixels that do *not* count.
+
+    Returns
+    -------
+    ConsolePreparation
+        ``wait()`` gives the `Prepared`, ``cancel()`` stops.
+
+    Raises
+    ------
+    LayerConversionError, PreparationError
+        If a layer can not be used, or there is no such preset.
+    """
+    from napari_qpi.layers.belonging import defects_of
+    from napari_qpi.layers.defect_points import is_defect_layer
+    from napari_qpi.layers.prepared import channel_layers
+    from napari_qpi.tasks.console.preparation import ConsolePreparation
+    from napari_qpi.tasks.preparation import PreparationInput, steps_called
+
+    chosen = steps_called(steps) if isinstance(steps, str | Path) else list(steps)
+    image = active_image(viewer) if image is None else image
+    if points is None:
+        images = [layer for layer in viewer.layers if type_of(layer) == "image"]
+        points = defects_of(image, filter(is_defect_layer, viewer.layers), images)
+    task = PreparationInput.copy_from(
+        image,
+        points,
+        excluded=mask_of(image, viewer.layers) if excluded is None else excluded,
+        channels=channel_layers(image, viewer.layers),
+    )
+    return ConsolePreparation(viewer, task, chosen)
+
+
 def extract(
     viewer: ViewerModel,
     image: Image | None = None,
@@ -105,7 +165,8 @@ def extract(
         The defects; the selected or topmost points layer when left out. Methods that find the
         defects do without.
     excluded : napari.layers.Layer, optional
-        Labels, shapes or an image marking pixels that do *not* count.
+        Labels, shapes or an image marking pixels that do *not* count; of a prepared image the layer
+        that was made for it when left out.
     bias : tuple of float, optional
         Lowest and highest bias in V to use of a stack; planes less than half a step beyond count.
     parameters : EstimatorParameters, optional
@@ -126,7 +187,7 @@ def extract(
         If the extraction can not be done as asked. What is only found out at work is raised by
         ``wait()`` and shown as a notification.
     """
-    from napari_qpi.tasks.console_extraction import ConsoleExtraction
+    from napari_qpi.tasks.console.extraction import ConsoleExtraction
     from napari_qpi.tasks.extraction import ExtractionInput
 
     chosen = make_parameters(fields, parameters)
@@ -135,6 +196,7 @@ def extract(
         points = None
     elif points is None:
         points = _active_points(viewer)
+    excluded = mask_of(image, viewer.layers) if excluded is None else excluded
     task = ExtractionInput.copy_from(image, points, chosen, excluded=excluded, bias_range=bias)
     return ConsoleExtraction(viewer, task)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
 from napari.layers import Image, Layer, Points
 
 from napari_qpi.layers.conversion import add_layers, detached, points_from_defects
@@ -18,20 +18,27 @@ from napari_qpi.layers.prepared import (
     scan_from_layers,
 )
 from qpi_kernels import prepare
-from qpi_kernels.prepare import Preparation, Prepared, Step
+from qpi_kernels.prepare import Preparation, PreparationError, Prepared, Step, recipe
+from qpi_kernels.progress import Event, GeneratorStepper, follow
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 __all__ = [
     "PreparationInput",
+    "SuggestedPreparation",
     "can_suggest",
     "needed_channels",
     "presets",
     "report_notes",
     "show_prepared",
+    "steps_called",
     "suggest",
 ]
+
+
+# The topograph and its way back tell the lag of the two directions best.
+_PAIR = ("topography", "topography_retrace")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +93,45 @@ class PreparationInput:
         """Give the stepper."""
         return Preparation(self.scan, steps)
 
+    def for_steps(self, steps: Iterable[Step]) -> PreparationInput:
+        """Leave out the channels that these steps do not read."""
+        read = {name for step in steps for name in step.channels}
+        read |= set(_PAIR) if "retrace" in read else set()
+        channels = {name: array for name, array in self.scan.channels.items() if name in read}
+        written = {name: known for name, known in self.record.channels.items() if name in read}
+        return replace(
+            self,
+            scan=replace(self.scan, channels=channels),
+            record=replace(self.record, channels=written),
+        )
+
+
+class SuggestedPreparation(GeneratorStepper[tuple[PreparationInput, Prepared]]):
+    """Prepare an image with what suits it.
+
+    Parameters
+    ----------
+    task : PreparationInput
+        The input, with all other channels that there are.
+    steps : sequence of Step, optional
+        What to do; what `qpi_kernels.prepare.suggest` says when left out.
+    """
+
+    def __init__(self, task: PreparationInput, steps: Sequence[Step] | None = None) -> None:
+        self._task, self._steps = task, steps
+
+    def _run(self) -> Generator[Event, None, tuple[PreparationInput, Prepared]]:
+        """Look at the image, then run the steps; return what they were given and made."""
+        steps = self._steps
+        if steps is None:
+            yield Event("Looking at the image")
+            steps = list(suggest(self._task.scan).steps)
+            if not steps:
+                raise PreparationError("nothing has to be prepared: the image looks level")
+        task = self._task.for_steps(steps)
+        prepared = yield from follow(task.start(steps))
+        return task, prepared
+
 
 def needed_channels(
     steps: Iterable[Step], image: Image, layers: Iterable[Layer]
@@ -97,8 +143,8 @@ def needed_channels(
     found = channel_layers(image, layers)
     names = dict.fromkeys(name for step in steps for name in step.channels)
     chosen: dict[str, Image | None] = {name: found.get(name) for name in names}
-    if "retrace" in chosen and {"topography", "topography_retrace"} <= set(found):
-        chosen |= {name: found[name] for name in ("topography", "topography_retrace")}
+    if "retrace" in chosen and set(_PAIR) <= set(found):
+        chosen |= {name: found[name] for name in _PAIR}
     return chosen
 
 
@@ -108,14 +154,33 @@ def presets() -> dict[str, list[Step]]:
     return {} if known is None else dict(known())
 
 
+def steps_called(word: str | Path) -> list[Step] | None:
+    """Find the steps of a preset or a recipe; None for ``suggest``.
+
+    Raises
+    ------
+    PreparationError
+        If there is no such preset, or the file is no recipe.
+    """
+    if word == "suggest":
+        return None
+    if Path(word).suffix.lower() == ".json":
+        return recipe.read(word)
+    known = presets()
+    if word not in known:
+        names = ", ".join(map(repr, known))
+        raise PreparationError(f"there is no preset {str(word)!r}; known are 'suggest', {names}")
+    return known[str(word)]
+
+
 def can_suggest() -> bool:
     """Return whether the library suggests steps."""
     return hasattr(prepare, "suggest")
 
 
-def suggest(image: xr.DataArray) -> Any:
+def suggest(scan: Prepared) -> Any:
     """Suggest steps for an image, each with its reason."""
-    return prepare.suggest(image)  # type: ignore[attr-defined]
+    return prepare.suggest(scan)  # type: ignore[attr-defined]
 
 
 def report_notes(prepared: Prepared, last: int) -> list[str]:

@@ -200,8 +200,8 @@ class PrepareImage(Dock):
         """Start to look at the image, and fill the list with what suits it."""
         task = self._input()
         if task is not None and not self.job.state.busy:
-            image = task.scan.image
-            self._start(partial(SingleCall, partial(suggest, image), "Looking"), self._suggested)
+            look = partial(suggest, task.scan)
+            self._start(partial(SingleCall, look, "Looking at the image"), self._suggested)
 
     def prepare(self) -> None:
         """Copy the input and start the steps."""

@@ -1,61 +1,62 @@
-"""`ConsoleExtraction`: an extraction that was started from napari's console."""
+"""`ConsoleJob`: a computation that was started from napari's console."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from napari.utils import cancelable_progress
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEventLoop, QTimer
 
-from napari_qpi.layers.conversion import add_layers, points_from_defects
-from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.job import Job, JobState
 from qpi_kernels.progress import Cancelled
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
+    from collections.abc import Callable
 
-    from napari_qpi.tasks.extraction import ExtractionInput
-    from qpi_kernels.progress import Event
-    from qpi_kernels.result import KernelResult
+    from qpi_kernels.progress import Event, Stepper
 
-__all__ = ["ConsoleExtraction"]
+__all__ = ["ConsoleJob"]
 
-# Signals hold their slots weakly; the user need not keep what `console.extract` returned.
-_running: set[ConsoleExtraction] = set()
+Result = TypeVar("Result")
+
+# Signals hold their slots weakly; the user need not keep what the console's functions returned.
+_running: set[ConsoleJob[Any]] = set()
 
 
-class ConsoleExtraction:
-    """A running extraction; adds its layers to the viewer when it is done.
+class ConsoleJob(ABC, Generic[Result]):
+    """A running computation; adds its layers to a viewer when it is done.
+
+    Subclasses write `show`.
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        Gets the layers.
-    task : ExtractionInput
-        A copy of all input.
+    title : str
+        What is done, for the activity dock.
+    make_stepper : callable
+        Called in the worker; everything it needs is copied.
     """
 
-    def __init__(self, viewer: ViewerModel, task: ExtractionInput) -> None:
-        self._viewer = viewer
-        self._task = task
-        self._result: KernelResult | None = None
+    name: ClassVar[str]
+    """Noun of the computation, such as "Extraction"."""
+
+    def __init__(self, title: str, make_stepper: Callable[[], Stepper[Any]]) -> None:
+        self._result: Result | None = None
         self._error: Exception | None = None
-        self._bar = cancelable_progress(total=0, desc=f"Extract kernel of {task.image.name}")
+        self._bar = cancelable_progress(total=0, desc=title)
         self._job = Job()
         self._job.progressed.connect(self._on_progress)
         self._job.succeeded.connect(self._on_success)
         self._job.failed.connect(self._on_failure)
         self._job.state_changed.connect(self._on_state)
         _running.add(self)
-        self._job.start(task.start)
+        self._job.start(make_stepper)
 
-    def __repr__(self) -> str:
-        """Describe the extraction for the console."""
-        method = self._task.parameters.method
-        return f"<Extraction of {self._task.image.name} by {method}: {self.state.value}>"
+    @abstractmethod
+    def show(self, outcome: Any) -> Result:
+        """Add the layers of what the stepper gave, and return the result for `wait`."""
 
     @property
     def state(self) -> JobState:
@@ -63,7 +64,7 @@ class ConsoleExtraction:
         return self._job.state
 
     @property
-    def result(self) -> KernelResult | None:
+    def result(self) -> Result | None:
         """The result that the new layers show; None until it is there."""
         return self._result
 
@@ -71,27 +72,27 @@ class ConsoleExtraction:
         """Stop after the current step; nothing is added to the viewer."""
         self._job.cancel()
 
-    def wait(self, timeout_s: float | None = None) -> KernelResult:
+    def wait(self, timeout_s: float | None = None) -> Result:
         """Wait for the result while napari stays alive.
 
         Parameters
         ----------
         timeout_s : float, optional
-            Seconds after which to give up waiting; the extraction goes on.
+            Seconds after which to give up waiting; the computation goes on.
 
         Returns
         -------
-        KernelResult
+        object
             The result that the new layers show.
 
         Raises
         ------
         Cancelled
-            If the extraction was cancelled.
+            If it was cancelled.
         TimeoutError
             If it is not done in time.
         Exception
-            The error it failed with, mostly an `ExtractionError`.
+            The error it failed with, mostly with advice.
         """
         if self.state.busy:
             loop = QEventLoop()
@@ -109,7 +110,7 @@ class ConsoleExtraction:
         if self._error is not None:
             raise self._error
         if self.state is JobState.CANCELLED:
-            raise Cancelled("The extraction was cancelled; nothing was added.")
+            raise Cancelled(f"The {self.name.lower()} was cancelled; nothing was added.")
         if self._result is None:
             raise TimeoutError(f"{self!r} needs longer than {timeout_s} s; wait again, or cancel")
         return self._result
@@ -122,20 +123,14 @@ class ConsoleExtraction:
         if self._bar.is_canceled:
             self.cancel()
 
-    def _on_success(self, result: KernelResult) -> None:
-        """Show the result, and the defects where they were found."""
-        image = self._task.image
-        self._result = show_result(self._viewer, result, image)
-        if self._task.parameters.finds_defects:
-            name = f"{image.name} found defects"
-            add_layers(self._viewer, [points_from_defects(result.defects, image, name=name)])
-        # The kernels lie beside the image, out of sight until the view is fitted.
-        self._viewer.reset_view()
+    def _on_success(self, outcome: Any) -> None:
+        """Show the result."""
+        self._result = self.show(outcome)
 
     def _on_failure(self, error: Exception) -> None:
         """Keep the error for `wait`, and tell it now."""
         self._error = error
-        show_error(f"Extraction failed: {error}")
+        show_error(f"{self.name} failed: {error}")
 
     def _on_state(self, state: JobState) -> None:
         """Close the bar at the end."""
