@@ -46,6 +46,7 @@ from napari_qpi.widgets.common.layer_combo import (
 )
 from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.common.points_history import history_of
+from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from qpi_kernels.defects import DefectFormatError, Defects
 
 __all__ = ["AnnotateDefects"]
@@ -110,7 +111,9 @@ class AnnotateDefects(Dock):
         )
         self.status = QLabel()
         self.status.setWordWrap(True)
+        self.notice = UnpreparedNotice(self, self.image_choice, self.points_choice)
         self.column.addLayout(choice)
+        self.column.addWidget(self.notice)
         # Above the forms, which end below the window of a small screen.
         self.column.addLayout(self._build_undo_row())
         self.column.addLayout(self._build_busy_row())

@@ -34,6 +34,7 @@ from napari_qpi.widgets.common.layer_combo import (
     is_map,
 )
 from napari_qpi.widgets.common.run_controls import RunControls
+from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from napari_qpi.widgets.common.value_editors import PairEditor
 from napari_qpi.widgets.extract.bias_range import BiasRange
 from napari_qpi.widgets.extract.comparison_table import ComparisonTable
@@ -114,7 +115,10 @@ class ExtractKernel(Dock):
         self.defect_review = DefectReview(self.viewer)
         self.export_buttons = ExportButtons()
 
+        self.notice = UnpreparedNotice(self, self.image_choice, self.points_choice)
+
         self.column.addLayout(self.layer_rows)
+        self.column.addWidget(self.notice)
         self.column.addWidget(group("Kernel", self.form, self.kernel_size))
         self.column.addWidget(collapsed("Advanced", self.advanced_form))
         self.column.addWidget(self.run_controls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from html import escape
 
 from pydantic import ValidationError
 from qtpy.QtCore import QPointF, Qt, Signal  # type: ignore[attr-defined]
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QToolButton,
     QVBoxLayout,
 )
+from superqt import QElidingLabel
 
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
 from qpi_kernels.prepare import Step
@@ -66,6 +68,7 @@ class StepRow(QFrame):
         super().__init__()
         self._step = step
         self.problem = ""
+        self._wrong = False
         self.setFrameShape(QFrame.Shape.StyledPanel)
         kind = type(step)
         self.switch = QCheckBox(step_title(kind))
@@ -78,8 +81,7 @@ class StepRow(QFrame):
         self.down_button = _button("▼", "Do this step later.")
         self.remove_button = _button("✕", "Remove this step.")
         self.form: ParameterForm[Step] = ParameterForm(kind, kind.model_fields, spin_boxes=True)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.note = QElidingLabel()
         self.note.setTextFormat(Qt.TextFormat.PlainText)
         line = QHBoxLayout()
         line.setSpacing(2)
@@ -125,6 +127,7 @@ class StepRow(QFrame):
         self.unfold_button.setChecked(unfolded)
         self.unfold_button.setText("▾" if unfolded else "▸")
         self.form.setVisible(unfolded)
+        self._show_whole_note()
 
     def show_note(self, text: str, *, wrong: bool = False) -> None:
         """Show below the name what the step found, or why it failed."""
@@ -133,6 +136,13 @@ class StepRow(QFrame):
         self.note.setText(text)
         self.note.setStyleSheet("color: #e0605a" if wrong else "color: gray")
         self.note.setVisible(bool(text))
+        self.note.setToolTip(f"<qt>{escape(text)}</qt>")
+        self._wrong = wrong
+        self._show_whole_note()
+
+    def _show_whole_note(self) -> None:
+        """Give the note one line as long as nothing is wrong and the step is folded."""
+        self.note.setWordWrap(self._wrong or bool(self.unfold_button.isChecked()))
 
     def _show_values(self) -> None:
         """Fill the form in."""

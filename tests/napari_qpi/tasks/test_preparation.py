@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
 
+from napari_qpi import console
 from napari_qpi.layers.conversion import add_layers, points_from_defects
 from napari_qpi.layers.prepared import prepared_of, record_of
 from napari_qpi.tasks.extraction import ExtractionInput
@@ -99,3 +101,21 @@ def test_a_preview_shows_the_plane_that_the_whole_cube_gets(model: ViewerModel) 
     failed = drive(PreparationPreview(preview.scan, changed, 2, before=preview))
     assert "do not lie within the image" in failed.problem
     assert failed.made is preview.done[0].made
+
+
+def test_the_console_prepares_by_steps_and_by_recipe(
+    qtbot: QtBot, model: ViewerModel, tmp_path: Path
+) -> None:
+    values, defects = ring_map()
+    source = model.add_image(values, name="rings", scale=(0.5, 0.5), units=("nm", "nm"))
+    add_layers(model, [points_from_defects(defects, source)])
+    prepared = console.prepare(model, TURNED).wait(timeout_s=30)
+    image, _, points = list(model.layers)[-3:]
+    assert prepared_of(image) is prepared
+    np.testing.assert_allclose(points.data, prepared.defects.positions)
+
+    prepare.recipe.write(tmp_path / "r.json", TURNED)
+    again = console.prepare(model, tmp_path / "r.json", source).wait(timeout_s=30)
+    np.testing.assert_array_equal(again.image.values, prepared.image.values)
+    with pytest.raises(prepare.PreparationError, match="there is no preset 'shiny'"):
+        console.prepare(model, "shiny", source)
