@@ -16,6 +16,7 @@ from qtpy.QtGui import QKeySequence, QShortcut, QUndoStack  # type: ignore[attr-
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QMenu, QPushButton
 
 from napari_qpi.layers.conversion import LayerConversionError
+from napari_qpi.tasks.fourier_marks import BRAGG_FIELD
 from napari_qpi.tasks.job import Job, JobState, SingleCall
 from napari_qpi.tasks.preparation import (
     PreparationInput,
@@ -37,7 +38,6 @@ from napari_qpi.widgets.common.layer_combo import (
 )
 from napari_qpi.widgets.common.run_controls import RunControls
 from napari_qpi.widgets.prepare.channel_rows import ChannelRows
-from napari_qpi.widgets.prepare.lattice_marks import BRAGG_FIELD
 from napari_qpi.widgets.prepare.live_preview import LivePreview, PreviewInput
 from napari_qpi.widgets.prepare.recipe_buttons import RecipeButtons
 from napari_qpi.widgets.prepare.step_list import ListedStep, StepList

@@ -78,6 +78,19 @@ class FourierView(ImageView):
             if item.isVisible():
                 item.setData(pos=[self._place(wave) for wave in [*array, *-array]])
 
+    def marked(self, name: str) -> list[tuple[float, float]]:
+        """Return the marks of "Bragg" or "pickup" on show, (x, y) in the view."""
+        item = self._marks[name]
+        return (
+            [(spot.pos().x(), spot.pos().y()) for spot in item.points()] if item.isVisible() else []
+        )
+
+    def handle_waves(self) -> NDArray[np.float64]:
+        """Return the wave vectors (row, col) at the handles, (2, 2)."""
+        first, step = self._axes()
+        places = np.array([[handle.pos().y(), handle.pos().x()] for handle in self.handles])
+        return np.asarray(places + first - step / 2)
+
     def show_handles(self, waves: ArrayLike | None) -> None:
         """Show the two handles at wave vectors (row, col), (2, 2), or hide them."""
         for number, handle in enumerate(self.handles):
@@ -106,9 +119,7 @@ class FourierView(ImageView):
 
     def _on_handle(self) -> None:
         """Tell where both handles are now."""
-        first, step = self._axes()
-        places = np.array([[handle.pos().y(), handle.pos().x()] for handle in self.handles])
-        self.handles_moved.emit(places + first - step / 2)
+        self.handles_moved.emit(self.handle_waves())
 
     def _on_clicked(self, event: object) -> None:
         if getattr(event, "double", lambda: False)():

@@ -19,10 +19,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_qpi.tasks.fourier_marks import (
+    FourierMarks,
+    MarkSearch,
+    bragg_handles,
+    reported_marks,
+)
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.tasks.preparation_preview import PreparationPreview, PreviewedPlane
 from napari_qpi.widgets.prepare.fourier_view import FourierView
-from napari_qpi.widgets.prepare.lattice_marks import bragg_handles, marks_of
 from napari_qpi.widgets.prepare.preview_layers import PreviewLayers
 from qpi_kernels.prepare import Prepared, Step
 from qpi_kernels.progress import Event
@@ -31,6 +36,7 @@ __all__ = ["LivePreview", "PreviewInput"]
 
 _DELAY_MS = 60
 _SLOW_MS = 400
+_MARKS_MS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,8 @@ class LivePreview(QWidget):
 
     def __init__(self, viewer: napari.Viewer, describe: Callable[[], PreviewInput | None]) -> None:
         super().__init__()
-        self.job = Job()
+        self.job, self.marks_job = Job(), Job()
+        self._marks: FourierMarks | None = None
         self.layers = PreviewLayers(viewer)
         self.shown: PreviewedPlane | None = None
         self._describe = describe
@@ -110,10 +117,11 @@ class LivePreview(QWidget):
         column.addLayout(top)
         column.addLayout(busy)
         column.addWidget(self.fourier)
-        self._timer, self._slow_timer = QTimer(self), QTimer(self)
+        self._timer, self._slow_timer, self._marks_timer = QTimer(self), QTimer(self), QTimer(self)
         for timer, milliseconds, due in (
             (self._timer, _DELAY_MS, self._start),
             (self._slow_timer, _SLOW_MS, partial(self._show_busy, True)),
+            (self._marks_timer, _MARKS_MS, self._look_for_marks),
         ):
             timer.setSingleShot(True)
             timer.setInterval(milliseconds)
@@ -153,11 +161,12 @@ class LivePreview(QWidget):
         for signal, slot in self._job_slots():
             signal.disconnect(slot)
         self.job.cancel()
+        self.marks_job.cancel()
 
     def remove_layers(self) -> None:
         """Take the layers away, and start no more previews; the window still lives."""
-        self._timer.stop()
-        self._slow_timer.stop()
+        for timer in (self._timer, self._slow_timer, self._marks_timer):
+            timer.stop()
         self.layers.hide()
 
     def show_planes(self) -> None:
@@ -172,26 +181,33 @@ class LivePreview(QWidget):
         fft = self.shown.raw_fft if before else self.shown.plane_fft
         self.fourier.setVisible(True)
         self.fourier.show_magnitude(fft, "|FFT| before" if before else "|FFT| after")
-        marks = marks_of(self.shown)
+        self._show_marks(self._marks or reported_marks(self.shown))
+
+    def _show_marks(self, marks: FourierMarks) -> None:
+        """Mark Bragg peaks and pickup, and put handles where a step takes Bragg peaks."""
+        self._marks = marks
+        steps = () if self._input is None else self._input.steps
         self.fourier.show_marks(marks.bragg, marks.pickup)
-        self.fourier.show_handles(
-            bragg_handles(self._input.steps, marks.bragg, self.fourier.reach())
-        )
+        self.fourier.show_handles(bragg_handles(steps, marks.bragg, self.fourier.reach()))
 
     def _job_slots(self) -> tuple[tuple[Any, Callable[[Any], None]], ...]:
+        """List the signals of the jobs, each with its slot."""
         job = self.job
         return (
             (job.state_changed, self._on_state),
             (job.progressed, self._on_event),
             (job.succeeded, self._on_preview),
             (job.failed, self._on_failed),
+            (self.marks_job.succeeded, self._on_marks),
         )
 
     def _on_toggled(self, on: bool) -> None:
+        """Start, or give up and take all away."""
         if on:
             self.request()
             return
         self._timer.stop()
+        self._marks_timer.stop()
         self._again = False
         self.job.abandon()
         self.shown = None
@@ -201,6 +217,8 @@ class LivePreview(QWidget):
     def _start(self) -> None:
         """Start the preview, after a running one has been given up."""
         described = self._describe()
+        self._marks_timer.stop()
+        self.marks_job.abandon()
         if described is None:
             self.layers.hide()
             self.fourier.setVisible(False)
@@ -218,6 +236,7 @@ class LivePreview(QWidget):
         self._slow_timer.start()
 
     def _on_state(self, state: JobState) -> None:
+        """Start the preview that was asked for meanwhile."""
         if state.busy:
             return
         self._slow_timer.stop()
@@ -233,9 +252,21 @@ class LivePreview(QWidget):
 
     def _on_preview(self, preview: PreviewedPlane) -> None:
         if self.box.isChecked():
-            self.shown = preview
+            self.shown, self._marks = preview, None
             self.show_planes()
             self.previewed.emit(preview)
+            # Once nothing changes any more, for it takes longer than the cheap steps.
+            self._marks_timer.start()
+
+    def _look_for_marks(self) -> None:
+        """Look for what no step has reported."""
+        if self.shown is not None and not self.pending:
+            self.marks_job.start(partial(MarkSearch, self.shown))
+
+    def _on_marks(self, marks: FourierMarks) -> None:
+        """Show what was found in the plane on show."""
+        if self.shown is not None and not self.pending:
+            self._show_marks(marks)
 
     def _on_failed(self, error: Exception) -> None:
         self.layers.hide()

@@ -187,3 +187,27 @@ def test_the_plane_on_show_of_a_cube_is_previewed_and_all_are_prepared(
     (image,) = [layer for layer in viewer.layers if layer.name == "grid prepared"]
     assert image.data.shape == (3, 16, 20)
     np.testing.assert_allclose(image.scale, (0.1, 1.0, 1.0))
+
+
+def test_bragg_peaks_are_marked_and_dragged(qtbot: QtBot, viewer: Viewer) -> None:
+    q = 2 * np.pi / (8 * 0.05)
+    rows, columns = 0.05 * np.indices((96, 96))
+    noise = np.random.default_rng(0).normal(scale=0.1, size=(96, 96))
+    viewer.add_image(
+        np.cos(q * rows) + np.cos(q * columns) + noise, scale=(0.05, 0.05), units=("nm", "nm")
+    )
+    dock = open_dock(viewer, "Prepare image", PrepareImage)
+    view = dock.preview.fourier
+    qtbot.waitUntil(lambda: bool(view.marked("Bragg")), timeout=10_000)
+    assert len(view.marked("Bragg")) == 4
+    dock.add_step("correct_drift")
+    wait(qtbot, dock)
+    at = view.handle_waves()
+    np.testing.assert_allclose(np.sort(np.abs(at).ravel()), [0, 0, q, q], atol=0.5)
+    handle = view.handles[1]
+    handle.setPos(handle.pos().x() + 1.0, handle.pos().y())
+    handle.sigPositionChangeFinished.emit(handle)
+    (step,) = dock.step_list.steps
+    np.testing.assert_allclose(step.bragg_peaks, view.handle_waves(), rtol=1e-5)
+    np.testing.assert_allclose(view.handle_waves() - at, [[0, 0], [0, 1]], atol=1e-4)
+    assert dock.undo_button.isEnabled()
