@@ -30,6 +30,8 @@ _SIGNIFICANT = 6.0
 # the rows to within one pixel is rare, and as high as what else the image shows.
 _STEP_SHARE = 0.5
 _SUDDEN_SHARE = 0.6
+# Within so many rows before and behind, or 2 % of them, it has most of its height; creep has not.
+_NEAR_ROWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,10 @@ def _locations(
     """Locate the differences near an expected value in every row, and weigh each result."""
     expected = np.where(np.isfinite(expected), expected, 0.0)
     away = difference - expected[:, None]
-    scale = 1.4826 * float(np.nanmedian(row_medians(np.abs(away))))
+    usual = row_medians(np.abs(away))
+    if not np.isfinite(usual).any():
+        return expected, np.zeros(len(expected))
+    scale = 1.4826 * float(np.nanmedian(usual))
     if not scale > 0:
         return expected, np.ones(len(expected))
     measured = np.isfinite(away)
@@ -198,8 +203,9 @@ def _lasting_jumps(
     while rest.any():
         first = int(rest.argmax())
         rest[max(first - reach, 0) : first + reach] = 0.0
-        row, sudden = _where(offsets - tilt * np.arange(size), first, reach)
-        if abs(jump[first]) > _STEP_SHARE * relief or not sudden:
+        row, share, sudden = _where(offsets - tilt * np.arange(size), first, reach)
+        high = abs(jump[first]) > _STEP_SHARE * relief
+        if share > _SUDDEN_SHARE and (high or not sudden):
             found.append(row)
     rows = np.array(sorted(found), np.int64)
     if not rows.size:
@@ -222,8 +228,8 @@ def _scatter(offsets: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     return np.asarray(around / 0.80 * 1.25 * np.sqrt(2 / reach))
 
 
-def _where(offsets: NDArray[np.float64], about: int, reach: int) -> tuple[int, bool]:
-    """Place a jump between two level sides; tell if it takes no more than two rows."""
+def _where(offsets: NDArray[np.float64], about: int, reach: int) -> tuple[int, float, bool]:
+    """Place a jump; return its share within some rows, and if most of it takes only two."""
     first, last = max(about - reach, 0), min(about + reach, offsets.size)
     rows = np.arange(max(about - reach // 2, 1), min(about + reach // 2, offsets.size - 1))
     costs = [
@@ -238,7 +244,15 @@ def _where(offsets: NDArray[np.float64], about: int, reach: int) -> tuple[int, b
     quiet = np.median([offsets[:-2], offsets[1:-1], offsets[2:]], axis=0)  # no single rows
     beside = np.arange(max(row - 4, 0), min(row + 3, quiet.size - 2))
     rise = (quiet[beside + 2] - quiet[beside]) * np.sign(height)
-    return row, bool(rise.max(initial=0.0) > _SUDDEN_SHARE * abs(height))
+    near = max(_NEAR_ROWS, offsets.size // 50)
+    rises = [
+        np.median(offsets[row + inner : row + outer])
+        - np.median(offsets[max(row - outer, 0) : max(row - inner, 1)])
+        for inner, outer in ((near, 2 * near), (reach // 2, reach))
+        if row + inner < offsets.size
+    ]
+    share = float(rises[0] / rises[1]) if len(rises) == 2 and rises[1] else 0.0
+    return row, share, bool(rise.max(initial=0.0) > _SUDDEN_SHARE * abs(height))
 
 
 def _robust_fit(

@@ -20,6 +20,12 @@ _AGREEMENT = 0.6
 _STRONG, _WEAK = 6.0, 3.0
 _ROUGHNESS = 1.5
 _LEAST_STRONG_SHARE = 0.3
+# Half of a normal distribution lies within so many standard deviations, and a quarter; between
+# close steps hardly more than a quarter of the image is away from them.
+_HALF_WITHIN, _QUARTER_WITHIN = 0.6745, 0.3186
+# Among narrow terraces only the direction along the steps is free of them; on rough surfaces the
+# differences along the slope are so much larger than across it.
+_ALONG_FACTOR = 3.0
 # Wide edges are seen in images binned to fewer pixels, from about 256 down to so many.
 _BINNINGS = (1, 2, 4)
 _SIDE, _LEAST_SIDE = 256, 48
@@ -127,7 +133,10 @@ def _usual_difference(
     steep = np.maximum(np.hypot(down[at], right[at]), 1e-300)
     normal = np.stack([down[at], right[at]]) / steep
     far, _ = _difference_of_sides(smooth, grid.astype(float), normal)
-    return 1.4826 * float(np.median(np.abs(far)))
+    along, _ = _difference_of_sides(smooth, grid.astype(float), np.stack([-normal[1], normal[0]]))
+    half, quarter = np.quantile(np.abs(far), [0.5, 0.25])
+    side = _ALONG_FACTOR * np.median(np.abs(along))
+    return float(min(half / _HALF_WITHIN, quarter / _QUARTER_WITHIN, side / _HALF_WITHIN))
 
 
 def _read(values: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,9 @@ _TOLERANCE = 1e-9
 # Regions below this share of the counted pixels have no say in the surface.
 _LEAST_SHARE = 0.005
 _GROUPS = 64
+# From one distance of the differences to the next, twice as far, their scale may grow so much;
+# where fewer than this share agree, all terraces are narrower.
+_GROWTH, _LEAST_WEIGHT = 1.5, 0.03
 _SAMPLE = 2**15
 
 
@@ -110,7 +113,7 @@ def slopes(plane: NDArray[np.float64]) -> tuple[float, float]:
 def _slope(plane: NDArray[np.float64]) -> float:
     """Estimate the tilt along the first axis, per pixel."""
     thinned = _averaged(plane)
-    slope, lag = None, 1
+    slope, lag, last = None, 1, np.inf
     while lag <= max(len(plane) // 8, 1) and lag < len(plane):
         difference = thinned[lag:] - thinned[:-lag]
         difference = difference[np.isfinite(difference)]
@@ -118,8 +121,11 @@ def _slope(plane: NDArray[np.float64]) -> float:
             break
         centre = float(np.median(difference)) if slope is None else slope * lag
         scale = 1.4826 * float(np.median(np.abs(difference - centre)))
+        scale = last = min(scale, _GROWTH * last)
         for _ in range(3 if scale > 0 else 0):
             weight = np.maximum(1 - ((difference - centre) / (3 * scale)) ** 2, 0.0) ** 2
+            if slope is not None and weight.mean() < _LEAST_WEIGHT:
+                return slope
             centre = float((weight * difference).sum() / max(weight.sum(), 1e-12))
         slope = centre / lag
         lag *= 2
