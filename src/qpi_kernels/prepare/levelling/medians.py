@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["densest_third", "filled", "median_of_five", "robust_std", "row_medians"]
+__all__ = ["ROUNDING", "densest_third", "filled", "median_of_five", "robust_std", "row_medians"]
+
+# Below this share of the range of an image differences are of rounding.
+ROUNDING = 1e-9
 
 _MAD_TO_STD = 1.4826
 # Half the width of the middle third of a normal distribution, in standard deviations.

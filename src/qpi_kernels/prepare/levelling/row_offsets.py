@@ -52,11 +52,17 @@ class RowOffsets:
     jump_rows: NDArray[np.int64]
     jump_heights: NDArray[np.float64]
 
+    def with_jumps(self) -> NDArray[np.float64]:
+        """Return the offsets that would level the jumps, too."""
+        behind = np.arange(self.offsets.size)[:, None] >= self.jump_rows
+        return self.offsets + behind @ self.jump_heights
+
 
 def find_row_offsets(
     plane: NDArray[np.float64],
     keep_jumps: bool = True,
     terraces: NDArray[np.int64] | None = None,
+    before: RowOffsets | None = None,
 ) -> RowOffsets:
     """Estimate the offset of every row, without the steps of the surface.
 
@@ -73,7 +79,10 @@ def find_row_offsets(
         Keep jumps of the whole width that last, for a step along the rows makes one; row
         artefacts come back.
     terraces : array of int, (rows, columns), optional
-        Labels; only pixels of the same terrace are compared, where there are any.
+        Labels; only pixels of the same terrace are compared.
+    before : RowOffsets, optional
+        Where neighbouring rows have hardly any pixels of the same terrace, their difference here
+        counts.
 
     Returns
     -------
@@ -87,10 +96,12 @@ def find_row_offsets(
     if places.size < 2:
         return RowOffsets(np.zeros(len(plane)), *none)
     rows = _binned(plane[places])
-    labels = None
+    labels, steps = None, np.zeros(places.size - 1)
     if terraces is not None:
         labels = _binned(np.where(terraces > 0, terraces, np.nan)[places])
-    offsets = _tied_offsets(rows, labels)
+    if before is not None:
+        steps = np.diff(before.with_jumps()[places])
+    offsets = _tied_offsets(rows, labels, steps)
     jump_rows, heights = none
     if keep_jumps:
         jump_rows, heights = _lasting_jumps(offsets, places, _relief(rows - offsets[:, None]))
@@ -104,7 +115,7 @@ def find_row_offsets(
 
 
 def _tied_offsets(
-    rows: NDArray[np.float64], labels: NDArray[np.float64] | None
+    rows: NDArray[np.float64], labels: NDArray[np.float64] | None, steps: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Solve for the offsets that agree best with the differences at all distances."""
     from scipy.linalg import solveh_banded
@@ -117,7 +128,9 @@ def _tied_offsets(
         for lag in (lag for lag in lags if lag <= max(size // 2, 1)):
             difference = rows[lag:] - rows[:-lag]
             if labels is not None:
-                difference = _within(difference, labels[lag:] == labels[:-lag], lag == 1)
+                difference = _within(
+                    difference, labels[lag:] == labels[:-lag], steps if lag == 1 else None
+                )
             expected = row_medians(difference)
             if lag == 1:
                 pairs = np.isfinite(difference).sum(axis=1)
@@ -141,12 +154,12 @@ def _tied_offsets(
 
 
 def _within(
-    difference: NDArray[np.float64], same: NDArray[np.bool_], every_row: bool
+    difference: NDArray[np.float64], same: NDArray[np.bool_], steps: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """Leave out pairs on different terraces, or rows in which hardly any other are."""
+    """Leave out pairs on different terraces, and rows with hardly any others; or set those."""
     kept = np.where(same, difference, np.nan)
     few = np.isfinite(kept).mean(axis=1) < _LEAST_SHARE
-    kept[few] = difference[few] if every_row else np.nan
+    kept[few] = np.nan if steps is None else steps[few, None]
     return kept
 
 

@@ -33,7 +33,9 @@ _GAP = 11
 _ALONG_BORDER = 0.9
 
 
-def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.bool_]:
+def find_step_edges(
+    plane: NDArray[np.float64], length: float, least: float = 0.0
+) -> NDArray[np.bool_]:
     """Find the edges of steps in an image whose rows are level.
 
     Candidates are ridges of the Gaussian gradient, as in J. Canny, IEEE Trans. Pattern Anal. 8,
@@ -46,6 +48,8 @@ def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.boo
         Rows aligned and tilt removed; NaN where a pixel does not count.
     length : float
         Shortest extent of an edge in px.
+    least : float
+        Least height of a step, above what rounding leaves.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def find_step_edges(plane: NDArray[np.float64], length: float) -> NDArray[np.boo
     for size in np.array(_BINNINGS) * max(min(plane.shape) // _SIDE, 1):
         if size > 1 and min(plane.shape) < size * _LEAST_SIDE:
             break
-        found = _edges(_binned(full, size), length / size)
+        found = _edges(_binned(full, size), length / size, least)
         rows, columns = (np.arange(side) // size for side in plane.shape)
         last = np.array(found.shape) - 1
         edges |= found[np.minimum(rows, last[0])[:, None], np.minimum(columns, last[1])]
@@ -76,7 +80,7 @@ def _binned(plane: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.asarray(cut.reshape(rows, size, columns, size).mean(axis=(1, 3)))
 
 
-def _edges(plane: NDArray[np.float64], length: float) -> NDArray[np.bool_]:
+def _edges(plane: NDArray[np.float64], length: float, least: float) -> NDArray[np.bool_]:
     """Find edges at one binning."""
     from scipy import ndimage
 
@@ -99,7 +103,7 @@ def _edges(plane: NDArray[np.float64], length: float) -> NDArray[np.bool_]:
         last = np.array(plane.shape)[:, None] - 1
         outside = (side < 0) | (side > last)
         clear &= ~(outside & (np.abs(normal) > _ALONG_BORDER)).any(axis=0)
-    usual = _usual_difference(smooth, down, right)
+    usual = max(_usual_difference(smooth, down, right), least / _WEAK)
     weak, strong = none.copy(), none.copy()
     weak[rows, columns] = clear & (height > _WEAK * usual)
     strong[rows, columns] = clear & (height > _STRONG * usual)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.prepare.levelling.medians import ROUNDING
 from qpi_kernels.prepare.levelling.row_offsets import RowOffsets, find_row_offsets
 from qpi_kernels.prepare.levelling.step_edges import find_step_edges
 from qpi_kernels.prepare.levelling.surface import label_terraces, slopes
@@ -50,12 +51,14 @@ def find_steps_and_rows(
     from scipy import ndimage
 
     valid = np.where(counted, plane, np.nan)
-    aligned = plane - find_row_offsets(valid).offsets[:, None]
+    first = find_row_offsets(valid)
+    aligned = plane - first.offsets[:, None]
     down, right = slopes(np.where(counted, aligned, np.nan))
     rows, columns = (np.arange(side) for side in plane.shape)
     level = aligned - down * rows[:, None] - right * columns
-    edges = find_step_edges(np.where(counted, level, np.nan), length)
+    least = ROUNDING * float(np.ptp(plane[counted])) if counted.any() else 0.0
+    edges = find_step_edges(np.where(counted, level, np.nan), length, least)
     reach = max(_EDGE_PX, round(_EDGE_SHARE * min(plane.shape)))
     near = ndimage.maximum_filter(edges, 2 * reach + 1) if edges.any() else edges
     terraces = label_terraces(~near & np.isfinite(plane))
-    return find_row_offsets(valid, keep_jumps, terraces), edges
+    return find_row_offsets(valid, keep_jumps, terraces, first), edges

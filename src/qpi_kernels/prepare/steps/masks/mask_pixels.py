@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from qpi_kernels.prepare.levelling.medians import (
+    ROUNDING,
     filled,
     median_of_five,
     row_medians,
@@ -91,6 +92,7 @@ def _noise(
     measured = [np.where(counted, values, np.nan) for values in (size, bend)]
     rows = np.maximum(*(1.4826 * np.nan_to_num(row_medians(values)) for values in measured))
     whole = max(1.4826 * float(np.nanmedian(values)) for values in measured)
+    whole = max(whole, ROUNDING * float(np.ptp(plane)))
     return np.maximum(rows, whole)
 
 
