@@ -62,7 +62,9 @@ class MaskPixels(Step):
         counted = np.isfinite(counted_plane(scan))
         plane = filled(mean_plane(scan.image))
         offsets = find_row_offsets(np.where(counted, plane, np.nan)).offsets
-        away = _away(plane - offsets[:, None])
+        # Without the tilt, which medians at the border of the image would take for glitches.
+        tilt = np.median(np.diff(plane, axis=1)) if plane.shape[1] > 1 else 0.0
+        away = _away(plane - offsets[:, None] - tilt * np.arange(plane.shape[1]))
         size = np.abs(away)
         noise = _noise(plane, size, counted)
         bad = counted & (size > self.threshold * noise[:, None])
