@@ -68,6 +68,7 @@ def _shown(images: list[xr.DataArray]) -> list[xr.DataArray]:
 
 
 def _names(images: list[xr.DataArray], stem: str) -> list[str]:
+    """Name the layers of channels; with the instrument's label where two would be the same."""
     short = [_name(array) for array in images]
     return [
         f"{name} of {stem}"

@@ -149,9 +149,8 @@ def needed_channels(
 
 
 def presets() -> dict[str, list[Step]]:
-    """List the library's presets; none where it has none."""
-    known = getattr(prepare, "presets", None)
-    return {} if known is None else dict(known())
+    """List the library's presets."""
+    return prepare.presets()
 
 
 def steps_called(word: str | Path) -> list[Step] | None:
@@ -180,7 +179,7 @@ def can_suggest() -> bool:
 
 def suggest(scan: Prepared) -> Any:
     """Suggest steps for an image, each with its reason."""
-    return prepare.suggest(scan)  # type: ignore[attr-defined]
+    return prepare.suggest(scan)
 
 
 def report_notes(prepared: Prepared, last: int) -> list[str]:

@@ -11,8 +11,8 @@ import xarray as xr
 
 from qpi_kernels import KernelResult, extract
 from qpi_kernels.prepare import Prepared
-from qpi_kernels.prepare.frame import Frame
-from qpi_kernels.prepare.resampling import resample
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import resample
 from shared.levelled_maps import wave
 
 SIDE, WINDOW = 112, (27, 27)

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli import bench, demo, detect, extract, info, library, simulate, train
+from qpi_kernels.cli import (
+    bench,
+    demo,
+    detect,
+    extract,
+    info,
+    library,
+    prepare,
+    simulate,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -22,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("info")(info.info)
+app.command("prepare")(prepare.prepare)
 app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
 app.command("simulate")(simulate.simulate)

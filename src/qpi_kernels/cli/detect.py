@@ -10,6 +10,7 @@ import typer
 from qpi_kernels.cli import batch, common_options, scan_files
 from qpi_kernels.cli.batch import FileResult, FileTask
 from qpi_kernels.cli.parameter_options import with_parameters
+from qpi_kernels.cli.prepare import Prepare, choose_steps, read_prepared
 from qpi_kernels.cli.scan_files import CommandError
 from qpi_kernels.defects import Defects, DetectionParameters, detect_defects, snap_positions
 from qpi_kernels.progress import Event
@@ -38,6 +39,7 @@ def detect(
             "FILE_defects.csv). napari knows tables of defects by 'defects' in their name.",
         ),
     ] = None,
+    prepare: Prepare = None,
     channel: common_options.ChannelName = None,
     bias: common_options.Bias = None,
     mask: common_options.MaskFile = None,
@@ -51,12 +53,14 @@ def detect(
 ) -> None:
     """Find point defects and write their positions, in pixels, as CSV that napari opens.
 
-    Of a bias stack the plane with the most contrast is searched unless --bias names one.
+    Of a bias stack the plane with the most contrast is searched unless --bias names one. After
+    steps that move pixels, positions are those of the prepared image.
     """
     try:
         paths = scan_files.expand(files, recursive)
         counted = None if mask is None else scan_files.read_mask(mask)
-    except CommandError as error:
+        choice = None if prepare is None else choose_steps(prepare)
+    except (ValueError, OSError) as error:
         raise batch.stop_with(str(error)) from error
     targets = dict(
         zip(paths, batch.plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True)
@@ -64,17 +68,15 @@ def detect(
 
     def work(job: FileTask) -> FileResult:
         """Detect the defects of one scan and write their table."""
-        from qpi_kernels.io import open_scan
         from qpi_kernels.io.array_notes import frame_of
         from qpi_kernels.io.atomic_write import replacing
 
         target = batch.write_anew(targets[job.path], overwrite)
-        scan = open_scan(job.path)
-        image = scan_files.choose_planes(scan_files.choose_channel(scan, channel), bias)
+        scan = read_prepared(job, choice, channel, bias, counted)
         job.on_event(Event("looking for defects"))
-        defects = find_defects(image, counted, detection, snap)
+        defects = find_defects(scan.image, scan.mask, detection, snap)
         with replacing(target) as partial:
-            defects.to_csv(partial, frame=frame_of(scan))
+            defects.to_csv(partial, frame=frame_of(scan.image))
         return FileResult(job.path, f"{_counted(defects)} -> {target}")
 
     outcomes = batch.run_batch(paths, work, debug=debug)

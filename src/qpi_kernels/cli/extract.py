@@ -29,10 +29,9 @@ from qpi_kernels.cli.common_options import (
 )
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX, find_defects
 from qpi_kernels.cli.parameter_options import ParameterGroup, with_parameters
+from qpi_kernels.cli.prepare import Prepare, choose_steps, read_prepared
 from qpi_kernels.cli.scan_files import (
     CommandError,
-    choose_channel,
-    choose_planes,
     clearest_plane,
     expand,
     read_mask,
@@ -98,6 +97,7 @@ def extract(
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write quality and parameters as JSON."),
     ] = None,
+    prepare: Prepare = None,
     channel: ChannelName = None,
     bias: Bias = None,
     mask: MaskFile = None,
@@ -117,9 +117,10 @@ def extract(
             raise CommandError(
                 f"{extraction.method} finds the defects: leave out --defects, --detect and --snap"
             )
+        choice = None if prepare is None else choose_steps(prepare)
         if report is not None:
             write_anew(report, overwrite)
-    except (CommandError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise stop_with(str(error)) from error
     suffix = f"_kernel.{file_format.value}"
     targets = dict(zip(paths, plan_outputs(paths, output, suffix, _EXTENSIONS), strict=True))
@@ -127,28 +128,31 @@ def extract(
     def work(job: FileTask) -> FileResult:
         """Extract the kernel of one file."""
         from qpi_kernels.extraction import start_extraction
-        from qpi_kernels.io import open_scan
         from qpi_kernels.kernel_files import kernel_paths, save_kernel
         from qpi_kernels.progress import drive
 
         started = time.perf_counter()
         target = write_anew(targets[job.path], overwrite)
-        scan = open_scan(job.path)
-        observation = choose_planes(choose_channel(scan, channel), bias)
+        marked: Defects | None = None
+        if not (detect or extraction.finds_defects) and _has_table(job.path, defects):
+            marked = Defects.from_csv(_table_of(job.path, defects))
+        scan = read_prepared(job, choice, channel, bias, counted, marked)
         job.on_event(Event("defects"))
-        positions: Defects | None = None
+        positions = scan.defects
         if detect:
-            positions = find_defects(observation, counted, detection, snap)
+            positions = find_defects(scan.image, scan.mask, detection, snap)
         elif not extraction.finds_defects:
-            positions = Defects.from_csv(_table_of(job.path, defects))
+            if positions is None:
+                positions = Defects.from_csv(_table_of(job.path, defects))
             if snap:
-                positions = snap_positions(clearest_plane(observation), positions, mask=counted)
+                plane = clearest_plane(scan.image)
+                positions = snap_positions(plane, positions, mask=scan.mask)
         job.cancel.check()
-        stepper = start_extraction(observation, positions, mask=counted, parameters=extraction)
+        stepper = start_extraction(scan, positions, parameters=extraction)
         result = drive(stepper, job.on_event, job.cancel)
         for path in kernel_paths(result, target):
             write_anew(path, overwrite)
-        angle = {"scan_angle_deg": scan.attrs["scan_angle_deg"]}
+        angle = {"scan_angle_deg": scan.image.attrs.get("scan_angle_deg", 0.0)}
         written = save_kernel(result, target, angle)
         return _done(job.path, result, written, time.perf_counter() - started)
 
@@ -157,6 +161,13 @@ def extract(
         _write_report(report, outcomes)
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _has_table(path: Path, defects: Path | None) -> bool:
+    """Tell whether a table is given, or must be there because the file has no defects itself."""
+    from qpi_kernels.prepare import is_prepared_file
+
+    return defects is not None or not is_prepared_file(path)
 
 
 def _table_of(path: Path, defects: Path | None) -> Path:

@@ -73,9 +73,12 @@ def frame_centre_nm(array: xr.DataArray, scan_angle_deg: float = 0.0) -> tuple[f
     )
 
 
-def frame_of(scan: xr.Dataset) -> dict[str, Any]:
+def frame_of(scan: xr.Dataset | xr.DataArray) -> dict[str, Any]:
     """Return size, pitch, place and angle of a scan's images, for files that lie beside it."""
-    image = next(image for image in scan.data_vars.values() if {"y", "x"} <= set(image.dims))
+    import xarray as xr
+
+    images = [scan] if isinstance(scan, xr.DataArray) else scan.data_vars.values()
+    image = next(image for image in images if {"y", "x"} <= set(image.dims))
     return {
         "shape": [image.sizes["y"], image.sizes["x"]],
         "pixel_nm": pitch_of(image),

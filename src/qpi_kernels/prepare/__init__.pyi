@@ -1,6 +1,8 @@
 from . import recipe as recipe
-from .frame import Frame as Frame
-from .frame import world_nm as world_nm
+from .geometry.frame import Frame as Frame
+from .geometry.frame import world_nm as world_nm
+from .geometry.trace_lag import TraceLag as TraceLag
+from .geometry.trace_lag import trace_lag as trace_lag
 from .lattice.bragg_peaks import BraggPeaks as BraggPeaks
 from .lattice.bragg_peaks import find_bragg_peaks as find_bragg_peaks
 from .pickup.tones import Pickup as Pickup
@@ -13,6 +15,7 @@ from .prepared import Prepared as Prepared
 from .prepared_file import is_prepared_file as is_prepared_file
 from .prepared_file import load_prepared as load_prepared
 from .prepared_file import save_prepared as save_prepared
+from .presets import presets as presets
 from .registry import known_steps as known_steps
 from .registry import register as register
 from .registry import unregister as unregister
@@ -32,5 +35,5 @@ from .steps.values.level import Level as Level
 from .steps.values.normalize_setpoint import NormalizeSetpoint as NormalizeSetpoint
 from .steps.values.remove_pickup import RemovePickup as RemovePickup
 from .steps.values.smooth_bias import SmoothBias as SmoothBias
-from .trace_lag import TraceLag as TraceLag
-from .trace_lag import trace_lag as trace_lag
+from .suggestion import Suggestion as Suggestion
+from .suggestion import suggest as suggest

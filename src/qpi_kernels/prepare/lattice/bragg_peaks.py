@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from qpi_kernels.prepare.frame import pitch
+from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.lattice.spectrum import Spectrum, without_edges
 from qpi_kernels.prepare.prepared import PreparationError, label_image
 from qpi_kernels.prepare.reference_plane import mean_plane

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from qpi_kernels.prepare.frame import pitch
+from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.lattice.bragg_peaks import bragg_peaks_of
 from qpi_kernels.prepare.lattice.spectrum import Spectrum, hann
 from qpi_kernels.prepare.prepared import PreparationError, label_image

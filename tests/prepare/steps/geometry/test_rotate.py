@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from qpi_kernels import prepare
+from qpi_kernels.prepare.geometry.frame import pitch
 
 
 def image(shape=(21, 30), pitch=(0.2, 0.2), **attrs):
@@ -62,7 +63,7 @@ def test_a_point_keeps_its_place_in_nm_and_its_spot_on_the_image(angle, canvas) 
     assert np.hypot(peak[0] - row, peak[1] - column) < 0.8
     if canvas == "whole":
         # Nothing but a rim of less than a pixel is lost.
-        pixels = made.mask.sum() * np.prod(prepare.frame.pitch(made.image)[:2])
+        pixels = made.mask.sum() * np.prod(pitch(made.image)[:2])
         assert pixels > 0.9 * raw.size * 0.06
     else:
         assert made.image.shape == raw.shape

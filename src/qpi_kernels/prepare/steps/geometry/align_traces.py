@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import resample
+from qpi_kernels.prepare.geometry.trace_lag import trace_lag
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
-from qpi_kernels.prepare.resampling import resample
 from qpi_kernels.prepare.step import Step
-from qpi_kernels.prepare.trace_lag import trace_lag
 
 __all__ = ["STEP", "AlignTraces"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.resampling import resample
 from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, bragg_peaks_of, symmetry_of
 from qpi_kernels.prepare.lattice.displacement import follow_lattice, inverted
 from qpi_kernels.prepare.lattice.target import Target, linear_displacement, target_waves
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
-from qpi_kernels.prepare.resampling import resample
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "CorrectDrift"]

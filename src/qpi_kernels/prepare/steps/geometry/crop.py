@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import resample
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.resampling import resample
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "Crop"]

@@ -11,10 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.resampling import map_planes
 from qpi_kernels.prepare.moved_report.labels import move_labels
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "Rebin"]

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.frame import Frame, pitch
+from qpi_kernels.prepare.geometry.resampling import resample
 from qpi_kernels.prepare.prepared import Prepared
-from qpi_kernels.prepare.resampling import resample
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "Rotate"]

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, field_validator
 
-from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import read_at, resample
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
-from qpi_kernels.prepare.resampling import read_at, resample
 from qpi_kernels.prepare.step import Step
 from qpi_kernels.symmetry import Symmetry
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import pitch
+from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.levelling.steps_and_rows import (
     default_length_px,
     find_steps_and_rows,

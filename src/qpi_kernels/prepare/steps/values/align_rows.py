@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from qpi_kernels.prepare.geometry.resampling import map_planes
 from qpi_kernels.prepare.levelling.steps_and_rows import (
     default_length_px,
     find_steps_and_rows,
@@ -16,7 +17,6 @@ from qpi_kernels.prepare.levelling.steps_and_rows import (
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
 from qpi_kernels.prepare.report_keys import with_unit
-from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "AlignRows"]

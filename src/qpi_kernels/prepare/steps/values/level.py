@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from qpi_kernels.prepare.geometry.resampling import map_planes
 from qpi_kernels.prepare.levelling.surface import fit_surface, label_terraces
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
 from qpi_kernels.prepare.report_keys import with_unit
-from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "Level"]

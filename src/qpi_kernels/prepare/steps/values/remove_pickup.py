@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from qpi_kernels.prepare.frame import pitch
+from qpi_kernels.prepare.geometry.frame import pitch
+from qpi_kernels.prepare.geometry.resampling import map_planes
 from qpi_kernels.prepare.pickup.rows import row_tones_of, without_row_tones
 from qpi_kernels.prepare.pickup.tones import frequencies_hz, lattice_waves, tones_of, without_tones
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
-from qpi_kernels.prepare.resampling import map_planes
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "RemovePickup"]

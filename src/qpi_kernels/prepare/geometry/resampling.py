@@ -11,7 +11,7 @@ import scipy.ndimage
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame
 from qpi_kernels.prepare.moved_report.labels import move_labels
 from qpi_kernels.prepare.moved_report.noise_covariance import (
     NOISE_COVARIANCE,

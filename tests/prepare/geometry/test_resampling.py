@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qpi_kernels import prepare
-from qpi_kernels.prepare.frame import Frame
-from qpi_kernels.prepare.resampling import resample
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import resample
 
 PITCH = (0.3, 0.2)
 QUARTER = np.array([[0.0, 1.0], [-1.0, 0.0]])

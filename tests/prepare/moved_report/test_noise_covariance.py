@@ -11,14 +11,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.prepare import Crop, Prepared, Rebin, Rotate, load_prepared, run, save_prepared
-from qpi_kernels.prepare.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.resampling import resample
 from qpi_kernels.prepare.moved_report.noise_covariance import (
     difference_share,
     known_covariance,
     power_on,
     resampled_covariance,
 )
-from qpi_kernels.prepare.resampling import resample
 
 Array = NDArray[Any]
 SIDE, MIDDLE = 96, 7

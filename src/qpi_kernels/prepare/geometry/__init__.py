@@ -1,0 +1,1 @@
+"""Moving pixels: frames, the one resampling, and lags between scan directions."""

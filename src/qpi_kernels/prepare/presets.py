@@ -1,0 +1,68 @@
+"""Presets: lists of steps that serve most raw scans."""
+
+from __future__ import annotations
+
+from qpi_kernels.prepare.registry import known_steps
+from qpi_kernels.prepare.step import Step
+
+__all__ = ["presets"]
+
+# Masks come first, so that steps, streaks and bad pixels neither bend a level nor look like noise.
+_PRESETS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+    "topograph with steps": (
+        ("mask_steps", {}),
+        ("align_rows", {}),
+        ("level", {}),
+        ("mask_streaks", {}),
+        ("mask_pixels", {}),
+    ),
+    "atomic topograph with its grid": (
+        ("align_rows", {}),
+        ("level", {}),
+        ("mask_pixels", {}),
+        ("correct_drift", {}),
+    ),
+    "dI/dV map": (
+        ("mask_streaks", {}),
+        ("mask_pixels", {}),
+        ("remove_pickup", {}),
+        ("level", {"order": 0}),
+    ),
+    "dI/dV grid": (("mask_pixels", {}), ("remove_pickup", {}), ("level", {"order": 0})),
+    "constant-height current": (
+        ("align_rows", {}),
+        ("level", {}),
+        ("mask_streaks", {}),
+        ("mask_pixels", {}),
+        ("remove_pickup", {}),
+    ),
+}
+
+
+def presets() -> dict[str, list[Step]]:
+    """List the presets by name.
+
+    Returns
+    -------
+    dict of str to list of Step
+        For `qpi_kernels.prepare.run`:
+
+        ``topograph with steps``
+            Steps masked with a margin, rows brought to one level, terraces levelled together,
+            streaks and bad pixels masked.
+        ``atomic topograph with its grid``
+            Rows, plane and bad pixels, then drift and creep corrected by the lattice. Of a grid
+            the lattice is followed in its topography (``channels=``), and the cube follows.
+        ``dI/dV map``
+            Streaks and bad pixels masked, mains pickup fitted and subtracted, a constant taken
+            off: a plane would take slow waves with it.
+        ``dI/dV grid``
+            The same for a cube, whose pixels are no scan lines.
+        ``constant-height current``
+            Rows, plane, streaks, bad pixels and pickup.
+    """
+    known = known_steps()
+    return {
+        name: [known[step].model_validate(fields) for step, fields in steps]
+        for name, steps in _PRESETS.items()
+    }

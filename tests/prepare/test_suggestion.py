@@ -1,0 +1,89 @@
+"""Suggestions on simulated topographs whose faults are known."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import qpi_kernels as qk
+from qpi_kernels import prepare
+
+SHAPE = (96, 128)
+
+
+def topograph(*, tilt=0.0, rows=0.0, step=0.0, glitches=0, seed=0, quantity="topography"):
+    """A topograph in nm with noise of 2 pm and waves of 5 pm about three defects."""
+    random = np.random.default_rng(seed)
+    down, right = np.indices(SHAPE)
+    image = random.normal(scale=0.002, size=SHAPE)
+    for row, column in ((20, 30), (60, 90), (80, 20)):
+        r = np.hypot(down - row, right - column)
+        image += 0.005 * np.cos(0.9 * r) / (1 + r / 4)
+    image += tilt * (down / SHAPE[0] + right / SHAPE[1]) + rows * random.normal(size=(SHAPE[0], 1))
+    image += step * (right + 0.6 * down > 90)
+    spots = random.integers(0, SHAPE, size=(glitches, 2))
+    image[tuple(spots.T)] += 0.2
+    return xr.DataArray(image, dims=("y", "x"), attrs={"units": "nm", "quantity": quantity})
+
+
+def names(suggestion):
+    return [step.name() for step in suggestion.steps]
+
+
+def test_a_level_image_needs_no_levelling() -> None:
+    found = prepare.suggest(topograph())
+    assert not {"mask_steps", "align_rows", "level"} & set(names(found))
+    assert not found.needed
+    assert len(found.reasons) == len(found.steps)
+
+
+@pytest.mark.parametrize(
+    ("faults", "step"),
+    [
+        ({"tilt": 0.5}, "level"),
+        ({"rows": 0.05}, "align_rows"),
+        ({"step": 0.24}, "mask_steps"),
+    ],
+)
+def test_each_fault_is_met_and_called_needed(faults, step) -> None:
+    found = prepare.suggest(topograph(**faults))
+    assert step in names(found)
+    assert found.needed
+    made = prepare.run(topograph(**faults), found.steps)
+    again = prepare.suggest(made)
+    assert not again.needed
+    assert not {"level", "align_rows"} & set(names(again))
+
+
+def test_reasons_name_amounts_with_units() -> None:
+    found = prepare.suggest(topograph(tilt=0.5, step=0.24, glitches=12))
+    text = str(found)
+    assert "2 terraces" in text
+    assert " nm" in text
+    assert "bad pixels" in text
+    by_name = dict(zip(names(found), found.reasons, strict=True))
+    assert "0.24 nm" in by_name["mask_steps"] or "0.25 nm" in by_name["mask_steps"]
+
+
+def test_spectroscopic_maps_lose_a_constant_and_no_rows() -> None:
+    cube = np.random.default_rng(0).normal(size=(4, 32, 40))
+    cube[:, 10, 12] += 60.0
+    image = xr.DataArray(cube, dims=("bias", "y", "x"), attrs={"units": "S", "quantity": "didv"})
+    found = prepare.suggest(image)
+    assert names(found) == ["mask_pixels", "level"]
+    assert found.steps[-1].order == 0
+    assert not found.needed
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("createc_step_defects_100nm.dat", {"mask_steps", "align_rows", "mask_streaks"}),
+        ("createc_friedel_rings_60nm.dat", {"align_rows", "mask_streaks"}),
+        ("rhk_topo_ABC_graphite.sm4", {"level"}),
+    ],
+)
+def test_real_topographs(sample, file, wanted) -> None:
+    scan = qk.open_scan(sample(file))
+    found = prepare.suggest(scan["topography_forward"])
+    assert wanted <= set(names(found))
+    assert found.needed
