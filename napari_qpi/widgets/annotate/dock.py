@@ -46,6 +46,7 @@ from napari_qpi.widgets.common.layer_combo import (
 )
 from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.common.points_history import history_of
+from napari_qpi.widgets.common.run_controls import FocusLoan
 from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from qpi_kernels.defects import DefectFormatError, Defects
 
@@ -161,6 +162,7 @@ class AnnotateDefects(Dock):
         self.busy_bar.setRange(0, 0)
         self.busy_bar.setTextVisible(False)
         self.cancel_button = QPushButton("Cancel")
+        self._focus = FocusLoan(self.cancel_button)
         row.addWidget(self.busy_bar, 1)
         row.addWidget(self.cancel_button)
         return row
@@ -367,6 +369,9 @@ class AnnotateDefects(Dock):
         busy = self.job.state.busy
         has_image = self.image_choice.layer is not None
         count = 0 if self._points is None else len(self._points.layer.data)
+        if busy:
+            self.cancel_button.setVisible(True)
+            self._focus.take(self.content)
         self.new_button.setEnabled(has_image)
         self.form.show_possible(
             mark=has_image,
@@ -376,6 +381,8 @@ class AnnotateDefects(Dock):
         self.load_button.setEnabled(has_image and not busy)
         self.save_button.setEnabled(has_image and count > 0)
         self.kind_editor.setEnabled(self._points is not None and not busy)
+        if not busy:
+            self._focus.give_back(self.form.detect_button)
         for widget in (self.busy_bar, self.cancel_button):
             widget.setVisible(busy)
         if state is JobState.RUNNING:

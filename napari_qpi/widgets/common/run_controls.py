@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QWidget,
+)
 
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.progress import Event
 
-__all__ = ["ProgressPanel", "RunControls"]
+__all__ = ["FocusLoan", "ProgressPanel", "RunControls"]
 
 _WORDS = {
     JobState.CANCELLING: "Stopping after this step…",
     JobState.CANCELLED: "Cancelled; nothing was changed.",
 }
+
+
+class FocusLoan:
+    """Lend the focus of a pressed button to the cancel button while the pressed one is disabled.
+
+    Else Qt gives the focus to the next widget that takes it, and the dock scrolls there.
+
+    Parameters
+    ----------
+    cancel : QPushButton
+        The cancel button, enabled before `take` and until `give_back`.
+    """
+
+    def __init__(self, cancel: QPushButton) -> None:
+        self._cancel = cancel
+        self._pressed: QPushButton | None = None
+
+    def take(self, scope: QWidget | None) -> None:
+        """Take the focus from a button within a widget."""
+        focused = QApplication.focusWidget()
+        if scope is None or focused is self._cancel or not isinstance(focused, QPushButton):
+            return
+        if scope.isAncestorOf(focused):
+            self._pressed = focused
+            self._cancel.setFocus()
+
+    def give_back(self, otherwise: QPushButton) -> None:
+        """Give the focus back to the pressed button, or to another one while it is disabled."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is not None and self._cancel.hasFocus():
+            (pressed if pressed.isEnabled() else otherwise).setFocus()
 
 
 class ProgressPanel(QWidget):
@@ -56,24 +94,37 @@ class RunControls(ProgressPanel):
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         run, cancel = QPushButton(title), QPushButton("Cancel")
         super().__init__((run, cancel), parent=parent)
-        self._missing = ""
+        self._missing = self._passing = ""
         self.run_button, self.cancel_button = run, cancel
+        self._focus = FocusLoan(cancel)
         self.grid.setColumnStretch(0, 2)
         self.grid.setColumnStretch(1, 1)
         self.show_state(JobState.IDLE)
 
     def show_ready(self, state: JobState, missing: str) -> None:
         """Say what a run still needs; nothing missing makes it ready."""
-        if not state.busy and self.status.text() in ("", self._missing):
+        outdated = self.status.text() in ("", self._missing, self._passing)
+        if not state.busy and (outdated or (missing and missing != self._missing)):
             self.show_status(missing)
         self._missing = missing
         self.run_button.setToolTip(missing)
         self.run_button.setEnabled(not missing and not state.busy)
 
+    def show_passing(self, text: str) -> None:
+        """Show a text below the bar until the next change."""
+        self._passing = text
+        self.show_status(text)
+
     def show_state(self, state: JobState) -> None:
         """Follow `Job.state_changed`."""
+        if state is JobState.RUNNING:
+            self.cancel_button.setEnabled(True)
+            self._focus.take(self.parentWidget())
         self.run_button.setEnabled(not self._missing and not state.busy)
-        self.cancel_button.setEnabled(state is JobState.RUNNING)
+        if not state.busy:
+            self._focus.give_back(self.run_button)
+        # While it stops, too: it has the focus, and pressing it again does no harm.
+        self.cancel_button.setEnabled(state.busy)
         self.bar.setVisible(state.busy)
         if state is JobState.RUNNING:
             # No range: Qt shows that something goes on until the first event brings a total.

@@ -134,6 +134,7 @@ class PairEditor(Editor):
         self._square.setToolTip("Keep height and width equal.")
         self._square.setChecked(True)
         self._row(self._spins[0], QLabel("×"), self._spins[1], self._square)  # noqa: RUF001
+        self._wanted = self.value()
         for spin in self._spins:
             spin.valueChanged.connect(self._on_spin)
         self._square.toggled.connect(lambda: self._on_spin(self._spins[0].value()))
@@ -147,22 +148,42 @@ class PairEditor(Editor):
         """(rows, columns)."""
         return self._spins[0].value(), self._spins[1].value()
 
+    @property
+    def wanted(self) -> tuple[int, int]:
+        """(rows, columns) as they were entered, before any limit."""
+        return self._wanted
+
     def set_value(self, value: Any) -> None:
         """Show two numbers; different ones untick "square"."""
-        if tuple(value) == self.value():
-            return
+        before = self.value()
         blocked = self.blockSignals(True)
         if value[0] != value[1]:
             self._square.setChecked(False)
-        for spin, number in zip(self._spins, value, strict=True):
-            spin.setValue(int(number))
+        self._wanted = int(value[0]), int(value[1])
+        self._show(value)
         self.blockSignals(blocked)
-        self.changed.emit()
+        if self.value() != before:
+            self.changed.emit()
 
     def set_maximum(self, rows: int, columns: int) -> None:
-        """Limit the two numbers; larger ones become the limit."""
+        """Limit the two numbers; what was entered comes back with a larger limit."""
+        before, limits = self.value(), []
         for spin, limit in zip(self._spins, (rows, columns), strict=True):
+            blocked = spin.blockSignals(True)
             spin.setMaximum(max(limit, spin.minimum()))
+            spin.blockSignals(blocked)
+            limits.append(spin.maximum())
+        shown = [min(number, limit) for number, limit in zip(self._wanted, limits, strict=True)]
+        self._show([min(shown)] * 2 if self.square else shown)
+        if self.value() != before:
+            self.changed.emit()
+
+    def _show(self, value: Sequence[int]) -> None:
+        """Show two numbers without a signal."""
+        for spin, number in zip(self._spins, value, strict=True):
+            blocked = spin.blockSignals(True)
+            spin.setValue(int(number))
+            spin.blockSignals(blocked)
 
     def _on_spin(self, value: int) -> None:
         """Make both numbers equal while "square" is ticked, and report the change."""
@@ -173,6 +194,7 @@ class PairEditor(Editor):
                 for spin in self._spins:
                     spin.setValue(value)
                 return
+        self._wanted = self.value()
         self.changed.emit()
 
 

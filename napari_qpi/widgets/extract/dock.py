@@ -149,8 +149,8 @@ class ExtractKernel(Dock):
         self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.compare_button.clicked.connect(self.compare)
         self.defect_review.propose_button.clicked.connect(self.propose)
-        for row in (self.defect_review, self.export_buttons):
-            row.status.connect(self.run_controls.show_status)
+        self.defect_review.status.connect(self.run_controls.show_status)
+        self.export_buttons.status.connect(self.run_controls.show_passing)
 
     # -- what the user or a script may call -------------------------------------------------
 
@@ -158,7 +158,6 @@ class ExtractKernel(Dock):
         """Copy the input and start the extraction."""
         for task in self._tasks(lambda form: [form.parameters()]):
             points = None if self._finds_defects else self.points_choice.layer
-            self.card.clear()
             self._start(task.start, partial(self._show_result, task, points))
 
     def compare(self) -> None:
@@ -166,7 +165,6 @@ class ExtractKernel(Dock):
         tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
         if tasks:
             image = tasks[0].image
-            self.comparison_table.clear_runs()
             self._start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
 
     def propose(self) -> None:
@@ -293,6 +291,8 @@ class ExtractKernel(Dock):
     def _clear_result(self) -> None:
         """Forget the extraction of an earlier image."""
         self.task = self.result = None
+        if not self.job.state.busy:
+            self.run_controls.show_status("")
         self.card.clear()
         self.comparison_table.clear_runs()
         self.export_buttons.clear()

@@ -45,6 +45,7 @@ class KernelSize(QWidget):
         self._image: Image | None = None
         self._centre: Centre | None = None
         self.note = QLabel()
+        self.note.setWordWrap(True)
         self.window_box = QCheckBox("Show window")
         self.window_box.setChecked(True)
         self.resize_button = QPushButton("Resize on image")
@@ -92,7 +93,11 @@ class KernelSize(QWidget):
         (row, col), unit = layer_pitch(image)
         rows, cols = image.data.shape[-2:]
         lengths = f"{height * row:.3g} × {width * col:.3g} nm, " if unit == "nm" else ""  # noqa: RUF001
-        return f"{lengths}{height * width / (rows * cols):.1%} of the image"
+        note = f"{lengths}{height * width / (rows * cols):.1%} of the image"
+        wanted = self._editor.wanted
+        if wanted == (height, width):
+            return note
+        return f"{note}; cut to the image, not {wanted[0]} × {wanted[1]} pixels"  # noqa: RUF001
 
     def _on_resized(self, height: int, width: int) -> None:
         if self._image is not None:

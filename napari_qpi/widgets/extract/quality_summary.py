@@ -36,10 +36,10 @@ class QualitySummary(QWidget):
         super().__init__(parent)
         self.summary, self.details = _text_label(), _text_label()
         self.more_button = QToolButton()
-        self.more_button.setText("More")
+        self.more_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.more_button.setCheckable(True)
         self.more_button.setToolTip("Explanations, advice and the numbers")
-        self.more_button.toggled.connect(self.details.setVisible)
+        self.more_button.toggled.connect(self._show_details)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for widget in (self.summary, self.more_button, self.details):
@@ -54,6 +54,7 @@ class QualitySummary(QWidget):
         reasons = "".join(f"<p>{_BULLET} {escape(line)}</p>" for line in text.reasons)
         self.summary.setText(
             f'<span style="background-color:{colour};color:white"><b>&nbsp;{badge}&nbsp;</b></span>'
+            f"&nbsp; {escape(str(result.provenance.get('layer_name', '')))}"
             f"<p>{escape(text.headline[:1].upper() + text.headline[1:])}</p>{reasons}"
         )
         units = str(result.residual.attrs.get("units", ""))
@@ -71,8 +72,15 @@ class QualitySummary(QWidget):
         self.summary.clear()
         self.details.clear()
         self.more_button.setChecked(False)
-        self.details.setVisible(False)
+        self._show_details(False)
         self.setVisible(False)
+
+    def _show_details(self, shown: bool) -> None:
+        """Unfold or fold the details."""
+        self.more_button.setText("Less" if shown else "More")
+        arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
+        self.more_button.setArrowType(arrow)
+        self.details.setVisible(shown)
 
 
 def _text_label() -> QLabel:

@@ -186,7 +186,7 @@ class Simulate(Dock):
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(simulation_script(self.parameters))
-        self.run_controls.show_status("The script is on the clipboard.")
+        self.run_controls.show_passing("The script is on the clipboard.")
 
     def remove_from_viewer(self) -> None:
         """Start no more previews when the panel is closed."""

@@ -48,6 +48,9 @@ class TrainingControls(ProgressPanel):
         self.start_button.setText("Resume run" if resumable else "Start")
         self.start_button.setEnabled(ready)
         for button in (self.pause_button, self.next_button, self.stop_button):
+            # Else Qt gives the focus to the next widget that takes it, and the dock scrolls there.
+            if button.hasFocus():
+                self.start_button.setFocus()
             button.setEnabled(False)
         self.pause_button.setText("Pause")
         self.bar.hide()
@@ -55,9 +58,11 @@ class TrainingControls(ProgressPanel):
     def show_run(self, run: TrainingRun) -> None:
         """Show a run that is under way."""
         steerable = run.command in (RunCommand.GO_ON, RunCommand.PAUSE)
+        self.pause_button.setEnabled(steerable)
+        if self.start_button.hasFocus():
+            self.pause_button.setFocus()
         self.start_button.setEnabled(False)
         self.pause_button.setText("Resume" if run.command is RunCommand.PAUSE else "Pause")
-        self.pause_button.setEnabled(steerable)
         self.stop_button.setEnabled(steerable)
         self.next_button.setEnabled(steerable and run.step_number > 0 and not run.last_stage)
         self.bar.show()

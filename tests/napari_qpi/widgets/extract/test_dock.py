@@ -113,13 +113,13 @@ def test_cancel_leaves_the_old_result_and_can_run_again(
         assert not panel.run_controls.run_button.isEnabled()
         panel.run_controls.cancel_button.click()
         assert panel.job.state is JobState.CANCELLING
-        assert not panel.run_controls.cancel_button.isEnabled()
         slow.gate.set()
         wait(qtbot, panel)
     assert panel.job.state is JobState.CANCELLED
     assert panel.result is old
     assert list(viewer.layers) == before
-    assert panel.card.isHidden()
+    assert not panel.card.isHidden()
+    assert panel.export_buttons.save_button.isEnabled()
     extract(qtbot, panel)
     assert not panel.card.isHidden()
     assert panel.result is not old

@@ -110,3 +110,21 @@ def test_dragging_with_the_mouse_changes_the_form(qtbot: QtBot, viewer: Viewer) 
     assert 20 <= height <= 22
     assert during == (height, width)
     np.testing.assert_allclose(np.ptp(layer.data[0], axis=0), height, atol=1e-3)
+
+
+def test_a_small_map_does_not_cut_the_size_for_good(
+    viewer: Viewer, panel: ExtractKernel, image: Image
+) -> None:
+    panel.form.set_values({"kernel_shape": (31, 31)})
+    small = viewer.add_image(np.zeros((12, 20)), name="small")
+    assert panel.image_choice.layer is small
+    assert panel.parameters().kernel_shape == (12, 12)
+    assert "not 31 × 31 pixels" in panel.kernel_size.note.text()  # noqa: RUF001
+    panel.image_choice.layer = image
+    assert panel.parameters().kernel_shape == (31, 31)
+    assert "not 31" not in panel.kernel_size.note.text()
+    panel.form.set_values({"kernel_shape": (25, 45)})
+    panel.image_choice.layer = small
+    assert panel.parameters().kernel_shape == (12, 20)
+    panel.image_choice.layer = image
+    assert panel.parameters().kernel_shape == (25, 45)

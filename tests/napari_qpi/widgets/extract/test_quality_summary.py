@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
 
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
 from qpi_kernels.quality import Reason
@@ -43,9 +44,13 @@ def test_the_card_shows_trust_reasons_and_more(
         assert text.count("<p>") == (1 if trust == "good" else 4)
         assert not card.isHidden()
     assert "one pixel of each other: 3" not in card.summary.text()
+    assert "Undetermined:" not in card.summary.text()
     assert card.details.isHidden()
+    assert card.more_button.text() == "More"
     card.more_button.click()
     assert not card.details.isHidden()
+    assert card.more_button.text() == "Less"
+    assert card.more_button.arrowType() == Qt.ArrowType.DownArrow
     assert "one pixel of each other: 3" in card.details.text()
     card.clear()
     assert card.isHidden()
