@@ -54,7 +54,7 @@ def test_methods_are_compared_side_by_side(
     found = [result_of(layer) for layer in kernels]
     methods = [one.provenance["parameters"]["method"] for one in found if one is not None]
     assert methods == list(COMPARED)
-    assert [layer.name for layer in kernels][1] == "map least squares kernel"
+    assert [layer.name for layer in kernels][1] == "kernel by least squares of map"
     assert len({tuple(layer.contrast_limits) for layer in kernels}) == 1
     first = [image.world_to_data(layer.data_to_world((0, 0))) for layer in kernels]
     np.testing.assert_allclose([row for row, _ in first], 0, atol=1e-6)

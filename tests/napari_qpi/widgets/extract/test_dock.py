@@ -190,7 +190,7 @@ def test_an_error_is_shown_and_the_next_run_starts(
         wait(qtbot, panel)
     assert panel.job.state is JobState.FAILED
     assert str(error) in panel.run_controls.status.text()
-    assert panel.card.isHidden()
+    assert not panel.card.isHidden()
     extract(qtbot, panel)
 
 
@@ -201,8 +201,10 @@ def test_nothing_runs_without_defects(viewer: Viewer, image: Image) -> None:
     points = viewer.add_points([[5.0, 5.0]], **PLACED)
     assert panel.run_controls.run_button.isEnabled()
     assert panel.run_controls.status.text() == ""
+    panel.run_controls.show_status("Kernel of map in 1.0 s.")
     viewer.layers.remove(points)
     assert not panel.run_controls.run_button.isEnabled()
+    assert panel.run_controls.status.text() == "Mark the defects first."
 
 
 def test_another_image_takes_verdict_and_comparison_away(
