@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from qpi_kernels.background import BackgroundKind
 from qpi_kernels.extraction.parameters import BackgroundChoice
+from qpi_kernels.prepare.levelling.surface import label_terraces
 from qpi_kernels.prepare.moved_report.labels import SCAN_LINES, TERRACES
 from qpi_kernels.prepare.prepared import Prepared
 
 __all__ = ["PixelLabels", "choose_background"]
+
+# Specks between masked steps, each with an offset of its own, tell nothing of a kernel.
+_LEAST_SHARE = 0.005
 
 
 def choose_background(
@@ -53,7 +57,7 @@ class PixelLabels:
     Parameters
     ----------
     terraces : array of int, (y, x), optional
-        From 1; 0 where there is none.
+        From 1; 0 where there is none, and pixels do not count.
     lines : array of int, (y, x), optional
         Scan lines from 0, where they are not the rows of the image.
     """
@@ -63,10 +67,31 @@ class PixelLabels:
 
     @classmethod
     def of(cls, prepared: Prepared) -> PixelLabels:
-        """Look up the labels in a report; the last step of a kind counts."""
-        found: dict[str, NDArray[np.int64]] = {}
-        for step in prepared.report.values():
-            for key in (TERRACES, SCAN_LINES):
-                if key in step:
-                    found[key] = np.asarray(step[key], np.int64)
-        return cls(found.get(TERRACES), found.get(SCAN_LINES))
+        """Look up the labels in a report.
+
+        Where a map was levelled behind a mask that was given, terraces are the regions that the
+        mask leaves apart, as they are to `qpi_kernels.prepare.Level`.
+        """
+        terraces = _last(prepared.report, TERRACES)
+        levelled = any(entry["step"] == "level" for entry in prepared.history)
+        if terraces is None and levelled:
+            terraces = label_terraces(prepared.mask)
+        if terraces is not None:
+            terraces = _large_terraces(np.where(prepared.mask, terraces, 0))
+        return cls(terraces, _last(prepared.report, SCAN_LINES))
+
+
+def _last(report: Mapping[str, Mapping[str, Any]], key: str) -> NDArray[np.int64] | None:
+    """Look up the last labels of a name."""
+    found = [step[key] for step in report.values() if key in step]
+    return np.asarray(found[-1], np.int64) if found else None
+
+
+def _large_terraces(terraces: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Keep terraces that have a say in the kernel; None where all that counts is one."""
+    sizes = np.bincount(terraces.ravel())
+    sizes[0] = 0
+    large = sizes > _LEAST_SHARE * sizes.sum()
+    if not large.any() or np.count_nonzero(sizes) == 1:
+        return None
+    return np.where(large[terraces], terraces, 0)

@@ -108,8 +108,12 @@ class Problem(Generic[Parameters]):
         rows, columns = shape = labelled.shape[-2:]
         parameters.check_window((rows, columns))
         counted = _finite_pixels(labelled)
+        labels = PixelLabels()
         if prepared is not None:
+            labels = PixelLabels.of(prepared)
             counted &= prepared.mask
+        if labels.terraces is not None:
+            counted &= labels.terraces > 0
         if mask is not None:
             given = np.asarray(mask)
             if given.shape != shape:
@@ -126,7 +130,7 @@ class Problem(Generic[Parameters]):
             problem = replace(
                 problem,
                 preparation=prepared.history,
-                labels=PixelLabels.of(prepared),
+                labels=labels,
                 noise_covariance=known_covariance(prepared.report),
             )
         problem._check_reach()
