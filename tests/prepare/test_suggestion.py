@@ -66,10 +66,9 @@ def test_reasons_name_amounts_with_units() -> None:
 
 def test_spectroscopic_maps_lose_a_constant_and_no_rows() -> None:
     cube = np.random.default_rng(0).normal(size=(4, 32, 40))
-    cube[:, 10, 12] += 60.0
     image = xr.DataArray(cube, dims=("bias", "y", "x"), attrs={"units": "S", "quantity": "didv"})
     found = prepare.suggest(image)
-    assert names(found) == ["mask_pixels", "level"]
+    assert names(found) == ["level"]
     assert found.steps[-1].order == 0
     assert not found.needed
 

@@ -28,9 +28,8 @@ _PRESETS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
         ("remove_pickup", {}),
         ("level", {"order": 0}),
     ),
-    "dI/dV grid": (("mask_pixels", {}), ("remove_pickup", {}), ("level", {"order": 0})),
+    "dI/dV grid": (("remove_pickup", {}), ("level", {"order": 0})),
     "constant-height current": (
-        ("align_rows", {}),
         ("level", {}),
         ("mask_streaks", {}),
         ("mask_pixels", {}),
@@ -57,9 +56,10 @@ def presets() -> dict[str, list[Step]]:
             Streaks and bad pixels masked, mains pickup fitted and subtracted, a constant taken
             off: a plane would take slow waves with it.
         ``dI/dV grid``
-            The same for a cube, whose pixels are no scan lines.
+            Pickup and a constant. The pixels of a grid are no scan lines, and on its coarse pixels
+            a defect looks like a bad one.
         ``constant-height current``
-            Rows, plane, streaks, bad pixels and pickup.
+            Plane, streaks, bad pixels and pickup; no feedback gave the rows offsets.
     """
     known = known_steps()
     return {

@@ -21,7 +21,10 @@ _UNITS = {
     "rad_per_nm": "rad/nm",
     "rad_per_px": "rad/px",
     "per_nm": "1/nm",
+    "A": "A",
+    "S": "S",
     "share": "%",
+    "percent": "%",
 }
 
 
@@ -58,6 +61,6 @@ def _words(key: str, value: Any) -> str:
         if key.endswith(f"_{ending}"):
             name, unit = key.removesuffix(f"_{ending}"), _UNITS[ending]
             break
-    number = 100 * value if unit == "%" else value
+    number = 100 * value if key.endswith("_share") else value
     shown = f"{number:d}" if isinstance(number, int | np.integer) else f"{number:.3g}"
     return f"{name.replace('_', ' ')} {shown} {unit}".rstrip()

@@ -112,8 +112,8 @@ class _Trial:
             ("mask_streaks", "streaks of the tip cover {:.2g} % of the pixels"),
             ("mask_pixels", "single bad pixels, {:.2g} %"),
         ):
-            if name == "mask_streaks" and self._scan.image.ndim == 3:
-                continue  # the pixels of a grid are no scan lines
+            if self._scan.image.ndim == 3:
+                continue  # a grid has no scan lines, and its defects may be single pixels
             share = 100.0 * self._masked(tried := self._tried(name))
             if tried is not None and share > 0:
                 self._keep(tried, words.format(share))
@@ -137,7 +137,8 @@ class _Trial:
                 self._keep(tried, text + (f", up to {self._amount(span)} apart" if span else ""))
                 self._needed = True
         rest = self._rest()
-        tried = self._tried("align_rows")
+        # At constant height no feedback gives rows their offsets.
+        tried = self._tried("align_rows") if self._quantity != "current" else None
         if tried is not None:
             offset = float(_number(_last(tried[1]), "offset_rms"))
             if offset > _TELLING_ROWS * self._row_chance(tried[1]):
