@@ -33,6 +33,7 @@ from .steps.masks.mask_streaks import MaskStreaks as MaskStreaks
 from .steps.values.align_rows import AlignRows as AlignRows
 from .steps.values.level import Level as Level
 from .steps.values.normalize_setpoint import NormalizeSetpoint as NormalizeSetpoint
+from .steps.values.remove_lattice import RemoveLattice as RemoveLattice
 from .steps.values.remove_pickup import RemovePickup as RemovePickup
 from .steps.values.smooth_bias import SmoothBias as SmoothBias
 from .suggestion import Suggestion as Suggestion

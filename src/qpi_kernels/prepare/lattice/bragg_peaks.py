@@ -15,12 +15,12 @@ from qpi_kernels.prepare.lattice.spectrum import Spectrum, without_edges
 from qpi_kernels.prepare.prepared import PreparationError, label_image
 from qpi_kernels.prepare.reference_plane import mean_plane
 
-__all__ = ["BraggPeaks", "bragg_peaks_of", "find_bragg_peaks"]
+__all__ = ["BraggPeaks", "bragg_peaks_of", "chosen_peaks", "find_bragg_peaks", "symmetry_of"]
 
 Symmetry = Literal["square", "hexagonal", "oblique"]
 
 _PROMINENCE = 5.0
-_CLEAR_PROMINENCE = 30.0
+_CLEAR_PROMINENCE = 10.0
 _MOST_PEAKS = 16
 # Atomic rows are closer; wider ones are those of a moire if there are others.
 _WIDE_SPACING_NM = 0.8
@@ -130,6 +130,29 @@ def bragg_peaks_of(
             + "; use an image with atomic resolution, or give the Bragg peaks"
         )
     return found
+
+
+def chosen_peaks(
+    plane: NDArray[np.float64],
+    pitches: tuple[float, float],
+    unit: str,
+    given: tuple[tuple[float, float], ...] | None,
+    constant: float | None,
+) -> BraggPeaks:
+    """Check given Bragg vectors (row, col) in rad per unit, or find them if there are none."""
+    if given is None:
+        return bragg_peaks_of(plane, pitches, unit, constant)
+    vectors = np.array(given)
+    in_px = vectors * np.array(pitches)
+    if len(vectors) not in (2, 3) or abs(np.linalg.det(in_px[:2])) < 1e-6:
+        raise PreparationError("give two or three Bragg vectors (row, col) in two directions")
+    if not (np.abs(in_px) <= np.pi).all():
+        raise PreparationError(
+            f"Bragg vectors in rad/{unit} must lie within pi/pixel, {np.pi / pitches[0]:.3g} "
+            f"along the columns and {np.pi / pitches[1]:.3g} along the rows"
+        )
+    unknown = np.full(len(vectors), np.nan)
+    return BraggPeaks(vectors, in_px, unknown, symmetry_of(vectors[0], vectors[1]), unit)
 
 
 def _lattice(

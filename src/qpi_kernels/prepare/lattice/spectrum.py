@@ -123,7 +123,10 @@ class Spectrum:
     @cached_property
     def radial_background(self) -> NDArray[np.float64]:
         """Median amplitude at the same wave number, (y, x)."""
-        wave = np.hypot(*self._periods_per_frame())
+        rows, columns = self._periods_per_frame()
+        height, width = self.plane.shape
+        # Circles of equal wave number in px, also on frames that are not square.
+        wave = np.hypot(rows / height, columns / width) * min(height, width)
         bins = np.minimum(wave.astype(int), int(wave.max()))
         order = np.argsort(bins, axis=None)
         counts = np.bincount(bins.ravel())

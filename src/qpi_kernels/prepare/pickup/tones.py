@@ -11,22 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.lattice.bragg_peaks import bragg_peaks_of
-from qpi_kernels.prepare.lattice.spectrum import Spectrum, hann
+from qpi_kernels.prepare.lattice.plane_waves import fitted_waves, refined_waves, without_waves
+from qpi_kernels.prepare.lattice.spectrum import Spectrum
 from qpi_kernels.prepare.prepared import PreparationError, label_image
 from qpi_kernels.prepare.reference_plane import mean_plane
 
-__all__ = [
-    "Pickup",
-    "find_pickup",
-    "frequencies_hz",
-    "lattice_waves",
-    "refined_tones",
-    "tones_of",
-    "without_tones",
-]
+__all__ = ["Pickup", "find_pickup", "frequencies_hz", "lattice_waves", "tones_of"]
 
 _ROUNDS = 3
-_REFINEMENTS = 2
 _HARMONICS = 5
 # A harmonic is where its tone says, so less prominence is proof.
 _HARMONIC_SHARE = 0.5
@@ -147,61 +139,17 @@ def tones_of(
         tones = both
     if not len(tones):
         return tones, np.empty(0)
-    amplitude = np.abs(_fitted(spectrum.plane, spectrum.counted, tones))
+    amplitude = np.abs(fitted_waves(spectrum.plane, spectrum.counted, tones))
     order = np.argsort(-amplitude, kind="stable")
     return tones[order], amplitude[order]
-
-
-def refined_tones(
-    plane: NDArray[np.float64], counted: NDArray[np.bool_], waves: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Refine wave vectors (row, col) in rad/px by Gauss-Newton steps, each with the others off."""
-    if not len(waves):
-        return waves
-    weight = hann(plane.shape) * counted
-    rows, columns = (np.arange(n) - (n - 1) / 2 for n in plane.shape)
-    away = [rows[:, None], columns[None, :]]
-    waves = waves.copy()
-    for _ in range(_REFINEMENTS):
-        values = _fitted(plane, counted, waves)
-        rest = plane - _wave_sum(plane.shape, waves, values)
-        for number in range(len(waves)):
-            wave = _wave(plane.shape, waves[number])
-            own = (values[number] * wave).real
-            turned = (1j * values[number] * wave).real
-            terms = [wave.real, -wave.imag, away[0] * turned, away[1] * turned]
-            change = _least_squares(terms, rest + own, weight)
-            # A step of more than half a sample would be another peak.
-            limit = np.pi / np.array(plane.shape)
-            waves[number] += np.clip(change[2:], -limit, limit)
-    return waves
-
-
-def without_tones(
-    plane: NDArray[np.float64], counted: NDArray[np.bool_], waves: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fit the amplitudes and phases of plane waves, Hann-weighted, and subtract them.
-
-    Parameters
-    ----------
-    plane : array, (y, x)
-        Finite where it counts.
-    counted : array of bool, (y, x)
-        True where a pixel counts; the waves are subtracted everywhere.
-    waves : array, (N, 2)
-        Wave vectors (row, col) in rad/px.
-    """
-    if not len(waves):
-        return plane
-    return plane - _wave_sum(plane.shape, waves, _fitted(plane, counted, waves))
 
 
 def _subtracted(
     spectrum: Spectrum, waves: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Spectrum]:
     """Refine plane waves; return them and the spectrum without them."""
-    refined = refined_tones(spectrum.plane, spectrum.counted, waves)
-    rest = without_tones(spectrum.plane, spectrum.counted, refined)
+    refined = refined_waves(spectrum.plane, spectrum.counted, waves)
+    rest = without_waves(spectrum.plane, spectrum.counted, refined)
     return refined, Spectrum(rest, spectrum.counted)
 
 
@@ -260,50 +208,3 @@ def lattice_waves(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     vectors = pairs[pairs.any(axis=1)] @ np.stack([first, second])
     near = np.linalg.norm(vectors, axis=1) < _BRAGG_LENGTHS * np.linalg.norm(first)
     return np.asarray(vectors[near])
-
-
-def _wave(shape: tuple[int, ...], wave: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Return ``exp(i q r)``, of phase zero at the frame's middle."""
-    rows, columns = (
-        np.exp(1j * component * (np.arange(n) - (n - 1) / 2))
-        for component, n in zip(wave, shape, strict=True)
-    )
-    return np.asarray(np.outer(rows, columns))
-
-
-def _wave_sum(
-    shape: tuple[int, ...], waves: NDArray[np.float64], values: NDArray[np.complex128]
-) -> NDArray[np.float64]:
-    total = np.zeros(shape)
-    for wave, value in zip(waves, values, strict=True):
-        total += (value * _wave(shape, wave)).real
-    return total
-
-
-def _fitted(
-    plane: NDArray[np.float64], counted: NDArray[np.bool_], waves: NDArray[np.float64]
-) -> NDArray[np.complex128]:
-    """Fit all waves together, with a sloping background; return their complex amplitudes."""
-    rows, columns = (np.linspace(-1, 1, n) for n in plane.shape)
-    terms = [np.ones(plane.shape), rows[:, None], columns[None, :]]
-    for wave in waves:
-        values = _wave(plane.shape, wave)
-        terms += [values.real, -values.imag]
-    fit = _least_squares(terms, plane, hann(plane.shape) * counted)[3:]
-    return np.asarray(fit[::2] + 1j * fit[1::2])
-
-
-def _least_squares(
-    terms: Sequence[NDArray[np.float64]],
-    values: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Solve a weighted linear fit by its normal equations, in terms of like size."""
-    design = np.stack([np.broadcast_to(term, values.shape).ravel() for term in terms])
-    weighted = design * weight.ravel()
-    normal = weighted @ design.T
-    size = np.sqrt(np.maximum(normal.diagonal(), 1e-300))
-    fit = np.linalg.lstsq(
-        normal / np.outer(size, size), weighted @ values.ravel() / size, rcond=None
-    )[0]
-    return np.asarray(fit / size)

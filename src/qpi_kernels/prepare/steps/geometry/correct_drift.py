@@ -12,7 +12,7 @@ from pydantic import Field
 
 from qpi_kernels.prepare.geometry.frame import Frame, pitch
 from qpi_kernels.prepare.geometry.resampling import resample
-from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, bragg_peaks_of, symmetry_of
+from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, chosen_peaks
 from qpi_kernels.prepare.lattice.displacement import follow_lattice, inverted
 from qpi_kernels.prepare.lattice.target import Target, linear_displacement, target_waves
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
@@ -70,7 +70,9 @@ class CorrectDrift(Step):
         shape = plane.shape
         *pitches, unit = pitch(scan.image)
         scale = np.array(pitches)
-        peaks = self._peaks(plane, (pitches[0], pitches[1]), unit)
+        peaks = chosen_peaks(
+            plane, (pitches[0], pitches[1]), unit, self.bragg_peaks, self.lattice_constant
+        )
         field = follow_lattice(
             _without_defects(plane, scan, peaks.spacing_px), peaks.vectors_px, self.width
         )
@@ -109,25 +111,6 @@ class CorrectDrift(Step):
                 "of a moire or a charge density wave, whose own distortions are no drift"
             )
         return moved, report
-
-    def _peaks(
-        self, plane: NDArray[np.float64], pitches: tuple[float, float], unit: str
-    ) -> BraggPeaks:
-        """Return the given Bragg peaks, or find them."""
-        if self.bragg_peaks is None:
-            return bragg_peaks_of(plane, pitches, unit, self.lattice_constant)
-        given = np.array(self.bragg_peaks)
-        in_px = given * np.array(pitches)
-        if len(given) not in (2, 3) or abs(np.linalg.det(in_px[:2])) < 1e-6:
-            raise PreparationError(
-                "correct_drift: give two or three Bragg vectors (row, col) in two directions"
-            )
-        if not (np.abs(in_px) <= np.pi).all():
-            raise PreparationError(
-                f"correct_drift: Bragg vectors in rad/{unit} must lie within pi/pixel, "
-                f"{np.pi / pitches[0]:.3g} along the rows' axis and {np.pi / pitches[1]:.3g}"
-            )
-        return BraggPeaks(given, in_px, np.full(len(given), np.nan), symmetry_of(*given[:2]), unit)
 
 
 def _without_defects(

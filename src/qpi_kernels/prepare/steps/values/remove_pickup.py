@@ -12,8 +12,9 @@ from pydantic import Field
 
 from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.geometry.resampling import map_planes
+from qpi_kernels.prepare.lattice.plane_waves import without_waves
 from qpi_kernels.prepare.pickup.rows import row_tones_of, without_row_tones
-from qpi_kernels.prepare.pickup.tones import frequencies_hz, lattice_waves, tones_of, without_tones
+from qpi_kernels.prepare.pickup.tones import frequencies_hz, lattice_waves, tones_of
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane
 from qpi_kernels.prepare.step import Step
@@ -51,7 +52,7 @@ class RemovePickup(Step):
         """Find the tones in the mean plane, and subtract them from every plane."""
         mask = scan.mask
         plane = counted_plane(scan)
-        subtract: Callable[..., NDArray[np.float64]] = without_tones
+        subtract: Callable[..., NDArray[np.float64]] = without_waves
         if np.nanstd(plane) <= _FLAT * np.nanmax(np.abs(plane)):
             waves, amplitude = np.empty((0, 2)), np.empty(0)
         elif self.phase == "locked":
@@ -68,11 +69,12 @@ class RemovePickup(Step):
             subtract = without_row_tones
 
         def without(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Subtract the tones from a plane."""
             counted = mask & np.isfinite(values)
             if not counted.any():
                 return values
             fitted = np.where(np.isfinite(values), values, 0.0)
-            found = waves if subtract is without_tones else waves[:, 1]
+            found = waves if subtract is without_waves else waves[:, 1]
             return np.where(np.isfinite(values), subtract(fitted, counted, found), np.nan)
 
         height, width, unit = pitch(scan.image)
