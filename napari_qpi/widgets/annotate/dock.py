@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
 )
 
@@ -46,7 +45,7 @@ from napari_qpi.widgets.common.layer_combo import (
 )
 from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.common.points_history import history_of
-from napari_qpi.widgets.common.run_controls import FocusLoan
+from napari_qpi.widgets.common.run_controls import BusyRow
 from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from qpi_kernels.defects import DefectFormatError, Defects
 
@@ -117,7 +116,8 @@ class AnnotateDefects(Dock):
         self.column.addWidget(self.notice)
         # Above the forms, which end below the window of a small screen.
         self.column.addLayout(self._build_undo_row())
-        self.column.addLayout(self._build_busy_row())
+        self.busy_row = BusyRow()
+        self.column.addWidget(self.busy_row)
         self.column.addWidget(self.status)
         self.column.addWidget(group("Kinds", self.kind_editor))
         self.column.addWidget(self.form)
@@ -155,18 +155,6 @@ class AnnotateDefects(Dock):
         row.addWidget(self.save_button)
         return row
 
-    def _build_busy_row(self) -> QHBoxLayout:
-        """Make the row that shows progress and cancels."""
-        row = QHBoxLayout()
-        self.busy_bar = QProgressBar()
-        self.busy_bar.setRange(0, 0)
-        self.busy_bar.setTextVisible(False)
-        self.cancel_button = QPushButton("Cancel")
-        self._focus = FocusLoan(self.cancel_button)
-        row.addWidget(self.busy_bar, 1)
-        row.addWidget(self.cancel_button)
-        return row
-
     def _connect(self) -> None:
         """Connect the widgets with the viewer and the job."""
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
@@ -184,7 +172,7 @@ class AnnotateDefects(Dock):
         self.form.detect_button.clicked.connect(self.detect)
         self.form.snap_button.clicked.connect(self.snap)
         self.form.duplicates_button.clicked.connect(self.remove_duplicates)
-        self.cancel_button.clicked.connect(self.job.abandon)
+        self.busy_row.cancel_button.clicked.connect(self.job.abandon)
         self.preview_box.toggled.connect(self._refresh)
         self.save_button.clicked.connect(self._ask_save)
         self.load_button.clicked.connect(self._ask_load)
@@ -370,8 +358,7 @@ class AnnotateDefects(Dock):
         has_image = self.image_choice.layer is not None
         count = 0 if self._points is None else len(self._points.layer.data)
         if busy:
-            self.cancel_button.setVisible(True)
-            self._focus.take(self.content)
+            self.busy_row.show_busy()
         self.new_button.setEnabled(has_image)
         self.form.show_possible(
             mark=has_image,
@@ -382,9 +369,7 @@ class AnnotateDefects(Dock):
         self.save_button.setEnabled(has_image and count > 0)
         self.kind_editor.setEnabled(self._points is not None and not busy)
         if not busy:
-            self._focus.give_back(self.form.detect_button)
-        for widget in (self.busy_bar, self.cancel_button):
-            widget.setVisible(busy)
+            self.busy_row.show_idle(self.form.detect_button)
         if state is JobState.RUNNING:
             self._show_status("Working…")
         elif state is JobState.CANCELLED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import (
     QApplication,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -14,7 +15,7 @@ from qtpy.QtWidgets import (
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.progress import Event
 
-__all__ = ["FocusLoan", "ProgressPanel", "RunControls"]
+__all__ = ["BusyRow", "FocusLoan", "ProgressPanel", "RunControls"]
 
 _WORDS = {
     JobState.CANCELLING: "Stopping after this step…",
@@ -51,6 +52,33 @@ class FocusLoan:
         pressed, self._pressed = self._pressed, None
         if pressed is not None and self._cancel.hasFocus():
             (pressed if pressed.isEnabled() else otherwise).setFocus()
+
+
+class BusyRow(QWidget):
+    """A bar without a range and a cancel button, shown while a short computation runs."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 0)
+        self.bar.setTextVisible(False)
+        self.cancel_button = QPushButton("Cancel")
+        self._focus = FocusLoan(self.cancel_button)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.cancel_button)
+        self.hide()
+
+    def show_busy(self) -> None:
+        """Show the row; call this before the buttons are disabled."""
+        self.show()
+        self._focus.take(self.parentWidget())
+
+    def show_idle(self, otherwise: QPushButton) -> None:
+        """Hide the row; call this once the buttons are enabled again."""
+        self._focus.give_back(otherwise)
+        self.hide()
 
 
 class ProgressPanel(QWidget):

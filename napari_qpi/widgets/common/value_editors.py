@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
-from qtpy.QtCore import QLocale, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QLocale, QSignalBlocker, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -169,9 +169,8 @@ class PairEditor(Editor):
         """Limit the two numbers; what was entered comes back with a larger limit."""
         before, limits = self.value(), []
         for spin, limit in zip(self._spins, (rows, columns), strict=True):
-            blocked = spin.blockSignals(True)
-            spin.setMaximum(max(limit, spin.minimum()))
-            spin.blockSignals(blocked)
+            with QSignalBlocker(spin):
+                spin.setMaximum(max(limit, spin.minimum()))
             limits.append(spin.maximum())
         shown = [min(number, limit) for number, limit in zip(self._wanted, limits, strict=True)]
         self._show([min(shown)] * 2 if self.square else shown)
@@ -181,9 +180,8 @@ class PairEditor(Editor):
     def _show(self, value: Sequence[int]) -> None:
         """Show two numbers without a signal."""
         for spin, number in zip(self._spins, value, strict=True):
-            blocked = spin.blockSignals(True)
-            spin.setValue(int(number))
-            spin.blockSignals(blocked)
+            with QSignalBlocker(spin):
+                spin.setValue(int(number))
 
     def _on_spin(self, value: int) -> None:
         """Make both numbers equal while "square" is ticked, and report the change."""

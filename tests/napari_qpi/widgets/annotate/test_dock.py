@@ -348,10 +348,10 @@ def test_cancel_gives_the_panel_back_at_once(qtbot: QtBot, panel: AnnotateDefect
     points = panel.new_points()
     assert points is not None
     panel.detect()
-    assert panel.cancel_button.isVisibleTo(panel)
-    panel.cancel_button.click()
+    assert panel.busy_row.cancel_button.isVisibleTo(panel)
+    panel.busy_row.cancel_button.click()
     assert panel.form.detect_button.isEnabled()
-    assert not panel.cancel_button.isVisibleTo(panel)
+    assert not panel.busy_row.cancel_button.isVisibleTo(panel)
     assert "Cancelled" in panel.status.text()
     panel.detect()
     wait(qtbot, panel)
