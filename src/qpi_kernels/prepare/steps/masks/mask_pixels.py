@@ -39,7 +39,7 @@ class MaskPixels(Step):
     """
 
     threshold: float = Field(
-        default=6.0,
+        default=5.0,
         gt=0.0,
         description="How far a pixel must be away, in robust standard deviations.",
     )
