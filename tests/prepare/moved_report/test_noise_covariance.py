@@ -10,7 +10,16 @@ import scipy.ndimage
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.prepare import Crop, Prepared, Rebin, Rotate, load_prepared, run, save_prepared
+from qpi_kernels.prepare import (
+    Crop,
+    Level,
+    Prepared,
+    Rebin,
+    Rotate,
+    load_prepared,
+    run,
+    save_prepared,
+)
 from qpi_kernels.prepare.geometry.frame import Frame
 from qpi_kernels.prepare.geometry.resampling import resample
 from qpi_kernels.prepare.moved_report.noise_covariance import (
@@ -117,7 +126,13 @@ def test_only_interpolation_is_reported() -> None:
     copied = run(start(), [Crop(rows=(3, 80), columns=(0, 96)), Rotate(angle_deg=90.0)])
     assert known_covariance(copied.report) is None
     turned_once = run(start(), [Rotate(angle_deg=20.0, canvas="same")])
-    assert set(turned_once.report) == {"resampling", "rotate"}
+    assert list(turned_once.report) == ["resampling", "rotate"]
+    again = run(turned_once, [Level(), Rotate(angle_deg=5.0, canvas="same")])
+    assert list(again.report) == ["resampling", "rotate", "level", "rotate_2"]
+    twice, once = covariance_of(again)[MIDDLE, MIDDLE], covariance_of(turned_once)[MIDDLE, MIDDLE]
+    assert twice < 0.95 * once
+    told = again.report["resampling"]["noise_variance_share"]
+    assert told == pytest.approx(twice)
 
 
 def test_moves_in_a_row_interpolate_once() -> None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from qpi_kernels.prepare.geometry.frame import Frame
 from qpi_kernels.prepare.moved_report.labels import move_labels
 from qpi_kernels.prepare.moved_report.noise_covariance import (
-    NOISE_COVARIANCE,
     known_covariance,
     resampled_covariance,
     turned_covariance,
+    with_covariance,
 )
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
@@ -79,12 +79,11 @@ def resample(
             for name, channel in scan.channels.items()
         }
         mask = _bilinear(scan.mask.astype(float), positions) > 1 - _TOLERATED_SHARE
-    report = dict(move_labels(scan.report, positions, scan.mask.shape))
+    report = move_labels(scan.report, positions, scan.mask.shape)
     before = known_covariance(scan.report)
     if before is not None and (coloured is None or source is scan.image):
         coloured = turned_covariance(before, positions, coloured)
-    if coloured is not None:
-        report["resampling"] = {NOISE_COVARIANCE: coloured}
+    report = with_covariance(report, coloured)
     defects = scan.defects
     if defects is not None and len(defects):
         new = _new_positions(defects.positions, frame, displacement)

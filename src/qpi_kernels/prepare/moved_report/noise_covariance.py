@@ -11,17 +11,15 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 __all__ = [
-    "NOISE_COVARIANCE",
     "difference_share",
     "known_covariance",
     "power_on",
     "resampled_covariance",
     "turned_covariance",
+    "with_covariance",
 ]
 
-NOISE_COVARIANCE = "noise_covariance"
-"""Key of the entry ``resampling`` of a report: (lag rows, lag columns), lag 0 in the middle."""
-
+_ENTRY, _COVARIANCE = "resampling", "noise_covariance"
 # Quintic splines of neighbouring pixels are correlated over a few pixels only.
 _REACH = 7
 # Distances for which the correlation of two readings is tabulated, and the steps in a pixel.
@@ -33,8 +31,21 @@ Report = Mapping[str, Mapping[str, Any]]
 
 def known_covariance(report: Report) -> NDArray[np.float64] | None:
     """Look up the covariance in a report; None where no pixel was interpolated."""
-    found = report.get("resampling", {}).get(NOISE_COVARIANCE)
+    found = report.get(_ENTRY, {}).get(_COVARIANCE)
     return None if found is None else np.asarray(found, float)
+
+
+def with_covariance(report: Report, covariance: NDArray[np.float64] | None) -> Report:
+    """Put a covariance in a report; None takes it out.
+
+    The entry is ``resampling``, before those of the steps: (lag rows, lag columns), lag 0 in the
+    middle.
+    """
+    steps = {name: found for name, found in report.items() if name != _ENTRY}
+    if covariance is None:
+        return steps
+    variance = float(covariance[_REACH, _REACH])
+    return {_ENTRY: {_COVARIANCE: covariance, "noise_variance_share": variance}, **steps}
 
 
 def resampled_covariance(positions: NDArray[np.float64], order: int) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from qpi_kernels.prepare.geometry.frame import Frame, pitch
 from qpi_kernels.prepare.geometry.resampling import map_planes
 from qpi_kernels.prepare.moved_report.labels import move_labels
+from qpi_kernels.prepare.moved_report.noise_covariance import with_covariance
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.step import Step
 
@@ -53,7 +54,7 @@ class Rebin(Step):
             return frame.place(image, new)
 
         # The means of blocks are white again, as good as.
-        report = {name: found for name, found in scan.report.items() if name != "resampling"}
+        report = with_covariance(scan.report, None)
         defects = scan.defects
         if defects is not None and len(defects):
             defects = defects.moved(frame.to_new(defects.positions))
