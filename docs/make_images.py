@@ -1,6 +1,7 @@
 """Make the pictures of README and docs with the program as it is.
 
-Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [blind] [limits]`` in an
+Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [blind] [limits]
+[presets]`` in an
 environment with napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
 ``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names;
 ``limits`` needs matplotlib, and prints the tables of docs/limits.md in a quarter of an hour.
@@ -145,6 +146,13 @@ def limits() -> None:
     limits_page.tables(range(7))
 
 
+def presets() -> None:
+    """Draw each preset before and after."""
+    import prepare_pictures
+
+    prepare_pictures.picture(IMAGES / "presets.png")
+
+
 def left_out(shape: tuple[int, int]) -> np.ndarray:
     """Mask tip streaks, the frame's left edge, and the waves of two islands and an adatom."""
     excluded = np.zeros(shape, np.uint8)
@@ -168,6 +176,7 @@ PAGES = {
     "simulate": simulate,
     "blind": blind,
     "limits": limits,
+    "presets": presets,
 }
 
 

@@ -64,6 +64,32 @@ def test_reasons_name_amounts_with_units() -> None:
     assert "0.24 nm" in by_name["mask_steps"] or "0.25 nm" in by_name["mask_steps"]
 
 
+@pytest.mark.parametrize("turn", [0.0, 20.0])
+def test_atoms_call_for_drift_correction_and_keep_rows_along_the_scan(turn) -> None:
+    down, right = (axis.astype(float) for axis in np.indices(SHAPE))
+    angle = np.deg2rad(turn)
+    along, across = (
+        np.cos(angle) * right + np.sin(angle) * down,
+        np.cos(angle) * down - np.sin(angle) * right,
+    )
+    atoms = 0.02 * (np.cos(2 * np.pi * along / 7.0) + np.cos(2 * np.pi * across / 7.0))
+    random = np.random.default_rng(0)
+    image = atoms + 0.01 * random.normal(size=SHAPE) + 0.02 * random.normal(size=(SHAPE[0], 1))
+    found = prepare.suggest(image)
+    assert names(found)[-1] == "correct_drift"
+    assert "(square)" in found.reasons[-1]
+    assert ("align_rows" in names(found)) == (turn > 0)
+
+
+def test_defects_that_touch_are_no_step() -> None:
+    down, right = np.indices(SHAPE)
+    image = np.random.default_rng(0).normal(scale=0.05, size=SHAPE)
+    for row, column in ((3, 10), (3, 20), (60, 40), (66, 48), (90, 100)):
+        r = np.hypot(down - row, right - column)
+        image += (1 - 0.5 * r) * np.exp(-((r / 3) ** 2))
+    assert "mask_steps" not in names(prepare.suggest(image))
+
+
 def test_spectroscopic_maps_lose_a_constant_and_no_rows() -> None:
     cube = np.random.default_rng(0).normal(size=(4, 32, 40))
     image = xr.DataArray(cube, dims=("bias", "y", "x"), attrs={"units": "S", "quantity": "didv"})

@@ -17,7 +17,6 @@ _PRESETS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
         ("mask_pixels", {}),
     ),
     "atomic topograph with its grid": (
-        ("align_rows", {}),
         ("level", {}),
         ("mask_pixels", {}),
         ("correct_drift", {}),
@@ -50,8 +49,9 @@ def presets() -> dict[str, list[Step]]:
             Steps masked with a margin, rows brought to one level, terraces levelled together,
             streaks and bad pixels masked.
         ``atomic topograph with its grid``
-            Rows, plane and bad pixels, then drift and creep corrected by the lattice. Of a grid
-            the lattice is followed in its topography (``channels=``), and the cube follows.
+            Plane and bad pixels, then drift and creep corrected by the lattice. Of a grid the
+            lattice is followed in its topography (``channels=``), and the cube follows. Rows stay
+            as they are, for atomic rows along the scan lines look like their offsets.
         ``dI/dV map``
             Streaks and bad pixels masked, mains pickup fitted and subtracted, a constant taken
             off: a plane would take slow waves with it.

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, find_bragg_peaks
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 from qpi_kernels.prepare.registry import known_steps
 from qpi_kernels.prepare.step import Step
@@ -21,8 +22,12 @@ __all__ = ["Suggestion", "suggest"]
 _TELLING_TILT, _DOMINANT_TILT = 0.3, 4.0
 # Rows are worth aligning if they differ by so many times what noise makes of their means.
 _TELLING_ROWS = 3.0
-# Edges that mask less of the image are chance.
-_LEAST_MASKED = 0.005
+# Edges that mask less of the image are chance; without a second terrace it must be more.
+_LEAST_MASKED, _LEAST_MASKED_ALONE = 0.005, 0.03
+# Smaller regions than this share of the image are no terraces.
+_LEAST_TERRACE = 0.02
+# Atomic rows within so many periods per row of the scan lines' direction look like row offsets.
+_ROW_PERIODS = 2.0
 _PICOMETRES = 1000.0
 
 
@@ -103,6 +108,7 @@ class _Trial:
         lengths = self._quantity == "other" and units in ("nm", "pm", "m")
         self._height = self._quantity == "topography" or lengths
         self._unit = units or "(data units)"
+        self._lattice = self._find_lattice()
 
     def suggestion(self) -> Suggestion:
         """Try all candidates in the order in which they are run."""
@@ -129,16 +135,23 @@ class _Trial:
             return
         if self._quantity != "current":
             tried = self._tried("mask_steps")
-            if tried is not None and self._masked(tried) > _LEAST_MASKED:
-                found = _last(tried[1])
+            found = {} if tried is None else _last(tried[1])
+            sizes = np.bincount(np.ravel(found.get("terraces", 0)))[1:]
+            terraces = int((sizes > _LEAST_TERRACE * self._raw.mask.size).sum())
+            alone = terraces < 2
+            least = _LEAST_MASKED_ALONE if alone else _LEAST_MASKED
+            if tried is not None and self._masked(tried) > least:
                 levels = _number(found, "terrace_levels")
                 span = float(np.ptp(levels)) if np.size(levels) else 0.0
-                text = f"edges of steps cross the image; {found['terrace_count']} terraces"
+                text = "edges of steps lie in the image"
+                if not alone:
+                    text += f"; {terraces} terraces"
                 self._keep(tried, text + (f", up to {self._amount(span)} apart" if span else ""))
                 self._needed = True
         rest = self._rest()
         # At constant height no feedback gives rows their offsets.
-        tried = self._tried("align_rows") if self._quantity != "current" else None
+        fed_back = self._quantity != "current" and not self._follows_rows()
+        tried = self._tried("align_rows") if fed_back else None
         if tried is not None:
             offset = float(_number(_last(tried[1]), "offset_rms"))
             if offset > _TELLING_ROWS * self._row_chance(tried[1]):
@@ -168,7 +181,7 @@ class _Trial:
     def _try_level_of_spectra(self) -> None:
         """Take a constant off spectroscopic maps, a plane off a stack of topographs."""
         is_stack = self._raw.image.ndim == 3
-        if self._height and not is_stack:
+        if not is_stack and self._quantity in ("topography", "other"):
             return
         if any(step.name() == "level" for step, _ in self._kept):
             return
@@ -179,19 +192,25 @@ class _Trial:
 
     def _try_lattice(self) -> None:
         """Suggest drift correction where atoms are resolved."""
-        from qpi_kernels.prepare.lattice.bragg_peaks import find_bragg_peaks
+        if self._lattice is not None:
+            spacing = 2 * np.pi / np.hypot(*self._lattice.vectors.T)
+            text = f"Atomic rows {spacing.max():.3g} {self._lattice.unit} apart are resolved"
+            step = known_steps()["correct_drift"]()
+            self._kept.append((step, f"{text} ({self._lattice.symmetry})"))
 
-        known = known_steps().get("correct_drift")
-        if known is None:
-            return
-        image = self._raw.channels.get("topography", self._scan.image)
+    def _find_lattice(self) -> BraggPeaks | None:
+        """Look for atoms in the topography, or the image."""
         try:
-            peaks = find_bragg_peaks(image)
+            return find_bragg_peaks(self._raw.channels.get("topography", self._raw.image))
         except PreparationError:
-            return
-        spacing = 2 * np.pi / np.hypot(*peaks.vectors.T)
-        text = f"atomic rows {spacing.max():.3g} {peaks.unit} apart are resolved ({peaks.symmetry})"
-        self._kept.append((known(), text))
+            return None
+
+    def _follows_rows(self) -> bool:
+        """Tell whether atomic rows lie along the scan lines, which `AlignRows` would take."""
+        if self._lattice is None:
+            return False
+        least = _ROW_PERIODS * 2 * np.pi / self._raw.mask.shape[1]
+        return bool((np.abs(self._lattice.vectors_px[:, 1]) < least).any())
 
     def _tried(self, name: str, **fields: Any) -> tuple[Step, Prepared] | None:
         """Apply a step; None where it can not be applied."""
