@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_side_by_side", "side_by_side"]
 
-_CAPTION_GAP = 1.2
+_CAPTION_GAP = 0.3
 _LAST_WORD = "bayes"
 
 
@@ -98,9 +98,15 @@ def _captions(places: list[tuple[float, float, str]], plane: Geometry, name: str
     """Show the methods' names above their kernels."""
     arguments: dict[str, Any] = {
         "name": f"compared methods of {name}",
-        # Short lines, for text keeps its size on the screen when kernels get small.
-        "features": {"method": [method.replace(" ", "\n") for *_, method in places]},
-        "text": {"string": "{method}", "size": 8, "color": "gray"},
+        # Upright, for text keeps its size on the screen when kernels get small and close.
+        "features": {"method": [method.replace(" (", "\n(") for *_, method in places]},
+        "text": {
+            "string": "{method}",
+            "size": 8,
+            "color": "gray",
+            "rotation": -90,
+            "anchor": "lower_left",
+        },
         "size": 0.1,
         "face_color": "transparent",
         "border_color": "transparent",

@@ -148,7 +148,7 @@ def kernel_layers(
     result : KernelResult
         What an extraction gave; placed with `placed_result`.
     suffix : str
-        What the layers' names end with: the role comes first, for napari cuts long names.
+        What comes after role and kind in the layers' names, see `kernel_name`.
     roles : tuple of str
         ``"kernel"``, ``"std"`` or both, from bottom to top.
     first : int
@@ -177,7 +177,7 @@ def kernel_layers(
                     part, result.std if kind is None else result.std.sel(kind=kind)
                 )
             known = {"role": role, "kind": kind, "result": result}
-            name = f"{kernel_name(result, kind, role)}{suffix}"
+            name = kernel_name(result, kind, role, suffix)
             layers.append(_image(part, beside, name, known, look))
     return layers
 

@@ -16,7 +16,9 @@ __all__ = ["UNDETERMINED", "kernel_name", "kernel_notes", "kernel_paths", "save_
 UNDETERMINED: Trust = "undetermined"
 
 
-def kernel_name(result: KernelResult, kind: str | None = None, role: str = "kernel") -> str:
+def kernel_name(
+    result: KernelResult, kind: str | None = None, role: str = "kernel", suffix: str = ""
+) -> str:
     """Name the kernel of a result for layers, captions and channels.
 
     Parameters
@@ -27,13 +29,16 @@ def kernel_name(result: KernelResult, kind: str | None = None, role: str = "kern
         Kind of defect, where there are several.
     role : str
         ``"kernel"`` or ``"std"``.
+    suffix : str
+        More about it, such as ``" of map"``. Long names are cut in the middle, so that the role at
+        the beginning and "(undetermined)" at the end stay.
 
     Returns
     -------
     str
         Such as ``"kernel vacancy (undetermined)"``.
     """
-    name = role if kind is None else f"{role} {kind}"
+    name = (role if kind is None else f"{role} {kind}") + suffix
     return f"{name} ({UNDETERMINED})" if result.quality.undetermined(kind) else name
 
 

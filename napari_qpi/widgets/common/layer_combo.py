@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 from napari.components import LayerList
 from napari.layers import Image, Labels, Layer, Shapes
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QPaintEvent
+from qtpy.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
 
 from napari_qpi.layers.belonging import defects_of, made_for, mask_of
 from napari_qpi.layers.conversion import is_observation
@@ -24,6 +26,8 @@ __all__ = [
     "is_map",
     "is_temporary",
 ]
+
+_TEXT_MARGIN = 8
 
 NO_MAP = "open a map or a bias stack first (no colour picture)"
 
@@ -91,12 +95,39 @@ class LayerCombo(QComboBox):
         self._offered: list[Layer] = []
         self._chosen: Layer | None = None
         self._by_hand = False
+        self._help = ""
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         for emitter, slot in self._list_emitters():
             emitter.connect(slot)
         self.activated.connect(self._on_activated)
         self._refresh()
+
+    def setToolTip(self, text: str | None) -> None:  # noqa: N802 - Qt's name
+        """Explain the choice; the full name of the chosen layer stands above."""
+        self._help = text or ""
+        self._show_tooltip()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Cut a long name in its middle: the file's name begins alike, the channel comes last."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        assert style is not None
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        room = field.width() - _TEXT_MARGIN
+        name = option.fontMetrics.elidedText(option.currentText, Qt.TextElideMode.ElideMiddle, room)
+        option.currentText = name
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def _show_tooltip(self) -> None:
+        name = "" if self._chosen is None else escape(self._chosen.name)
+        words = self._help.removeprefix("<qt>").removesuffix("</qt>")
+        text = "<br>".join(filter(None, (name, words)))
+        super().setToolTip(f"<qt>{text}</qt>" if text else "")
 
     @property
     def layer(self) -> Layer | None:
@@ -183,8 +214,9 @@ class LayerCombo(QComboBox):
     def _choose(self, layer: Layer | None) -> None:
         row = 0 if layer is None else self._first_row() + self._offered.index(layer)
         self.setCurrentIndex(row)
-        if layer is not self._chosen:
-            self._chosen = layer
+        changed, self._chosen = layer is not self._chosen, layer
+        self._show_tooltip()
+        if changed:
             self.layer_changed.emit(layer)
 
     def _on_activated(self, row: int) -> None:

@@ -97,6 +97,8 @@ class LossPlot(PlotWidget):
         self._all.setData(steps, logarithms) if thinned else self._all.clear()
         self._mean.setData(mean_steps, means, symbol="o" if len(means) < _MAX_POINTS // 2 else None)
         low, high = _limits(logarithms)
+        for axis in (self._values, self._steps):
+            axis.setStyle(showValues=len(self._points) > 0)
         self._view.setRange(xRange=(0, max(last_step, 1)), yRange=(low, high), padding=0)
         self._show_title()
 
@@ -142,8 +144,14 @@ def log_ticks(low: float, high: float) -> list[float]:
         ticks = [float(digit * 10.0**decade) for decade in decades for digit in digits]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) >= _MIN_TICKS:
-            return inside[:: ceil(len(inside) / _MAX_TICKS)]
-    return inside
+            break
+    # By distance, not by number: above a power of ten the finest ones are ten times as far apart.
+    distance = log10(high / low) / (_MAX_TICKS + 1)
+    apart: list[float] = []
+    for tick in inside:
+        if not apart or log10(tick / apart[-1]) >= distance:
+            apart.append(tick)
+    return apart
 
 
 def _limits(logarithms: NDArray[np.float64]) -> tuple[float, float]:

@@ -56,7 +56,8 @@ def test_an_undetermined_kernel_is_faded_and_named(
     show_result(model, with_trust(result, "undetermined"), image)
     good, faded = kernel_layers(model)
     assert good.name == "kernel of map"
-    assert faded.name.startswith("kernel (undetermined)")
+    assert faded.name.startswith("kernel of map")
+    assert faded.name.split(" [")[0].endswith("(undetermined)")
     assert good.opacity == 1
     assert shown_contrast(good) > 0.3
     assert shown_contrast(faded) < 0.15
@@ -71,7 +72,7 @@ def test_only_the_undetermined_kind_is_faded(
     show_result(model, with_trust(make_result(kinds=("a", "b")), "uncertain", weak), image)
     assert [layer.name for layer in kernel_layers(model)] == [
         "kernel a of map",
-        "kernel b (undetermined) of map",
+        "kernel b of map (undetermined)",
     ]
     assert [layer.opacity < 1 for layer in kernel_layers(model)] == [False, True]
 

@@ -94,6 +94,15 @@ def test_the_active_image_is_the_default(model: ViewerModel, make_combo: MakeCom
     assert make_combo().layer is first
 
 
+def test_the_tooltip_has_the_whole_name(model: ViewerModel, make_combo: MakeCombo) -> None:
+    combo = make_combo()
+    combo.setToolTip("<qt>What it is for.</qt>")
+    layer = add(model, "a <long> name")
+    assert combo.toolTip() == "<qt>a &lt;long&gt; name<br>What it is for.</qt>"
+    layer.name = "other"
+    assert combo.toolTip().startswith("<qt>other<br>")
+
+
 def test_a_declined_mask_stays_declined(
     qtbot: QtBot, model: ViewerModel, make_combo: MakeCombo
 ) -> None:
