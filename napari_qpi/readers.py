@@ -106,10 +106,15 @@ def _read_file(path: Path) -> list[LayerData]:
     from napari_qpi.layers.scan import scan_layers
     from qpi_kernels.io import open_scan
     from qpi_kernels.io.formats.netcdf import stored_type
+    from qpi_kernels.prepare import is_prepared_file
     from qpi_kernels.result import KernelResult
 
     if path.suffix.lower() == ".nc" and stored_type(path) == "KernelResult":
         return result_layers(KernelResult.load(path))
+    if is_prepared_file(path):
+        from napari_qpi.layers.prepared_file import prepared_file_layers
+
+        return prepared_file_layers(path)
     dataset = open_scan(path)
     if not dataset.attrs.get("complete", True):
         warnings.warn(

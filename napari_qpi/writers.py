@@ -52,7 +52,7 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
         The file; its folder must exist.
     layers : list of tuple
         Layers of one `KernelResult`, which is saved once and whole, or a single other image, which
-        keeps its values, units and place.
+        keeps its values, units and place; a prepared one its mask, defects and history, too.
 
     Raises
     ------
@@ -68,8 +68,14 @@ def write_netcdf(path: str, layers: list[LayerData]) -> list[str]:
         raise LayerConversionError(
             "these are not the images of one extraction; select and save them one at a time"
         )
+    from napari.layers import Layer
+
+    from napari_qpi.layers.prepared_file import write_prepared_layer
     from qpi_kernels.io.formats.netcdf import save_scan
 
+    saved = write_prepared_layer(Layer.create(*layers[0]), path)
+    if saved is not None:
+        return [str(saved)]
     return [str(save_scan(_image_dataset(layers[0]), path))]
 
 

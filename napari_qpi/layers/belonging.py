@@ -47,7 +47,10 @@ def mask_of(image: Image, candidates: Iterable[Layer]) -> Layer | None:
 
 def made_for(layer: Layer, image: Image) -> bool:
     """Return whether a layer of points or labels was made for an image."""
-    return bool(layer.metadata.get(METADATA_KEY, {}).get("image") == image_id(image))
+    known, of_image = (each.metadata.get(METADATA_KEY, {}) for each in (layer, image))
+    if "file" in known:
+        return bool(known["file"] == of_image.get("file"))
+    return bool(known.get("image") == image_id(image))
 
 
 def _rank(points: Points, image: Image, others: Sequence[Image]) -> int:

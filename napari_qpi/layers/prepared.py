@@ -83,6 +83,8 @@ class PreparationRecord:
         In pixels of the source.
     done : int
         How many steps of the history were done before.
+    saved : str or None
+        The file that the prepared image itself was read from.
     """
 
     image: xr.DataArray
@@ -93,6 +95,7 @@ class PreparationRecord:
     mask: NDArray[np.bool_] | None
     defects: Defects | None
     done: int = 0
+    saved: str | None = None
 
 
 def prepared_of(layer: Layer) -> Prepared | None:

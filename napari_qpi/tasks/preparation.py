@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,10 +185,16 @@ def suggest(scan: Prepared) -> Any:
 
 def report_notes(prepared: Prepared, last: int) -> list[str]:
     """Write in a line each what the last steps found and changed."""
+    times: Counter[str] = Counter()
     notes = []
-    for found in list(prepared.report.values())[len(prepared.report) - last :]:
+    for entry in prepared.history:
+        name = str(entry["step"])
+        times[name] += 1
+        key = name if times[name] == 1 else f"{name}_{times[name]}"
         numbers = {
-            key: value for key, value in found.items() if isinstance(value, int | float | str)
+            key: value
+            for key, value in prepared.report.get(key, {}).items()
+            if isinstance(value, int | float | str)
         }
         words = (
             f"{key.replace('_', ' ')} {value}"
@@ -196,7 +203,7 @@ def report_notes(prepared: Prepared, last: int) -> list[str]:
             for key, value in numbers.items()
         )
         notes.append(", ".join(words))
-    return notes
+    return notes[len(notes) - last :]
 
 
 def show_prepared(viewer: ViewerModel, task: PreparationInput, prepared: Prepared) -> list[Layer]:

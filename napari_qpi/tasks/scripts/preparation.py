@@ -55,13 +55,15 @@ def unsaved_image(record: PreparationRecord) -> xr.DataArray | None:
     """Return the raw image that a script has to load from an array; None if a file has it."""
     while record.before is not None:
         record = record.before
-    return record.image if record.source is None else None
+    return record.image if record.source is None and record.saved is None else None
 
 
 def preparation_lines(
     record: PreparationRecord, history: Sequence[Entry], array_path: str | None
 ) -> str:
     """Write the lines that end with ``prepared``; parameters as for `preparation_script`."""
+    if record.saved is not None:
+        return f"prepared = qk.prepare.load_prepared({record.saved!r})"
     parts = []
     if record.before is None:
         parts.append(raw_lines("raw", record.source, record.image, record.name, array_path))

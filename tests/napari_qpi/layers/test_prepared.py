@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -10,6 +11,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
+from napari_qpi.layers.belonging import mask_of
 from napari_qpi.layers.conversion import METADATA_KEY, add_layers, points_from_defects
 from napari_qpi.layers.geometry import PixelToWorld
 from napari_qpi.layers.prepared import channel_layers, prepared_of, record_of
@@ -100,7 +102,7 @@ def test_pixels_left_out_are_labels_and_history_and_report_are_kept(model: Viewe
     assert (labels.name, labels.metadata[METADATA_KEY]["role"]) == ("map prepared left out", "mask")
     known = image.metadata[METADATA_KEY]["preparation"]
     assert known["history"][0]["angle_deg"] == 45
-    assert list(known["report"]) == ["rotate"]
+    assert known["report"]["rotate"]["angle_deg"] == 45
     assert model.layers.selection.active is image
     image.data = np.asarray(image.data) + 1
     assert prepared_of(image) is None
@@ -135,3 +137,21 @@ def test_channels_of_the_same_scan_are_found_by_what_they_are(model: ViewerModel
         "retrace": "a.sxm dI/dV backward",
     }
     assert channel_layers(model.add_image(blob(1, 1)), model.layers) == {}
+
+
+def test_a_saved_prepared_image_opens_in_its_place_with_mask_and_defects(
+    model: ViewerModel, tmp_path: Path
+) -> None:
+    source = model.add_image(blob(17.3, 22.8), **PLACES["affine"])
+    points = add_layers(model, [points_from_defects(Defects([(17.3, 22.8)]), source)])[0]
+    image, labels, moved = prepared(model, source, STEPS["all"], points=points)
+    image.save(str(tmp_path / "p.nc"), plugin="napari-qpi")
+    again, marks, marked = model.open(tmp_path / "p.nc", plugin="napari-qpi")
+    np.testing.assert_array_equal(again.data, image.data)
+    np.testing.assert_array_equal(marks.data, labels.data)
+    np.testing.assert_array_equal(marked.data, moved.data)
+    assert PixelToWorld.of(again).same_as(PixelToWorld.of(image))
+    assert PixelToWorld.of(marks).same_as(PixelToWorld.of(image))
+    assert prepared_of(again).history == prepared_of(image).history
+    assert mask_of(again, model.layers) is marks
+    assert mask_of(image, model.layers) is labels
