@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer, Points
 
@@ -20,6 +20,7 @@ from napari_qpi.layers.prepared import (
 )
 from qpi_kernels import prepare
 from qpi_kernels.prepare import Preparation, PreparationError, Prepared, Step, recipe
+from qpi_kernels.prepare.report_sentences import report_lines
 from qpi_kernels.progress import Event, GeneratorStepper, follow
 
 if TYPE_CHECKING:
@@ -28,13 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "PreparationInput",
     "SuggestedPreparation",
-    "can_suggest",
     "needed_channels",
-    "presets",
     "report_notes",
     "show_prepared",
     "steps_called",
-    "suggest",
 ]
 
 
@@ -126,7 +124,7 @@ class SuggestedPreparation(GeneratorStepper[tuple[PreparationInput, Prepared]]):
         steps = self._steps
         if steps is None:
             yield Event("Looking at the image")
-            steps = list(suggest(self._task.scan).steps)
+            steps = list(prepare.suggest(self._task.scan).steps)
             if not steps:
                 raise PreparationError("nothing has to be prepared: the image looks level")
         task = self._task.for_steps(steps)
@@ -149,11 +147,6 @@ def needed_channels(
     return chosen
 
 
-def presets() -> dict[str, list[Step]]:
-    """List the library's presets."""
-    return prepare.presets()
-
-
 def steps_called(word: str | Path) -> list[Step] | None:
     """Find the steps of a preset or a recipe; None for ``suggest``.
 
@@ -166,21 +159,11 @@ def steps_called(word: str | Path) -> list[Step] | None:
         return None
     if Path(word).suffix.lower() == ".json":
         return recipe.read(word)
-    known = presets()
+    known = prepare.presets()
     if word not in known:
         names = ", ".join(map(repr, known))
         raise PreparationError(f"there is no preset {str(word)!r}; known are 'suggest', {names}")
     return known[str(word)]
-
-
-def can_suggest() -> bool:
-    """Return whether the library suggests steps."""
-    return hasattr(prepare, "suggest")
-
-
-def suggest(scan: Prepared) -> Any:
-    """Suggest steps for an image, each with its reason."""
-    return prepare.suggest(scan)
 
 
 def report_notes(prepared: Prepared, last: int) -> list[str]:
@@ -191,18 +174,8 @@ def report_notes(prepared: Prepared, last: int) -> list[str]:
         name = str(entry["step"])
         times[name] += 1
         key = name if times[name] == 1 else f"{name}_{times[name]}"
-        numbers = {
-            key: value
-            for key, value in prepared.report.get(key, {}).items()
-            if isinstance(value, int | float | str)
-        }
-        words = (
-            f"{key.replace('_', ' ')} {value}"
-            if isinstance(value, str)
-            else f"{key.replace('_', ' ')} {value:.3g}"
-            for key, value in numbers.items()
-        )
-        notes.append(", ".join(words))
+        (line,) = report_lines({key: prepared.report.get(key, {})})
+        notes.append(line.partition(": ")[2])
     return notes[len(notes) - last :]
 
 

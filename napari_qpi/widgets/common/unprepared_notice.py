@@ -12,22 +12,17 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from napari_qpi.layers.conversion import METADATA_KEY
 from napari_qpi.layers.prepared import channel_layers
 from napari_qpi.tasks.job import Job, SingleCall
-from napari_qpi.tasks.preparation import (
-    PreparationInput,
-    SuggestedPreparation,
-    can_suggest,
-    show_prepared,
-    suggest,
-)
+from napari_qpi.tasks.preparation import PreparationInput, SuggestedPreparation, show_prepared
 from napari_qpi.widgets.common.dock import Dock
 from napari_qpi.widgets.common.layer_combo import LayerCombo
+from qpi_kernels.prepare import Suggestion, suggest
 
 __all__ = ["UnpreparedNotice"]
 
 _DELAY_MS = 300
 
 # Every dock asks about the same layers.
-_suggestions: WeakKeyDictionary[Image, Any] = WeakKeyDictionary()
+_suggestions: WeakKeyDictionary[Image, Suggestion] = WeakKeyDictionary()
 
 
 class UnpreparedNotice(QWidget):
@@ -63,6 +58,10 @@ class UnpreparedNotice(QWidget):
         self.button.clicked.connect(self.prepare)
         self._on_image(image_choice.layer)
 
+    def knows(self, image: Image) -> bool:
+        """Return whether the library has been asked about an image."""
+        return image in _suggestions
+
     def prepare(self) -> None:
         """Start the suggested preparation."""
         image = self._image
@@ -79,7 +78,7 @@ class UnpreparedNotice(QWidget):
         """Look at another image soon."""
         self.setVisible(False)
         self._image = image if image is not None and _is_raw_topograph(image) else None
-        if self._image is not None and can_suggest():
+        if self._image is not None:
             self._timer.start()
 
     def _look(self) -> None:
@@ -139,7 +138,7 @@ class UnpreparedNotice(QWidget):
         self.button.setToolTip(f"<qt>Make a prepared copy by: {steps}.</qt>")
 
 
-def _look_at(image: Image, task: PreparationInput) -> tuple[Image, Any]:
+def _look_at(image: Image, task: PreparationInput) -> tuple[Image, Suggestion]:
     """Ask the library, in a worker; the layer is only handed through."""
     return image, suggest(task.scan)
 

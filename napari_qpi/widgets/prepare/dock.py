@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -16,16 +16,14 @@ from qtpy.QtGui import QKeySequence, QShortcut, QUndoStack  # type: ignore[attr-
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QMenu, QPushButton
 
 from napari_qpi.layers.conversion import LayerConversionError
+from napari_qpi.layers.prepared import channel_layers
 from napari_qpi.tasks.fourier_marks import BRAGG_FIELD
 from napari_qpi.tasks.job import Job, JobState, SingleCall
 from napari_qpi.tasks.preparation import (
     PreparationInput,
-    can_suggest,
     needed_channels,
-    presets,
     report_notes,
     show_prepared,
-    suggest,
 )
 from napari_qpi.tasks.preparation_preview import PreviewedPlane, lazily
 from napari_qpi.widgets.common.dock import Dock, group
@@ -44,7 +42,15 @@ from napari_qpi.widgets.prepare.step_list import ListedStep, StepList
 from napari_qpi.widgets.prepare.step_row import first_line, step_title
 from napari_qpi.widgets.prepare.undo import ListChange, Run
 from qpi_kernels.defects import DefectFormatError
-from qpi_kernels.prepare import PreparationError, Prepared, Step, known_steps
+from qpi_kernels.prepare import (
+    PreparationError,
+    Prepared,
+    Step,
+    Suggestion,
+    known_steps,
+    presets,
+    suggest,
+)
 from qpi_kernels.progress import Stepper
 
 __all__ = ["PrepareImage"]
@@ -198,8 +204,11 @@ class PrepareImage(Dock):
 
     def suggest(self) -> None:
         """Start to look at the image, and fill the list with what suits it."""
-        task = self._input()
-        if task is not None and not self.job.state.busy:
+        image = self.image_choice.layer
+        if image is None or self.job.state.busy:
+            return
+        task = self._copy(image, channel_layers(image, self.viewer.layers))
+        if task is not None:
             look = partial(suggest, task.scan)
             self._start(partial(SingleCall, look, "Looking at the image"), self._suggested)
 
@@ -238,21 +247,25 @@ class PrepareImage(Dock):
     # -- the input --------------------------------------------------------------------------
 
     def _input(self) -> PreparationInput | None:
-        """Copy the layers, or describe what is wrong with them; the copy is kept until a change."""
+        """Copy the layers; the copy is kept until a change."""
         image = self.image_choice.layer
-        if self._task is None and isinstance(image, Image):
-            try:
-                self._task = PreparationInput.copy_from(
-                    image,
-                    self.points_choice.layer,
-                    excluded=self.mask_choice.layer,
-                    channels=self._channels(image),
-                )
-            except _UNUSABLE as error:
-                self.run_controls.show_status(str(error))
-            else:
-                self._scan = lazily(self._task.scan)
+        if self._task is None and image is not None:
+            self._task = self._copy(image, self._channels(image))
+            self._scan = None if self._task is None else lazily(self._task.scan)
         return self._task
+
+    def _copy(self, image: Image, channels: Mapping[str, Image]) -> PreparationInput | None:
+        """Copy the layers, or describe what is wrong with them."""
+        try:
+            return PreparationInput.copy_from(
+                image,
+                self.points_choice.layer,
+                excluded=self.mask_choice.layer,
+                channels=channels,
+            )
+        except _UNUSABLE as error:
+            self.run_controls.show_status(str(error))
+            return None
 
     def _channels(self, image: Image) -> dict[str, Image]:
         """Give the layer of every channel that steps read, and of the topograph's way back."""
@@ -305,7 +318,7 @@ class PrepareImage(Dock):
             missing = "Choose the steps first."
         self.run_controls.show_ready(self.job.state, missing)
         ready = self.image_choice.layer is not None and not self.job.state.busy
-        self.suggest_button.setEnabled(ready and can_suggest())
+        self.suggest_button.setEnabled(ready)
         self.recipe_buttons.show_steps(self.step_list.steps, self._input())
 
     # -- the preview ------------------------------------------------------------------------
@@ -360,7 +373,7 @@ class PrepareImage(Dock):
         if not isinstance(error, ValueError):
             show_error(f"Preparation failed: {error}")
 
-    def _suggested(self, found: Any) -> None:
+    def _suggested(self, found: Suggestion) -> None:
         """Fill the list with the suggested steps and their reasons."""
         self.show_steps(found.steps)
         for row, reason in zip(self.step_list.rows, found.reasons, strict=False):
