@@ -49,7 +49,7 @@ class Dock(QWidget):
         self.content = QWidget()
         self.column = QVBoxLayout(self.content)
         self.column.setContentsMargins(8, 8, 8, 8)
-        scroll = _VerticalScroll()
+        self._scroll = scroll = _VerticalScroll()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -85,6 +85,8 @@ class Dock(QWidget):
             return False
         if event.type() == QEvent.Type.LayoutRequest:
             self._watch_controls()
+            # Rows that unfold may be wider than the dock; Qt asks again only when it is told to.
+            self._scroll.updateGeometry()
         if event.type() != QEvent.Type.Wheel or watched is self.content or watched.hasFocus():
             return False
         event.ignore()

@@ -20,6 +20,7 @@ from qpi_kernels.prepare import Suggestion, suggest
 __all__ = ["UnpreparedNotice"]
 
 _DELAY_MS = 300
+_SHOWN = 2
 
 # Every dock asks about the same layers.
 _suggestions: WeakKeyDictionary[Image, Suggestion] = WeakKeyDictionary()
@@ -131,8 +132,9 @@ class UnpreparedNotice(QWidget):
         """Say what is wrong with an image, if anything is."""
         found = _suggestions[image]
         self.setVisible(bool(found.needed))
-        reasons = "; ".join(reason[0].lower() + reason[1:] for reason in found.reasons)
-        self.words.setText(f"This topograph is not levelled: {reasons}.")
+        reasons = [reason[0].lower() + reason[1:] for reason in found.reasons]
+        self.words.setText(f"This topograph is not levelled: {'; '.join(reasons[:_SHOWN])}.")
+        self.words.setToolTip(f"<qt>{'; '.join(reasons)}.</qt>")
         self.button.setEnabled(True)
         steps = ", ".join(step.name().replace("_", " ") for step in found.steps)
         self.button.setToolTip(f"<qt>Make a prepared copy by: {steps}.</qt>")

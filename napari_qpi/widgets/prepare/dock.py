@@ -55,6 +55,8 @@ from qpi_kernels.progress import Stepper
 
 __all__ = ["PrepareImage"]
 
+# So that forms which are unfolded later find room, and the transform is large enough to see rings.
+_WIDTH = 340
 _UNUSABLE = (LayerConversionError, PreparationError, DefectFormatError)
 
 
@@ -113,6 +115,7 @@ class PrepareImage(Dock):
         self.biases.setWordWrap(True)
         self.preview = LivePreview(self.viewer, self._describe_preview)
         self.recipe_buttons = RecipeButtons(layers)
+        self.content.setMinimumWidth(_WIDTH)
         self.column.addLayout(rows)
         buttons = (self.suggest_button, self.preset_button, self.add_button)
         self.column.addWidget(group("Steps", buttons, self.step_list, self.channel_rows))
@@ -378,7 +381,8 @@ class PrepareImage(Dock):
         self.show_steps(found.steps)
         for row, reason in zip(self.step_list.rows, found.reasons, strict=False):
             row.switch.setToolTip(f"<qt>{first_line(type(row.step))}<br>{reason}</qt>")
-        self.run_controls.show_status(" ".join(found.reasons))
+        words = [f"{reason}." for reason in found.reasons] or ["Nothing has to be done."]
+        self.run_controls.show_status(" ".join(words))
 
     def _show_result(self, task: PreparationInput, prepared: Prepared) -> None:
         """Add the layers of a run; what they replace is hidden."""
@@ -388,7 +392,7 @@ class PrepareImage(Dock):
         hidden = [layer for layer in replaced if layer is not None and layer.visible]
         for layer in hidden:
             layer.visible = False
-        self._history.push(Run(self.viewer, added, hidden))
+        self._history.push(Run(self.viewer, self, added, hidden))
         share = 1 - float(prepared.mask.mean())
         self.run_controls.show_status(
             f"Added {added[0].name} in {monotonic() - self._started:.1f} s; "

@@ -6,7 +6,8 @@ from typing import Any
 
 import napari
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image
+from napari.utils import Colormap
 
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY
@@ -28,12 +29,12 @@ class PreviewLayers:
 
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = viewer
-        self._layers: list[Layer] = []
+        self._layers: list[Image] = []
 
     @property
     def layer(self) -> Image | None:
         """The layer of the plane, or None while it is not shown."""
-        return next((each for each in self._shown() if isinstance(each, Image)), None)
+        return next(iter(self._shown()), None)
 
     def show(self, source: Image, preview: PreviewedPlane, before: bool) -> None:
         """Show the plane before or after the steps, where it lies in the world."""
@@ -43,7 +44,7 @@ class PreviewLayers:
         if not np.isfinite(counted).any():
             counted = plane.values
         geometry = prepared_geometry(source, preview.raw, plane)
-        made: list[Layer] = [
+        made = [
             Image(
                 plane.values,
                 name="preview of the preparation",
@@ -53,12 +54,14 @@ class PreviewLayers:
             )
         ]
         if not mask.all():
+            # No labels: napari 0.9 may crash when labels and an image are removed together.
             made.append(
-                Labels(
-                    (~mask).astype(np.uint8),
+                Image(
+                    (~mask).astype(np.float32),
                     name="preview of what is left out",
                     opacity=0.5,
-                    colormap=LEFT_OUT_COLORS,
+                    colormap=Colormap(["#00000000", LEFT_OUT_COLORS[1]], name="left out"),
+                    contrast_limits=(0.0, 1.0),
                     **_common(geometry),
                 )
             )
@@ -68,17 +71,16 @@ class PreviewLayers:
         """Take the layers away."""
         self._replace([])
 
-    def _shown(self) -> list[Layer]:
+    def _shown(self) -> list[Image]:
         return [layer for layer in self._layers if layer in self._viewer.layers]
 
-    def _replace(self, made: list[Layer]) -> None:
+    def _replace(self, made: list[Image]) -> None:
         """Change the layers in place where the new ones are of the same kinds and place."""
         shown = self._shown()
         if [_place(layer) for layer in shown] == [_place(layer) for layer in made]:
             for old, new in zip(shown, made, strict=True):
                 old.data = new.data
-                if isinstance(old, Image):
-                    old.contrast_limits = new.contrast_limits
+                old.contrast_limits = new.contrast_limits
             return
         selected = [layer for layer in self._viewer.layers.selection if layer not in shown]
         for layer in shown:
@@ -92,8 +94,13 @@ def _common(geometry: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": {METADATA_KEY: {"temporary": True, "role": "preview"}}, **geometry}
 
 
-def _place(layer: Layer) -> tuple[Any, ...]:
+def _place(layer: Image) -> tuple[Any, ...]:
     """Give all in which layers have to agree to be changed in place."""
-    colors = layer.colormap.name if isinstance(layer, Image) else ""
     place = PixelToWorld.of(layer)
-    return type(layer), layer.data.shape, colors, place.matrix.tobytes(), place.offset.tobytes()
+    return (
+        layer.name,
+        layer.data.shape,
+        layer.colormap.name,
+        place.matrix.tobytes(),
+        place.offset.tobytes(),
+    )

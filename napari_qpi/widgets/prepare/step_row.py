@@ -94,9 +94,11 @@ class StepRow(QFrame):
         column.setSpacing(2)
         column.addLayout(line)
         for widget in (self.note, self.form):
-            widget.setContentsMargins(_INDENT, 0, 0, 0)
             widget.setVisible(False)
-            column.addWidget(widget)
+            indented = QHBoxLayout()
+            indented.addSpacing(_INDENT)
+            indented.addWidget(widget, 1)
+            column.addLayout(indented)
         self.unfold_button.setVisible(bool(kind.model_fields))
         self._show_values()
         self.switch.toggled.connect(self.changed)
