@@ -89,6 +89,7 @@ class KernelSize(QWidget):
         self.kernel_window.show(image, self._centre, self._editor.value(), self._editor.square)
 
     def _words(self, image: Image) -> str:
+        """Describe the size on the image, and what was entered where the image is smaller."""
         height, width = self._editor.value()
         (row, col), unit = layer_pitch(image)
         rows, cols = image.data.shape[-2:]
