@@ -9,7 +9,9 @@ import scipy.interpolate
 import scipy.ndimage
 from numpy.typing import NDArray
 
-__all__ = ["LatticeField", "follow_lattice"]
+from qpi_kernels.prepare.lattice.spectrum import level
+
+__all__ = ["LatticeField", "follow_lattice", "inverted"]
 
 # The lock-in is sampled this many times in its own width.
 _SAMPLES_PER_WIDTH = 3
@@ -19,6 +21,7 @@ _ENOUGH_PX = 0.01
 _OUTLIER_DEVIATIONS = 5.0
 _MOST_OUTLIERS = 0.02
 _OUTLIER_RADIUS = 0.4
+_TALLER = 1.5
 # Below this share of counted pixels a lock-in is that of its neighbours.
 _LEAST_COVERAGE = 0.05
 _NARROW, _WIDE = 1.5, 3.0
@@ -81,9 +84,13 @@ def follow_lattice(
         noise, if left out.
     """
     spacing = float(2 * np.pi / np.linalg.norm(waves, axis=1).mean())
-    weight = np.isfinite(plane).astype(float)
-    signal = _without_background(plane, weight, _NARROW * spacing)
-    weight *= _trusted(signal, weight > 0, _OUTLIER_RADIUS * spacing)
+    counted = np.isfinite(plane)
+    windows = [
+        np.exp(-0.5 * ((np.arange(n)[:, None] - np.arange(n)) / (_NARROW * spacing)) ** 2)
+        for n in plane.shape
+    ]
+    signal = _without_background(plane, windows)
+    weight = _trusted(signal, counted, _OUTLIER_RADIUS * spacing).astype(float)
     first = _LockIn(signal, weight, (_NARROW if width is None else width) * spacing)
     waves, noise_ratio = first.refined(waves)
     narrow = first.field(waves, noise_ratio)
@@ -304,25 +311,27 @@ def _residues(average: NDArray[np.complex128]) -> NDArray[np.bool_]:
 
 
 def _without_background(
-    plane: NDArray[np.float64], weight: NDArray[np.float64], width: float
+    plane: NDArray[np.float64], windows: list[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Subtract the local mean of the pixels that count; 0 where they do not."""
-    counted = weight > 0
-    filled = np.where(counted, plane - np.median(plane[counted]), 0.0)
-    windows = [
-        np.exp(-0.5 * ((np.arange(n)[:, None] - np.arange(n)) / width) ** 2) for n in plane.shape
-    ]
-    total = windows[0] @ filled @ windows[1].T
-    share = windows[0] @ weight @ windows[1].T
-    return np.where(counted, filled - total / np.maximum(share, 1e-300), 0.0)
+    counted = np.isfinite(plane)
+    share = np.maximum(windows[0] @ counted.astype(float) @ windows[1].T, 1e-300)
+    rest = level(plane)
+    # A second time, as at edges the window's middle is not its mean position.
+    for _ in range(2):
+        rest = np.where(counted, rest - windows[0] @ rest @ windows[1].T / share, 0.0)
+    return rest
 
 
 def _trusted(
     signal: NDArray[np.float64], counted: NDArray[np.bool_], radius: float
 ) -> NDArray[np.bool_]:
-    """Return where the signal is further than a radius in px from few far outliers."""
-    deviation = 1.4826 * float(np.median(np.abs(signal[counted])))
-    outlying = counted & (np.abs(signal) > _OUTLIER_DEVIATIONS * deviation)
-    if not outlying.any() or outlying.sum() > _MOST_OUTLIERS * counted.sum():
-        return np.ones(signal.shape, bool)
-    return np.asarray(scipy.ndimage.distance_transform_edt(~outlying) > radius)
+    """Return the pixels that count and are further than a radius in px from few far outliers."""
+    size = np.abs(signal[counted])
+    # Sharp atoms are far above the median, but not above each other.
+    tall = _TALLER * float(np.quantile(size, 1 - _MOST_OUTLIERS))
+    limit = max(_OUTLIER_DEVIATIONS * 1.4826 * float(np.median(size)), tall)
+    outlying = counted & (np.abs(signal) > limit)
+    if not outlying.any():
+        return counted
+    return np.asarray(counted & (scipy.ndimage.distance_transform_edt(~outlying) > radius))
