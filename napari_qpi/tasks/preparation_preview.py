@@ -39,6 +39,8 @@ class PreviewedPlane:
         The plane before and after.
     raw_fft, plane_fft : xarray.DataArray
         Their Fourier magnitudes.
+    index : int
+        Which plane of a cube it is.
     """
 
     scan: Prepared
@@ -48,6 +50,7 @@ class PreviewedPlane:
     plane: xr.DataArray
     raw_fft: xr.DataArray
     plane_fft: xr.DataArray
+    index: int = 0
 
     @property
     def made(self) -> Prepared:
@@ -96,15 +99,16 @@ class PreparationPreview(GeneratorStepper[PreviewedPlane]):
                 break
             done.append(StepDone(step, scan))
         yield Event("Preview", len(self._steps), len(self._steps) + 1)
-        raw, plane = self._plane(self._scan.image), self._plane(scan.image)
+        before = self._before
+        if before is not None and before.scan is self._scan and before.index == self._index:
+            raw, raw_fft = before.raw, before.raw_fft
+        else:
+            raw = self._plane(self._scan.image)
+            raw_fft = _spectrum(raw, self._scan)
+        plane = self._plane(scan.image)
+        plane_fft = _spectrum(plane, scan)
         return PreviewedPlane(
-            self._scan,
-            tuple(done),
-            problem,
-            raw,
-            plane,
-            _spectrum(raw, self._scan),
-            _spectrum(plane, scan),
+            self._scan, tuple(done), problem, raw, plane, raw_fft, plane_fft, self._index
         )
 
     def _known(self) -> list[StepDone]:

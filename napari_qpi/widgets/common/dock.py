@@ -8,12 +8,14 @@ from typing import Any
 
 import napari
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QFrame,
     QGroupBox,
     QHBoxLayout,
+    QMainWindow,
     QScrollArea,
     QSlider,
     QVBoxLayout,
@@ -58,6 +60,7 @@ class Dock(QWidget):
         frame = QVBoxLayout(self)
         frame.setContentsMargins(0, 0, 0, 0)
         frame.addWidget(scroll)
+        self.follow(self.viewer.layers.events.removing, self._make_canvas_current)
 
     def follow(self, emitter: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to an emitter (napari's, psygnal's) until the panel is closed."""
@@ -91,6 +94,18 @@ class Dock(QWidget):
             return False
         event.ignore()
         return True
+
+    def _make_canvas_current(self, event: object = None) -> None:
+        """Let napari delete a layer's textures in the OpenGL context that has them.
+
+        napari 0.9.2 deletes them in whatever context is current; on Mesa the next layer then ends
+        in a segmentation fault.
+        """
+        window: QWidget | None = self
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        for canvas in [] if window is None else window.findChildren(QOpenGLWidget):
+            canvas.makeCurrent()
 
     def _watch_controls(self) -> None:
         for kind in (QAbstractSpinBox, QComboBox, QSlider):

@@ -392,7 +392,7 @@ class PrepareImage(Dock):
         hidden = [layer for layer in replaced if layer is not None and layer.visible]
         for layer in hidden:
             layer.visible = False
-        self._history.push(Run(self.viewer, self, added, hidden))
+        self._history.push(Run(self.viewer, added, hidden))
         share = 1 - float(prepared.mask.mean())
         self.run_controls.show_status(
             f"Added {added[0].name} in {monotonic() - self._started:.1f} s; "

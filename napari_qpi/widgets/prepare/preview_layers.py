@@ -54,7 +54,6 @@ class PreviewLayers:
             )
         ]
         if not mask.all():
-            # No labels: napari 0.9 may crash when labels and an image are removed together.
             made.append(
                 Image(
                     (~mask).astype(np.float32),

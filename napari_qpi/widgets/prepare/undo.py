@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QUndoCommand  # type: ignore[attr-defined]
-from qtpy.QtOpenGLWidgets import QOpenGLWidget
-from qtpy.QtWidgets import QWidget
 
 from napari_qpi.widgets.prepare.step_list import ListedStep, StepList
 
@@ -72,8 +70,6 @@ class Run(QUndoCommand):  # type: ignore[misc]
     ----------
     viewer : napari.Viewer
         The viewer.
-    widget : QWidget
-        Any widget in the viewer's window.
     added : list of napari.layers.Layer
         Layers of the result.
     hidden : list of napari.layers.Layer
@@ -81,15 +77,10 @@ class Run(QUndoCommand):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        viewer: ViewerModel,
-        widget: QWidget,
-        added: Sequence[Layer],
-        hidden: Sequence[Layer],
+        self, viewer: ViewerModel, added: Sequence[Layer], hidden: Sequence[Layer]
     ) -> None:
         super().__init__("preparation")
-        self._viewer, self._widget = viewer, widget
-        self._added, self._hidden = list(added), list(hidden)
+        self._viewer, self._added, self._hidden = viewer, list(added), list(hidden)
         self._shown = True
 
     def redo(self) -> None:
@@ -108,13 +99,5 @@ class Run(QUndoCommand):  # type: ignore[misc]
         for layer in self._added:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-                self._redraw()
         for layer in self._hidden:
             layer.visible = True
-
-    def _redraw(self) -> None:
-        """Draw the canvas at once: napari 0.9 crashes in OpenGL if labels leave with an image."""
-        window = self._widget.window()
-        assert window is not None
-        for canvas in window.findChildren(QOpenGLWidget):
-            canvas.repaint()
