@@ -1,9 +1,8 @@
 """Make the pictures of README and docs with the program as it is.
 
-Usage: ``python docs/make_images.py [readme] [friedel] [simulate] [blind] [limits]
-[presets]`` in an
-environment with napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` needs the sample
-``createc_friedel_rings_60nm.dat`` in the folder that the variable NAPARI_QPI_SAMPLES names;
+Usage: ``python docs/make_images.py [readme] [friedel] [prepare] [simulate] [blind] [limits]
+[presets]`` in an environment with napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` and
+``prepare`` need samples in the folder that the variable NAPARI_QPI_SAMPLES names;
 ``limits`` needs matplotlib, and prints the tables of docs/limits.md in a quarter of an hour.
 """
 
@@ -68,6 +67,22 @@ def readme() -> None:
     extract_and_wait(panel)
     viewer.reset_view()
     screenshot(viewer, "extract.png")
+    viewer.close()
+
+
+def prepare() -> None:
+    """Show the suggested preparation of a topograph with a step, before it is run."""
+    path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / "createc_step_defects_100nm.dat"
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    viewer.open(str(path), plugin="napari-qpi")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Prepare image")
+    settle()
+    panel.suggest()
+    while panel.job.state.busy or panel.preview.pending:
+        settle(0.1)
+    viewer.reset_view()
+    screenshot(viewer, "prepare.png")
     viewer.close()
 
 
@@ -173,6 +188,7 @@ def marks(image: napari.layers.Image) -> napari.layers.Layer:
 PAGES = {
     "readme": readme,
     "friedel": friedel,
+    "prepare": prepare,
     "simulate": simulate,
     "blind": blind,
     "limits": limits,

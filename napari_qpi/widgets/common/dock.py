@@ -135,7 +135,8 @@ class _VerticalScroll(QScrollArea):
         content, bar = self.widget(), self.verticalScrollBar()
         assert content is not None
         assert bar is not None
-        width = content.minimumSizeHint().width() + bar.sizeHint().width()
+        width = max(content.minimumSizeHint().width(), content.minimumWidth())
+        width += bar.sizeHint().width()
         return QSize(max(width, _MIN_WIDTH), _MIN_HEIGHT)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name

@@ -180,7 +180,8 @@ class LivePreview(QWidget):
             self.layers.hide()
         fft = self.shown.raw_fft if before else self.shown.plane_fft
         self.fourier.setVisible(True)
-        self.fourier.show_magnitude(fft, "|FFT| before" if before else "|FFT| after")
+        after = "|FFT| after" if self.shown.done else "|FFT|"
+        self.fourier.show_magnitude(fft, "|FFT| before" if before else after)
         self._show_marks(self._marks or reported_marks(self.shown))
 
     def _show_marks(self, marks: FourierMarks) -> None:
