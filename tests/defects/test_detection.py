@@ -1,8 +1,5 @@
 """Detection on noisy maps: what is found, where, and what must not be found."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -144,39 +141,3 @@ def test_every_parameter_explains_itself():
         assert field.description, name
         if name.endswith("_px"):
             assert field.json_schema_extra == {"unit": "px"}
-
-
-def real_topograph(name):
-    folder = os.environ.get("NAPARI_QPI_SAMPLES")
-    if not folder:
-        pytest.skip("NAPARI_QPI_SAMPLES is not set: no real scans to read")
-    from qpi_kernels.io import open_scan
-
-    return open_scan(Path(folder) / name)["topography_forward"]
-
-
-def test_real_friedel_rings():
-    image = real_topograph("createc_friedel_rings_60nm.dat")
-    calm = np.zeros(image.shape, bool)
-    calm[95:430] = True
-    found = detect_defects(image, mask=calm, polarity="both")
-    # Read off the picture by eye: three dark, three bright, one a cluster.
-    marked = [[197, 434], [212, 22], [425, 9], [196, 35], [157, 97], [161, 121], [113, 251]]
-    assert (partners(found.positions, marked, 5.0) >= 0).sum() >= 6
-    assert len(found) <= 12
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_real_point_defects_beside_a_step(masked):
-    image = real_topograph("createc_step_defects_100nm.dat")
-    mask = np.ones(image.shape, bool)
-    if masked:
-        steep = ndimage.gaussian_gradient_magnitude(np.asarray(image, float), 1.5)
-        mask = ~ndimage.binary_dilation(steep > 0.02, iterations=4)
-    found = detect_defects(image, mask=mask, polarity="dark")
-    marked = [
-        [46, 66], [57, 126], [51, 169], [95, 64], [124, 14], [127, 133],
-        [166, 61], [177, 205], [196, 205], [197, 95], [202, 119], [90, 246],
-    ]  # fmt: skip
-    assert (partners(found.positions, marked, 2.5) >= 0).sum() >= 10
-    assert len(found) <= 20

@@ -40,7 +40,8 @@ class AnnotationForm(QWidget):
         )
         self.detection = ParameterForm(DetectionParameters, ("polarity", "size_px", "threshold"))
         self.detection_details = ParameterForm(
-            DetectionParameters, ("isolation", "min_distance_px", "exclude_border", "max_count")
+            DetectionParameters,
+            ("look", "isolation", "min_distance_px", "exclude_border", "max_count"),
         )
         self.snapping = ParameterForm(SnappingParameters, ("method", "radius_px"))
         self.snapping_details = ParameterForm(SnappingParameters, ("pattern_px", "size_px"))

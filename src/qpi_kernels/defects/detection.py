@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,11 +12,20 @@ from pydantic import Field, field_validator
 from qpi_kernels.defects.blobs import (
     DetectionError,
     MaskedImage,
-    blob_response,
     checked_plane,
-    flattened,
-    refined_peaks,
+    filled_lines,
+    masked_mean,
 )
+from qpi_kernels.defects.cleaning import without_duplicates
+from qpi_kernels.defects.cores import (
+    BRIGHT,
+    DARK,
+    Spots,
+    find_spots,
+    line_background,
+    strongest_first,
+)
+from qpi_kernels.defects.rings import Rings, find_rings, height_over_waves
 from qpi_kernels.defects.table import DEFAULT_KIND, Defects
 from qpi_kernels.parameters import IN_PIXELS, Parameters, Share
 
@@ -27,17 +35,27 @@ __all__ = ["DetectionError", "DetectionParameters", "detect_defects"]
 # little up to that ratio.
 _AUTO_SIZES_PX = (4.0, 5.6, 8.0, 11.0, 16.0, 22.0)
 _AUTO_COUNTED = 20
-_BACKGROUND_SIZES = 6.0
-_DIRECTIONS = 16
+# Least evidence of the weaker polarity, as a share of the other's, from which both are defects.
+_ALIKE = 0.5
+_SIGN = {"bright": BRIGHT, "dark": DARK}
+# An island is so many times larger than the defects, and its score so many times higher.
+_ISLAND_SIZES, _ISLAND_SCORE = 1.9, 4.0
+# Around the centre of rings, in wavelengths: where its own core lies, where all other spots are
+# parts of it, and where those are whose own rings are weaker by this factor.
+_OWN_CORE, _WITHIN, _BESIDE, _PART = 0.33, 0.75, 1.1, 0.8
+# Least height of a spot over the waves around it, where it is no centre of rings.
+_MIN_OVER_WAVES = 3.0
 _LOBE_REACH, _LOBE_OPPOSITE, _LOBE_SAME = 1.5, 0.5, 0.25
-_BRIGHT, _DARK = 1, -1
 
 
 class DetectionParameters(Parameters):
     """Validated parameters of `detect_defects`."""
 
     polarity: Literal["auto", "bright", "dark", "both"] = "auto"
-    """Whether defects are bright or dark spots; auto takes what stands out more."""
+    """Whether defects are bright or dark spots; auto takes what stands out more, or both
+    where both stand out alike."""
+    look: Literal["auto", "cores", "rings"] = "auto"
+    """Whether to look for cores, for the centres of rings, or for both where the map has rings."""
     size_px: Annotated[float | Literal["auto"], IN_PIXELS] = "auto"
     """Diameter of a defect's core; auto tries 4 to 22 px and takes the size at which the strongest
     spots stand out best."""
@@ -52,8 +70,7 @@ class DetectionParameters(Parameters):
     exclude_border: bool = False
     """Leave out defects closer to the edge than their size."""
     kind: str | None = Field(default=None, min_length=1)
-    """Kind written in the table; left out: 'defect', or 'bright' and 'dark' when both are looked
-    for."""
+    """Kind written in the table; left out: 'defect', or 'bright' and 'dark' if both are found."""
     max_count: int | None = Field(default=None, ge=1)
     """Keep only so many, the strongest; left out: all."""
 
@@ -63,31 +80,6 @@ class DetectionParameters(Parameters):
         if value != "auto" and not 1 <= value <= 500:
             raise ValueError("give a length from 1 to 500 pixels, or 'auto'")
         return value
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Spots of one filter size, strongest first."""
-
-    size: float
-    positions: NDArray[np.float64]
-    score: NDArray[np.float64]
-    polarity: NDArray[np.int64]
-    isolation: NDArray[np.float64]
-
-    def __getitem__(self, index: NDArray[Any] | slice) -> _Candidates:
-        return _Candidates(
-            self.size,
-            self.positions[index],
-            self.score[index],
-            self.polarity[index],
-            self.isolation[index],
-        )
-
-    def evidence(self, threshold: float) -> float:
-        """Rate how clearly the strongest spots stand out, to compare sizes and polarities."""
-        best = slice(_AUTO_COUNTED)
-        return float((np.log(self.score[best] / threshold) * self.isolation[best]).sum())
 
 
 def detect_defects(
@@ -100,10 +92,14 @@ def detect_defects(
     """Find point defects on one map.
 
     Each scan line is judged against its own running median, so planes, steps, line offsets and
-    slow waves drop out. A Laplacian-of-Gaussian blob filter then marks extrema, measured in
-    robust standard deviations of the filtered map, with a noisier scale for noisier scan lines.
-    A spot counts when it stands out in every direction, which rings, step edges and streaks do
-    not.
+    slow waves drop out. A matched filter for blobs then marks extrema, measured in robust standard
+    deviations of the filtered map, with a noisier scale for noisier scan lines. A spot counts when
+    it stands out in every direction, which rings, step edges and streaks do not. Masked pixels
+    have no weight anywhere; a spot of which they leave little must stand out more.
+
+    Where the map has waves of one length, the centres of their rings are defects, too, such as
+    clusters without a round core. Spots that are part of such a centre, or no higher than the
+    waves that cross there, are dropped.
 
     Parameters
     ----------
@@ -111,12 +107,12 @@ def detect_defects(
         A topograph or a dI/dV map in any unit; NaN where nothing was measured. A
         `qpi_kernels.prepare.Prepared` brings its mask.
     mask : array of bool, (y, x), optional
-        True where a pixel counts. No defect is reported elsewhere.
+        True where a pixel counts. No defect is reported in the midst of the others.
     parameters : DetectionParameters, optional
         All choices at once.
     **changes
-        Fields of `DetectionParameters` that differ from ``parameters``: polarity, size_px,
-        threshold, isolation, min_distance_px, exclude_border, kind, max_count.
+        Fields of `DetectionParameters` that differ from ``parameters``: polarity, look,
+        size_px, threshold, isolation, min_distance_px, exclude_border, kind, max_count.
 
     Returns
     -------
@@ -132,8 +128,8 @@ def detect_defects(
 
     Notes
     -----
-    For the blob filter see T. Lindeberg, Int. J. Comput. Vis. 30, 79 (1998); a disc of diameter
-    d is found best at sigma = d / (2 sqrt(2)). The test of all directions is this project's.
+    For blobs see T. Lindeberg, Int. J. Comput. Vis. 30, 79 (1998), and `BlobFilter`; for rings
+    see `find_rings`. The test of all directions is this project's.
     """
     settings = DetectionParameters.model_validate(
         {**(parameters or DetectionParameters()).model_dump(), **changes}
@@ -141,142 +137,99 @@ def detect_defects(
     values, valid = checked_plane(image, mask)
     if not valid.any():
         return Defects(np.zeros((0, 2)))
-    flat = flattened(values, valid)
+    filled = filled_lines(values, valid)
+    spots = _cores(filled, valid, settings)
+    rings = None
+    if settings.look != "cores":
+        flat = filled - line_background(filled, valid, max(_AUTO_SIZES_PX))
+        rings = find_rings(flat, valid, threshold=settings.threshold)
+    if settings.look == "rings":
+        spots = spots[:0]
+    if rings is not None:
+        spots = _with_rings(spots, rings, flat, valid, settings)
+    if settings.exclude_border:
+        last = np.array(values.shape) - 1 - spots.size
+        inner = (spots.positions >= spots.size) & (spots.positions <= last)
+        spots = spots[np.flatnonzero(inner.all(axis=1))]
+    kind: str | NDArray[np.str_] = settings.kind or DEFAULT_KIND
+    if settings.kind is None and len(np.unique(spots.polarity)) > 1:
+        kind = np.where(spots.polarity == BRIGHT, "bright", "dark")
+    defects = Defects(spots.positions, kind)
+    if settings.min_distance_px != "auto":
+        defects = without_duplicates(defects, settings.min_distance_px)
+    return defects if settings.max_count is None else defects[: settings.max_count]
+
+
+def _cores(
+    filled: NDArray[np.float64], valid: NDArray[np.bool_], settings: DetectionParameters
+) -> Spots:
+    """Find the cores of the size and the polarity that stand out most."""
     sizes = _AUTO_SIZES_PX if settings.size_px == "auto" else (settings.size_px,)
-    allowed = {"bright": (_BRIGHT,), "dark": (_DARK,)}.get(settings.polarity, (_BRIGHT, _DARK))
-    best = max(
-        (
-            _chosen_polarity(_candidates(flat, valid, size, allowed, settings), settings)
-            for size in sizes
-        ),
-        key=lambda candidates: candidates.evidence(settings.threshold),
-    )
-    best = _separated(best, settings)[: settings.max_count]
-    if settings.polarity == "both" and settings.kind is None:
-        kind: str | NDArray[np.str_] = np.where(best.polarity == _BRIGHT, "bright", "dark")
-    else:
-        kind = settings.kind or DEFAULT_KIND
-    return Defects(best.positions, kind)
+    limits = {"threshold": settings.threshold, "isolation": settings.isolation}
+    found = [find_spots(filled, valid, size, **limits) for size in sizes]
+    chosen = [_chosen_polarity(_separated(spots, settings), settings) for spots in found]
+    best = max(chosen, key=lambda spots: _evidence(spots, settings.threshold))
+    # The rim and the shadow of an island are no defects of their own.
+    beside = np.zeros(len(best), bool)
+    for islands in found:
+        if islands.size >= _ISLAND_SIZES * best.size:
+            away = np.hypot(*(best.positions[:, None] - islands.positions).transpose(2, 0, 1))
+            much = islands.score > _ISLAND_SCORE * best.score[:, None]
+            beside |= ((away < islands.size) & much).any(axis=1)
+    return best[~beside]
 
 
-def _candidates(
+def _with_rings(
+    spots: Spots,
+    rings: Rings,
     flat: NDArray[np.float64],
     valid: NDArray[np.bool_],
-    size: float,
-    polarities: tuple[int, ...],
     settings: DetectionParameters,
-) -> _Candidates:
-    """Find the round, isolated spots of one filter size, strongest first."""
-    from scipy import ndimage
-    from skimage.feature import peak_local_max
-
-    sigma = size / (2.0 * np.sqrt(2.0))
-    spots = np.where(valid, flat - _line_background(flat, size), 0.0)
-    response = blob_response(spots, size)
-    smooth = ndimage.gaussian_filter(spots, sigma / np.sqrt(2.0), mode="reflect")
-    score = response / _noise(response, valid, sigma)
-    by_polarity: list[_Candidates] = []
-    for sign in polarities:
-        peaks = peak_local_max(  # type: ignore[no-untyped-call]
-            np.where(valid, sign * score, 0.0),
-            min_distance=max(1, int(size / 2)),
-            threshold_abs=settings.threshold,
-            exclude_border=False,
-        ).reshape(-1, 2)
-        if settings.exclude_border:
-            last = np.array(flat.shape) - 1
-            peaks = peaks[((peaks >= size) & (peaks <= last - size)).all(axis=1)]
-        offset, round_enough = refined_peaks(sign * response, peaks)
-        isolation = _isolation(sign * smooth, peaks, size)
-        keep = round_enough & (isolation >= settings.isolation)
-        by_polarity.append(
-            _Candidates(
-                size,
-                (peaks + offset)[keep],
-                np.abs(score[tuple(peaks.T)])[keep],
-                np.full(int(keep.sum()), sign),
-                isolation[keep],
-            )
-        )
-    together = _Candidates(
-        size,
-        np.concatenate([part.positions for part in by_polarity]),
-        np.concatenate([part.score for part in by_polarity]),
-        np.concatenate([part.polarity for part in by_polarity]),
-        np.concatenate([part.isolation for part in by_polarity]),
+) -> Spots:
+    """Add centres of rings without a core, and drop spots that are parts of such a centre."""
+    length = rings.wavelength
+    away = np.hypot(*(spots.positions[:, None] - rings.positions).transpose(2, 0, 1))
+    alone, without_core = np.ones(len(spots), bool), np.ones(len(rings.score), bool)
+    for ring in range(len(rings.score)) if len(spots) else ():
+        nearest = away[:, ring].argmin()
+        if away[nearest, ring] < _OWN_CORE * length:
+            alone[nearest] = without_core[ring] = False
+    beside = (away < _BESIDE * length) & (
+        (away < _WITHIN * length)
+        | (rings.scores_near(spots.positions, _OWN_CORE * length)[:, None] < _PART * rings.score)
     )
-    return together[np.argsort(-together.score, kind="stable")]
-
-
-def _line_background(flat: NDArray[np.float64], size: float) -> NDArray[np.float64]:
-    """Take a running median along each scan line, continued with the local slope at its ends."""
-    from scipy import ndimage
-
-    half = max(2, min(int(_BACKGROUND_SIZES * size / 2), flat.shape[1] - 1))
-    steps = np.arange(1.0, half + 1)
-    quarter = half // 2
-    ends = []
-    for end in (flat[:, :half], flat[:, ::-1][:, :half]):
-        rise = np.median(end[:, -quarter:] - end[:, :quarter], axis=1) / (half - quarter)
-        # One scan line alone tells its slope poorly, but neighbours share it.
-        rise = ndimage.median_filter(rise, 2 * int(size) + 1, mode="nearest")
-        ends.append(end - 2 * rise[:, None] * (steps - 0.5))
-    padded = np.hstack([ends[0][:, ::-1], flat, ends[1]])
-    median = ndimage.median_filter(padded, size=(1, 2 * half + 1), mode="nearest")
-    return np.asarray(median[:, half:-half])
-
-
-def _noise(
-    response: NDArray[np.float64], valid: NDArray[np.bool_], sigma: float
-) -> NDArray[np.float64]:
-    """Estimate a robust standard deviation, of the map or of the scan lines nearby if larger."""
-    from scipy import ndimage
-
-    size = np.where(valid, np.abs(response), np.nan)
-    usable = valid.mean(axis=1) > 0.1
-    lines = np.zeros(len(response))
-    lines[usable] = np.nanmedian(size[usable], axis=1) if usable.any() else 0.0
-    lines = ndimage.maximum_filter1d(lines, 2 * int(np.ceil(sigma)) + 1)
-    # The floor keeps a map without any noise from giving infinite scores.
-    floor = 1e-3 * float(np.nanmax(size)) or 1.0
-    return np.asarray(np.maximum(1.4826 * np.maximum(lines, np.nanmedian(size)), floor)[:, None])
-
-
-def _isolation(
-    smooth: NDArray[np.float64], peaks: NDArray[np.intp], size: float
-) -> NDArray[np.float64]:
-    """Compare the worst contrast of all directions with the median, one core size away."""
-    from scipy import ndimage
-
-    angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-    ring = ndimage.map_coordinates(
-        smooth,
-        [peaks[:, :1] + size * np.sin(angle), peaks[:, 1:] + size * np.cos(angle)],
-        order=1,
-        mode="constant",
-        cval=np.nan,
+    crossing = height_over_waves(flat, valid, spots.positions, length) < _MIN_OVER_WAVES
+    real = spots[~alone | ~(beside.any(axis=1) | crossing)]
+    centre = masked_mean(flat, valid, length / 8)[0]
+    pixel = np.clip(np.rint(rings.positions).astype(np.intp), 0, np.array(flat.shape) - 1)
+    polarity = np.where(centre[tuple(pixel.T)] >= 0, BRIGHT, DARK)
+    added = without_core & (polarity == _SIGN.get(settings.polarity, polarity))
+    size = (int(added.sum()),)
+    centres = Spots(
+        spots.size, rings.positions[added], rings.score[added], polarity[added], np.ones(size)
     )
-    # Directions that leave the image do not count; a quarter of them remains beside a corner.
-    contrast = smooth[tuple(peaks.T)][:, None] - ring
-    result = np.full(len(peaks), -1.0)
-    for index, inside in enumerate(np.isfinite(contrast)):
-        if inside.sum() >= _DIRECTIONS // 4 and (median := np.median(contrast[index, inside])) > 0:
-            result[index] = contrast[index, inside].min() / median
-    return result
+    return strongest_first([real, centres])
 
 
-def _chosen_polarity(candidates: _Candidates, settings: DetectionParameters) -> _Candidates:
+def _evidence(spots: Spots, threshold: float) -> float:
+    """Rate how clearly the strongest spots stand out, to compare sizes and polarities."""
+    best = slice(_AUTO_COUNTED)
+    return float((np.log(spots.score[best] / threshold) * spots.isolation[best]).sum())
+
+
+def _chosen_polarity(candidates: Spots, settings: DetectionParameters) -> Spots:
     """Keep the polarity that stands out more, unless one was asked for."""
-    if settings.polarity != "auto":
+    if settings.polarity == "both":
         return candidates
-    bright = candidates[candidates.polarity == _BRIGHT]
-    dark = candidates[candidates.polarity == _DARK]
-    if dark.evidence(settings.threshold) > bright.evidence(settings.threshold):
-        return dark
-    return bright
+    if settings.polarity != "auto":
+        return candidates[candidates.polarity == _SIGN[settings.polarity]]
+    split = [candidates[candidates.polarity == sign] for sign in (BRIGHT, DARK)]
+    weaker, stronger = sorted(split, key=lambda spots: _evidence(spots, settings.threshold))
+    share = _evidence(weaker, settings.threshold) / (_evidence(stronger, settings.threshold) or 1.0)
+    return candidates if share >= _ALIKE else stronger
 
 
-def _separated(spots: _Candidates, settings: DetectionParameters) -> _Candidates:
+def _separated(spots: Spots, settings: DetectionParameters) -> Spots:
     """Drop close repetitions and the side lobes of much stronger spots."""
     distance = spots.size if settings.min_distance_px == "auto" else settings.min_distance_px
     kept: list[int] = []

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from qpi_kernels.defects.blobs import (
+    BlobFilter,
     MaskedImage,
-    blob_response,
     checked_plane,
-    flattened,
+    filled_lines,
     refined_peaks,
 )
 from qpi_kernels.defects.table import Defects
@@ -299,7 +299,7 @@ def _at_extrema(
     settings: SnappingParameters,
 ) -> NDArray[np.float64]:
     """Move each click to the strongest extremum nearby, all of the same sign."""
-    response = blob_response(np.where(valid, flattened(values, valid), 0.0), settings.size_px)
+    response = BlobFilter.of(filled_lines(values, valid), valid, settings.size_px).response
     rows, cols = np.nonzero(valid)
     within = [
         np.hypot(rows - row, cols - col) <= max(settings.radius_px, 0.75) for row, col in clicked
