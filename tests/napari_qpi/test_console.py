@@ -64,7 +64,8 @@ def test_extract_gives_layers_with_the_known_kernel(viewer: Viewer) -> None:
     shown = viewer.layers[-1]
     np.testing.assert_allclose(shown.scale, image.scale)
     assert shown.units == image.units
-    middle = np.array(viewer.camera.center[-2:])
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    middle = np.array(camera.center[-2:])
     assert np.abs(middle - viewer.layers.extent.world.mean(axis=0)).max() < 0.5
     assert console.kernels(viewer) == [result] == [extraction.result]
 

@@ -86,7 +86,7 @@ class ExtractKernel(Dock):
         self.mask_choice = MaskCombo(layers, self.image_choice)
         self.mask_choice.setToolTip(
             "<qt>Pixels under these labels or inside these shapes do not count: steps, adsorbates, "
-            "broken scan lines.</qt>"
+            "broken scan lines. Of a prepared image its own mask counts when none is chosen.</qt>"
         )
         self.bias_range = BiasRange()
         self.bias_label = QLabel("Bias")
