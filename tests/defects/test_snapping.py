@@ -97,6 +97,20 @@ def test_gaps_tilt_and_line_edges_do_not_hurt(ring_map):
     np.testing.assert_array_equal(snapped[unseen], clicks[unseen])
 
 
+def test_a_terrace_beyond_a_masked_step_does_not_pull(ring_map):
+    scene = ring_map(10, 5.0)
+    rows, cols = np.mgrid[:256, :256]
+    edge = cols - 128 + 0.3 * (rows - 128)
+    image = np.where(edge > 0, scene.image + 100.0, scene.image) + 0.02 * rows
+    clicks = clicks_on(scene, 10, 1.0)
+    snapped = snap_positions(image, clicks, mask=np.abs(edge) > 3).positions
+    flat = snap_positions(scene.image, clicks, mask=np.abs(edge) > 3).positions
+    beside = np.abs(scene.positions[:, 1] - 128 + 0.3 * (scene.positions[:, 0] - 128)) < 10
+    assert beside.sum() >= 2
+    assert np.abs(snapped - flat).max() < 0.05
+    assert rms((snapped - scene.positions)[~beside]) < 0.3
+
+
 def test_defects_at_and_beyond_the_edge():
     rows, cols = np.mgrid[:64, :64]
     positions = np.array([[0.0, 30.0], [32.0, 32.0], [50.0, 12.0], [15.0, 12.0]])

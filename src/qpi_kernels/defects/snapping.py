@@ -14,7 +14,6 @@ from qpi_kernels.defects.blobs import (
     BlobFilter,
     MaskedImage,
     checked_plane,
-    filled_lines,
     refined_peaks,
 )
 from qpi_kernels.defects.table import Defects
@@ -189,12 +188,18 @@ class _Surroundings:
 
 
 def _level(values: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Subtract the best-fitting plane."""
+    """Subtract the common slope and the mean of each region that the mask leaves, a terrace."""
+    from scipy import ndimage
+
+    region = ndimage.label(valid)[0][valid]
     rows, cols = np.nonzero(valid)
-    centred = np.stack([np.ones(rows.size), rows - rows.mean(), cols - cols.mean()], axis=1)
-    plane = np.linalg.lstsq(centred, values[valid], rcond=None)[0]
+    within = [
+        each - (np.bincount(region, each) / np.maximum(np.bincount(region), 1))[region]
+        for each in (values[valid], rows, cols)
+    ]
+    slopes = np.stack(within[1:], axis=1)
     result = np.zeros(values.shape)
-    result[valid] = values[valid] - centred @ plane
+    result[valid] = within[0] - slopes @ np.linalg.lstsq(slopes, within[0], rcond=None)[0]
     return result
 
 
@@ -299,7 +304,7 @@ def _at_extrema(
     settings: SnappingParameters,
 ) -> NDArray[np.float64]:
     """Move each click to the strongest extremum nearby, all of the same sign."""
-    response = BlobFilter.of(filled_lines(values, valid), valid, settings.size_px).response
+    response = BlobFilter.of(_level(values, valid), valid, settings.size_px).response
     rows, cols = np.nonzero(valid)
     within = [
         np.hypot(rows - row, cols - col) <= max(settings.radius_px, 0.75) for row, col in clicked
