@@ -12,6 +12,8 @@ import xarray as xr
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.io.formats.netcdf import load_stored
+from qpi_kernels.io.scan import ScanFormatError
 from qpi_kernels.quality import Quality
 
 __all__ = ["KernelResult", "Quality", "ResultFormatError"]
@@ -109,16 +111,10 @@ class KernelResult:
         ResultFormatError
             If the file is not NetCDF or holds something else.
         """
-        path = Path(path)
         try:
-            with xr.open_dataset(path, engine="h5netcdf") as file:
-                dataset = file.load()
-        except (OSError, ValueError) as error:
-            raise ResultFormatError(f"{path.name}: not readable as NetCDF ({error})") from error
-        if dataset.attrs.get("qpi_kernels_type") != _TYPE:
-            raise ResultFormatError(
-                f"{path.name}: not a kernel result; open scans with qpi_kernels.open_scan"
-            )
+            dataset = load_stored(Path(path), _TYPE)
+        except ScanFormatError as error:
+            raise ResultFormatError(str(error)) from error
         stored = json.loads(dataset.attrs["arrays"])
 
         def array(name: str) -> xr.DataArray:

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 
-__all__ = ["mask_found", "near_defects"]
+__all__ = ["MaskedLimit", "ProtectedRadius", "mask_found", "near_defects"]
+
+ProtectedRadius = Annotated[
+    float,
+    Field(
+        ge=0.0,
+        description="Radius around marked defects in which nothing is masked.",
+        json_schema_extra={"unit": "px"},
+    ),
+]
+MaskedLimit = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        le=100.0,
+        description="Stop with an error if more pixels would be masked.",
+        json_schema_extra={"unit": "%"},
+    ),
+]
 
 
 def near_defects(scan: Prepared, radius: float) -> NDArray[np.bool_]:

@@ -12,7 +12,8 @@ import xarray as xr
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.io.formats.netcdf import stored_type
+from qpi_kernels.io.formats.netcdf import load_stored, stored_type
+from qpi_kernels.io.scan import ScanFormatError
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 
 __all__ = ["is_prepared_file", "load_prepared", "save_prepared"]
@@ -92,14 +93,10 @@ def load_prepared(path: str | Path) -> Prepared:
     PreparationError
         If the file is not NetCDF or holds something else.
     """
-    path = Path(path)
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as file:
-            dataset = file.load()
-    except (OSError, ValueError) as error:
-        raise PreparationError(f"{path.name}: not readable as NetCDF ({error})") from error
-    if dataset.attrs.get("qpi_kernels_type") != _TYPE:
-        raise PreparationError(f"{path.name}: not a prepared image; open scans with open_scan")
+        dataset = load_stored(Path(path), _TYPE)
+    except ScanFormatError as error:
+        raise PreparationError(str(error)) from error
     described = json.loads(dataset.attrs["arrays"])
 
     def array(name: str) -> xr.DataArray:

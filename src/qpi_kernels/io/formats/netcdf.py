@@ -18,7 +18,7 @@ from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT", "read", "save_scan", "stored_type"]
+__all__ = ["FORMAT", "load_stored", "read", "save_scan", "stored_type"]
 
 _NAME = "NetCDF .nc"
 _TYPE_ATTRIBUTE = "qpi_kernels_type"
@@ -268,6 +268,33 @@ def _foreign_bias(dataset: xr.Dataset, first_dim: Hashable | None) -> np.ndarray
         if unit == "V" and (coordinate.ndim == 1) == (first_dim is not None):
             return np.asarray(coordinate.values, float) * factor
     return None
+
+
+def load_stored(path: Path, kind: str) -> xr.Dataset:
+    """Load the data set of a file of this library.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : str
+        What it must hold, such as ``"KernelResult"``.
+
+    Raises
+    ------
+    ScanFormatError
+        If the file is not NetCDF or holds something else.
+    """
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as file:
+            dataset = file.load()
+    except (OSError, ValueError) as error:
+        raise ScanFormatError(path, _NAME, str(error)) from error
+    if dataset.attrs.get(_TYPE_ATTRIBUTE) != kind:
+        raise ScanFormatError(path, _NAME, f"it holds no {kind}; open scans with open_scan")
+    return dataset
 
 
 def stored_type(path: Path) -> str | None:

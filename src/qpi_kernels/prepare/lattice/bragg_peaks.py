@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.lattice.spectrum import Spectrum, without_edges
 from qpi_kernels.prepare.prepared import PreparationError, label_image
 from qpi_kernels.prepare.reference_plane import mean_plane
 
-__all__ = ["BraggPeaks", "bragg_peaks_of", "chosen_peaks", "find_bragg_peaks", "symmetry_of"]
+__all__ = [
+    "BraggPeaks",
+    "BraggVectors",
+    "bragg_peaks_of",
+    "chosen_peaks",
+    "find_bragg_peaks",
+    "symmetry_of",
+]
+
+BraggVectors = Annotated[
+    tuple[tuple[float, float], ...] | None,
+    Field(
+        description="Two or three Bragg vectors (row, col), 2 pi / wavelength; found if left out. "
+        "In rad/px where the image has no pitch.",
+        json_schema_extra={"unit": "rad/nm"},
+    ),
+]
+"""Field of a step that needs the lattice."""
 
 Symmetry = Literal["square", "hexagonal", "oblique"]
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from qpi_kernels.prepare.geometry.frame import Frame, pitch
 from qpi_kernels.prepare.geometry.resampling import resample
-from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, chosen_peaks
+from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, BraggVectors, chosen_peaks
 from qpi_kernels.prepare.lattice.displacement import follow_lattice, inverted
 from qpi_kernels.prepare.lattice.target import Target, linear_displacement, target_waves
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
@@ -48,12 +48,7 @@ class CorrectDrift(Step):
         "image has no pitch.",
         json_schema_extra={"unit": "nm"},
     )
-    bragg_peaks: tuple[tuple[float, float], ...] | None = Field(
-        default=None,
-        description="Two or three Bragg vectors (row, col), 2 pi / wavelength; found if left out. "
-        "In rad/px where the image has no pitch.",
-        json_schema_extra={"unit": "rad/nm"},
-    )
+    bragg_peaks: BraggVectors = None
     width: float | None = Field(
         default=None,
         ge=0.5,

@@ -16,7 +16,12 @@ from qpi_kernels.prepare.levelling.medians import (
     row_medians,
 )
 from qpi_kernels.prepare.levelling.row_offsets import find_row_offsets
-from qpi_kernels.prepare.masking import mask_found, near_defects
+from qpi_kernels.prepare.masking import (
+    MaskedLimit,
+    ProtectedRadius,
+    mask_found,
+    near_defects,
+)
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
 from qpi_kernels.prepare.step import Step
@@ -43,19 +48,8 @@ class MaskPixels(Step):
         gt=0.0,
         description="How far a pixel must be away, in robust standard deviations.",
     )
-    protect: float = Field(
-        default=3.0,
-        ge=0.0,
-        description="Radius around marked defects in which nothing is masked.",
-        json_schema_extra={"unit": "px"},
-    )
-    limit: float = Field(
-        default=1.0,
-        gt=0.0,
-        le=100.0,
-        description="Stop with an error if more pixels would be masked.",
-        json_schema_extra={"unit": "%"},
-    )
+    protect: ProtectedRadius = 3.0
+    limit: MaskedLimit = 1.0
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Take isolated pixels out of the mask."""

@@ -15,7 +15,12 @@ from qpi_kernels.prepare.levelling.medians import (
     robust_std,
 )
 from qpi_kernels.prepare.levelling.row_offsets import find_row_offsets
-from qpi_kernels.prepare.masking import mask_found, near_defects
+from qpi_kernels.prepare.masking import (
+    MaskedLimit,
+    ProtectedRadius,
+    mask_found,
+    near_defects,
+)
 from qpi_kernels.prepare.prepared import Prepared
 from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
 from qpi_kernels.prepare.step import Step
@@ -47,19 +52,8 @@ class MaskStreaks(Step):
     rows: int = Field(
         default=4, ge=1, le=8, description="Thickest run.", json_schema_extra={"unit": "px"}
     )
-    protect: float = Field(
-        default=3.0,
-        ge=0.0,
-        description="Radius around marked defects in which nothing is masked.",
-        json_schema_extra={"unit": "px"},
-    )
-    limit: float = Field(
-        default=20.0,
-        gt=0.0,
-        le=100.0,
-        description="Stop with an error if more pixels would be masked.",
-        json_schema_extra={"unit": "%"},
-    )
+    protect: ProtectedRadius = 3.0
+    limit: MaskedLimit = 20.0
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Take the runs out of the mask."""

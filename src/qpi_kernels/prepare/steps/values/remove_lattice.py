@@ -12,7 +12,7 @@ from pydantic import Field
 
 from qpi_kernels.prepare.geometry.frame import pitch
 from qpi_kernels.prepare.geometry.resampling import map_planes
-from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, chosen_peaks
+from qpi_kernels.prepare.lattice.bragg_peaks import BraggPeaks, BraggVectors, chosen_peaks
 from qpi_kernels.prepare.lattice.plane_waves import fitted_waves, without_waves
 from qpi_kernels.prepare.lattice.spectrum import Spectrum
 from qpi_kernels.prepare.lattice.unit_cell import (
@@ -57,12 +57,7 @@ class RemoveLattice(Step):
         "the image has no pitch.",
         json_schema_extra={"unit": "nm"},
     )
-    bragg_peaks: tuple[tuple[float, float], ...] | None = Field(
-        default=None,
-        description="Two or three Bragg vectors (row, col), 2 pi / wavelength; found if left out. "
-        "In rad/px where the image has no pitch.",
-        json_schema_extra={"unit": "rad/nm"},
-    )
+    bragg_peaks: BraggVectors = None
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Find the Bragg vectors, fit every plane and subtract."""
