@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtCore import QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QEvent, QObject, QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QWidget
 
 from napari_qpi.widgets.common.image_view import ImageView
@@ -34,6 +34,8 @@ class FourierView(ImageView):
         super().__init__("magma", from_zero=True, parent=parent)
         # The handles are dragged with the mouse; the view itself takes none of it.
         self.canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
+        for widget in (self.canvas, self.canvas.viewport()):
+            widget.installEventFilter(self)
         self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
         self._zoom = 1
         self._fft: xr.DataArray | None = None
@@ -57,6 +59,13 @@ class FourierView(ImageView):
             self._view.addItem(item, ignoreBounds=True)
         for handle in self.handles:
             handle.sigPositionChangeFinished.connect(self._on_handle)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Leave the wheel to the scrolling of the dock."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        event.ignore()
+        return True
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see rings."""
