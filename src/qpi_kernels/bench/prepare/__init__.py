@@ -1,0 +1,1 @@
+"""Benchmark of the preparation on maps with known truth, beside other programs."""

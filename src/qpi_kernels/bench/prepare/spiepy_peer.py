@@ -1,0 +1,61 @@
+"""SPIEPy, levelled as its manual does: masks of steps or iterated ones, then a plane."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from qpi_kernels.bench.prepare.way import Array, MissingPeer, Way
+
+__all__ = ["spiepy_ways"]
+
+_MARGIN_PX = 3
+_ITERATIONS = 20
+
+
+def spiepy_ways() -> list[Way]:
+    """List SPIEPy's ways to level a map with a step; it has none for the other tasks.
+
+    Raises
+    ------
+    MissingPeer
+        If it is not installed.
+    """
+    try:
+        spiepy: Any = import_module("spiepy")
+        tool = f"SPIEPy {version('SPIEPy')}"
+    except (ImportError, PackageNotFoundError) as error:
+        raise MissingPeer(f"SPIEPy: pip install SPIEPy ({error})") from error
+
+    def masked(raw: Array) -> Array:
+        first, _ = spiepy.flatten_xy(raw)
+        edges = ndimage.binary_dilation(spiepy.locate_steps(first), iterations=_MARGIN_PX)
+        return np.asarray(spiepy.flatten_xy(raw, edges)[0])
+
+    def iterated(raw: Array) -> Array:
+        with contextlib.redirect_stdout(io.StringIO()):
+            made = spiepy.flatten_by_iterate_mask(raw, fit_type="xy", max_iterations=_ITERATIONS)
+        return np.asarray(made[0])
+
+    return [
+        Way(tool, "flatten_xy", "step", lambda raw: np.asarray(spiepy.flatten_xy(raw)[0])),
+        Way(
+            tool,
+            "flatten_poly_xy(deg=1)",
+            "step",
+            lambda raw: np.asarray(spiepy.flatten_poly_xy(raw, deg=1)[0]),
+        ),
+        Way(
+            tool,
+            "flatten_by_iterate_mask",
+            "step",
+            iterated,
+        ),
+        Way(tool, "locate_steps, then flatten_xy", "step", masked),
+    ]
