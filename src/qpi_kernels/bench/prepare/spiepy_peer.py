@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -28,7 +29,10 @@ def spiepy_ways() -> list[Way]:
         If it is not installed.
     """
     try:
-        spiepy: Any = import_module("spiepy")
+        with warnings.catch_warnings():
+            # It imports numpy.matlib.
+            warnings.simplefilter("ignore")
+            spiepy: Any = import_module("spiepy")
         tool = f"SPIEPy {version('SPIEPy')}"
     except (ImportError, PackageNotFoundError) as error:
         raise MissingPeer(f"SPIEPy: pip install SPIEPy ({error})") from error
