@@ -293,7 +293,7 @@ def prepared_layer(
     arguments: dict[str, Any] = {
         "name": name or f"{source.name} prepared",
         "colormap": source.colormap,
-        "contrast_limits": robust_limits(image.data),
+        "contrast_limits": robust_limits(_counted(prepared)),
         "metadata": {
             METADATA_KEY: {
                 **kept,
@@ -310,6 +310,13 @@ def prepared_layer(
         **prepared_geometry(source, record.image, image),
     }
     return image.data, arguments, "image"
+
+
+def _counted(prepared: Prepared) -> Any:
+    """Return the pixels that count of a map; all of a cube, which is not copied for its colours."""
+    if prepared.image.ndim > 2 or not prepared.mask.any():
+        return prepared.image.data
+    return prepared.image.where(prepared.mask).data
 
 
 def left_out_layer(prepared: Prepared, image: Image) -> LayerData | None:

@@ -142,7 +142,6 @@ class PrepareImage(Dock):
             button.setEnabled(False)
             possible.connect(button.setEnabled)
             row.addWidget(button, 1)
-        self.undo_button.setToolTip("<qt>Take back the last run or change of the steps.</qt>")
         return row
 
     def _menu_of_presets(self) -> QMenu:
@@ -170,6 +169,7 @@ class PrepareImage(Dock):
 
     def _connect(self) -> None:
         """Connect the widgets with the viewer and the jobs."""
+        self.image_choice.layer_changed.connect(self.preview.resume)
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
             self.when_closed(choice.disconnect_events)
             choice.layer_changed.connect(self._on_input_changed)
@@ -229,7 +229,9 @@ class PrepareImage(Dock):
 
     def undo(self) -> None:
         """Take back the last run or change of the steps."""
+        self.preview.resume()
         self._travel(self._history.undo)
+        self.preview.request()
 
     def redo(self) -> None:
         """Make again what was taken back last."""
@@ -283,11 +285,9 @@ class PrepareImage(Dock):
         self._task = self._scan = None
         self._show_channels()
         image = self.image_choice.layer
-        self.biases.setVisible(isinstance(image, Image) and image.ndim == 3)
-        if isinstance(image, Image) and image.ndim == 3:
-            self.biases.setText(
-                f"All {len(image.data)} biases are prepared alike; the preview shows this one."
-            )
+        count = len(image.data) if image is not None and image.ndim == 3 else 0
+        self.biases.setVisible(count > 0)
+        self.biases.setText(f"All {count} biases are prepared alike; the preview shows this one.")
         self._show_ready()
         self.preview.request()
 
@@ -305,6 +305,7 @@ class PrepareImage(Dock):
             before, self._listed = self._listed, listed
             if not self._undoing:
                 self._history.push(ListChange(self.step_list, before, listed))
+        self.preview.resume()
         chosen = self.channel_rows.chosen
         self._show_channels()
         if chosen != self.channel_rows.chosen:
@@ -338,8 +339,7 @@ class PrepareImage(Dock):
         return PreviewInput(image, self._scan, self.step_list.steps, index)
 
     def _on_plane_changed(self, event: object = None) -> None:
-        image = self.image_choice.layer
-        if image is not None and image.ndim == 3:
+        if getattr(self.image_choice.layer, "ndim", 2) == 3:
             self.preview.request()
 
     def _on_previewed(self, preview: PreviewedPlane) -> None:
@@ -381,12 +381,12 @@ class PrepareImage(Dock):
         self.show_steps(found.steps)
         for row, reason in zip(self.step_list.rows, found.reasons, strict=False):
             row.switch.setToolTip(f"<qt>{first_line(type(row.step))}<br>{reason}</qt>")
-        words = [f"{reason}." for reason in found.reasons] or ["Nothing has to be done."]
-        self.run_controls.show_status(" ".join(words))
+        words = " ".join(f"{reason}." for reason in found.reasons)
+        self.run_controls.show_status(words or "Nothing has to be done.")
 
     def _show_result(self, task: PreparationInput, prepared: Prepared) -> None:
         """Add the layers of a run; what they replace is hidden."""
-        self.preview.layers.hide()
+        self.preview.pause()
         added = show_prepared(self.viewer, task, prepared)
         replaced = (self.points_choice.layer, self.mask_choice.layer)
         hidden = [layer for layer in replaced if layer is not None and layer.visible]

@@ -93,7 +93,7 @@ class LivePreview(QWidget):
         self.shown: PreviewedPlane | None = None
         self._describe = describe
         self._input: PreviewInput | None = None
-        self._again = False
+        self._again = self._paused = False
         self.box = QCheckBox("Live preview")
         self.box.setChecked(True)
         self.box.setToolTip(
@@ -149,8 +149,19 @@ class LivePreview(QWidget):
     def request(self) -> None:
         """Preview anew soon; a preview under way is cancelled."""
         # Not started anew by the next change, so that the picture follows while someone drags.
-        if self.box.isChecked() and not self._timer.isActive():
+        if self.box.isChecked() and not self._paused and not self._timer.isActive():
             self._timer.start()
+
+    def pause(self) -> None:
+        """Take the layers away, and preview no more until `resume`: the result is there."""
+        self._paused = True
+        self._timer.stop()
+        self.job.abandon()
+        self.layers.hide()
+
+    def resume(self) -> None:
+        """Preview again when asked to."""
+        self._paused = False
 
     def stop(self) -> None:
         """Stop the preview and switch it off."""
@@ -171,7 +182,7 @@ class LivePreview(QWidget):
 
     def show_planes(self) -> None:
         """Show the plane and its transform before or after the steps."""
-        if self.shown is None or self._input is None or not self.box.isChecked():
+        if self.shown is None or self._input is None or not self.box.isChecked() or self._paused:
             return
         before = self.before
         if self.shown.done or self.shown.problem:
@@ -205,6 +216,7 @@ class LivePreview(QWidget):
     def _on_toggled(self, on: bool) -> None:
         """Start, or give up and take all away."""
         if on:
+            self.resume()
             self.request()
             return
         self._timer.stop()

@@ -72,6 +72,8 @@ def test_a_run_adds_what_it_made_and_undo_takes_it_away(
     assert preview is not None
     dock.prepare()
     wait(qtbot, dock)
+    dock.points_choice.layer_changed.emit(None)
+    wait(qtbot, dock)
     assert dock.preview.layers.layer is None
     image, labels, points = [
         layer for layer in viewer.layers if layer not in before and not is_temporary(layer)
