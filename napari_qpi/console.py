@@ -124,7 +124,8 @@ def prepare(
     from napari_qpi.layers.defect_points import is_defect_layer
     from napari_qpi.layers.prepared import channel_layers
     from napari_qpi.tasks.console.preparation import ConsolePreparation
-    from napari_qpi.tasks.preparation import PreparationInput, steps_called
+    from napari_qpi.tasks.preparation import PreparationInput
+    from qpi_kernels.prepare import steps_called
 
     chosen = steps_called(steps) if isinstance(steps, str | Path) else list(steps)
     image = active_image(viewer) if image is None else image

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer, Points
@@ -19,7 +18,7 @@ from napari_qpi.layers.prepared import (
     scan_from_layers,
 )
 from qpi_kernels import prepare
-from qpi_kernels.prepare import Preparation, PreparationError, Prepared, Step, recipe
+from qpi_kernels.prepare import Preparation, PreparationError, Prepared, Step
 from qpi_kernels.prepare.report_sentences import report_lines
 from qpi_kernels.progress import Event, GeneratorStepper, follow
 
@@ -32,7 +31,6 @@ __all__ = [
     "needed_channels",
     "report_notes",
     "show_prepared",
-    "steps_called",
 ]
 
 
@@ -145,25 +143,6 @@ def needed_channels(
     if "retrace" in chosen and set(_PAIR) <= set(found):
         chosen |= {name: found[name] for name in _PAIR}
     return chosen
-
-
-def steps_called(word: str | Path) -> list[Step] | None:
-    """Find the steps of a preset or a recipe; None for ``suggest``.
-
-    Raises
-    ------
-    PreparationError
-        If there is no such preset, or the file is no recipe.
-    """
-    if word == "suggest":
-        return None
-    if Path(word).suffix.lower() == ".json":
-        return recipe.read(word)
-    known = prepare.presets()
-    if word not in known:
-        names = ", ".join(map(repr, known))
-        raise PreparationError(f"there is no preset {str(word)!r}; known are 'suggest', {names}")
-    return known[str(word)]
 
 
 def report_notes(prepared: Prepared, last: int) -> list[str]:

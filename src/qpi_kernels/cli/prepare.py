@@ -15,7 +15,6 @@ from qpi_kernels.cli.scan_files import CommandError
 
 if TYPE_CHECKING:
     import numpy as np
-    import xarray as xr
     from numpy.typing import NDArray
 
     from qpi_kernels.defects import Defects
@@ -31,7 +30,7 @@ Prepare = Annotated[
         help="Prepare raw scans first: a preset, `suggest`, or a recipe (see `prepare --help`).",
     ),
 ]
-StepChoice = Callable[["xr.DataArray"], "list[Step]"]
+StepChoice = Callable[["Prepared"], "list[Step]"]
 
 
 def prepare(
@@ -109,28 +108,11 @@ def prepare(
 
 
 def choose_steps(word: str) -> StepChoice:
-    """Find the steps that a word names: a preset, ``suggest`` for each image, or a recipe.
+    """Find the steps that a word names; errors as for `qpi_kernels.prepare.steps_called`."""
+    from qpi_kernels.prepare import steps_called, suggest
 
-    Raises
-    ------
-    CommandError
-        If there is no such preset.
-    PreparationError, OSError
-        If the recipe can not be read.
-    """
-    from qpi_kernels.prepare import presets, recipe, suggest
-
-    if Path(word).suffix.lower() == ".json":
-        steps = recipe.read(word)
-        return lambda image: steps
-    if word == "suggest":
-        return lambda image: list(suggest(image).steps)
-    known = {_plain(name): steps for name, steps in presets().items()}
-    if _plain(word) not in known:
-        names = ", ".join(repr(name) for name in presets())
-        raise CommandError(f"no preset {word!r}; there are {names}, or `suggest`, or a .json file")
-    chosen = known[_plain(word)]
-    return lambda image: list(chosen)
+    steps = steps_called(word)
+    return lambda scan: list(suggest(scan).steps) if steps is None else steps
 
 
 def read_prepared(
@@ -172,13 +154,8 @@ def read_prepared(
             {name: raw.attrs[name] for name in ("source", "offset_nm", "scan_angle_deg")}
         )
         scan = Prepared.start(placed, mask, defects, beside)
-    steps = [] if choice is None else choice(scan.image)
+    steps = [] if choice is None else choice(scan)
     return run(scan, steps, on_event=job.on_event, cancel=job.cancel)
-
-
-def _plain(name: str) -> str:
-    """Write a preset's name without spaces, for a shell."""
-    return name.lower().replace(" ", "-").replace("_", "-").replace("/", "")
 
 
 def _print_presets() -> None:
@@ -187,4 +164,4 @@ def _print_presets() -> None:
 
     for name, steps in presets().items():
         words = ", ".join(step.name().replace("_", " ") for step in steps)
-        typer.echo(f"{_plain(name)}: {words}")
+        typer.echo(f"{name}: {words}")

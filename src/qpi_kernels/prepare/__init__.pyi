@@ -16,6 +16,7 @@ from .prepared_file import is_prepared_file as is_prepared_file
 from .prepared_file import load_prepared as load_prepared
 from .prepared_file import save_prepared as save_prepared
 from .presets import presets as presets
+from .presets import steps_called as steps_called
 from .registry import known_steps as known_steps
 from .registry import register as register
 from .registry import unregister as unregister

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from qpi_kernels.prepare.prepared import PreparationError
+from qpi_kernels.prepare.recipe import read as read_recipe
 from qpi_kernels.prepare.registry import known_steps
 from qpi_kernels.prepare.step import Step
 
-__all__ = ["presets"]
+__all__ = ["SUGGEST", "presets", "steps_called"]
+
+SUGGEST = "suggest"
+"""The word for the steps that the image needs."""
 
 # Masks come first, so that steps, streaks and bad pixels neither bend a level nor look like noise.
 _PRESETS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
@@ -66,3 +73,41 @@ def presets() -> dict[str, list[Step]]:
         name: [known[step].model_validate(fields) for step, fields in steps]
         for name, steps in _PRESETS.items()
     }
+
+
+def steps_called(word: str | Path) -> list[Step] | None:
+    """Find the steps that a word names.
+
+    Parameters
+    ----------
+    word : str or Path
+        A preset, with spaces or dashes; a recipe, ending in ``.json``; or ``suggest``.
+
+    Returns
+    -------
+    list of Step or None
+        None for ``suggest``: the image decides.
+
+    Raises
+    ------
+    PreparationError
+        If there is no such preset, or the file is no recipe.
+    OSError
+        If the recipe can not be read.
+    """
+    if str(word) == SUGGEST:
+        return None
+    if Path(word).suffix.lower() == ".json":
+        return read_recipe(word)
+    known = {_plain(name): steps for name, steps in presets().items()}
+    if _plain(str(word)) not in known:
+        names = ", ".join(repr(name) for name in presets())
+        raise PreparationError(
+            f"there is no preset {str(word)!r}; known are {SUGGEST!r}, {names}, or a .json file"
+        )
+    return known[_plain(str(word))]
+
+
+def _plain(name: str) -> str:
+    """Write a preset's name as in a shell."""
+    return name.lower().replace(" ", "-").replace("_", "-").replace("/", "")
