@@ -14,11 +14,24 @@ from qpi_kernels.bench.prepare.way import MissingPeer
 from qpi_kernels.progress import drive
 
 
-def test_a_quick_run_measures_every_task(run_quick) -> None:
+@pytest.fixture(scope="module")
+def run_quick():
+    """Run quickly where no other program is installed."""
+
+    def absent():
+        raise MissingPeer("stmpy: pip install getstmpy")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("stmpy_ways", "spiepy_ways", "gwyddion_ways"):
+            patch.setattr(benchmark, name, absent)
+        return drive(benchmark.PrepareBench(quick=True))
+
+
+def test_a_quick_run_measures_every_task_and_says_what_is_not_installed(run_quick) -> None:
     report = run_quick
     assert {row.task for row in report.rows} == {"drift", "rows", "step", "tone"}
     assert report.tools[:2] == [OWN, "numpy"]
-    assert report.missing == []
+    assert report.missing == ["stmpy: pip install getstmpy"] * 3
     for row in report.rows:
         mine = row.best(OWN)
         assert mine is not None
@@ -30,24 +43,6 @@ def test_a_quick_run_measures_every_task(run_quick) -> None:
     assert heads == ["error", "maps", OWN, "numpy"]
     assert len(lines) == len(report.rows)
     assert PrepareReport.model_validate_json(report.model_dump_json()) == report
-
-
-@pytest.fixture(scope="module")
-def run_quick():
-    return drive(benchmark.PrepareBench(quick=True, peers=False))
-
-
-def test_what_is_not_installed_is_left_out_with_a_sentence(monkeypatch) -> None:
-    def absent():
-        raise MissingPeer("stmpy: pip install getstmpy")
-
-    for name in ("stmpy_ways", "spiepy_ways", "gwyddion_ways"):
-        monkeypatch.setattr(benchmark, name, absent)
-    bench = benchmark.PrepareBench(quick=True)
-    while not bench.done:
-        bench.step()
-    assert bench.result.missing == ["stmpy: pip install getstmpy"] * 3
-    assert bench.result.tools == [OWN, "numpy"]
 
 
 def test_the_best_way_of_each_program_counts() -> None:
