@@ -87,19 +87,21 @@ def detection(
     values : mapping
         Fields of `DetectionParameters`.
     kind : str
-        Kind of those found, unless both polarities are looked for.
+        Kind of those found; bright and dark ones, where both are found, are kinds of their own.
 
     Raises
     ------
     pydantic.ValidationError
         If a value is out of range.
     """
-    given = None if values["polarity"] == "both" else kind
-    parameters = DetectionParameters.model_validate({**values, "kind": given})
+    parameters = DetectionParameters.model_validate({**values, "kind": None})
+    both = {"bright", "dark"} if values["polarity"] in ("auto", "both") else set()
 
     def find(before: Defects) -> Defects:
         found = detect_defects(plane, mask=counted, parameters=parameters)
-        replaced = set(found.kinds) | ({given} if given else {"bright", "dark"})
+        if not both & set(found.kinds):
+            found = Defects(found.positions, kind)
+        replaced = {kind} | both | set(found.kinds)
         return Defects.concatenate([before[~np.isin(before.kind, list(replaced))], found])
 
     return find

@@ -81,6 +81,18 @@ def test_atoms_call_for_drift_correction_and_keep_rows_along_the_scan(turn) -> N
     assert ("align_rows" in names(found)) == (turn > 0)
 
 
+@pytest.mark.parametrize("angle", [5.0, 30.0])
+def test_regular_steps_of_a_topograph_are_no_pickup(angle) -> None:
+    down, right = np.indices((160, 160))
+    turn = np.deg2rad(angle)
+    across = down * np.cos(turn) - right * np.sin(turn)
+    image = 0.236 * np.floor(across / 40) + np.random.default_rng(0).normal(
+        scale=0.002, size=(160, 160)
+    )
+    raw = xr.DataArray(image, dims=("y", "x"), attrs={"units": "nm", "quantity": "topography"})
+    assert "remove_pickup" not in names(prepare.suggest(raw))
+
+
 def test_defects_that_touch_are_no_step() -> None:
     down, right = np.indices(SHAPE)
     image = np.random.default_rng(0).normal(scale=0.05, size=SHAPE)

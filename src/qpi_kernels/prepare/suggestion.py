@@ -168,7 +168,9 @@ class _Trial:
                 self._needed |= tilt > _DOMINANT_TILT * self._rest(tried[1])
 
     def _try_pickup(self) -> None:
-        """Try the removal of tones."""
+        """Try the removal of tones; on a topograph, atoms and steps look like them."""
+        if self._height:
+            return
         tried = self._tried("remove_pickup")
         if tried is None:
             return
