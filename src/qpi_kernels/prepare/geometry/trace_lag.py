@@ -81,6 +81,8 @@ def trace_lag(
         difference = np.where(counted, ahead - behind, 0.0)
         spread = 3 * 1.4826 * float(np.median(np.abs(difference[counted])))
         trusted = counted & (np.abs(difference) <= spread)
+        # Beside a pixel that does not count a value is known, but not its slope.
+        trusted &= np.isfinite(slope_ahead) & np.isfinite(slope_behind)
         # d(ahead - behind)/d(lag) = (slope_ahead + slope_behind) / 2
         slope = np.where(trusted, (slope_ahead + slope_behind) / 2, 0.0)
         force = np.where(trusted, slope * difference, 0.0).sum(axis=0)

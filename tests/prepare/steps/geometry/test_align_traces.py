@@ -50,6 +50,16 @@ def test_both_directions_show_what_lies_between(surface, sign, slope) -> None:
     assert not made.mask[:, :1].all() or not made.mask[:, -1:].all()
 
 
+def test_pixels_that_do_not_count_leave_the_lag_as_it_is(surface) -> None:
+    columns = np.arange(SHAPE[1], dtype=float)
+    trace, retrace = surface(columns - 2.15), surface(columns + 2.15)
+    trace[20, 70] = np.nan
+    mask = np.ones(SHAPE, bool)
+    mask[40, 90:93] = False
+    made = prepare.run(trace, [prepare.AlignTraces()], channels={"retrace": retrace}, mask=mask)
+    np.testing.assert_allclose(made.report["align_traces"]["lag_px"], 4.3, atol=0.05)
+
+
 def test_images_that_have_nothing_in_common_are_refused() -> None:
     trace, retrace = np.random.default_rng(0).normal(size=(2, 50, 60))
     with pytest.raises(prepare.PreparationError, match="too little in common"):

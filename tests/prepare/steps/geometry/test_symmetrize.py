@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from qpi_kernels import prepare
 
@@ -33,6 +34,29 @@ def test_four_folds_of_a_stack_average_what_counts() -> None:
     for row, column in ((5, 7), (7, 5), (9, 7), (7, 9)):
         assert made.image.values[1, row, column] == pytest.approx(expected)
     assert made.mask.all()
+
+
+def test_a_pixel_counts_if_any_plane_was_measured_there() -> None:
+    stack = np.random.default_rng(0).normal(size=(2, 15, 15))
+    stack[0, 7, 7] = np.nan
+    made = prepare.run(stack, [prepare.Symmetrize(symmetry="C4")])
+    assert made.mask.all()
+    assert made.image.values[1, 7, 7] == pytest.approx(stack[1, 7, 7])
+
+
+def test_a_round_ring_is_round_on_pixels_that_are_not_square() -> None:
+    rows, columns = np.indices((33, 65))
+    radius = np.hypot(rows - 16, 0.5 * (columns - 32))
+    image = xr.DataArray(
+        np.exp(-(((radius - 8.0) / 2.0) ** 2)),
+        dims=("y", "x"),
+        coords={
+            "y": ("y", np.arange(33) * 1.0, {"units": "nm"}),
+            "x": ("x", np.arange(65) * 0.5, {"units": "nm"}),
+        },
+    )
+    made = prepare.run(image, [prepare.Symmetrize(symmetry="C4v")])
+    assert made.report["symmetrize"]["residual_share"] < 0.01
 
 
 def test_the_centre_may_be_a_defect() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, field_validator
 
-from qpi_kernels.prepare.geometry.frame import Frame
+from qpi_kernels.prepare.geometry.frame import Frame, pitch
 from qpi_kernels.prepare.geometry.resampling import read_at, resample
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.reference_plane import counted_plane
+from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
 from qpi_kernels.prepare.step import Step
 from qpi_kernels.symmetry import Symmetry
 
@@ -50,7 +50,10 @@ class Symmetrize(Step):
             scan = self._about_defect(scan)
         zero = np.array([side // 2 for side in scan.mask.shape], float)
         before = counted_plane(scan)
-        operations = Symmetry.parse(self.symmetry).operations()
+        steps = np.array(pitch(scan.image)[:2])
+        operations = [
+            turn * steps / steps[:, None] for turn in Symmetry.parse(self.symmetry).operations()
+        ]
         shape = (scan.mask.shape[0], scan.mask.shape[1])
         grids = [Frame(shape, turn, zero - turn @ zero).grid() for turn in operations]
 
@@ -62,7 +65,7 @@ class Symmetrize(Step):
             return mean.assign_coords(coords).assign_attrs(image.attrs).rename(image.name)
 
         made = average(scan.image)
-        mask = np.isfinite((made if made.ndim == 2 else made[0]).values)
+        mask = np.isfinite(mean_plane(made))
         done = replace(
             scan,
             image=made,
