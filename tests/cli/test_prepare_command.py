@@ -82,6 +82,18 @@ def test_marks_travel_in_the_prepared_file(run_command, tilted, recipe, spots, t
     np.testing.assert_allclose(KernelResult.load(kernel).defects.positions, spots - (8, 4))
 
 
+def test_an_empty_table_of_marks_replaces_those_of_the_file(run_command, tmp_path) -> None:
+    made, marks, again = (tmp_path / name for name in ("made.nc", "marks.csv", "again.nc"))
+    start = prepare.Prepared.start(np.eye(24, dtype="f4"), defects=[(5.0, 6.0)])
+    prepare.save_prepared(start, made)
+    Defects(np.zeros((0, 2))).to_csv(marks)
+    prepare.recipe.write(tmp_path / "r.json", [prepare.Crop(rows=(0, 20), columns=(0, 20))])
+    words = ("--recipe", tmp_path / "r.json", "--defects", marks, "-o", again)
+    done = run_command("prepare", made, *words)
+    assert done.exit_code == 0, done.output
+    assert len(prepare.load_prepared(again).defects) == 0
+
+
 def test_without_a_choice_the_image_decides(run_command, tilted, tmp_path) -> None:
     done = run_command("prepare", tilted)
     assert done.exit_code == 0, done.output

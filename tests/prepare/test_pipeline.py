@@ -79,6 +79,21 @@ def test_input_that_does_not_fit_is_refused(image, mask, reason) -> None:
         prepare.run(image, [], mask=mask)
 
 
+def test_channels_take_the_coordinates_of_the_image(tmp_path) -> None:
+    axes = {"bias": [-0.1, 0.0, 0.1], "y": np.arange(8.0), "x": np.arange(9.0)}
+    image = xr.DataArray(np.ones((3, 8, 9)), dims=tuple(axes), coords=axes)
+    rounded = {"bias": np.array(axes["bias"]) * (1 + 1e-8), "x": axes["x"] + 1e-6}
+    other = image.assign_coords(rounded).isel(bias=[0, 2])
+    channels = {"current": image.assign_coords(rounded), "topography": other[0], "few": other}
+    start = prepare.Prepared.start(image, channels=channels)
+    for name, dims in (("current", ("bias", "y", "x")), ("topography", "yx"), ("few", "yx")):
+        for dim in dims:
+            assert start.channels[name].indexes[dim].equals(image.indexes[dim])
+    assert start.channels["few"].sizes["bias"] == 2
+    loaded = prepare.load_prepared(prepare.save_prepared(start, tmp_path / "a.nc"))
+    assert loaded.channels["current"].sizes == image.sizes
+
+
 def test_a_prepared_image_is_extracted_with_its_mask_defects_and_history() -> None:
     raw = np.random.default_rng(2).normal(size=(40, 40))
     mask = np.ones((40, 40), bool)

@@ -145,7 +145,8 @@ def read_prepared(
         scan = load_prepared(job.path)
         image = scan_files.choose_planes(scan.image, bias)
         counted = scan.mask if mask is None else scan.mask & mask
-        scan = replace(scan, image=image, mask=counted, defects=defects or scan.defects)
+        table = scan.defects if defects is None else defects
+        scan = replace(scan, image=image, mask=counted, defects=table)
     else:
         raw = open_scan(job.path)
         image = scan_files.choose_planes(scan_files.choose_channel(raw, channel), bias)

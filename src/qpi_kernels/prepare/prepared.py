@@ -14,6 +14,9 @@ from qpi_kernels.defects import Defects
 
 __all__ = ["PreparationError", "Prepared", "Sampled", "label_image"]
 
+_BIAS_RTOL = 1e-6
+_BIAS_ATOL_V = 1e-9
+
 
 class PreparationError(ValueError):
     """An image can not be prepared as asked; the message says what to change."""
@@ -100,7 +103,7 @@ class Prepared:
         defects : Defects or array, (N, 2), optional
             Positions (row, col) in pixels.
         channels : mapping, optional
-            Other channels of the same pixels.
+            Other channels of the same pixels; they get the coordinates y and x of the image.
 
         Raises
         ------
@@ -122,4 +125,20 @@ class Prepared:
                 raise PreparationError(
                     f"channel {name!r} has {channel.shape[-2:]} pixels, the image {shape}"
                 )
+        others = {name: _on_pixels_of(labelled, channel) for name, channel in others.items()}
         return cls(labelled, counted, table, channels=others)
+
+
+def _on_pixels_of(image: xr.DataArray, channel: xr.DataArray) -> xr.DataArray:
+    """Give a channel the image's y and x, and its biases where they are the same but for rounding.
+
+    xarray aligns by coordinates, to the bit: pixels that differ by rounding would be lost.
+    """
+    same = [name for name in ("y", "x") if name in image.coords]
+    channel = channel.drop_vars(["y", "x"], errors="ignore")
+    if "bias" in image.coords and "bias" in channel.coords:
+        wanted, known = image["bias"].variable, channel["bias"].variable
+        fits = wanted.dims == known.dims and wanted.shape == known.shape
+        if fits and np.allclose(known, wanted, rtol=_BIAS_RTOL, atol=_BIAS_ATOL_V):
+            same.append("bias")
+    return channel.assign_coords({name: image.coords[name].variable for name in same})

@@ -54,6 +54,18 @@ def test_the_current_takes_the_set_point_out(densities, offset) -> None:
     assert mean.shape == shown.shape
 
 
+def test_coordinates_that_differ_by_rounding_lose_no_pixel(densities) -> None:
+    didv, current = measured(densities)
+    columns = np.arange(SHAPE[1]) * 0.1
+    step = [prepare.NormalizeSetpoint(way="current")]
+    plain = prepare.run(didv, step, channels={"current": current}).image
+    shifted = current.assign_coords(x=columns + 1e-6, bias=BIASES * (1 + 1e-9))
+    made = prepare.run(didv.assign_coords(x=columns), step, channels={"current": shifted}).image
+    np.testing.assert_array_equal(made.values, plain.values)
+    with pytest.raises(prepare.PreparationError, match="same biases"):
+        prepare.run(didv, step, channels={"current": current[1:]})
+
+
 def test_a_current_that_the_feedback_held_is_refused(densities) -> None:
     didv, _ = measured(densities)
     noise = np.random.default_rng(0).normal(scale=0.01, size=didv.shape)

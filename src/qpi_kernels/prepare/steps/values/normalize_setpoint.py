@@ -78,7 +78,9 @@ class NormalizeSetpoint(Step):
     def _by_current(self, scan: Prepared) -> tuple[xr.DataArray, dict[str, Any]]:
         """Divide by I/V, kept away from zero by 1 % of its largest mean."""
         current = _channel(scan, "current")
-        if "bias" not in scan.image.coords or current.dims != scan.image.dims:
+        known, wanted = (array.coords.get("bias") for array in (current, scan.image))
+        fits = known is None or (wanted is not None and known.variable.equals(wanted.variable))
+        if wanted is None or not fits or current.sizes != scan.image.sizes:
             raise PreparationError(
                 "normalize set-point: dI/dV and current must have the same biases in V"
             )
