@@ -99,7 +99,7 @@ class Prepared:
         image : array or xarray.DataArray
             ``(y, x)`` or ``(bias, y, x)``; NaN where nothing was measured.
         mask : array of bool, (y, x), optional
-            True where a pixel counts; all that were measured when left out.
+            True where a pixel counts; all when left out. NaN never counts, whatever the mask.
         defects : Defects or array, (N, 2), optional
             Positions (row, col) in pixels.
         channels : mapping, optional

@@ -8,14 +8,48 @@ from numpy.typing import NDArray
 
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 
-__all__ = ["counted_plane", "mean_plane"]
+__all__ = ["counted_pixels", "counted_plane", "mean_plane"]
 
 
 def mean_plane(image: xr.DataArray) -> NDArray[np.float64]:
-    """Average an image over its biases, (y, x) in float64; NaN where no bias was measured."""
+    """Average an image over its biases, (y, x) in float64; NaN where no bias was measured.
+
+    Where biases differ in what was measured, each is averaged about its level on the pixels that
+    all have in common, or on its own if there are none: else the mean steps where a bias ends.
+    """
     if image.ndim == 2:
         return np.asarray(image.values, np.float64)
-    return np.asarray(image.astype(np.float64).mean(str(image.dims[0]), skipna=True).values)
+    values = xr.DataArray(image.data, dims=("bias", "y", "x")).astype(np.float64)
+    measured = values.notnull()
+    common = (measured | ~measured.any(["y", "x"])).all("bias")
+    # One pass over a lazy cube.
+    found = xr.Dataset(
+        {
+            "mean": values.mean("bias", skipna=True),
+            "common": common,
+            "measured": measured.any("bias"),
+        }
+    ).compute()
+    if np.array_equal(found["common"], found["measured"]):
+        return np.asarray(found["mean"].values)
+    shared = values.where(found["common"]) if found["common"].any() else values
+    levels = shared.mean(["y", "x"], skipna=True).compute()
+    about = (values - levels).mean("bias", skipna=True) + levels.mean(skipna=True)
+    return np.asarray(about.values)
+
+
+def counted_pixels(scan: Prepared, plane: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the pixels that count and were measured in the mean plane, (y, x).
+
+    Raises
+    ------
+    PreparationError
+        If there is not one.
+    """
+    counted = scan.mask & np.isfinite(plane)
+    if not counted.any():
+        raise PreparationError("no pixel counts: all are masked or were not measured")
+    return counted
 
 
 def counted_plane(scan: Prepared, channel: str | None = None) -> NDArray[np.float64]:
@@ -46,7 +80,5 @@ def counted_plane(scan: Prepared, channel: str | None = None) -> NDArray[np.floa
         raise PreparationError(
             f"this needs the channel {channel!r} of the same scan; give it with channels="
         )
-    plane = np.where(scan.mask, mean_plane(image), np.nan)
-    if not np.isfinite(plane).any():
-        raise PreparationError("no pixel counts: all are masked or were not measured")
-    return plane
+    plane = mean_plane(image)
+    return np.where(counted_pixels(scan, plane), plane, np.nan)

@@ -194,16 +194,17 @@ class _Trial:
 
     def _try_lattice(self) -> None:
         """Suggest drift correction where atoms are resolved."""
-        if self._lattice is not None:
+        tried = None if self._lattice is None else self._tried("correct_drift")
+        if self._lattice is not None and tried is not None:
             spacing = 2 * np.pi / np.hypot(*self._lattice.vectors.T)
             text = f"Atomic rows {spacing.max():.3g} {self._lattice.unit} apart are resolved"
-            step = known_steps()["correct_drift"]()
-            self._kept.append((step, f"{text} ({self._lattice.symmetry})"))
+            self._keep(tried, f"{text} ({self._lattice.symmetry})")
 
     def _find_lattice(self) -> BraggPeaks | None:
         """Look for atoms in the topography, or the image."""
         try:
-            return find_bragg_peaks(self._raw.channels.get("topography", self._raw.image))
+            image = self._raw.channels.get("topography", self._raw.image)
+            return find_bragg_peaks(image, mask=self._raw.mask)
         except PreparationError:
             return None
 

@@ -10,6 +10,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from qpi_kernels.prepare.lattice.spectrum import level
+from qpi_kernels.prepare.prepared import PreparationError
 
 __all__ = ["LatticeField", "follow_lattice", "inverted"]
 
@@ -147,6 +148,10 @@ class _LockIn:
         whole = self._sum(np.ones(signal.shape))
         self.coverage = self._sum(weight)
         self.counted = self.coverage > _LEAST_COVERAGE * whole
+        if not self.counted.any():
+            raise PreparationError(
+                "the lattice is not resolved: too few pixels count in any window; mask less of it"
+            )
 
     def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(self.windows[0] @ values @ self.windows[1].T)

@@ -34,7 +34,7 @@ _ALONG_BORDER = 0.9
 
 
 def find_step_edges(
-    plane: NDArray[np.float64], length: float, least: float = 0.0
+    plane: NDArray[np.float64], length: float | NDArray[np.float64], least: float = 0.0
 ) -> NDArray[np.bool_]:
     """Find the edges of steps in an image whose rows are level.
 
@@ -46,8 +46,8 @@ def find_step_edges(
     ----------
     plane : array, (rows, columns)
         Rows aligned and tilt removed; NaN where a pixel does not count.
-    length : float
-        Shortest extent of an edge in px.
+    length : float or array, (2,)
+        Shortest extent of an edge in px, or of one along rows' and columns' axes.
     least : float
         Least height of a step, above what rounding leaves.
 
@@ -80,7 +80,9 @@ def _binned(plane: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.asarray(cut.reshape(rows, size, columns, size).mean(axis=(1, 3)))
 
 
-def _edges(plane: NDArray[np.float64], length: float, least: float) -> NDArray[np.bool_]:
+def _edges(
+    plane: NDArray[np.float64], length: float | NDArray[np.float64], least: float
+) -> NDArray[np.bool_]:
     """Find edges at one binning."""
     from scipy import ndimage
 
@@ -151,7 +153,7 @@ def _read(values: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[n
 
 
 def _long_edges(
-    weak: NDArray[np.bool_], strong: NDArray[np.bool_], length: float
+    weak: NDArray[np.bool_], strong: NDArray[np.bool_], length: float | NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Keep connected edges, with gaps of up to four pixels, that are long and strong enough."""
     from scipy import ndimage
@@ -163,6 +165,6 @@ def _long_edges(
     keep = share >= _LEAST_STRONG_SHARE
     for label, region in enumerate(ndimage.find_objects(labels, count), start=1):
         sides = (0, 0) if region is None else tuple(part.stop - part.start for part in region)
-        keep[label] &= max(sides) >= length
+        keep[label] &= bool((np.array(sides) >= length).any())
     keep[0] = False
     return np.asarray(keep[labels])

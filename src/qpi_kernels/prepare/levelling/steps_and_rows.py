@@ -25,7 +25,7 @@ def default_length_px(shape: tuple[int, ...]) -> float:
 def find_steps_and_rows(
     plane: NDArray[np.float64],
     counted: NDArray[np.bool_],
-    length: float,
+    length: float | NDArray[np.float64],
     keep_jumps: bool = True,
 ) -> tuple[RowOffsets, NDArray[np.bool_]]:
     """Find row offsets, with them the edges of steps, and with these better offsets.
@@ -36,8 +36,8 @@ def find_steps_and_rows(
         NaN where not measured.
     counted : array of bool, (rows, columns)
         Pixels that may tell offsets.
-    length : float
-        Shortest extent of an edge in px.
+    length : float or array
+        Shortest extent of an edge in px, or of one along rows' and columns' axes, (2,).
     keep_jumps : bool
         As for `find_row_offsets`.
 

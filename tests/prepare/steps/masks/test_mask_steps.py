@@ -111,3 +111,29 @@ def test_rings_of_a_real_scan_are_no_steps(sample):
     raw = open_scan(sample("createc_friedel_rings_60nm.dat"))["topography_forward"]
     made = prepare.run(raw, [prepare.AlignRows(), prepare.MaskStreaks(), prepare.MaskSteps()])
     assert made.mask[115:425].mean() > 0.99
+
+
+def test_the_margin_is_as_wide_in_nm_along_rows_as_along_columns():
+    sides = {"y": 2.0, "x": 0.5}
+    widths = []
+    for angle, axis in ((90, 1), (0, 0)):
+        surface = stepped(angle)
+        coords = {k: (k, np.arange(160) * side, {"units": "nm"}) for k, side in sides.items()}
+        image = xr.DataArray(surface.image, dims=("y", "x"), coords=coords, attrs={"units": "nm"})
+        made = prepare.run(image, [prepare.MaskSteps(margin=16.0, length=20.0)])
+        masked = (~made.mask).sum(axis=axis)
+        widths.append(np.median(masked[masked > 0]) * (0.5, 2.0)[axis == 0])
+    # On both sides of edges of one to four pixels.
+    assert widths == pytest.approx([32.0, 32.0], abs=8.0)
+
+
+def test_a_terrace_without_a_measured_pixel_has_no_level():
+    surface = stepped(90, noise=0.01)
+    image = surface.image.copy()
+    image[:, :60] = np.nan
+    found = prepare.run(image, [prepare.MaskSteps()]).report["mask_steps"]
+    assert np.isfinite(found["terrace_levels"]).all()
+    split = np.ones(image.shape, bool)
+    split[:, 60:64] = False
+    found = prepare.run(image, [prepare.MaskSteps()], mask=split).report["mask_steps"]
+    assert np.isfinite(found["terrace_levels"]).all()

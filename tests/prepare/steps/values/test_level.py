@@ -102,3 +102,20 @@ def test_a_real_step_keeps_its_height(sample):
     again = prepare.replay(raw, made.history)
     assert again.image.identical(made.image)
     np.testing.assert_array_equal(again.mask, made.mask)
+
+
+@pytest.mark.parametrize("terraces", ["keep", "one level"])
+def test_a_bias_that_did_not_measure_the_largest_terrace_is_kept(terraces):
+    cube = (
+        np.random.default_rng(0).normal(0, 0.01, (3, 64, 70)) + np.array([0, 5, 9])[:, None, None]
+    )
+    cube[:, :, 38:] += 0.25
+    mask = np.ones((64, 70), bool)
+    mask[:, 37] = False
+    cube[2, :, :37] = np.nan
+    made = prepare.run(cube, [prepare.Level(terraces=terraces)], mask=mask)
+    kept = made.image.values[2]
+    np.testing.assert_array_equal(np.isfinite(kept), np.isfinite(cube[2]))
+    expected = 0.25 if terraces == "keep" else 0.0
+    assert np.median(kept[:, 38:]) == pytest.approx(expected, abs=0.005)
+    assert np.median(made.image.values[0, :, 38:]) == pytest.approx(expected, abs=0.005)

@@ -118,7 +118,13 @@ def _without_defects(
     rows, columns = (np.arange(n) for n in plane.shape)
     for row, column in scan.defects.positions:
         free &= np.hypot((rows - row)[:, None], columns - column) > radius
-    return np.where(free, plane, np.nan)
+    apart = np.where(free, plane, np.nan)
+    if not np.isfinite(apart).any():
+        raise PreparationError(
+            "correct drift: the marked defects leave no lattice to follow; mark fewer defects, or "
+            "leave drift uncorrected"
+        )
+    return apart
 
 
 STEP = CorrectDrift

@@ -17,7 +17,7 @@ from qpi_kernels.prepare.levelling.steps_and_rows import (
 )
 from qpi_kernels.prepare.levelling.surface import fit_surface, label_terraces
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.reference_plane import counted_plane, mean_plane
+from qpi_kernels.prepare.reference_plane import counted_pixels, mean_plane
 from qpi_kernels.prepare.report_keys import with_unit
 from qpi_kernels.prepare.step import Step
 
@@ -56,18 +56,22 @@ class MaskSteps(Step):
         """Find the edges, mask around them, and label what is between."""
         from scipy import ndimage
 
-        plane, counted = mean_plane(scan.image), np.isfinite(counted_plane(scan))
-        size = min(pitch(scan.image)[:2])
-        length = default_length_px(plane.shape) if self.length is None else self.length / size
-        margin = max(_LEAST_MARGIN_PX, _MARGIN_SHARE * min(plane.shape))
+        plane = mean_plane(scan.image)
+        counted = counted_pixels(scan, plane)
+        sides = np.array(pitch(scan.image)[:2])
+        length: float | NDArray[np.float64] = default_length_px(plane.shape)
+        if self.length is not None:
+            length = self.length / sides
+        margin, sampling = max(_LEAST_MARGIN_PX, _MARGIN_SHARE * min(plane.shape)), np.ones(2)
         if self.margin is not None:
-            margin = self.margin / size
+            # In units of the shorter side of a pixel.
+            margin, sampling = float(self.margin / sides.min()), sides / sides.min()
         found, edges = find_steps_and_rows(plane, counted, length)
         near = edges
         if edges.any():
-            near = ndimage.distance_transform_edt(~edges) <= margin
+            near = ndimage.distance_transform_edt(~edges, sampling=sampling) <= margin
         mask = scan.mask & ~near
-        if scan.mask.any() and not mask.any():
+        if not (mask & counted).any():
             raise PreparationError(
                 f"mask steps: with a margin of {margin:.0f} px no pixel is left; take a smaller one"
             )
@@ -84,7 +88,7 @@ class MaskSteps(Step):
 
 def _levels(plane: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Fit the levels of the larger terraces with common slopes, less that of the largest."""
-    terraces = label_terraces(mask)
+    terraces = label_terraces(mask & np.isfinite(plane))
     levels = fit_surface(np.where(mask, plane, np.nan), terraces, 1).levels
     return np.asarray(levels - levels[0])
 

@@ -53,7 +53,9 @@ class Level(Step):
 
         def level(values: NDArray[np.float64]) -> NDArray[np.float64]:
             flat = values - surface.height
-            levels = _medians(flat, labels) if shared is None else shared
+            levels = shared
+            if levels is None:
+                levels = _completed(_medians(flat, labels), surface.levels)
             return flat - levels[ground - 1]
 
         image = map_planes(level, scan.image)
@@ -89,6 +91,14 @@ def _medians(plane: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[n
         if values.size:
             medians[terrace] = np.median(values)
     return medians
+
+
+def _completed(levels: NDArray[np.float64], heights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fill the levels of terraces that one bias did not measure, by their heights in the mean."""
+    missing = np.isnan(levels)
+    if missing.all() or not missing.any():
+        return levels
+    return np.where(missing, heights + np.median((levels - heights)[~missing]), levels)
 
 
 STEP = Level

@@ -66,7 +66,12 @@ class RemoveLattice(Step):
         *pitches, unit = pitch(scan.image)
         peaks = self._peaks(scan, plane, (pitches[0], pitches[1]), unit)
         basis = lattice_basis(plane, peaks.vectors_px)
-        waves = star(basis, self.harmonics)
+        waves, first = star(basis, self.harmonics), star(basis, 1)
+        if not len(first):
+            raise PreparationError(
+                "the Bragg vectors lie at pi/px, where a map cannot tell a wave from its mirror "
+                "image; give others, or take a map with more pixels in a unit cell"
+            )
 
         def without(values: NDArray[np.float64]) -> NDArray[np.float64]:
             """Subtract the lattice from a plane."""
@@ -83,7 +88,6 @@ class RemoveLattice(Step):
 
         before = Spectrum.of(plane)
         after = Spectrum.of(without(plane))
-        first = star(basis, 1)
         left = max(after.top(wave) / max(before.top(wave), 1e-300) for wave in first)
         amplitude = np.abs(fitted_waves(before.plane, before.counted, first))
         found: dict[str, Any] = {
