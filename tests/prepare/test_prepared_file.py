@@ -76,6 +76,44 @@ def test_a_prepared_image_comes_back_identical(prepared, tmp_path) -> None:
     assert loaded.report["crop"] == prepared.report["crop"]
 
 
+def test_moves_after_loading_repeat_to_the_bit(tmp_path) -> None:
+    raw = np.random.default_rng(3).normal(size=(2, 24, 30)).astype(np.float32)
+    image = xr.DataArray(
+        raw,
+        dims=("bias", "y", "x"),
+        coords={"bias": [0.1, 0.2], "y": np.arange(24) * 0.3, "x": np.arange(30) * 0.3},
+    )
+    first = prepare.run(image, [prepare.Rotate(angle_deg=7.0)], channels={"current": image})
+    loaded = prepare.load_prepared(prepare.save_prepared(first, tmp_path / "turned.nc"))
+    made = prepare.run(loaded, [prepare.Rotate(angle_deg=-3.0)])
+    again = prepare.replay(image, made.history, channels={"current": image})
+    assert made.image.identical(again.image)
+    assert made.channels["current"].identical(again.channels["current"])
+    np.testing.assert_array_equal(made.mask, again.mask)
+    cut = prepare.run(first, [prepare.Crop(rows=(2, 20), columns=(2, 20))])
+    assert prepare.load_prepared(prepare.save_prepared(cut, tmp_path / "cut.nc")).sampled is None
+
+
+def test_further_coordinates_and_odd_attributes_are_kept(tmp_path) -> None:
+    image = xr.DataArray(
+        np.ones((2, 8, 9)),
+        dims=("bias", "y", "x"),
+        coords={
+            "bias": [0.1, 0.2],
+            "setpoint": ("bias", np.array([1.5, 2.5], np.float32), {"units": "nA"}),
+            "line": ("y", np.arange(8)),
+        },
+        attrs={"taken": np.datetime64("2020-01-02"), "gain": 3j},
+    )
+    start = prepare.Prepared.start(image, channels={"current": image})
+    loaded = prepare.load_prepared(prepare.save_prepared(start, tmp_path / "map.nc"))
+    for found in (loaded.image, loaded.channels["current"]):
+        for name in image.coords:
+            assert found.coords[name].variable.identical(image.coords[name].variable)
+            assert found.coords[name].dtype == image.coords[name].dtype
+        assert found.attrs == {"taken": "2020-01-02", "gain": "3j"}
+
+
 def test_a_reader_shows_image_and_mask(prepared, tmp_path) -> None:
     scan = qk.open_scan(prepare.save_prepared(prepared, tmp_path / "map.nc"))
     image, mask = scan.data_vars.values()

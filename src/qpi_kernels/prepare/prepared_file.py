@@ -14,7 +14,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.io.formats.netcdf import load_stored, stored_type
 from qpi_kernels.io.scan import ScanFormatError
-from qpi_kernels.prepare.prepared import PreparationError, Prepared
+from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
 __all__ = ["is_prepared_file", "load_prepared", "save_prepared"]
 
@@ -23,6 +23,9 @@ _TYPE = "Prepared"
 
 def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     """Write image, mask, defects, channels, report and history, without loss.
+
+    What a moved image was read from is written, too, so that a next move repeats bit for bit.
+    Attributes that JSON can not hold become text.
 
     Parameters
     ----------
@@ -48,9 +51,22 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     arrays = {"image": prepared.image}
     arrays |= {f"channel {name}": channel for name, channel in prepared.channels.items()}
     stored = {}
+    sampled = prepared.sampled
+    if sampled is not None and sampled.image is prepared.image:
+        arrays["source"] = sampled.source
+        stored["source_position"] = xr.DataArray(sampled.positions, dims=("axis", "y", "x"))
+    others = {}
     for name, array in arrays.items():
-        own = {str(dim): f"{dim} of {name}" for dim in array.dims[:-2]} if name != "image" else {}
-        stored[name] = array.rename(own).reset_coords(drop=True).drop_attrs(deep=False)
+        # The source has pixels of its own, other channels have biases of their own.
+        kept = {"image": array.ndim, "source": 0}.get(name, 2)
+        own = {dim: f"{dim} of {name}" for dim in array.dims[: array.ndim - kept]}
+        others[name] = [
+            key for key, coord in array.coords.items() if coord.ndim and key not in array.dims
+        ]
+        for key in others[name]:
+            dims = [own.get(dim, dim) for dim in array.coords[key].dims]
+            stored[f"{key} of {name}"] = xr.DataArray(array.coords[key].values, dims=dims)
+        stored[name] = array.reset_coords(drop=True).rename(own).drop_attrs(deep=False)
     stored["mask"] = xr.DataArray(prepared.mask.astype(np.int8), dims=("y", "x"))
     defects = prepared.defects
     if defects is not None:
@@ -66,6 +82,7 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
             "name": array.name if isinstance(array.name, str) else None,
             "attributes": _plain(array.attrs),
             "coordinates": [str(dim) for dim in array.dims if dim in array.coords],
+            "others": {str(key): _plain(array.coords[key].attrs) for key in others[name]},
             "scalars": {
                 str(coord): {"value": _plain(value.values), "attributes": _plain(value.attrs)}
                 for coord, value in array.coords.items()
@@ -76,7 +93,7 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     }
     dataset = xr.Dataset(stored).assign_attrs(
         qpi_kernels_type=_TYPE,
-        arrays=json.dumps(described),
+        arrays=json.dumps(described, default=str),
         report=json.dumps(report),
         history=json.dumps(list(prepared.history)),
     )
@@ -110,6 +127,10 @@ def load_prepared(path: str | Path) -> Prepared:
         found = found.drop_vars([dim for dim in found.coords if dim not in known["coordinates"]])
         for coord, scalar in known["scalars"].items():
             found = found.assign_coords({coord: ((), scalar["value"], scalar["attributes"])})
+        for coord, attributes in known.get("others", {}).items():
+            values = dataset[f"{coord} of {name}"]
+            dims = [str(dim).removesuffix(ending) for dim in values.dims]
+            found = found.assign_coords({coord: (dims, values.values, attributes)})
         found = found.assign_attrs(_tuples(known["attributes"])).rename(known["name"])
         found.encoding = {}
         return found
@@ -121,17 +142,21 @@ def load_prepared(path: str | Path) -> Prepared:
             np.asarray(dataset["defect_kind"].values, dtype=str),
             dataset["defect_strength"].values,
         )
+    image, sampled = array("image"), None
+    if "source" in dataset:
+        sampled = Sampled(image, array("source"), dataset["source_position"].values)
     return Prepared(
-        array("image"),
+        image,
         dataset["mask"].values.astype(bool),
         defects,
         report=_with_tables(json.loads(dataset.attrs["report"]), dataset),
         history=tuple(json.loads(dataset.attrs["history"])),
         channels={
-            str(name).removeprefix("channel "): array(str(name))
-            for name in dataset.data_vars
-            if str(name).startswith("channel ")
+            name.removeprefix("channel "): array(name)
+            for name in described
+            if name.startswith("channel ")
         },
+        sampled=sampled,
     )
 
 
