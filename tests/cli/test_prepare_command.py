@@ -104,7 +104,7 @@ def test_without_a_choice_the_image_decides(run_command, tilted, tmp_path) -> No
 def test_presets_are_listed_and_spelt_without_spaces(run_command, tilted, tmp_path) -> None:
     listed = run_command("prepare", "--list")
     assert listed.exit_code == 0
-    assert "topograph with steps: mask steps, align rows, level" in listed.stdout
+    assert "topograph with steps: align rows, mask steps, level" in listed.stdout
     assert len(listed.stdout.splitlines()) == len(prepare.presets())
     done = run_command("prepare", tilted, "--preset", "topograph-with-steps")
     assert done.exit_code == 0, done.output

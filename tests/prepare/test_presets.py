@@ -48,6 +48,20 @@ def test_a_topograph_with_steps_keeps_its_waves_and_heights() -> None:
         assert np.std(rest[terrace]) < 0.25 * np.std(truth)
 
 
+@pytest.mark.parametrize("angle", [4.0, 5.0, 20.0])
+def test_a_step_at_a_small_angle_keeps_its_height(angle) -> None:
+    random = np.random.default_rng(1)
+    down, right = np.indices((200, 200))
+    turn = np.deg2rad(angle)
+    away = (down - 107) * np.cos(turn) - (right - 100) * np.sin(turn)
+    image = 0.236 * (away > 0) + 0.002 * down - 0.001 * right
+    image = image + random.normal(0, 0.03, (200, 1)) + random.normal(0, 0.002, (200, 200))
+    made = prepare.run(named(image, "nm", "topography"), prepare.presets()["topograph with steps"])
+    upper, lower = (made.mask & side for side in (away > 12, away < -12))
+    height = np.median(made.image.values[upper]) - np.median(made.image.values[lower])
+    assert height == pytest.approx(0.236, rel=0.03)
+
+
 def test_a_didv_map_loses_pickup_and_a_constant() -> None:
     truth = waves()
     right = np.indices(SHAPE)[1]

@@ -14,11 +14,12 @@ __all__ = ["SUGGEST", "presets", "steps_called"]
 SUGGEST = "suggest"
 """The word for the steps that the image needs."""
 
-# Masks come first, so that steps, streaks and bad pixels neither bend a level nor look like noise.
+# Rows come before steps: along a step at a small angle the mask would leave them too little in
+# common. Levels come after, for they are those of terraces.
 _PRESETS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
     "topograph with steps": (
-        ("mask_steps", {}),
         ("align_rows", {}),
+        ("mask_steps", {}),
         ("level", {}),
         ("mask_streaks", {}),
         ("mask_pixels", {}),
@@ -53,7 +54,7 @@ def presets() -> dict[str, list[Step]]:
         For `qpi_kernels.prepare.run`:
 
         ``topograph with steps``
-            Steps masked with a margin, rows brought to one level, terraces levelled together,
+            Rows brought to one level, steps masked with a margin, terraces levelled together,
             streaks and bad pixels masked.
         ``atomic topograph with its grid``
             Plane and bad pixels, then drift and creep corrected by the lattice. Of a grid the

@@ -133,6 +133,15 @@ class _Trial:
         """Try what a topograph or a current image at constant height needs."""
         if not (self._height or self._quantity in ("other", "current")):
             return
+        rest = self._rest()
+        # At constant height no feedback gives rows their offsets.
+        fed_back = self._quantity != "current" and not self._follows_rows()
+        tried = self._tried("align_rows") if fed_back else None
+        if tried is not None:
+            offset = float(_number(_last(tried[1]), "offset_rms"))
+            if offset > _TELLING_ROWS * self._row_chance(tried[1]):
+                self._keep(tried, f"rows jump by {self._amount(offset)} (rms)")
+                self._needed |= offset > rest
         if self._quantity != "current":
             tried = self._tried("mask_steps")
             found = {} if tried is None else _last(tried[1])
@@ -148,15 +157,6 @@ class _Trial:
                     text += f"; {terraces} terraces"
                 self._keep(tried, text + (f", up to {self._amount(span)} apart" if span else ""))
                 self._needed = True
-        rest = self._rest()
-        # At constant height no feedback gives rows their offsets.
-        fed_back = self._quantity != "current" and not self._follows_rows()
-        tried = self._tried("align_rows") if fed_back else None
-        if tried is not None:
-            offset = float(_number(_last(tried[1]), "offset_rms"))
-            if offset > _TELLING_ROWS * self._row_chance(tried[1]):
-                self._keep(tried, f"rows jump by {self._amount(offset)} (rms)")
-                self._needed |= offset > rest
         tried = self._tried("level")
         if tried is not None:
             found = _last(tried[1])
