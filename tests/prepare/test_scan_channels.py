@@ -41,4 +41,23 @@ def test_planes_follow_the_image(grid) -> None:
     assert found["current"].bias.values.tolist() == some.bias.values.tolist()
     one = prepare.channels_beside(grid, grid["didv_forward"][1])
     assert one["current"].dims == ("y", "x")
-    assert prepare.run(grid["didv_forward"][1], [], channels=one).channels == one
+    carried = prepare.run(grid["didv_forward"][1], [], channels=one).channels
+    assert carried.keys() == one.keys()
+    assert all(carried[name].identical(one[name]) for name in one)
+
+
+def test_a_topograph_of_one_direction_is_no_pair(grid) -> None:
+    one_way = grid.drop_vars("topography_backward")
+    for image in ("didv_forward", "didv_backward"):
+        found = prepare.channels_beside(one_way, one_way[image])
+        assert found["topography"].name == "topography_forward"
+        assert "topography_retrace" not in found
+
+
+def test_a_sweep_there_and_back_keeps_its_planes(grid) -> None:
+    sweep = grid.assign_coords(bias=[0.0, 0.1, 0.1, 0.0])
+    whole = prepare.channels_beside(sweep, sweep["didv_forward"])
+    np.testing.assert_array_equal(whole["current"].values, sweep["current_forward"].values)
+    some = prepare.channels_beside(sweep, sweep["didv_forward"].isel(bias=[1, 3]))
+    assert some["current"].bias.values.tolist() == [0.1, 0.0]
+    assert prepare.channels_beside(sweep, sweep["didv_forward"][2])["current"].dims == ("y", "x")

@@ -46,11 +46,15 @@ def label_image(image: ArrayLike | xr.DataArray) -> xr.DataArray:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """A resampled image and what it was read from, so that a next move reads from there, too."""
+    """A resampled image and what it was read from, so that a next move reads from there, too.
+
+    ``known`` is False where a move read beyond the image before it: no position is right there.
+    """
 
     image: xr.DataArray
     source: xr.DataArray
     positions: NDArray[np.float64]
+    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,7 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     if sampled is not None and sampled.image is prepared.image:
         arrays["source"] = sampled.source
         stored["source_position"] = xr.DataArray(sampled.positions, dims=("axis", "y", "x"))
+        stored["source_known"] = xr.DataArray(sampled.known.astype(np.int8), dims=("y", "x"))
     others = {}
     for name, array in arrays.items():
         # The source has pixels of its own, other channels have biases of their own.
@@ -144,7 +145,11 @@ def load_prepared(path: str | Path) -> Prepared:
         )
     image, sampled = array("image"), None
     if "source" in dataset:
-        sampled = Sampled(image, array("source"), dataset["source_position"].values)
+        positions = dataset["source_position"].values
+        known = np.ones(positions.shape[1:], bool)
+        if "source_known" in dataset:  # not in files of before it was kept
+            known = dataset["source_known"].values.astype(bool)
+        sampled = Sampled(image, array("source"), positions, known)
     return Prepared(
         image,
         dataset["mask"].values.astype(bool),

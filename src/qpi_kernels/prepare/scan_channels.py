@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 
 __all__ = ["channels_beside"]
@@ -22,7 +23,7 @@ def channels_beside(scan: xr.Dataset, image: xr.DataArray) -> dict[str, xr.DataA
     dict
         As ``channels=`` of `qpi_kernels.prepare.run` takes it: ``topography`` and ``current`` of
         the image's scan direction (else of the other), ``retrace``, the image's own quantity in
-        the other direction, and ``topography_retrace``.
+        the other direction, and ``topography_retrace`` where both directions were recorded.
     """
     direction = image.attrs.get("direction", "none")
     other = {"forward": "backward", "backward": "forward"}.get(direction, "none")
@@ -40,6 +41,8 @@ def channels_beside(scan: xr.Dataset, image: xr.DataArray) -> dict[str, xr.DataA
         and (quantity != "other" or channel.attrs.get("long_name") == image.attrs.get("long_name"))
     ]
     found["retrace"] = str(same[0]) if same else None
+    if found["topography_retrace"] == found["topography"]:  # one direction only: no lag in it
+        found["topography_retrace"] = None
     sizes = {dim: image.sizes[dim] for dim in ("y", "x")}
     return {
         name: _same_planes(scan[variable], image)
@@ -66,6 +69,7 @@ def _same_planes(channel: xr.DataArray, image: xr.DataArray) -> xr.DataArray:
     if "bias" not in channel.dims or "bias" not in image.coords:
         return channel
     known, wanted = channel["bias"].values, image["bias"].values
-    if set(wanted.ravel().tolist()) <= set(known.tolist()):
-        return channel.sel(bias=wanted)
-    return channel
+    if np.array_equal(known, wanted) or not np.isin(wanted, known).all():
+        return channel
+    # A sweep there and back has every bias twice, so that the labels cannot be looked up.
+    return channel.isel(bias=np.abs(known - wanted[..., None]).argmin(axis=-1))

@@ -70,7 +70,7 @@ class Frame:
         """
         middle = (np.array(self.shape) - 1) / 2
         steps = _step(old)
-        along = self.matrix * np.array(steps)[:, None]
+        along = self.matrix * np.abs(steps)[:, None]  # as seen, whichever way coordinates count
         turn = _turn_deg(along)
         coords = {}
         for axis, name in enumerate(("y", "x")):
@@ -78,7 +78,7 @@ class Frame:
                 continue
             first = float(old[name].values[0])
             size = self.shape[axis]
-            step = float(np.linalg.norm(along[:, axis]))
+            step = math.copysign(float(np.linalg.norm(along[:, axis])), steps[axis])
             centre = first + steps[axis] * self.to_old(middle)[axis]
             values = centre + (np.arange(size) - middle[axis]) * step
             coords[name] = (name, values, dict(old[name].attrs))

@@ -70,10 +70,11 @@ def resample(
         mask = _pick(scan.mask, whole.grid(), False)
     else:
         positions = frame.grid() if displacement is None else frame.grid() + displacement
-        source, at = _source(scan, positions)
+        source, at, known = _source(scan, positions)
         coloured = resampled_covariance(at, _ORDER)
-        image = frame.place(scan.image, read_at(source, at))
-        sampled = Sampled(image, source, at)
+        read = read_at(source, at).where(xr.DataArray(known, dims=("y", "x")))
+        image = frame.place(scan.image, read)
+        sampled = Sampled(image, source, at, known & _within(source.shape[-2:], at))
         channels = {
             name: frame.place(channel, read_at(channel, positions))
             for name, channel in scan.channels.items()
@@ -149,15 +150,16 @@ def map_planes(
 
 def _source(
     scan: Prepared, positions: NDArray[np.float64]
-) -> tuple[xr.DataArray, NDArray[np.float64]]:
-    """Find the image to read from, and the positions in it."""
+) -> tuple[xr.DataArray, NDArray[np.float64], NDArray[np.bool_]]:
+    """Find the image to read from, the positions in it, and where the moves between reach."""
     before = scan.sampled
     if before is None or before.image is not scan.image:
-        return scan.image, positions
+        return scan.image, positions, np.ones(positions.shape[1:], bool)
     # The displacement is smooth, so linear interpolation of the rest is exact enough.
     whole = np.indices(before.positions.shape[1:], float)
     residual = np.stack([_bilinear(part, positions) for part in before.positions - whole])
-    return before.source, positions + residual
+    known = _bilinear(before.known.astype(float), positions) > 1 - _TOLERATED_SHARE
+    return before.source, positions + residual, known
 
 
 def read_at(image: xr.DataArray, positions: NDArray[np.float64]) -> xr.DataArray:
@@ -203,11 +205,16 @@ def read_at(image: xr.DataArray, positions: NDArray[np.float64]) -> xr.DataArray
 
 def _bilinear(values: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Interpolate linearly, extended by its edge within 1e-6 px and 0 beyond the image."""
-    limits = np.array(values.shape)[:, None, None] - 1
-    inside = ((positions > -1e-6) & (positions < limits + 1e-6)).all(axis=0)
-    at = np.clip(positions, 0, limits)
+    at = np.clip(positions, 0, np.array(values.shape)[:, None, None] - 1)
     read = scipy.ndimage.map_coordinates(values, at, order=1, mode="nearest")
-    return np.where(inside, read, 0.0)
+    return np.where(_within(values.shape, positions), read, 0.0)
+
+
+def _within(shape: tuple[int, ...], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Find the positions that lie in an image, to 1e-6 px."""
+    limits = np.array(shape)[:, None, None] - 1
+    inside = (positions > -1e-6) & (positions < limits + 1e-6)
+    return np.asarray(inside.all(axis=0))
 
 
 def _picked(image: xr.DataArray, frame: Frame) -> xr.DataArray:

@@ -39,6 +39,13 @@ def test_blocks_are_averaged_and_points_keep_their_nm(lazy) -> None:
     assert made.report["rebin"]["nyquist_rad_per_nm"] == pytest.approx(np.pi / 1.2)
 
 
+def test_coordinates_keep_their_direction() -> None:
+    image = raw().isel(y=slice(None, None, -1))
+    made = prepare.run(image, [prepare.Rebin(factor=2)]).image
+    np.testing.assert_allclose(made.y, image.y.values[:24].reshape(12, 2).mean(axis=1))
+    np.testing.assert_allclose(made.x, image.x.values[:32].reshape(16, 2).mean(axis=1))
+
+
 def test_a_block_with_a_pixel_that_does_not_count_does_not_count() -> None:
     image = raw()[0]
     image.values[5, 5] = np.nan

@@ -69,9 +69,29 @@ def test_a_point_keeps_its_place_in_nm_and_its_spot_on_the_image(angle, canvas) 
         assert made.image.shape == raw.shape
 
 
+@pytest.mark.parametrize("angle", [30.0, 90.0, 180.0])
+def test_a_y_axis_that_falls_turns_the_same_way(angle) -> None:
+    rising = image(offset_nm=(-4.0, 12.0), scan_angle_deg=20.0)
+    falling = rising.assign_coords(y=("y", rising.y.values[::-1], {"units": "nm"}))
+    up, down = (prepare.run(raw, [prepare.Rotate(angle_deg=angle)]) for raw in (rising, falling))
+    np.testing.assert_array_equal(down.image.values, up.image.values)
+    np.testing.assert_allclose(down.image.y, up.image.y[::-1], atol=1e-12)
+    np.testing.assert_allclose(down.image.x, up.image.x, atol=1e-12)
+    assert down.image.attrs["scan_angle_deg"] == pytest.approx(up.image.attrs["scan_angle_deg"])
+
+
 def test_opposite_turns_interpolate_once() -> None:
     raw = image((64, 64))
     steps = [prepare.Rotate(angle_deg=angle, canvas="same") for angle in (11.0, -11.0)]
     made = prepare.run(raw, steps)
     middle = np.s_[20:44, 20:44]
     np.testing.assert_allclose(made.image.values[middle], raw.values[middle], atol=1e-6)
+
+
+def test_what_a_first_turn_cut_off_is_not_invented_by_the_next() -> None:
+    turns = [prepare.Rotate(angle_deg=30.0, canvas="same")]
+    turns += [prepare.Rotate(angle_deg=angle) for angle in (20.0, -35.0)]
+    for steps in (turns[:2], turns):
+        made = prepare.run(image((40, 40)), steps)
+        assert made.mask.any()
+        np.testing.assert_array_equal(np.isfinite(made.image.values), made.mask)
