@@ -127,3 +127,13 @@ def test_what_is_wrong_is_said_in_one_line(run_command, tilted, recipe, tmp_path
         assert done.exit_code == 1, words
         assert reason in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_pixels_that_were_not_measured_do_not_count(run_command, tilted, recipe) -> None:
+    image = np.load(tilted)
+    image[48:] = np.nan
+    np.save(tilted, image)
+    recipe.write_text(json.dumps([{"step": "level"}]))
+    done = run_command("prepare", tilted, "--recipe", recipe)
+    assert done.exit_code == 0, done.output
+    assert "50.0 % of the pixels count" in done.stdout

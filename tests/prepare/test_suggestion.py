@@ -124,3 +124,22 @@ def test_real_topographs(sample, file, wanted) -> None:
     found = prepare.suggest(scan["topography_forward"])
     assert wanted <= set(names(found))
     assert found.needed
+
+
+def test_a_masked_lattice_is_not_corrected_and_what_is_suggested_runs() -> None:
+    down, right = np.indices(SHAPE)
+    image = np.random.default_rng(0).normal(scale=0.01, size=SHAPE)
+    atoms = np.cos(2 * np.pi * right / 6.3) + np.cos(2 * np.pi * down / 6.3)
+    masked = right < 64
+    image[masked] += 0.2 * atoms[masked]
+    assert "correct_drift" in names(prepare.suggest(image))
+    found = prepare.suggest(image, mask=~masked)
+    assert "correct_drift" not in names(found)
+
+
+def test_drift_correction_that_fails_is_not_suggested() -> None:
+    down, right = np.indices(SHAPE)
+    atoms = np.cos(2 * np.pi * right / 7.0) + np.cos(2 * np.pi * down / 7.0)
+    image = atoms + np.random.default_rng(0).normal(scale=0.1, size=SHAPE)
+    marks = np.argwhere((down % 5 == 0) & (right % 5 == 0))
+    assert "correct_drift" not in names(prepare.suggest(image, defects=marks))

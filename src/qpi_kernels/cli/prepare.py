@@ -99,7 +99,8 @@ def prepare(
         made = read_prepared(job, choice, channel, bias, counted, table)
         save_prepared(made, target)
         lines = "".join(f"\n  {line}" for line in report_lines(made.report))
-        share = 100 * float(made.mask.mean())
+        measured = made.image.notnull().any([d for d in made.image.dims if d not in ("y", "x")])
+        share = 100 * float((made.mask & measured.values).mean())
         return FileResult(job.path, f"{share:.1f} % of the pixels count -> {target}{lines}")
 
     outcomes = batch.run_batch(paths, work, debug=debug)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from qpi_kernels import prepare
+from qpi_kernels.prepare.lattice.displacement import follow_lattice
 from shared.drifted_lattices import bragg, drifted, regular, rms_error
 
 
@@ -174,3 +175,17 @@ def test_a_dislocation_is_masked() -> None:
     assert 0 < report["residue_share"] < 0.05
     assert not made.mask[78:83, 78:83].any()
     assert made.mask[20:60, 20:140].all()
+
+
+def test_defects_all_over_the_frame_leave_no_lattice_to_follow() -> None:
+    raw = regular(np.indices((64, 64), float), bragg("square", 6.0, 20.0))
+    marks = np.stack(np.meshgrid(*[np.linspace(0, 63, 9)] * 2), -1).reshape(-1, 2)
+    with pytest.raises(prepare.PreparationError, match="mark fewer defects"):
+        prepare.run(raw, [prepare.CorrectDrift()], defects=marks)
+
+
+def test_too_few_pixels_for_any_window_are_refused() -> None:
+    plane = np.full((64, 64), np.nan)
+    plane[30, 30] = 1.0
+    with pytest.raises(prepare.PreparationError, match="too few pixels"):
+        follow_lattice(plane, bragg("square", 6.0, 20.0))

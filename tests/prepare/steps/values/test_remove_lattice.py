@@ -118,3 +118,10 @@ def test_the_topograph_tells_a_lattice_that_the_image_hides() -> None:
         assert np.linalg.norm(both - wave, axis=1).min() < 0.02
     _, given = removed(image, bragg_peaks=tuple(map(tuple, waves.tolist())))
     assert given["amplitude"].shape == (3,)
+
+
+def test_bragg_vectors_at_the_nyquist_frequency_are_refused() -> None:
+    rows, columns = np.indices((32, 32))
+    image = (-1.0) ** rows + (-1.0) ** columns
+    with pytest.raises(prepare.PreparationError, match="at pi/px"):
+        removed(image, bragg_peaks=((np.pi, 0.0), (0.0, np.pi)))
