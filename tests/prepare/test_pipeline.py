@@ -58,6 +58,15 @@ def test_a_second_step_of_the_same_name_is_refused(scale_by) -> None:
         prepare.register(type("ScaleBy", (ScaleBy,), {"__qualname__": "other.ScaleBy"}))
 
 
+def test_only_the_same_definition_replaces_a_step(scale_by) -> None:
+    again = {"__qualname__": ScaleBy.__qualname__, "__module__": ScaleBy.__module__}
+    assert prepare.register(type("ScaleBy", (ScaleBy,), again)) is not ScaleBy
+    foreign = type("Rotate", (prepare.Step,), {"__module__": "elsewhere", "__qualname__": "Rotate"})
+    with pytest.raises(ValueError, match="already"):
+        prepare.register(foreign)
+    assert prepare.known_steps()["rotate"] is prepare.Rotate
+
+
 def test_a_cancelled_preparation_raises() -> None:
     token = CancelToken()
     token.cancel()
@@ -70,6 +79,7 @@ def test_a_cancelled_preparation_raises() -> None:
     [
         (np.zeros(4), None, "shape"),
         (xr.DataArray(np.zeros((4, 4)), dims=("x", "y")), None, "dims"),
+        (np.zeros((4, 4), complex), None, "real"),
         (np.zeros((4, 4)), np.ones((4, 5), bool), "mask"),
         (np.zeros((4, 4)), np.ones((4, 4)), "boolean"),
     ],

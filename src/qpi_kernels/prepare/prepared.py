@@ -28,7 +28,7 @@ def label_image(image: ArrayLike | xr.DataArray) -> xr.DataArray:
     Raises
     ------
     PreparationError
-        If it has another shape or other dims.
+        If it has another shape or other dims, or is complex.
     """
     if not isinstance(image, xr.DataArray):
         array: Any = image if hasattr(image, "dask") else np.asarray(image)
@@ -40,6 +40,10 @@ def label_image(image: ArrayLike | xr.DataArray) -> xr.DataArray:
     if image.ndim not in (2, 3) or image.dims[-2:] != ("y", "x"):
         raise PreparationError(
             f"an image must have the dims (y, x) or (bias, y, x), not {image.dims}"
+        )
+    if image.dtype.kind == "c":
+        raise PreparationError(
+            "an image must hold real numbers; take the real part, magnitude or phase"
         )
     return image
 

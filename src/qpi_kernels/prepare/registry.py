@@ -27,7 +27,8 @@ def register(step: type[Step]) -> type[Step]:
         If another step has its name.
     """
     known = known_steps().get(step.name())
-    if known is not None and known.__qualname__ != step.__qualname__:
+    # A cell of a notebook that runs again defines its class again.
+    if known is not None and _place(known) != _place(step):
         raise ValueError(f"there is a step {step.name()!r} already; give this one another name")
     _registered[step.name()] = step
     return step
@@ -36,6 +37,11 @@ def register(step: type[Step]) -> type[Step]:
 def unregister(name: str) -> None:
     """Forget a step that `register` added."""
     _registered.pop(name, None)
+
+
+def _place(step: type[Step]) -> tuple[str, str]:
+    """Name where a class is defined."""
+    return step.__module__, step.__qualname__
 
 
 @cache

@@ -98,6 +98,17 @@ def test_a_frame_lies_where_the_instrument_says() -> None:
     assert prepare.world_nm(clockwise, (19.5, 0.0))[1] > 9.0
 
 
+@pytest.mark.parametrize(
+    ("integer", "floating"),
+    [(np.uint8, np.float32), (np.int16, np.float32), (np.int32, np.float64)],
+)
+def test_a_quarter_turn_copies_integers(integer, floating) -> None:
+    raw = (np.iinfo(integer).max - np.arange(48)).astype(integer).reshape(6, 8)
+    turned = prepare.run(raw, [prepare.Rotate(angle_deg=90.0)]).image
+    assert turned.dtype == floating
+    np.testing.assert_array_equal(turned.values.astype(np.int64), np.rot90(raw).astype(np.int64))
+
+
 def test_two_moves_interpolate_once() -> None:
     noise = np.random.default_rng(0).normal(size=(48, 48))
     shift = Frame((48, 48), np.eye(2), np.array([0.5, 0.5]))

@@ -119,9 +119,12 @@ def map_planes(
     Returns
     -------
     xarray.DataArray
-        In the image's own precision (float32 for integers), with its attributes.
+        In the image's own precision (for integers float32, of more than 16 bits float64), with its
+        attributes.
     """
-    dtype = image.dtype if image.dtype.kind == "f" else np.dtype(np.float32)
+    # float32 holds integers of 16 bits to the last digit, float64 those of 32.
+    floating = np.float64 if image.dtype.itemsize > 2 else np.float32
+    dtype = image.dtype if image.dtype.kind == "f" else np.dtype(floating)
 
     def plane(values: NDArray[Any]) -> NDArray[Any]:
         return function(np.asarray(values, np.float64)).astype(dtype)
