@@ -49,6 +49,16 @@ def test_a_sweep_there_and_back_is_smoothed_one_way_at_a_time() -> None:
     assert made.report["smooth_bias"]["stretches"] == 2
 
 
+@pytest.mark.parametrize("biases", [[0, 1, 2, 2, 1, 0], [0, 1, 2, 0, 1, 2]])
+def test_a_turning_point_that_is_repeated_turns_once(biases) -> None:
+    values = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 3.0])
+    made = prepare.run(cube(biases, lambda v: values), [prepare.SmoothBias(sigma=1.0)])
+    assert made.report["smooth_bias"]["stretches"] == 2
+    curve = made.image.values[:, 0, 0]
+    np.testing.assert_allclose(curve[:3], 0.0)
+    assert (curve[3:] > 1.0).all()
+
+
 def test_what_was_not_measured_does_not_count_and_stays() -> None:
     raw = cube(np.linspace(0, 0.1, 11), np.ones_like)
     raw.values[5, 1, 1] = np.nan

@@ -73,6 +73,9 @@ class NormalizeSetpoint(Step):
         attrs = {**scan.image.attrs, "units": "" if self.way == "ratio" else "arb. units"}
         if self.way == "height":
             attrs["units"] = scan.image.attrs.get("units", "")
+        if self.way == "ratio":
+            kept = np.isin(scan.image["bias"].values, image["bias"].values)
+            scan = replace(scan, channels=_at_planes(scan.channels, kept))
         return replace(scan, image=image.assign_attrs(attrs).rename(scan.image.name)), found
 
     def _by_current(self, scan: Prepared) -> tuple[xr.DataArray, dict[str, Any]]:
@@ -144,8 +147,10 @@ class NormalizeSetpoint(Step):
             raise PreparationError("normalize set-point: no bias has a partner of the other sign")
         above, below = positive[paired], partner[paired]
         under = image.isel(bias=below).assign_coords(bias=biases[above])
-        over = image.isel(bias=above)
-        return (over / under).astype(image.dtype), {"pairs": int(paired.sum())}
+        ratio = image.isel(bias=above) / under
+        # Without density of states at -V there is no ratio.
+        ratio = ratio.where(np.isfinite(ratio))
+        return ratio.astype(image.dtype), {"pairs": int(paired.sum())}
 
 
 def _channel(scan: Prepared, name: str) -> xr.DataArray:
@@ -156,6 +161,17 @@ def _channel(scan: Prepared, name: str) -> xr.DataArray:
             "with channels="
         )
     return scan.channels[name]
+
+
+def _at_planes(
+    channels: Mapping[str, xr.DataArray], kept: NDArray[np.bool_]
+) -> dict[str, xr.DataArray]:
+    """Keep the planes of channels that the image keeps; drop stacks of other planes."""
+    return {
+        name: channel if channel.ndim == 2 else channel[kept]
+        for name, channel in channels.items()
+        if channel.ndim == 2 or len(channel) == len(kept)
+    }
 
 
 STEP = NormalizeSetpoint

@@ -60,11 +60,15 @@ class SmoothBias(Step):
 
 
 def _stretches(biases: NDArray[np.float64]) -> list[slice]:
-    """Split an axis where its direction turns."""
-    direction = np.sign(np.diff(biases))
-    turns = np.flatnonzero(np.diff(direction) != 0) + 2
-    ends = [0, *turns.tolist(), len(biases)]
-    return [slice(a, b) for a, b in pairwise(ends) if b > a]
+    """Split an axis where its direction turns; a bias that is repeated there turns it once."""
+    ends, direction = [0], 0.0
+    for plane, step in enumerate(np.sign(np.diff(biases)), start=1):
+        if direction and step != direction:
+            ends.append(plane)
+            direction = 0.0  # the next step that is not zero gives the new one
+        elif not direction:
+            direction = float(step)
+    return [slice(a, b) for a, b in pairwise([*ends, len(biases)])]
 
 
 def _weights(biases: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
