@@ -1,8 +1,6 @@
 from . import recipe as recipe
 from .geometry.frame import Frame as Frame
 from .geometry.frame import world_nm as world_nm
-from .geometry.trace_lag import TraceLag as TraceLag
-from .geometry.trace_lag import trace_lag as trace_lag
 from .lattice.bragg_peaks import BraggPeaks as BraggPeaks
 from .lattice.bragg_peaks import find_bragg_peaks as find_bragg_peaks
 from .pickup.tones import Pickup as Pickup

@@ -38,7 +38,8 @@ def resample(
     """Move pixels, and mask, defects, other channels and labels with them.
 
     Whole-pixel moves copy values. All others are read with a quintic spline from the image before
-    the *first* of consecutive moves: drift correction followed by a rotation interpolates once.
+    the *first* of consecutive moves: drift correction followed by a rotation interpolates the
+    image once. Other channels are read anew in every move.
     NaN stays NaN, and what lies beyond the old image becomes NaN and does not count. The entry
     ``resampling`` of the report tells what covariance this gives to white noise.
 
@@ -60,7 +61,8 @@ def resample(
     Raises
     ------
     PreparationError
-        If a displacement folds the image over.
+        If there are defects and a displacement folds the image over; without defects a fold is not
+        looked for.
     """
     whole = frame.of_pixels() if displacement is None else None
     if whole is not None:

@@ -39,7 +39,7 @@ Symmetry = Literal["square", "hexagonal", "oblique"]
 
 _PROMINENCE = 5.0
 _CLEAR_PROMINENCE = 10.0
-_MOST_PEAKS = 16
+_MAX_PEAKS = 16
 # Atomic rows are closer; wider ones are those of a moire if there are others.
 _WIDE_SPACING_NM = 0.8
 _WIDE_SPACING_WEIGHT = 0.05
@@ -181,10 +181,10 @@ def _lattice(
 ) -> BraggPeaks | None:
     """Choose the sharp peaks that most clearly make a lattice."""
     peaks = Spectrum.of(plane).peaks(_PROMINENCE)
-    waves, prominence = peaks.waves[:_MOST_PEAKS], peaks.prominence[:_MOST_PEAKS]
+    waves, prominence = peaks.waves[:_MAX_PEAKS], peaks.prominence[:_MAX_PEAKS]
     vectors = waves / np.array(pitches)
     # Beyond some prominence the strength counts, else a clean second order would win.
-    strength = peaks.amplitude[:_MOST_PEAKS] * np.minimum(prominence, _CLEAR_PROMINENCE)
+    strength = peaks.amplitude[:_MAX_PEAKS] * np.minimum(prominence, _CLEAR_PROMINENCE)
     if unit == "nm":
         wide = 2 * np.pi / np.linalg.norm(vectors, axis=1) > _WIDE_SPACING_NM
         strength = strength * np.where(wide, _WIDE_SPACING_WEIGHT, 1.0)

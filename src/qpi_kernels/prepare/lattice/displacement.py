@@ -20,7 +20,7 @@ _PASSES = 8
 _ENOUGH_PX = 0.01
 # Pixels further off than this are adsorbates or glitches, unless there are many.
 _OUTLIER_DEVIATIONS = 5.0
-_MOST_OUTLIERS = 0.02
+_MAX_OUTLIERS = 0.02
 _OUTLIER_RADIUS = 0.4
 _TALLER = 1.5
 # Below this share of counted pixels a lock-in is that of its neighbours.
@@ -334,7 +334,7 @@ def _trusted(
     """Return the pixels that count and are further than a radius in px from few far outliers."""
     size = np.abs(signal[counted])
     # Sharp atoms are far above the median, but not above each other.
-    tall = _TALLER * float(np.quantile(size, 1 - _MOST_OUTLIERS))
+    tall = _TALLER * float(np.quantile(size, 1 - _MAX_OUTLIERS))
     limit = max(_OUTLIER_DEVIATIONS * 1.4826 * float(np.median(size)), tall)
     outlying = counted & (np.abs(signal) > limit)
     if not outlying.any():

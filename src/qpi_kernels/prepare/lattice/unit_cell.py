@@ -11,7 +11,7 @@ from qpi_kernels.prepare.lattice.spectrum import Spectrum, level
 __all__ = ["lattice_basis", "ring_sentence", "star", "without_cell_average"]
 
 _ORDERS = 4
-_MOST_BINS = 32
+_MAX_BINS = 32
 _PIXELS_PER_BIN = 48
 _AVERAGINGS = 3
 # How much higher than beside it the spectrum must be at the Bragg peaks' wave number for a ring.
@@ -67,7 +67,7 @@ def without_cell_average(
     basis : array, (2, 2)
         Reciprocal basis vectors (row, col) in rad/px.
     """
-    size = int(np.clip(np.sqrt(counted.sum() / _PIXELS_PER_BIN), 4, _MOST_BINS))
+    size = int(np.clip(np.sqrt(counted.sum() / _PIXELS_PER_BIN), 4, _MAX_BINS))
     rows, columns = (np.arange(n) - (n - 1) / 2 for n in plane.shape)
     corners, shares = [], []
     along = [

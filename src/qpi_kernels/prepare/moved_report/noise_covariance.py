@@ -129,7 +129,7 @@ def power_on(covariance: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArra
         At the wave vectors of `numpy.fft.fft2`; its mean is the variance of the masked noise.
     """
     reach = [min(_REACH, (side - 1) // 2) for side in mask.shape]
-    rows, columns = (np.arange(-most, most + 1) for most in reach)
+    rows, columns = (np.arange(-far, far + 1) for far in reach)
     whole = np.zeros(mask.shape)
     whole[np.ix_(rows, columns)] = covariance[np.ix_(rows + _REACH, columns + _REACH)]
     pairs = np.fft.ifft2(np.square(np.abs(np.fft.fft2(mask)))).real / mask.size

@@ -27,7 +27,7 @@ _PREDICTED_SHARE = 0.7
 def row_tones_of(
     plane: NDArray[np.float64],
     prominence: float,
-    most: int,
+    max_tones: int,
     others: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find wave numbers along the rows at which the rows' spectra have one sharp maximum.
@@ -38,7 +38,7 @@ def row_tones_of(
         NaN where nothing counts.
     prominence : float
         Least root mean square amplitude over its neighbours'.
-    most : int
+    max_tones : int
         Largest number of tones.
     others : array, optional
         Wave numbers along the rows in rad/px that are no pickup, such as those of Bragg peaks.
@@ -73,7 +73,7 @@ def row_tones_of(
         found = [
             each for each in found if not (np.abs(apart - each[1]) < _REACH_OF_OTHERS * step).any()
         ]
-    found = sorted(found, reverse=True)[:most]
+    found = sorted(found, reverse=True)[:max_tones]
     return np.array([each[1] for each in found]), np.array([each[2] for each in found])
 
 

@@ -62,7 +62,7 @@ def find_pickup(
     *,
     mask: ArrayLike | None = None,
     prominence: float = 10.0,
-    most: int = 12,
+    max_tones: int = 12,
 ) -> Pickup:
     """Find tones of pickup: single sharp peaks of the spectrum, neither a lattice nor a ring.
 
@@ -75,7 +75,7 @@ def find_pickup(
         True where a pixel counts.
     prominence : float
         Least amplitude of a peak over its background.
-    most : int
+    max_tones : int
         Largest number of tones.
 
     Returns
@@ -88,7 +88,7 @@ def find_pickup(
     if mask is not None:
         plane = np.where(np.asarray(mask, bool), plane, np.nan)
     height, width, unit = pitch(labelled)
-    waves, amplitude = tones_of(plane, prominence, most)
+    waves, amplitude = tones_of(plane, prominence, max_tones)
     return Pickup(
         waves / np.array([height, width]),
         waves,
@@ -110,7 +110,7 @@ def frequencies_hz(
 
 
 def tones_of(
-    plane: NDArray[np.float64], prominence: float, most: int
+    plane: NDArray[np.float64], prominence: float, max_tones: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find tones of a plane with NaN where nothing counts.
 
@@ -126,7 +126,7 @@ def tones_of(
     refused = tones = np.empty((0, 2))
     for _ in range(_ROUNDS):
         found = _new_tones(rest, tones, np.concatenate([lattice, refused]), prominence)
-        found = found[: most - len(tones)]
+        found = found[: max_tones - len(tones)]
         if not len(found):
             break
         both = np.concatenate([tones, found])

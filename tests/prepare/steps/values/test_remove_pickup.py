@@ -135,6 +135,13 @@ def test_every_bias_has_its_own_phase_and_frequencies_are_in_hz() -> None:
     assert prepare.find_pickup(rest).frequency_hz is None
 
 
+def test_the_number_of_tones_can_be_limited() -> None:
+    image = sample(None)[:64, :64] + (tone(2.0) + tone(1.5, -2.2, 1.71))[:64, :64]
+    assert removed(image)[1]["tones"] == 2
+    assert removed(image, max_tones=1)[1]["tones"] == 1
+    assert len(prepare.find_pickup(image, max_tones=1).waves) == 1
+
+
 def test_small_numbers_are_as_good() -> None:
     rest = sample()
     made, report = removed(1e-12 * (rest + tone(2.0)))

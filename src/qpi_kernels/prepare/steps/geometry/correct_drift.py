@@ -21,7 +21,7 @@ from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "CorrectDrift"]
 
-_MOST_RESIDUES = 0.1
+_MAX_RESIDUES = 0.1
 # An atomic lattice is rarely wider, a moire is.
 _WIDE_LATTICE_NM = 1.0
 
@@ -72,7 +72,7 @@ class CorrectDrift(Step):
             _without_defects(plane, scan, peaks.spacing_px), peaks.vectors_px, self.width
         )
         share = float(field.residues[np.isfinite(plane)].mean())
-        if share > _MOST_RESIDUES:
+        if share > _MAX_RESIDUES:
             raise PreparationError(
                 f"the lattice is not resolved: about {share:.0%} of the pixels its phase has no "
                 "one value; widen the window, mask what is not flat, or leave drift uncorrected"

@@ -20,6 +20,8 @@ __all__ = ["STEP", "Rotate"]
 class Rotate(Step):
     """Turn the image about its middle; quarter turns copy values, others interpolate.
 
+    One quarter turn on the ``same`` canvas of, say, 32 x 33 pixels interpolates, too: the middle of
+    the new image lies between pixels of the old one.
     Pixels that are not square become square of the finer pitch, except in quarter turns.
     """
 

@@ -28,7 +28,7 @@ from qpi_kernels.prepare.step import Step
 __all__ = ["STEP", "RemoveLattice"]
 
 # More of a Bragg peak than this is left only where the lattice is not regular.
-_MOST_LEFT = 0.3
+_MAX_LEFT = 0.3
 
 
 class RemoveLattice(Step):
@@ -103,7 +103,7 @@ class RemoveLattice(Step):
             ),
         }
         sentences = [ring_sentence(after, first, float(amplitude.max()))]
-        if left > _MOST_LEFT:
+        if left > _MAX_LEFT:
             sentences.append(
                 f"{left:.0%} of a Bragg peak is left, as the lattice is not regular: correct "
                 "drift before"

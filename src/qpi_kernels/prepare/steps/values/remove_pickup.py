@@ -46,7 +46,7 @@ class RemovePickup(Step):
         "average over rows.",
         json_schema_extra={"unit": "x"},
     )
-    most: int = Field(default=12, ge=1, le=40, description="Largest number of tones.")
+    max_tones: int = Field(default=12, ge=1, le=40, description="Largest number of tones.")
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Find the tones in the mean plane, and subtract them from every plane."""
@@ -56,12 +56,12 @@ class RemovePickup(Step):
         if np.nanstd(plane) <= _FLAT * np.nanmax(np.abs(plane)):
             waves, amplitude = np.empty((0, 2)), np.empty(0)
         elif self.phase == "locked":
-            waves, amplitude = tones_of(plane, self.prominence, self.most)
+            waves, amplitude = tones_of(plane, self.prominence, self.max_tones)
         else:
             along, amplitude = row_tones_of(
                 plane,
                 _ROW_PROMINENCE_SHARE * self.prominence,
-                self.most,
+                self.max_tones,
                 lattice_waves(plane)[:, 1],
             )
             # No one wave number across the rows.
