@@ -63,7 +63,7 @@ LEFT_OUT_COLORS = {0: "transparent", 1: "#ff4d4d", None: "#ff4d4d"}
 
 @dataclass(frozen=True, eq=False)
 class PreparationRecord:
-    """What a preparation was given, to write it down as a script.
+    """The input of a preparation, as a script writes it down.
 
     Parameters
     ----------

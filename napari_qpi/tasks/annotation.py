@@ -51,7 +51,7 @@ class AutomaticChange:
 
     @property
     def outdated(self) -> bool:
-        """Whether the points were edited since the start."""
+        """True if the points were edited since the start."""
         return not self.points.snapshot().same_as(self.before)
 
     def apply(self, defects: Defects) -> None:

@@ -1,4 +1,4 @@
-"""What is marked in a Fourier transform: Bragg peaks and pickup, reported or looked for."""
+"""Marks in a Fourier transform: Bragg peaks and pickup, reported or looked for."""
 
 from __future__ import annotations
 

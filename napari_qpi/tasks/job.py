@@ -40,7 +40,7 @@ class JobState(Enum):
 
     @property
     def busy(self) -> bool:
-        """Whether a worker is at work, so that no new run can start."""
+        """True if a worker is at work, so that no new run can start."""
         return self in (JobState.RUNNING, JobState.CANCELLING)
 
 

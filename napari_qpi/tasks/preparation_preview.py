@@ -54,7 +54,7 @@ class PreviewedPlane:
 
     @property
     def made(self) -> Prepared:
-        """What stood after the last step that worked."""
+        """The image after the last step that worked."""
         return self.done[-1].made if self.done else self.scan
 
 

@@ -114,7 +114,7 @@ class TrainingRun(GeneratorStepper[Path]):
 
     @property
     def last_stage(self) -> bool:
-        """Whether no stage follows."""
+        """True if no stage follows."""
         return self._at >= len(self.stages) - 1
 
     @property

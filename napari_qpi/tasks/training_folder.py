@@ -62,7 +62,7 @@ class FoundRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps of this stage are made."""
+        """True if all steps of this stage are made."""
         return self.step >= self.parameters.steps
 
 

@@ -98,7 +98,7 @@ class CancelToken:
 
     @property
     def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
+        """True if `cancel` was called."""
         return self._requested.is_set()
 
     def check(self) -> None:
@@ -118,7 +118,7 @@ class Stepper(Protocol[Result]):
 
     @property
     def done(self) -> bool:
-        """Whether `result` is ready."""
+        """True if `result` is ready."""
         ...
 
     @property
@@ -161,7 +161,7 @@ class GeneratorStepper(ABC, Generic[Result]):
 
     @property
     def done(self) -> bool:
-        """Whether `result` is ready."""
+        """True if `result` is ready."""
         return self._finished is not None
 
     @property

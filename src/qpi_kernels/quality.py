@@ -31,7 +31,7 @@ class Reason(BaseModel):
 
 
 class Quality(BaseModel):
-    """How far a kernel can be trusted, in numbers.
+    """The trust in a kernel, in numbers.
 
     Lists have one entry per bias. `describe_quality` makes words from it.
     """

@@ -141,7 +141,7 @@ class PairEditor(Editor):
 
     @property
     def square(self) -> bool:
-        """Whether both numbers are kept equal."""
+        """True if both numbers are kept equal."""
         return bool(self._square.isChecked())
 
     def value(self) -> tuple[int, int]:

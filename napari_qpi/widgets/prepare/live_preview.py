@@ -41,7 +41,7 @@ _MARKS_MS = 500
 
 @dataclass(frozen=True, eq=False)
 class PreviewInput:
-    """What to preview.
+    """The input of a preview.
 
     Parameters
     ----------
@@ -138,12 +138,12 @@ class LivePreview(QWidget):
 
     @property
     def before(self) -> bool:
-        """Whether the plane is shown as it was before the steps."""
+        """True if the plane is shown as it was before the steps."""
         return bool(self.before_button.isDown())
 
     @property
     def pending(self) -> bool:
-        """Whether a preview is under way or about to start."""
+        """True if a preview is under way or about to start."""
         return bool(self._timer.isActive()) or self.job.state.busy
 
     def request(self) -> None:

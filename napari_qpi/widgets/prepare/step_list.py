@@ -71,7 +71,7 @@ class StepList(QWidget):
 
     @property
     def problem(self) -> str:
-        """What is wrong with an entry of a step that is done; empty if nothing is."""
+        """The fault of an entry of a step that is done; empty if there is none."""
         return next((row.problem for row in self.rows if row.on and row.problem), "")
 
     def add(self, step: Step) -> StepRow:

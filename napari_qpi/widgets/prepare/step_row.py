@@ -121,7 +121,7 @@ class StepRow(QFrame):
 
     @property
     def on(self) -> bool:
-        """Whether the step is done."""
+        """True if the step is done."""
         return bool(self.switch.isChecked())
 
     def unfold(self, unfolded: bool) -> None:
@@ -170,7 +170,7 @@ class StepRow(QFrame):
 
 
 class _Handle(QLabel):
-    """What a row is dragged by."""
+    """The handle that a row is dragged by."""
 
     def __init__(self, row: StepRow) -> None:
         super().__init__("⠿")

@@ -52,15 +52,15 @@ class DetectionParameters(Parameters):
     """Validated parameters of `detect_defects`."""
 
     polarity: Literal["auto", "bright", "dark", "both"] = "auto"
-    """Whether defects are bright or dark spots; auto takes what stands out more, or both
+    """Bright or dark spots; auto takes what stands out more, or both
     where both stand out alike."""
     look: Literal["auto", "cores", "rings"] = "auto"
-    """Whether to look for cores, for the centres of rings, or for both where the map has rings."""
+    """Look for cores, for the centres of rings, or for both where the map has rings."""
     size_px: Annotated[float | Literal["auto"], IN_PIXELS] = "auto"
     """Diameter of a defect's core; auto tries 4 to 22 px and takes the size at which the strongest
     spots stand out best."""
     threshold: float = Field(default=6.0, gt=0, json_schema_extra={"unit": "sigma"})
-    """How far a spot must stand out, in robust standard deviations of the filtered map (noise and
+    """Least height of a spot, in robust standard deviations of the filtered map (noise and
     waves together)."""
     isolation: Share = 0.5
     """Least contrast towards the worst direction, as a share of the median over all directions:

@@ -202,7 +202,7 @@ class Problem(Generic[Parameters]):
 
     @property
     def background_kind(self) -> BackgroundKind:
-        """What is fitted as background, chosen if the parameters leave it open."""
+        """The background that is fitted, chosen if the parameters leave it open."""
         joint = self.parameters.separates_defects
         return choose_background(self.parameters.background, self.preparation if joint else ())
 

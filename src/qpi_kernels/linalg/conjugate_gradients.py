@@ -46,7 +46,7 @@ class ConjugateGradients:
 
     @property
     def converged(self) -> bool:
-        """Whether all residuals are within the tolerance."""
+        """True if all residuals are within the tolerance."""
         return bool((self._square <= self._min_square).all())
 
     def step(self) -> None:

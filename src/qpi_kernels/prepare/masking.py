@@ -1,4 +1,4 @@
-"""What the steps that mask single pixels and streaks have in common."""
+"""Fields and rules that the steps which mask single pixels and streaks share."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class Training(GeneratorStepper[Path]):
 
     @property
     def done(self) -> bool:
-        """Whether all steps are made, training no longer gains, or it was stopped."""
+        """True if all steps are made, training no longer gains, or it was stopped."""
         state = self._checkpoint
         return self._stopped or state.step >= self.parameters.steps or state.exhausted
 

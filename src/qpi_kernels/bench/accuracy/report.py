@@ -42,5 +42,5 @@ class AccuracyReport(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether all cells are done."""
+        """True if all cells are done."""
         return len(self.cells) == len(self.settings.cells)

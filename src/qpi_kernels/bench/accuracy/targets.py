@@ -26,7 +26,7 @@ class Target(BaseModel):
 
     @property
     def reached(self) -> bool:
-        """Whether the number is within its limits."""
+        """True if the number is within its limits."""
         above = self.lowest is None or self.measured >= self.lowest
         return above and (self.highest is None or self.measured <= self.highest)
 

@@ -62,9 +62,9 @@ class TrainedModel:
     data: TrainingData = "protocol"
     """Name of the training data."""
     noisy: bool = False
-    """Whether observations have noise."""
+    """True if observations have noise."""
     symmetric: bool = True
-    """Whether the kernel VAE has the symmetric loss."""
+    """True if the kernel VAE has the symmetric loss."""
     isotropic_label: bool = False
     """Label kernels without symmetry as isotropic, which the loss then holds them to."""
     kernels_of: str | None = None
@@ -135,7 +135,7 @@ class PlannedRow:
     tests: TestName
     """Name of the test set."""
     noisy: bool = False
-    """Whether the observations have noise."""
+    """True if the observations have noise."""
     reconstruct: bool = False
     """Test the kernel VAE alone: it is shown the true kernels."""
     published: float | None = None

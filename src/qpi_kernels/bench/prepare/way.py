@@ -25,7 +25,7 @@ class Way:
 
     tool: str
     name: str
-    """What is called, with parameters."""
+    """The call, with its parameters."""
     task: Task
     apply: Callable[[Array], Array]
     """Make of a raw map the prepared one; of drift, make the displacement u (2, y, x) in px with

@@ -17,7 +17,7 @@ class SpeedRow(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether the ratio is within its limit."""
+        """True if the ratio is within its limit."""
         return self.measured <= self.limit
 
 
@@ -29,5 +29,5 @@ class SpeedReport(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether every row is within its limit."""
+        """True if every row is within its limit."""
         return all(row.passed for row in self.rows)

@@ -27,7 +27,7 @@ class CovarianceRoot(Protocol):
 
     @property
     def size(self) -> int:
-        """How many unit numbers."""
+        """Number of unit numbers."""
         ...
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:

@@ -240,7 +240,7 @@ class _Field:
 
     @property
     def notes(self) -> dict[str, str]:
-        """What our own exporter noted about the channel that Gwyddion has no field for."""
+        """Notes of our own exporter about the channel, for which Gwyddion has no field."""
         notes = read_notes(self.meta.get(_OUR_NOTES, ""))
         return {name: str(notes[name]) for name in _NOTES_READ if name in notes}
 

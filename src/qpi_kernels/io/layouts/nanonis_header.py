@@ -216,12 +216,12 @@ class ChannelName:
 
     @property
     def is_single_sweep(self) -> bool:
-        """Whether it is one of several sweeps that were also averaged."""
+        """True if it is one of several sweeps that were also averaged."""
         return re.search(r"\[\d+\]", self.label) is not None
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it is the smoothed copy of another column."""
+        """True if it is the smoothed copy of another column."""
         return "[filt]" in self.label
 
     def scaled(self, values: np.ndarray) -> np.ndarray:

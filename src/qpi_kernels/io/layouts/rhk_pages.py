@@ -71,7 +71,7 @@ class Page:
 
     @property
     def is_bias_spectrum(self) -> bool:
-        """Whether the page holds curves over bias."""
+        """True if the page holds curves over bias."""
         return self.kind == CURVES and (
             self.line_type == 7 or self.text(7).lower() in ("v", "volt")
         )

@@ -1,4 +1,4 @@
-"""What repeats in every unit cell of a map: its waves, or the average of its cells."""
+"""Parts of a map that repeat in every unit cell: its waves, or the average of its cells."""
 
 from __future__ import annotations
 

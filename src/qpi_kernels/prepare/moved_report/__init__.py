@@ -1,1 +1,1 @@
-"""What a move of the pixels means for a report: labels move, interpolation colours the noise."""
+"""Changes of a report when pixels move: labels move along, interpolation colours the noise."""

@@ -41,7 +41,7 @@ class KernelNetcdf:
     labels: KernelLabels
     """Labels of the kernel."""
     has_noisy: bool
-    """Whether there are noisy observations too."""
+    """True if there are noisy observations too."""
 
     def read_observations(self, *, noisy: bool = False) -> NDArray[np.float32]:
         """Read the clean or the noisy observations, (sample, y, x)."""

@@ -53,7 +53,7 @@ class Drift:
 
     @property
     def moves(self) -> bool:
-        """Whether there is any drift."""
+        """True if there is any drift."""
         return self.velocity_px_per_s != (0.0, 0.0)
 
     @property

@@ -50,7 +50,7 @@ class Checkpoint:
 
     @property
     def exhausted(self) -> bool:
-        """Whether training has gone without a gain for too long."""
+        """True if training has gone without a gain for too long."""
         patience = int(self.parameters["patience"])
         return bool(patience) and self.since_best >= patience
 

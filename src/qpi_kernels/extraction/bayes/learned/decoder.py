@@ -51,7 +51,7 @@ class KernelDecoder:
 
     @property
     def size(self) -> int:
-        """How many unit numbers a kernel has."""
+        """Number of unit numbers of a kernel."""
         return self._prior.size
 
     def shapes(self, numbers: torch.Tensor) -> torch.Tensor:
