@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["active_image", "chosen_layer", "new_defect_points", "save_selected"]
 
 _SAVE_FILTERS = {
-    "image": "NetCDF, lossless (*.nc);;Gwyddion (*.gwy);;TIFF (*.tif);;NumPy (*.npz)",
+    "image": "NetCDF, lossless (*.nc);;Gwyddion (*.gwy);;TIFF (*.tif *.tiff);;NumPy (*.npz)",
     "points": "Defects (*.csv)",
 }
 
@@ -75,18 +75,16 @@ def new_defect_points(viewer: napari.Viewer) -> None:
 def save_selected(viewer: napari.Viewer) -> list[str]:
     """Ask for a file name and save the selected layers with units and metadata."""
     from napari.utils.notifications import show_warning
-    from qtpy.QtWidgets import QFileDialog
+
+    from napari_qpi.widgets.common.export import ask_save_path
 
     kinds = {type_of(layer) for layer in viewer.layers.selection}
     if len(kinds) != 1 or not kinds <= set(_SAVE_FILTERS):
         show_warning("Select image layers, or a points layer with defects, to save.")
         return []
     (kind,) = kinds
-    path, chosen = QFileDialog.getSaveFileName(None, "Save", "", _SAVE_FILTERS[kind])
+    path = ask_save_path(None, "Save", "", _SAVE_FILTERS[kind])
     if not path:
         return []
-    extension = chosen.rpartition("*")[2].rstrip(")")
-    if not path.lower().endswith((".nc", ".gwy", ".tif", ".tiff", ".npz", ".csv")):
-        path += extension
     saved: list[str] = viewer.layers.save(path, selected=True, plugin="napari-qpi")
     return saved

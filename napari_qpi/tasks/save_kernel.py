@@ -14,7 +14,7 @@ __all__ = ["KERNEL_FILES", "save_shown_kernel"]
 
 KERNEL_FILES = (
     "All of the result, lossless (*.nc);;Kernel for Gwyddion (*.gwy);;"
-    "Kernel as TIFF (*.tif);;Kernel for NumPy (*.npz)"
+    "Kernel as TIFF (*.tif *.tiff);;Kernel for NumPy (*.npz)"
 )
 
 

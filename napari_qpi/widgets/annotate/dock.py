@@ -36,6 +36,7 @@ from napari_qpi.widgets.annotate.activation_preview import ActivationPreview
 from napari_qpi.widgets.annotate.form import AnnotationForm, show_action
 from napari_qpi.widgets.annotate.kind_editor import KindEditor
 from napari_qpi.widgets.common.dock import Dock, group
+from napari_qpi.widgets.common.export import ask_save_path
 from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
@@ -378,7 +379,7 @@ class AnnotateDefects(Dock):
     # -- files ------------------------------------------------------------------------------
 
     def _ask_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save defects", "defects.csv", _CSV)
+        path = ask_save_path(self, "Save defects", "defects.csv", _CSV)
         if path:
             self.save_csv(path)
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from time import monotonic
-from typing import Any
 
 import napari
 from napari.layers import Image, Points
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
 
 from napari_qpi.layers.comparison import show_side_by_side
@@ -22,10 +19,10 @@ from napari_qpi.layers.conversion import (
 )
 from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.extraction import ExtractionInput
-from napari_qpi.tasks.job import Job, JobState
+from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, MethodRun
 from napari_qpi.tasks.trained_models import models_changed
-from napari_qpi.widgets.common.dock import Dock, collapsed, group
+from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
@@ -33,7 +30,7 @@ from napari_qpi.widgets.common.layer_combo import (
     MaskCombo,
     is_map,
 )
-from napari_qpi.widgets.common.run_controls import RunControls
+from napari_qpi.widgets.common.run_dock import RunDock
 from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from napari_qpi.widgets.common.value_editors import PairEditor
 from napari_qpi.widgets.extract.bias_range import BiasRange
@@ -45,7 +42,6 @@ from napari_qpi.widgets.extract.kernel_size import KernelSize
 from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
 from qpi_kernels.extraction import EstimatorParameters, ExtractionError
-from qpi_kernels.progress import Stepper
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExtractKernel"]
@@ -53,7 +49,7 @@ __all__ = ["ExtractKernel"]
 _REFRESH_MS = 80
 
 
-class ExtractKernel(Dock):
+class ExtractKernel(RunDock):
     """Extracts the kernel of an image from its defects.
 
     Parameters
@@ -63,14 +59,11 @@ class ExtractKernel(Dock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self.job = Job()
+        super().__init__(napari_viewer, "Extract", "Extraction")
         self.task: ExtractionInput | None = None
         self.result: KernelResult | None = None
-        self._then: Callable[[Any], None] | None = None
-        self._started = 0.0
         self._followed_points: Points | None = None
-        self._refresh_timer = self.delayed(_REFRESH_MS, self._refresh)
+        self._refresh_timer = self.delayed(_REFRESH_MS, self.show_ready)
         self._build()
         self._connect()
         self._on_image_chosen(self.image_choice.layer)
@@ -103,7 +96,6 @@ class ExtractKernel(Dock):
         size_editor = self.form.editor("kernel_shape")
         assert isinstance(size_editor, PairEditor)
         self.kernel_size = KernelSize(self.viewer, size_editor)
-        self.run_controls = RunControls("Extract")
         self.card = QualitySummary()
         self.compare_button = QPushButton("Compare methods")
         self.compare_button.setToolTip(
@@ -129,24 +121,18 @@ class ExtractKernel(Dock):
         self.column.addStretch()
 
     def _connect(self) -> None:
-        """Connect the widgets with the viewer and the jobs."""
+        """Connect the widgets with the viewer."""
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
             self.when_closed(choice.disconnect_events)
         self.when_closed(self._unfollow_points)
-        self.when_closed(self.job.cancel)
-        self.follow(self.job.state_changed, self._on_state)
-        self.follow(self.job.progressed, self.run_controls.show_event)
-        self.follow(self.job.succeeded, self._on_succeeded)
-        self.follow(self.job.failed, self._on_failed)
         self.follow(models_changed, self.extraction_form.offer_models)
         self.when_closed(self.kernel_size.disconnect_events)
         self.when_closed(self.defect_review.disconnect_events)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
-        self.extraction_form.changed.connect(self._refresh)
-        self.kernel_size.changed.connect(self._refresh)
+        self.extraction_form.changed.connect(self.show_ready)
+        self.kernel_size.changed.connect(self.show_ready)
         self.run_controls.run_button.clicked.connect(self.extract)
-        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.compare_button.clicked.connect(self.compare)
         self.defect_review.propose_button.clicked.connect(self.propose)
         self.defect_review.status.connect(self.run_controls.show_status)
@@ -158,20 +144,20 @@ class ExtractKernel(Dock):
         """Copy the input and start the extraction."""
         for task in self._tasks(lambda form: [form.parameters()]):
             points = None if self._finds_defects else self.points_choice.layer
-            self._start(task.start, partial(self._show_result, task, points))
+            self.start(task.start, partial(self._show_result, task, points))
 
     def compare(self) -> None:
         """Start several methods on the same input, one after the other."""
         tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
         if tasks:
             image = tasks[0].image
-            self._start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
+            self.start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
 
     def propose(self) -> None:
         """Start looking for defects that the last extraction suggests, and for doubtful marks."""
         search = self.defect_review.search()
         if search is not None and not self.job.state.busy:
-            self._start(search, self.defect_review.show_proposals)
+            self.start(search, self.defect_review.show_proposals)
 
     def parameters(self) -> EstimatorParameters:
         """Return the entered parameters, validated.
@@ -220,23 +206,11 @@ class ExtractKernel(Dock):
             return [replace(task, parameters=parameters) for parameters in chosen]
         return []
 
-    def _start(self, make_stepper: Callable[[], Stepper[Any]], then: Callable[[Any], None]) -> None:
-        self._then = then
-        self._started = monotonic()
-        self.job.start(make_stepper)
-
     def _on_state(self, state: JobState) -> None:
-        self.run_controls.show_state(state)
+        super()._on_state(state)
         self.defect_review.show_busy(state.busy)
         if not state.busy:
             self.extraction_form.offer_devices()
-        self._refresh()
-
-    def _on_succeeded(self, outcome: Any) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then(outcome)
-            self._refresh()
 
     def _show_result(
         self, task: ExtractionInput, points: Points | None, result: KernelResult
@@ -245,7 +219,7 @@ class ExtractKernel(Dock):
         name = task.image.name
         placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
-        status = f"Kernel of {name} in {monotonic() - self._started:.1f} s."
+        status = f"Kernel of {name} in {self.seconds:.1f} s."
         if points is None:
             found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
             (points,) = add_layers(self.viewer, [found])
@@ -264,14 +238,8 @@ class ExtractKernel(Dock):
         self.viewer.reset_view()
         self.comparison_table.show_runs(runs)
         failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
-        done = f"{len(results)} methods in {monotonic() - self._started:.1f} s."
+        done = f"{len(results)} methods in {self.seconds:.1f} s."
         self.run_controls.show_status(" ".join([done, *failed]))
-
-    def _on_failed(self, error: Exception) -> None:
-        self._then = None
-        self.run_controls.show_status(f"Failed: {error}")
-        if not isinstance(error, ValueError):
-            show_error(f"Extraction failed: {error}")
 
     # -- following the layers ---------------------------------------------------------------
 
@@ -286,7 +254,7 @@ class ExtractKernel(Dock):
         self.bias_label.setVisible(stack)
         self.kernel_size.forget_centre()
         self._clear_result()
-        self._refresh()
+        self.show_ready()
 
     def _clear_result(self) -> None:
         """Forget the extraction of an earlier image."""
@@ -304,7 +272,7 @@ class ExtractKernel(Dock):
         if points is not None:
             points.events.data.connect(self._on_points_edited)
         self.kernel_size.forget_centre()
-        self._refresh()
+        self.show_ready()
 
     def _unfollow_points(self) -> None:
         if self._followed_points is not None:
@@ -314,7 +282,7 @@ class ExtractKernel(Dock):
     def _on_points_edited(self, event: object = None) -> None:
         self._refresh_timer.start()
 
-    def _refresh(self) -> None:
+    def show_ready(self) -> None:
         """Show which actions are possible now."""
         image, points = self.image_choice.layer, self.points_choice.layer
         marked = points is not None and len(points.data) > 0

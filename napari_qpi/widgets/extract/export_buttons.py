@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.save_kernel import KERNEL_FILES, save_shown_kernel
 from napari_qpi.tasks.scripts.extraction import python_script, unsaved_observation
+from napari_qpi.widgets.common.export import ask_save_path, copy_script
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExportButtons"]
@@ -64,19 +64,9 @@ class ExportButtons(QWidget):
 
     def copy_as_python(self) -> None:
         """Put the script on the clipboard; data that came from no scan file are saved first."""
-        if self._task is None:
-            return
-        array_path, unsaved = None, unsaved_observation(self._task)
-        if unsaved is not None:
-            array_path, _ = QFileDialog.getSaveFileName(
-                self, "This image came from no scan file; save its data", "observation.npy"
-            )
-            if array_path:
-                np.save(array_path, np.asarray(unsaved))
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(self.script(array_path or None))
-        self.status.emit("The script is on the clipboard.")
+        if self._task is not None:
+            unsaved = unsaved_observation(self._task)
+            self.status.emit(copy_script(self, self.script, unsaved, "observation.npy"))
 
     def save_kernel(self, path: str | Path) -> list[Path]:
         """Save the last result; see `qpi_kernels.kernel_files.save_kernel`."""
@@ -84,11 +74,9 @@ class ExportButtons(QWidget):
 
     def _ask_save(self) -> None:
         """Ask for a file and save the kernel there."""
-        path, chosen = QFileDialog.getSaveFileName(self, "Save kernel", "kernel", KERNEL_FILES)
+        path = ask_save_path(self, "Save kernel", "kernel", KERNEL_FILES)
         if not path:
             return
-        if not Path(path).suffix:
-            path += chosen.rpartition("*")[2].rstrip(")")
         try:
             saved = self.save_kernel(path)
         except (OSError, ValueError) as error:

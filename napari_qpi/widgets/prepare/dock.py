@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import napari
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut, QUndoStack  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QMenu, QPushButton
@@ -18,7 +16,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QMenu, QPushButton
 from napari_qpi.layers.conversion import LayerConversionError
 from napari_qpi.layers.prepared import channel_layers
 from napari_qpi.tasks.fourier_marks import BRAGG_FIELD
-from napari_qpi.tasks.job import Job, JobState, SingleCall
+from napari_qpi.tasks.job import SingleCall
 from napari_qpi.tasks.preparation import (
     PreparationInput,
     needed_channels,
@@ -26,7 +24,7 @@ from napari_qpi.tasks.preparation import (
     show_prepared,
 )
 from napari_qpi.tasks.preparation_preview import PreviewedPlane, lazily
-from napari_qpi.widgets.common.dock import Dock, group
+from napari_qpi.widgets.common.dock import group
 from napari_qpi.widgets.common.layer_combo import (
     NO_MAP,
     DefectsCombo,
@@ -34,7 +32,7 @@ from napari_qpi.widgets.common.layer_combo import (
     SourceCombo,
     is_map,
 )
-from napari_qpi.widgets.common.run_controls import RunControls
+from napari_qpi.widgets.common.run_dock import RunDock
 from napari_qpi.widgets.prepare.channel_rows import ChannelRows
 from napari_qpi.widgets.prepare.live_preview import LivePreview, PreviewInput
 from napari_qpi.widgets.prepare.recipe_buttons import RecipeButtons
@@ -51,7 +49,6 @@ from qpi_kernels.prepare import (
     presets,
     suggest,
 )
-from qpi_kernels.progress import Stepper
 
 __all__ = ["PrepareImage"]
 
@@ -60,7 +57,7 @@ _WIDTH = 340
 _UNUSABLE = (LayerConversionError, PreparationError, DefectFormatError)
 
 
-class PrepareImage(Dock):
+class PrepareImage(RunDock):
     """Prepare an image by a list of steps, with a live preview.
 
     Parameters
@@ -70,10 +67,7 @@ class PrepareImage(Dock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self.job = Job()
-        self._then: Callable[[Any], None] | None = None
-        self._started = 0.0
+        super().__init__(napari_viewer, "Prepare", "Preparation")
         self._task: PreparationInput | None = None
         self._scan: Prepared | None = None
         self._history, self._undoing = QUndoStack(self), False
@@ -110,7 +104,6 @@ class PrepareImage(Dock):
         )
         self.step_list = StepList()
         self.channel_rows = ChannelRows(layers)
-        self.run_controls = RunControls("Prepare")
         self.biases = QLabel()
         self.biases.setWordWrap(True)
         self.preview = LivePreview(self.viewer, self._describe_preview)
@@ -168,24 +161,18 @@ class PrepareImage(Dock):
         return menu
 
     def _connect(self) -> None:
-        """Connect the widgets with the viewer and the jobs."""
+        """Connect the widgets with the viewer."""
         self.image_choice.layer_changed.connect(self.preview.resume)
         for choice in (self.image_choice, self.points_choice, self.mask_choice):
             self.when_closed(choice.disconnect_events)
             choice.layer_changed.connect(self._on_input_changed)
         self.when_closed(self.channel_rows.disconnect_events)
-        self.when_closed(self.job.cancel)
         self.when_closed(self.preview.disconnect_events)
         self.follow(self.viewer.dims.events.current_step, self._on_plane_changed)
-        self.follow(self.job.state_changed, self._on_state)
-        self.follow(self.job.progressed, self.run_controls.show_event)
-        self.follow(self.job.succeeded, self._on_succeeded)
-        self.follow(self.job.failed, self._on_failed)
         self.step_list.changed.connect(self._on_steps_changed)
         self.channel_rows.changed.connect(self._on_input_changed)
         self.suggest_button.clicked.connect(self.suggest)
         self.run_controls.run_button.clicked.connect(self.prepare)
-        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.preview.previewed.connect(self._on_previewed)
         self.preview.failed.connect(self.run_controls.show_status)
         self.preview.handles_moved.connect(self._on_handles_moved)
@@ -213,14 +200,14 @@ class PrepareImage(Dock):
         task = self._copy(image, channel_layers(image, self.viewer.layers))
         if task is not None:
             look = partial(suggest, task.scan)
-            self._start(partial(SingleCall, look, "Looking at the image"), self._suggested)
+            self.start(partial(SingleCall, look, "Looking at the image"), self._suggested)
 
     def prepare(self) -> None:
         """Copy the input and start the steps."""
         self._task = None
         task, steps = self._input(), self.step_list.steps
         if task is not None and steps and not self.job.state.busy:
-            self._start(partial(task.start, steps), partial(self._show_result, task))
+            self.start(partial(task.start, steps), partial(self._show_result, task))
 
     def apply_to(self, image: Image) -> None:
         """Choose another image, and prepare it with the steps listed."""
@@ -288,7 +275,7 @@ class PrepareImage(Dock):
         count = len(image.data) if image is not None and image.ndim == 3 else 0
         self.biases.setVisible(count > 0)
         self.biases.setText(f"All {count} biases are prepared alike; the preview shows this one.")
-        self._show_ready()
+        self.show_ready()
         self.preview.request()
 
     def _show_channels(self) -> None:
@@ -310,10 +297,10 @@ class PrepareImage(Dock):
         self._show_channels()
         if chosen != self.channel_rows.chosen:
             self._task = None
-        self._show_ready()
+        self.show_ready()
         self.preview.request()
 
-    def _show_ready(self) -> None:
+    def show_ready(self) -> None:
         """Show which actions are possible now."""
         missing = self.step_list.problem
         if self.image_choice.layer is None:
@@ -355,26 +342,7 @@ class PrepareImage(Dock):
                 row.form.changed.emit()
                 return
 
-    # -- the job ----------------------------------------------------------------------------
-
-    def _start(self, make_stepper: Callable[[], Stepper[Any]], then: Callable[[Any], None]) -> None:
-        self._then, self._started = then, monotonic()
-        self.job.start(make_stepper)
-
-    def _on_state(self, state: JobState) -> None:
-        self.run_controls.show_state(state)
-        self._show_ready()
-
-    def _on_succeeded(self, outcome: Any) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then(outcome)
-
-    def _on_failed(self, error: Exception) -> None:
-        self._then = None
-        self.run_controls.show_status(f"Failed: {error}")
-        if not isinstance(error, ValueError):
-            show_error(f"Preparation failed: {error}")
+    # -- results ----------------------------------------------------------------------------
 
     def _suggested(self, found: Suggestion) -> None:
         """Fill the list with the suggested steps and their reasons."""
@@ -395,6 +363,6 @@ class PrepareImage(Dock):
         self._history.push(Run(self.viewer, added, hidden))
         share = 1 - float(prepared.mask.mean())
         self.run_controls.show_status(
-            f"Added {added[0].name} in {monotonic() - self._started:.1f} s; "
+            f"Added {added[0].name} in {self.seconds:.1f} s; "
             f"{share:.1%} of the pixels are left out."
         )

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from napari.components import LayerList
 from napari.layers import Image
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QGridLayout,
-    QMenu,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QMenu, QPushButton, QWidget
 
 from napari_qpi.tasks.preparation import PreparationInput
 from napari_qpi.tasks.scripts.preparation import preparation_script, unsaved_image
+from napari_qpi.widgets.common.export import ask_save_path, copy_script
 from napari_qpi.widgets.common.layer_combo import is_map
 from qpi_kernels.prepare import PreparationError, Step, recipe
 
@@ -104,19 +97,9 @@ class RecipeButtons(QWidget):
 
     def copy_as_python(self) -> None:
         """Put the script on the clipboard; an image that came from no scan file is saved first."""
-        if self.task is None:
-            return
-        array_path, unsaved = None, unsaved_image(self.task.record)
-        if unsaved is not None:
-            array_path, _ = QFileDialog.getSaveFileName(
-                self, "This image came from no scan file; save its data", "raw.npy"
-            )
-            if array_path:
-                np.save(array_path, np.asarray(unsaved))
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(self.script(array_path or None))
-        self.status.emit("The script is on the clipboard.")
+        if self.task is not None:
+            unsaved = unsaved_image(self.task.record)
+            self.status.emit(copy_script(self, self.script, unsaved, "raw.npy"))
 
     def save(self, path: str | Path) -> None:
         """Write the steps as a recipe."""
@@ -138,7 +121,7 @@ class RecipeButtons(QWidget):
             self.status.emit(f"Loaded {len(steps)} steps from {Path(path).name}.")
 
     def _ask_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save recipe", "recipe.json", _JSON)
+        path = ask_save_path(self, "Save recipe", "recipe.json", _JSON)
         if path:
             self.save(path)
 

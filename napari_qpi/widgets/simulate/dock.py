@@ -7,11 +7,9 @@ from functools import partial
 from typing import Any
 
 import napari
-from napari.utils.notifications import show_error
 from pydantic import ValidationError
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QApplication,
     QCheckBox,
     QHBoxLayout,
     QLabel,
@@ -25,9 +23,10 @@ from napari_qpi.layers.simulated import simulated_layers
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.tasks.scripts.simulation import simulation_script
 from napari_qpi.tasks.simulation_preview import SimulatedPlane, SimulationPreview, start_simulation
-from napari_qpi.widgets.common.dock import Dock, collapsed, group
+from napari_qpi.widgets.common.dock import collapsed, group
+from napari_qpi.widgets.common.export import copy_script
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
-from napari_qpi.widgets.common.run_controls import RunControls
+from napari_qpi.widgets.common.run_dock import RunDock
 from napari_qpi.widgets.common.value_editors import Editor, NumberEditor
 from napari_qpi.widgets.simulate.preview import PreviewImages
 from qpi_kernels.simulate.materials import known_materials
@@ -70,7 +69,7 @@ _BIAS_STEPS = 20
 _MAX_SEED = 10_000
 
 
-class Simulate(Dock):
+class Simulate(RunDock):
     """Simulates maps of named materials.
 
     The form always shows every number. Those that the user has not chosen are the material's own
@@ -83,9 +82,8 @@ class Simulate(Dock):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
+        super().__init__(napari_viewer, "Add layers", "Simulation")
         self.preview_job = Job()
-        self.job = Job()
         self.parameters: SimulatedScanParameters | None = SimulatedScanParameters()
         self._chosen: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
@@ -108,7 +106,6 @@ class Simulate(Dock):
         line.addWidget(self.bias_label)
         line.addStretch()
         line.addWidget(self.fft_box)
-        self.run_controls = RunControls("Add layers")
         self.run_controls.run_button.setToolTip(
             "<qt>Add the map, its true defects and its true kernel to the viewer.</qt>"
         )
@@ -145,22 +142,16 @@ class Simulate(Dock):
 
     def _connect(self) -> None:
         """Connect the widgets with the simulation and the preview."""
-        for job in (self.preview_job, self.job):
-            self.when_closed(job.cancel)
+        self.when_closed(self.preview_job.cancel)
         self.follow(self.preview_job.state_changed, self._on_preview_state)
         self.follow(self.preview_job.succeeded, self._on_preview)
         self.follow(self.preview_job.failed, self._on_preview_failed)
-        self.follow(self.job.state_changed, self._on_state)
-        self.follow(self.job.progressed, self.run_controls.show_event)
-        self.follow(self.job.succeeded, self._on_succeeded)
-        self.follow(self.job.failed, self._on_failed)
         for form in (self.form, self.advanced_form):
             form.changed.connect(self._read_form)
         self.bias_slider.valueChanged.connect(self._on_bias)
         self.fft_box.toggled.connect(lambda ticked: self.preview.show_fft_of(not ticked))
         self.seed_button.clicked.connect(self.new_seed)
         self.run_controls.run_button.clicked.connect(self.simulate)
-        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.copy_button.clicked.connect(self.copy_as_python)
 
     # -- what the user or a script may call -------------------------------------------------
@@ -177,16 +168,14 @@ class Simulate(Dock):
     def simulate(self) -> None:
         """Simulate all biases and add the layers."""
         if self.parameters is not None and not self.job.state.busy:
-            self.job.start(partial(start_simulation, self.parameters))
+            self.start(partial(start_simulation, self.parameters), self._show_result)
 
     def copy_as_python(self) -> None:
         """Put the script on the clipboard."""
-        if self.parameters is None:
-            return
-        clipboard = QApplication.clipboard()
-        assert clipboard is not None
-        clipboard.setText(simulation_script(self.parameters))
-        self.run_controls.show_passing("The script is on the clipboard.")
+        parameters = self.parameters
+        if parameters is not None:
+            done = copy_script(self, lambda _: simulation_script(parameters))
+            self.run_controls.show_passing(done)
 
     def remove_from_viewer(self) -> None:
         """Start no more previews when the panel is closed."""
@@ -292,7 +281,7 @@ class Simulate(Dock):
 
     def _on_preview(self, plane: SimulatedPlane) -> None:
         self.preview.show_plane(plane)
-        self._show_ready(_summary(plane))
+        self._show_summary(_summary(plane))
 
     def _on_preview_failed(self, error: Exception) -> None:
         self._show_problem(_words(error))
@@ -303,17 +292,14 @@ class Simulate(Dock):
         if not self.job.state.busy:
             self.run_controls.show_status(problem)
 
-    def _show_ready(self, summary: str) -> None:
+    def _show_summary(self, summary: str) -> None:
         self.run_controls.show_ready(self.job.state, "")
         if not self.job.state.busy:
             self.run_controls.show_status(summary)
 
     # -- adding layers ----------------------------------------------------------------------
 
-    def _on_state(self, state: JobState) -> None:
-        self.run_controls.show_state(state)
-
-    def _on_succeeded(self, scan: Any) -> None:
+    def _show_result(self, scan: Any) -> None:
         """Add the simulated scan as layers."""
         from qpi_kernels.simulate.scan.simulation import simulated_scan_dataset
 
@@ -322,11 +308,6 @@ class Simulate(Dock):
         made = add_layers(self.viewer, beside_others(self.viewer.layers, layers))
         self.viewer.reset_view()
         self.run_controls.show_status(f"Added {', '.join(layer.name for layer in reversed(made))}.")
-
-    def _on_failed(self, error: Exception) -> None:
-        self.run_controls.show_status(_words(error))
-        if not isinstance(error, ValueError):
-            show_error(f"Simulation failed: {error}")
 
 
 def _impurities(material: str) -> list[tuple[str, str]]:
