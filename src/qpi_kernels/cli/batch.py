@@ -203,7 +203,7 @@ def _interrupt_cancels(token: CancelToken) -> Iterator[None]:
 
 def plan_outputs(
     paths: Sequence[Path], output: Path | None, suffix: str, extensions: Sequence[str]
-) -> list[Path]:
+) -> dict[Path, Path]:
     """Decide where each file's result goes.
 
     Parameters
@@ -220,7 +220,7 @@ def plan_outputs(
 
     Returns
     -------
-    list of Path
+    dict of Path to Path
         Different for every input: where two would collide, the folder and the extension of the
         input go into the name.
 
@@ -233,7 +233,7 @@ def plan_outputs(
     if output is not None and is_file:
         if len(paths) > 1:
             raise stop_with(f"{len(paths)} files can not all go to {output.name}; -o a folder")
-        return [output]
+        return dict.fromkeys(paths, output)
     if output is not None and not output.is_dir() and _FILE_ENDING.fullmatch(output.suffix):
         raise stop_with(f"{output.name}: can write {', '.join(extensions)}, or into a folder")
     folders = [output if output is not None else path.parent for path in paths]
@@ -251,7 +251,7 @@ def plan_outputs(
             candidate = target.with_stem(f"{target.stem}_{number}")
             number += 1
         unique.append(candidate)
-    return unique
+    return dict(zip(paths, unique, strict=True))
 
 
 def write_anew(path: Path, overwrite: bool) -> Path:

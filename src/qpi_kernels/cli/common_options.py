@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Bias", "ChannelName", "Debug", "Files", "MaskFile", "Overwrite", "Recursive"]
+__all__ = [
+    "Bias",
+    "ChannelName",
+    "Debug",
+    "Files",
+    "MaskFile",
+    "Overwrite",
+    "Recursive",
+    "output_option",
+]
 
 Files = Annotated[
     list[Path],
@@ -37,3 +46,8 @@ MaskFile = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def output_option(metavar: str, text: str) -> Any:
+    """Make the option ``--output``, ``-o``, with the kind of its value and its help text."""
+    return typer.Option("--output", "-o", metavar=metavar, help=text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qpi_kernels.cli.batch import stop_with
+from qpi_kernels.cli.common_options import output_option
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,9 +25,7 @@ _KERNEL_PX = 65
 
 
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where files go.")
-    ] = Path("napari-qpi-demo"),
+    output: Annotated[Path, output_option("FOLDER", "Where files go.")] = Path("napari-qpi-demo"),
     headless: Annotated[
         bool, typer.Option("--headless", help="Do not open napari, even with a display.")
     ] = False,

@@ -31,12 +31,10 @@ def detect(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="CSV|FOLDER",
-            help="Table to write, or a folder for many (default: beside each file, "
-            "FILE_defects.csv). napari knows tables of defects by 'defects' in their name.",
+        common_options.output_option(
+            "CSV|FOLDER",
+            "Table to write, or a folder for many (default: beside each file, FILE_defects.csv). "
+            "napari knows tables of defects by 'defects' in their name.",
         ),
     ] = None,
     prepare: Prepare = None,
@@ -62,9 +60,7 @@ def detect(
         choice = None if prepare is None else choose_steps(prepare)
     except (ValueError, OSError) as error:
         raise batch.stop_with(str(error)) from error
-    targets = dict(
-        zip(paths, batch.plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",)), strict=True)
-    )
+    targets = batch.plan_outputs(paths, output, DEFECTS_SUFFIX, (".csv",))
 
     def work(job: FileTask) -> FileResult:
         """Detect the defects of one scan and write their table."""

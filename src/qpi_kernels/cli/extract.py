@@ -26,16 +26,12 @@ from qpi_kernels.cli.common_options import (
     MaskFile,
     Overwrite,
     Recursive,
+    output_option,
 )
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX, find_defects
 from qpi_kernels.cli.parameter_options import ParameterGroup, with_parameters
 from qpi_kernels.cli.prepare import Prepare, choose_steps, read_prepared
-from qpi_kernels.cli.scan_files import (
-    CommandError,
-    clearest_plane,
-    expand,
-    read_mask,
-)
+from qpi_kernels.cli.scan_files import CommandError, clearest_plane, expand, read_mask
 from qpi_kernels.defects import Defects, DetectionParameters, snap_positions
 from qpi_kernels.extraction.parameters import EstimatorParameters
 from qpi_kernels.extraction.registry import combined_parameters, make_parameters
@@ -82,12 +78,10 @@ def extract(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|FOLDER",
-            help="Kernel to write (.nc keeps everything; .tif, .gwy, .npz the kernel), or a "
-            "folder for many (default: beside each file, FILE_kernel.nc).",
+        output_option(
+            "FILE|FOLDER",
+            "Kernel to write (.nc keeps everything; .tif, .gwy, .npz the kernel), or a folder for "
+            "many (default: beside each file, FILE_kernel.nc).",
         ),
     ] = None,
     file_format: Annotated[
@@ -123,7 +117,7 @@ def extract(
     except (ValueError, OSError) as error:
         raise stop_with(str(error)) from error
     suffix = f"_kernel.{file_format.value}"
-    targets = dict(zip(paths, plan_outputs(paths, output, suffix, _EXTENSIONS), strict=True))
+    targets = plan_outputs(paths, output, suffix, _EXTENSIONS)
 
     def work(job: FileTask) -> FileResult:
         """Extract the kernel of one file."""

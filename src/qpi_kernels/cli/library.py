@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qpi_kernels.cli.batch import FileResult, run_batch, write_anew
-from qpi_kernels.cli.common_options import Debug, Overwrite
+from qpi_kernels.cli.common_options import Debug, Overwrite, output_option
 from qpi_kernels.cli.scan_files import CommandError
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ _SEED, _KERNELS, _COMPONENTS = 20260, 65_536, 1024
 
 
 def library(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Library to write, .safetensors.")
-    ],
+    output: Annotated[Path, output_option("FILE", "Library to write, .safetensors.")],
     families: Annotated[
         list[str] | None,
         typer.Option("--family", help="A family to simulate; repeat it; all when left out."),

@@ -51,12 +51,9 @@ def prepare(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="NC|FOLDER",
-            help="File to write, or a folder for many (default: beside each file, "
-            "FILE_prepared.nc).",
+        common_options.output_option(
+            "NC|FOLDER",
+            "File to write, or a folder for many (default: beside each file, FILE_prepared.nc).",
         ),
     ] = None,
     defects: Annotated[
@@ -84,9 +81,7 @@ def prepare(
         counted = None if mask is None else scan_files.read_mask(mask)
     except (CommandError, ValueError, OSError) as error:
         raise batch.stop_with(str(error)) from error
-    targets = dict(
-        zip(paths, batch.plan_outputs(paths, output, "_prepared.nc", (".nc",)), strict=True)
-    )
+    targets = batch.plan_outputs(paths, output, "_prepared.nc", (".nc",))
 
     def work(job: FileTask) -> FileResult:
         """Prepare one scan and write it."""

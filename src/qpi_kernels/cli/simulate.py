@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qpi_kernels.cli.batch import FileResult, FileTask, run_batch, write_anew
-from qpi_kernels.cli.common_options import Debug, Overwrite
+from qpi_kernels.cli.common_options import Debug, Overwrite, output_option
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.cli.scan_files import CommandError
@@ -30,14 +30,10 @@ def simulate(
     *,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|FOLDER",
-            help=(
-                "Map to write (.nc); FILE_defects.csv, which `extract` looks for, goes beside it. "
-                "With --protocol a folder; a run that was stopped there goes on."
-            ),
+        output_option(
+            "FILE|FOLDER",
+            "Map to write (.nc); FILE_defects.csv, which `extract` looks for, goes beside it. "
+            "With --protocol a folder; a run that was stopped there goes on.",
         ),
     ],
     protocol: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qpi_kernels.cli.batch import FileResult, FileTask, run_batch
-from qpi_kernels.cli.common_options import Debug
+from qpi_kernels.cli.common_options import Debug, output_option
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.train.parameters import TrainingParameters
 from qpi_kernels.train.published import published
@@ -21,9 +21,7 @@ def train(
     *,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Where checkpoints go; a folder per stage."
-        ),
+        output_option("FOLDER", "Where checkpoints go; a folder per stage."),
     ],
     resume: Annotated[
         bool,
