@@ -105,11 +105,11 @@ def _read_file(path: Path) -> list[LayerData]:
     from napari_qpi.layers.result import result_layers
     from napari_qpi.layers.scan import scan_layers
     from qpi_kernels.io import open_scan
-    from qpi_kernels.io.formats.netcdf import stored_type
+    from qpi_kernels.io.stored import holds_type
     from qpi_kernels.prepare import is_prepared_file
     from qpi_kernels.result import KernelResult
 
-    if path.suffix.lower() == ".nc" and stored_type(path) == "KernelResult":
+    if holds_type(path, "KernelResult"):
         return result_layers(KernelResult.load(path))
     if is_prepared_file(path):
         from napari_qpi.layers.prepared_file import prepared_file_layers

@@ -59,6 +59,12 @@ def test_saving_replaces_only_with_a_complete_file(result, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["kernel.nc"]
 
 
+def test_only_netcdf_keeps_a_result(result, tmp_path):
+    with pytest.raises(ResultFormatError, match=r"end the name in \.nc"):
+        result.save(tmp_path / "kernel.tif")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_files_are_refused_in_words(tmp_path):
     foreign, text = tmp_path / "other.nc", tmp_path / "text.nc"
     xr.Dataset({"a": ("x", [1.0])}).to_netcdf(foreign, engine="h5netcdf")

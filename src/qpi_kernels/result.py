@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.io.formats.netcdf import load_stored
-from qpi_kernels.io.scan import ScanFormatError
+from qpi_kernels.defects.variables import defect_variables, defects_of
+from qpi_kernels.io.stored import load_stored, save_stored
 from qpi_kernels.quality import Quality
 
 __all__ = ["KernelResult", "Quality", "ResultFormatError"]
@@ -22,7 +20,7 @@ _TYPE = "KernelResult"
 
 
 class ResultFormatError(ValueError):
-    """A file does not hold a `KernelResult`; the message says what it holds."""
+    """A file does not hold a `KernelResult`, or is not to; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,19 @@ class KernelResult:
         Parameters
         ----------
         path : path-like
-            Where to; the folder must exist. An existing file is replaced only once the new one
-            is complete.
+            Ends in ``.nc``; the folder must exist. An existing file is replaced only once the new
+            one is complete.
 
         Returns
         -------
         Path
             The file written.
+
+        Raises
+        ------
+        ResultFormatError
+            If the path does not end in ``.nc``.
         """
-        path = Path(path)
         kernel_dims = {"y": "kernel_y", "x": "kernel_x"}
         arrays = {
             "kernel": self.kernel.rename(kernel_dims),
@@ -80,14 +82,11 @@ class KernelResult:
             "background": self.background,
             "reconstruction": self.reconstruction,
             "residual": self.residual,
-            "defect_position": xr.DataArray(self.defects.positions, dims=("defect", "axis")),
-            "defect_kind": xr.DataArray(self.defects.kind.astype(object), dims="defect"),
-            "defect_strength": xr.DataArray(self.defects.strength, dims="defect"),
+            **defect_variables(self.defects),
         }
         dataset = xr.Dataset(
             {name: array.drop_attrs(deep=False) for name, array in arrays.items()},
             attrs={
-                "qpi_kernels_type": _TYPE,
                 "quality": self.quality.model_dump_json(),
                 "provenance": json.dumps(self.provenance),
                 "arrays": json.dumps(
@@ -98,9 +97,7 @@ class KernelResult:
                 ),
             },
         )
-        with replacing(path) as partial:
-            dataset.to_netcdf(partial, engine="h5netcdf")
-        return path
+        return save_stored(dataset, path, _TYPE, ResultFormatError)
 
     @classmethod
     def load(cls, path: str | Path) -> KernelResult:
@@ -111,10 +108,7 @@ class KernelResult:
         ResultFormatError
             If the file is not NetCDF or holds something else.
         """
-        try:
-            dataset = load_stored(Path(path), _TYPE)
-        except ScanFormatError as error:
-            raise ResultFormatError(str(error)) from error
+        dataset = load_stored(path, _TYPE, ResultFormatError)
         stored = json.loads(dataset.attrs["arrays"])
 
         def array(name: str) -> xr.DataArray:
@@ -136,11 +130,7 @@ class KernelResult:
             background=array("background"),
             reconstruction=array("reconstruction"),
             residual=array("residual"),
-            defects=Defects(
-                dataset["defect_position"].values,
-                np.asarray(dataset["defect_kind"].values, dtype=str),
-                dataset["defect_strength"].values,
-            ),
+            defects=defects_of(dataset),
             quality=Quality.model_validate_json(dataset.attrs["quality"]),
             provenance=json.loads(dataset.attrs["provenance"]),
         )

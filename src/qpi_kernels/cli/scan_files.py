@@ -88,15 +88,9 @@ def _may_be_scan(path: Path, folder: Path) -> bool:
 
 def is_result(path: Path) -> bool:
     """Tell whether a file is a kernel that we saved."""
-    if path.suffix.lower() != ".nc":
-        return False
-    import h5netcdf
+    from qpi_kernels.io.stored import holds_type
 
-    try:
-        with h5netcdf.File(path, "r") as file:
-            return bool(file.attrs.get("qpi_kernels_type") == "KernelResult")
-    except (OSError, ValueError, KeyError):
-        return False
+    return holds_type(path, "KernelResult")
 
 
 def choose_channel(scan: xr.Dataset, name: str | None) -> xr.DataArray:

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.defects import Defects
-from qpi_kernels.io.atomic_write import replacing
-from qpi_kernels.io.formats.netcdf import load_stored, stored_type
-from qpi_kernels.io.scan import ScanFormatError
+from qpi_kernels.defects.variables import defect_variables, defects_of
+from qpi_kernels.io.stored import holds_type, load_stored, save_stored
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, Sampled
 
 __all__ = ["is_prepared_file", "load_prepared", "save_prepared"]
@@ -45,9 +43,6 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     PreparationError
         If the path does not end in ``.nc``.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".nc":
-        raise PreparationError(f"{path.name}: prepared images are saved as NetCDF; end it in .nc")
     arrays = {"image": prepared.image}
     arrays |= {f"channel {name}": channel for name, channel in prepared.channels.items()}
     stored = {}
@@ -69,11 +64,8 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
             stored[f"{key} of {name}"] = xr.DataArray(array.coords[key].values, dims=dims)
         stored[name] = array.reset_coords(drop=True).rename(own).drop_attrs(deep=False)
     stored["mask"] = xr.DataArray(prepared.mask.astype(np.int8), dims=("y", "x"))
-    defects = prepared.defects
-    if defects is not None:
-        stored["defect_position"] = xr.DataArray(defects.positions, dims=("defect", "axis"))
-        stored["defect_kind"] = xr.DataArray(defects.kind.astype(object), dims="defect")
-        stored["defect_strength"] = xr.DataArray(defects.strength, dims="defect")
+    if prepared.defects is not None:
+        stored |= defect_variables(prepared.defects)
     report, tables = _without_tables(prepared.report)
     for number, table in enumerate(tables):
         dims = [f"axis {axis} of table {number}" for axis in range(table.ndim)]
@@ -93,14 +85,11 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
         for name, array in arrays.items()
     }
     dataset = xr.Dataset(stored).assign_attrs(
-        qpi_kernels_type=_TYPE,
         arrays=json.dumps(described, default=str),
         report=json.dumps(report),
         history=json.dumps(list(prepared.history)),
     )
-    with replacing(path) as partial:
-        dataset.to_netcdf(partial, engine="h5netcdf")
-    return path
+    return save_stored(dataset, path, _TYPE, PreparationError)
 
 
 def load_prepared(path: str | Path) -> Prepared:
@@ -111,10 +100,7 @@ def load_prepared(path: str | Path) -> Prepared:
     PreparationError
         If the file is not NetCDF or holds something else.
     """
-    try:
-        dataset = load_stored(Path(path), _TYPE)
-    except ScanFormatError as error:
-        raise PreparationError(str(error)) from error
+    dataset = load_stored(path, _TYPE, PreparationError)
     described = json.loads(dataset.attrs["arrays"])
 
     def array(name: str) -> xr.DataArray:
@@ -136,13 +122,7 @@ def load_prepared(path: str | Path) -> Prepared:
         found.encoding = {}
         return found
 
-    defects = None
-    if "defect_position" in dataset:
-        defects = Defects(
-            dataset["defect_position"].values,
-            np.asarray(dataset["defect_kind"].values, dtype=str),
-            dataset["defect_strength"].values,
-        )
+    defects = defects_of(dataset) if "defect_position" in dataset else None
     image, sampled = array("image"), None
     if "source" in dataset:
         positions = dataset["source_position"].values
@@ -167,8 +147,7 @@ def load_prepared(path: str | Path) -> Prepared:
 
 def is_prepared_file(path: str | Path) -> bool:
     """Tell whether a file was written by `save_prepared`."""
-    path = Path(path)
-    return path.suffix.lower() == ".nc" and stored_type(path) == _TYPE
+    return holds_type(path, _TYPE)
 
 
 def _without_tables(

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qpi_kernels.io.array_geometry import pitch_of, without_bias
-from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.io.physical_units import in_project_units, quantity_of
 from qpi_kernels.io.registry import ScanFormat
 from qpi_kernels.io.scan import Channel, ScanFormatError, scan_dataset
+from qpi_kernels.io.stored import NETCDF, TYPE_ATTRIBUTE, save_stored, stored_type
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT", "load_stored", "read", "save_scan", "stored_type"]
+__all__ = ["FORMAT", "read", "save_scan"]
 
-_NAME = "NetCDF .nc"
-_TYPE_ATTRIBUTE = "qpi_kernels_type"
 _JSON_ATTRIBUTE = "qpi_kernels_json"
 _SCAN = "Scan"
 _MAX_UNPACKED = 1024**3
@@ -49,16 +47,11 @@ def save_scan(dataset: xr.Dataset, path: str | Path) -> Path:
     ValueError
         If the path does not end in ``.nc``.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".nc":
-        raise ValueError(f"{path.name}: scans are saved as NetCDF; end the name in .nc")
-    stored = dataset.assign_attrs({_TYPE_ATTRIBUTE: _SCAN})
+    stored = dataset.assign_attrs()
     stored.attrs = _encoded(stored.attrs)
     for name in stored.variables:
         stored[name].attrs = _encoded(stored[name].attrs)
-    with replacing(path) as partial:
-        stored.to_netcdf(partial, engine="h5netcdf")
-    return path
+    return save_stored(stored, path, _SCAN)
 
 
 def read(path: str | Path) -> xr.Dataset:
@@ -90,7 +83,7 @@ def read(path: str | Path) -> xr.Dataset:
     with xr.open_dataset(path, engine=engine, decode_times=False) as stored:
         _check_size(stored, path)
         dataset = stored.load()
-    kind = dataset.attrs.get(_TYPE_ATTRIBUTE)
+    kind = dataset.attrs.get(TYPE_ATTRIBUTE)
     if kind == _SCAN:
         return _decoded_scan(dataset)
     if kind == "KernelResult":
@@ -105,7 +98,7 @@ def _check_size(dataset: xr.Dataset, path: Path) -> None:
     present = path.stat().st_size
     if dataset.nbytes > max(_MAX_UNPACKED, _MAX_RATIO * present):
         reason = f"it announces {dataset.nbytes} bytes of data in a file of {present}"
-        raise ScanFormatError(path, _NAME, reason)
+        raise ScanFormatError(path, NETCDF, reason)
 
 
 def _encoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
@@ -139,7 +132,7 @@ def _as_python(value: Any) -> Any:
 def _decoded_scan(dataset: xr.Dataset) -> xr.Dataset:
     """Give a stored scan its attributes back."""
     dataset.attrs = _decoded(dataset.attrs)
-    del dataset.attrs[_TYPE_ATTRIBUTE]
+    del dataset.attrs[TYPE_ATTRIBUTE]
     for name in dataset.variables:
         dataset[name].attrs = _decoded(dataset[name].attrs)
         dataset[name].encoding = {}
@@ -163,7 +156,7 @@ def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     scan = scan_dataset(
         channels,
         source=path,
-        format=_NAME,
+        format=NETCDF,
         pixel_nm=pitch_of(kernel),
         bias=bias,
         header={key: value for key, value in dataset.attrs.items() if key != "arrays"},
@@ -194,7 +187,7 @@ def _prepared(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     scan = scan_dataset(
         channels,
         source=path,
-        format=_NAME,
+        format=NETCDF,
         pixel_nm=pitch_of(image),
         bias=bias,
         offset_nm=tuple(notes.get("offset_nm", (0.0, 0.0))),
@@ -218,7 +211,7 @@ def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     if not images:
         found = ", ".join(f"{name} {variable.dims}" for name, variable in dataset.data_vars.items())
         reason = f"no variable over y and x; it holds {found[:200] or 'nothing'}"
-        raise ScanFormatError(path, _NAME, reason)
+        raise ScanFormatError(path, NETCDF, reason)
     stacked = [variable.dims for variable in images if variable.ndim == 3]
     first_dim = next((dim for dims in stacked for dim in dims if dim not in ("y", "x")), None)
     images = [image for image in images if image.ndim == 2 or first_dim in image.dims]
@@ -232,7 +225,7 @@ def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     scan = scan_dataset(
         channels,
         source=path,
-        format=_NAME,
+        format=NETCDF,
         pixel_nm=pitch_of(_lengths_in_nm(images[0])),
         bias=_foreign_bias(dataset, first_dim),
         complete=not any(np.isnan(channel.data).any() for channel in channels),
@@ -270,47 +263,8 @@ def _foreign_bias(dataset: xr.Dataset, first_dim: Hashable | None) -> np.ndarray
     return None
 
 
-def load_stored(path: Path, kind: str) -> xr.Dataset:
-    """Load the data set of a file of this library.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    kind : str
-        What it must hold, such as ``"KernelResult"``.
-
-    Raises
-    ------
-    ScanFormatError
-        If the file is not NetCDF or holds something else.
-    """
-    import xarray as xr
-
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as file:
-            dataset = file.load()
-    except (OSError, ValueError) as error:
-        raise ScanFormatError(path, _NAME, str(error)) from error
-    if dataset.attrs.get(_TYPE_ATTRIBUTE) != kind:
-        raise ScanFormatError(path, _NAME, f"it holds no {kind}; open scans with open_scan")
-    return dataset
-
-
-def stored_type(path: Path) -> str | None:
-    """Return ``Scan``, ``KernelResult`` or ``Prepared`` for a file of this library, else None."""
-    import h5netcdf
-
-    try:
-        with h5netcdf.File(path, "r") as file:
-            found = file.attrs.get(_TYPE_ATTRIBUTE)
-    except (OSError, ValueError, KeyError):
-        return None
-    return None if found is None else str(found)
-
-
 FORMAT = ScanFormat(
-    _NAME,
+    NETCDF,
     (".nc",),
     lambda head: head.startswith((b"\x89HDF\r\n\x1a\n", b"CDF")),
     read,
