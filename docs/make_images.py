@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -18,7 +20,6 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_qpi.layers.conversion import points_from_defects
-from napari_qpi.tasks.job import JobState
 from qpi_kernels import Defects
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem
 
@@ -34,6 +35,18 @@ def settle(seconds: float = 0.6) -> None:
         sleep(0.01)
 
 
+@contextmanager
+def window(sample: str = "") -> Iterator[napari.Viewer]:
+    """Open napari with a file of the samples' folder, or empty, and close it afterwards."""
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    if sample:
+        path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / sample
+        viewer.open(str(path), plugin="napari-qpi")
+    yield viewer
+    viewer.close()
+
+
 def screenshot(viewer: napari.Viewer, name: str) -> None:
     """Save the whole window."""
     settle(1.5)
@@ -44,7 +57,7 @@ def extract_and_wait(panel: object) -> None:
     """Press Extract and wait for the result."""
     panel.extract()  # type: ignore[attr-defined]
     settle(0.5)
-    while panel.job.state in (JobState.RUNNING, JobState.CANCELLING):  # type: ignore[attr-defined]
+    while panel.job.state.busy:  # type: ignore[attr-defined]
         settle(0.1)
 
 
@@ -58,99 +71,87 @@ def show_kernels(viewer: napari.Viewer) -> None:
 
 def readme() -> None:
     """Show the silver sample with its kernel."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open_sample("napari-qpi", "ag111_map")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    settle()
-    panel.form.set_values({"kernel_shape": (65, 65), "background": "rows"})
-    extract_and_wait(panel)
-    viewer.reset_view()
-    screenshot(viewer, "extract.png")
-    viewer.close()
+    with window() as viewer:
+        viewer.open_sample("napari-qpi", "ag111_map")
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+        settle()
+        panel.form.set_values({"kernel_shape": (65, 65), "background": "rows"})
+        extract_and_wait(panel)
+        viewer.reset_view()
+        screenshot(viewer, "extract.png")
 
 
 def prepare() -> None:
     """Show the suggested preparation of a topograph with a step, before it is run."""
-    path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / "createc_step_defects_100nm.dat"
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open(str(path), plugin="napari-qpi")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Prepare image")
-    settle()
-    panel.suggest()
-    while panel.job.state.busy or panel.preview.pending:
-        settle(0.1)
-    viewer.reset_view()
-    screenshot(viewer, "prepare.png")
-    viewer.close()
+    with window("createc_step_defects_100nm.dat") as viewer:
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Prepare image")
+        settle()
+        panel.suggest()
+        while panel.job.state.busy or panel.preview.pending:
+            settle(0.1)
+        viewer.reset_view()
+        screenshot(viewer, "prepare.png")
 
 
 def friedel() -> None:
     """Show a metal surface with Friedel rings, before and after."""
-    path = Path(os.environ["NAPARI_QPI_SAMPLES"]) / "createc_friedel_rings_60nm.dat"
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    viewer.open(str(path), plugin="napari-qpi")
-    image = next(layer for layer in viewer.layers if "topography forward" in layer.name)
-    for layer in viewer.layers:
-        layer.visible = layer is image
-    excluded = left_out(image.data.shape)
-    labels = viewer.add_labels(
-        excluded, name="left out", opacity=0.25, scale=image.scale, translate=image.translate,
-        units=image.units, axis_labels=image.axis_labels,
-    )  # fmt: skip
-    points = viewer.add_layer(marks(image))
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    viewer.layers.selection = {image}
-    settle()
-    panel.image_choice.layer = image
-    panel.points_choice.layer = points
-    panel.mask_choice.layer = labels
-    panel.form.set_values({"kernel_shape": (97, 97), "background": "rows"})
-    viewer.reset_view()
-    screenshot(viewer, "friedel-before.png")
-    extract_and_wait(panel)
-    show_kernels(viewer)
-    screenshot(viewer, "friedel-after.png")
-    print("\n".join(panel.result.quality.verdict))
-    viewer.close()
+    with window("createc_friedel_rings_60nm.dat") as viewer:
+        image = next(layer for layer in viewer.layers if "topography forward" in layer.name)
+        for layer in viewer.layers:
+            layer.visible = layer is image
+        excluded = left_out(image.data.shape)
+        labels = viewer.add_labels(
+            excluded, name="left out", opacity=0.25, scale=image.scale, translate=image.translate,
+            units=image.units, axis_labels=image.axis_labels,
+        )  # fmt: skip
+        points = viewer.add_layer(marks(image))
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+        viewer.layers.selection = {image}
+        settle()
+        panel.image_choice.layer = image
+        panel.points_choice.layer = points
+        panel.mask_choice.layer = labels
+        panel.form.set_values({"kernel_shape": (97, 97), "background": "rows"})
+        viewer.reset_view()
+        screenshot(viewer, "friedel-before.png")
+        extract_and_wait(panel)
+        show_kernels(viewer)
+        screenshot(viewer, "friedel-after.png")
+        print("\n".join(panel.result.quality.verdict))
 
 
 def simulate() -> None:
     """Show the simulation panel with a warped topological state, and the layers it adds."""
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Simulate")
-    panel.set_values(
-        material="Bi2Te3", biases=11, arrangement="hard_core", noise=0.2, image_shape=(160, 160)
-    )
-    panel.bias_slider.setValue(9)
-    panel.simulate()
-    settle(0.5)
-    while panel.job.state.busy or panel.preview_job.state.busy:
-        settle(0.1)
-    viewer.dims.set_current_step(0, 9)
-    image = viewer.layers[1]
-    image.reset_contrast_limits(mode="slice")
-    screenshot(viewer, "simulate.png")
-    viewer.close()
+    with window() as viewer:
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Simulate")
+        panel.set_values(
+            material="Bi2Te3", biases=11, arrangement="hard_core", noise=0.2, image_shape=(160, 160)
+        )
+        panel.bias_slider.setValue(9)
+        panel.simulate()
+        settle(0.5)
+        while panel.job.state.busy or panel.preview_job.state.busy:
+            settle(0.1)
+        viewer.dims.set_current_step(0, 9)
+        image = viewer.layers[1]
+        image.reset_contrast_limits(mode="slice")
+        screenshot(viewer, "simulate.png")
 
 
 def blind() -> None:
     """Show two kinds of defects that nobody marked, and their kernels."""
     problem = blind_problem(BLIND_CASES["two kinds"], seed=2)
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*SIZE)
-    image = viewer.add_image(problem.observation.astype(np.float32), name="map", colormap="gray")
-    _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
-    settle()
-    panel.image_choice.layer = image
-    panel.form.set_values({"kernel_shape": (31, 31), "method": "blind"})
-    extract_and_wait(panel)
-    show_kernels(viewer)
-    screenshot(viewer, "blind.png")
-    viewer.close()
+    with window() as viewer:
+        image = viewer.add_image(
+            problem.observation.astype(np.float32), name="map", colormap="gray"
+        )
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+        settle()
+        panel.image_choice.layer = image
+        panel.form.set_values({"kernel_shape": (31, 31), "method": "blind"})
+        extract_and_wait(panel)
+        show_kernels(viewer)
+        screenshot(viewer, "blind.png")
 
 
 def limits() -> None:

@@ -57,18 +57,13 @@ class KernelResult:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to a NetCDF file, without loss.
+        """Write everything to a NetCDF file, without loss, and return the path.
 
         Parameters
         ----------
         path : path-like
             Ends in ``.nc``; the folder must exist. An existing file is replaced only once the new
             one is complete.
-
-        Returns
-        -------
-        Path
-            The file written.
 
         Raises
         ------

@@ -24,23 +24,27 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFECTS",
     "SHAPE",
+    "SIX_DEFECTS",
     "SlowTask",
     "add_defects",
     "extract",
     "finish",
     "in_image",
+    "map_of_six",
     "observed",
     "of_role",
     "open_panel",
-    "ring_map",
     "wait",
 ]
 
 SHAPE = (40, 48)
 DEFECTS = Defects([[9.3, 11.2], [30.1, 12.7], [20.4, 33.6], [33.0, 40.2], [8.0, 38.5]])
+SIX_DEFECTS = np.array(
+    [[10.3, 12.2], [50.1, 14.7], [30.4, 33.6], [52.0, 58.2], [12.0, 58.5], [33.2, 60.0]]
+)
 
 
-def ring_map(
+def _ring_map(
     shape: tuple[int, int], positions: NDArray[np.floating], seed: int
 ) -> NDArray[np.float32]:
     """Sum rings that fade within 3 pixels over defects, with a little noise."""
@@ -52,7 +56,12 @@ def ring_map(
 
 def observed(seed: int = 1) -> NDArray[np.float32]:
     """Draw a map of `DEFECTS`."""
-    return ring_map(SHAPE, DEFECTS.positions, seed)
+    return _ring_map(SHAPE, DEFECTS.positions, seed)
+
+
+def map_of_six() -> NDArray[np.float32]:
+    """Draw a larger map, of `SIX_DEFECTS`."""
+    return _ring_map((64, 72), SIX_DEFECTS, seed=3)
 
 
 def add_defects(viewer: Viewer, image: Image, defects: Defects = DEFECTS) -> Points:

@@ -23,7 +23,7 @@ class ExportError(ValueError):
 
 
 def export_array(array: xr.DataArray, path: str | Path) -> Path:
-    """Write an image or a stack in the format of the path's extension.
+    """Write an image or a stack in the format of the path's extension, and return the path.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ def export_array(array: xr.DataArray, path: str | Path) -> Path:
         ``.gwy``: Gwyddion, SI units, one channel per bias; NaN are masked. ``.npz``: arrays
         ``data``, ``pixel_nm`` (y, x), ``bias``, ``units``, ``notes``. An existing file is
         replaced.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------

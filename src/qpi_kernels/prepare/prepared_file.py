@@ -20,7 +20,7 @@ _TYPE = "Prepared"
 
 
 def save_prepared(prepared: Prepared, path: str | Path) -> Path:
-    """Write image, mask, defects, channels, report and history, without loss.
+    """Write a prepared image with all that belongs to it, without loss, and return the path.
 
     What a moved image was read from is written, too, so that a next move repeats bit for bit.
     Attributes that JSON can not hold become text.
@@ -32,11 +32,6 @@ def save_prepared(prepared: Prepared, path: str | Path) -> Path:
     path : path-like
         Ends in ``.nc``; the folder must exist. An existing file is replaced only once the new one
         is complete. `qpi_kernels.open_scan` gives image and mask of it.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------
@@ -103,33 +98,15 @@ def load_prepared(path: str | Path) -> Prepared:
     dataset = load_stored(path, _TYPE, PreparationError)
     described = json.loads(dataset.attrs["arrays"])
 
-    def array(name: str) -> xr.DataArray:
-        """Restore one array with its name, dims, coordinates and attributes."""
-        found = dataset[name]
-        ending = f" of {name}"
-        back = {str(dim): str(dim).removesuffix(ending) for dim in found.dims}
-        found = found.rename({old: new for old, new in back.items() if old != new})
-        known = described[name]
-        # A file has one y and one x for all arrays; an array without keeps none.
-        found = found.drop_vars([dim for dim in found.coords if dim not in known["coordinates"]])
-        for coord, scalar in known["scalars"].items():
-            found = found.assign_coords({coord: ((), scalar["value"], scalar["attributes"])})
-        for coord, attributes in known.get("others", {}).items():
-            values = dataset[f"{coord} of {name}"]
-            dims = [str(dim).removesuffix(ending) for dim in values.dims]
-            found = found.assign_coords({coord: (dims, values.values, attributes)})
-        found = found.assign_attrs(_tuples(known["attributes"])).rename(known["name"])
-        found.encoding = {}
-        return found
-
+    restored = {name: _restored(dataset, name, known) for name, known in described.items()}
     defects = defects_of(dataset) if "defect_position" in dataset else None
-    image, sampled = array("image"), None
+    image, sampled = restored["image"], None
     if "source" in dataset:
         positions = dataset["source_position"].values
         known = np.ones(positions.shape[1:], bool)
         if "source_known" in dataset:  # not in files of before it was kept
             known = dataset["source_known"].values.astype(bool)
-        sampled = Sampled(image, array("source"), positions, known)
+        sampled = Sampled(image, restored["source"], positions, known)
     return Prepared(
         image,
         dataset["mask"].values.astype(bool),
@@ -137,12 +114,31 @@ def load_prepared(path: str | Path) -> Prepared:
         report=_with_tables(json.loads(dataset.attrs["report"]), dataset),
         history=tuple(json.loads(dataset.attrs["history"])),
         channels={
-            name.removeprefix("channel "): array(name)
-            for name in described
+            name.removeprefix("channel "): channel
+            for name, channel in restored.items()
             if name.startswith("channel ")
         },
         sampled=sampled,
     )
+
+
+def _restored(dataset: xr.Dataset, name: str, known: Mapping[str, Any]) -> xr.DataArray:
+    """Restore one array with its name, dims, coordinates and attributes."""
+    found = dataset[name]
+    ending = f" of {name}"
+    back = {str(dim): str(dim).removesuffix(ending) for dim in found.dims}
+    found = found.rename({old: new for old, new in back.items() if old != new})
+    # A file has one y and one x for all arrays; an array without keeps none.
+    found = found.drop_vars([dim for dim in found.coords if dim not in known["coordinates"]])
+    for coord, scalar in known["scalars"].items():
+        found = found.assign_coords({coord: ((), scalar["value"], scalar["attributes"])})
+    for coord, attributes in known.get("others", {}).items():
+        values = dataset[f"{coord} of {name}"]
+        dims = [str(dim).removesuffix(ending) for dim in values.dims]
+        found = found.assign_coords({coord: (dims, values.values, attributes)})
+    found = found.assign_attrs(_tuples(known["attributes"])).rename(known["name"])
+    found.encoding = {}
+    return found
 
 
 def is_prepared_file(path: str | Path) -> bool:

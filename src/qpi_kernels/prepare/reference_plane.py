@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
 
-__all__ = ["counted_pixels", "counted_plane", "mean_plane"]
+__all__ = ["counted_plane", "mean_plane", "reference_plane"]
 
 
 def mean_plane(image: xr.DataArray) -> NDArray[np.float64]:
@@ -38,18 +38,28 @@ def mean_plane(image: xr.DataArray) -> NDArray[np.float64]:
     return np.asarray(about.values)
 
 
-def counted_pixels(scan: Prepared, plane: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mark the pixels that count and were measured in the mean plane, (y, x).
+def reference_plane(
+    scan: Prepared, image: xr.DataArray | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Average a scan over its biases, and mark the pixels that count and were measured, (y, x).
+
+    Parameters
+    ----------
+    scan : Prepared
+        The image and its mask.
+    image : DataArray, optional
+        Another channel of the same pixels to average instead.
 
     Raises
     ------
     PreparationError
-        If there is not one.
+        If not one pixel counts.
     """
+    plane = mean_plane(scan.image if image is None else image)
     counted = scan.mask & np.isfinite(plane)
     if not counted.any():
         raise PreparationError("no pixel counts: all are masked or were not measured")
-    return counted
+    return plane, counted
 
 
 def counted_plane(scan: Prepared, channel: str | None = None) -> NDArray[np.float64]:
@@ -80,5 +90,5 @@ def counted_plane(scan: Prepared, channel: str | None = None) -> NDArray[np.floa
         raise PreparationError(
             f"this needs the channel {channel!r} of the same scan; give it with channels="
         )
-    plane = mean_plane(image)
-    return np.where(counted_pixels(scan, plane), plane, np.nan)
+    plane, counted = reference_plane(scan, image)
+    return np.where(counted, plane, np.nan)

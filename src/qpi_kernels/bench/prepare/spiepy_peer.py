@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import warnings
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from qpi_kernels.bench.prepare.way import Array, MissingPeer, Way
+from qpi_kernels.bench.prepare.way import Array, Way, import_peer
 
 __all__ = ["spiepy_ways"]
 
@@ -21,21 +17,11 @@ _ITERATIONS = 20
 
 
 def spiepy_ways() -> list[Way]:
-    """List SPIEPy's ways to level a map with a step; it has none for the other tasks.
+    """List SPIEPy's ways to level a map with a step; errors as for `import_peer`.
 
-    Raises
-    ------
-    MissingPeer
-        If it is not installed.
+    It has none for the other tasks.
     """
-    try:
-        with warnings.catch_warnings():
-            # It imports numpy.matlib.
-            warnings.simplefilter("ignore")
-            spiepy: Any = import_module("spiepy")
-        tool = f"SPIEPy {version('SPIEPy')}"
-    except (ImportError, PackageNotFoundError) as error:
-        raise MissingPeer(f"SPIEPy: pip install SPIEPy ({error})") from error
+    tool, spiepy = import_peer("SPIEPy", "pip install SPIEPy", "SPIEPy", "spiepy")
 
     def masked(raw: Array) -> Array:
         first, _ = spiepy.flatten_xy(raw)

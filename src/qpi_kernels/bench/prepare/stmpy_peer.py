@@ -7,8 +7,6 @@ import io
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import Any, Literal
 
@@ -16,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from qpi_kernels.bench.prepare.stmpy_drift import StmpyDrift
-from qpi_kernels.bench.prepare.way import Array, MissingPeer, Task, Way
+from qpi_kernels.bench.prepare.way import Array, Task, Way, import_peer
 
 __all__ = ["stmpy_ways"]
 
@@ -32,22 +30,11 @@ def stmpy_ways() -> list[Way]:
     """List stmpy's ways to do each task.
 
     Drift is corrected with three choices of the peaks and three widths of both windows; each with
-    both signs, for the sign is the user's to check.
-
-    Raises
-    ------
-    MissingPeer
-        If it is not installed.
+    both signs, for the sign is the user's to check. Errors as for `import_peer`.
     """
-    try:
-        with warnings.catch_warnings():
-            # It compares strings with "is".
-            warnings.simplefilter("ignore")
-            drift: Any = import_module("stmpy.driftcorr")
-            tools: Any = import_module("stmpy.tools")
-        tool = f"stmpy {version('getstmpy')}"
-    except (ImportError, PackageNotFoundError) as error:
-        raise MissingPeer(f"stmpy: pip install getstmpy 'numpy<2.4' ({error})") from error
+    tool, drift, tools = import_peer(
+        "stmpy", "pip install getstmpy 'numpy<2.4'", "getstmpy", "stmpy.driftcorr", "stmpy.tools"
+    )
 
     def way(task: Task, name: str, apply: Callable[[Array], Any]) -> Way:
         return Way(tool, name, task, partial(_quietly, apply))

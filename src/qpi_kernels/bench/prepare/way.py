@@ -1,15 +1,18 @@
-"""`Way`: one way to do one task with one program."""
+"""`Way`: one way to do one task with one program, and the import of programs in Python."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "MissingPeer", "Task", "Way"]
+__all__ = ["Array", "MissingPeer", "Task", "Way", "import_peer"]
 
 Array = NDArray[np.float64]
 Task = Literal["drift", "rows", "step", "tone"]
@@ -32,3 +35,37 @@ class Way:
     which the program resamples: its result at r shows the raw map at r + u."""
     whole: Callable[[Array], object] | None = None
     """All that is timed, where it is more than ``apply``."""
+
+
+def import_peer(name: str, install: str, distribution: str, *modules: str) -> tuple[Any, ...]:
+    """Import a program to compare with, without its warnings.
+
+    Parameters
+    ----------
+    name : str
+        The program, in words.
+    install : str
+        Command that installs it.
+    distribution : str
+        Its distribution, which has the version.
+    *modules : str
+        Modules to import.
+
+    Returns
+    -------
+    tuple
+        Name with version, then the modules.
+
+    Raises
+    ------
+    MissingPeer
+        If it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # SPIEPy imports numpy.matlib, stmpy compares strings with "is".
+            warnings.simplefilter("ignore")
+            found = [import_module(module) for module in modules]
+        return f"{name} {version(distribution)}", *found
+    except (ImportError, PackageNotFoundError) as error:
+        raise MissingPeer(f"{name}: {install} ({error})") from error

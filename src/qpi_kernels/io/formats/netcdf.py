@@ -28,7 +28,7 @@ _BIAS_NAMES = ("bias", "voltage", "v")
 
 
 def save_scan(dataset: xr.Dataset, path: str | Path) -> Path:
-    """Write a scan to NetCDF, without loss.
+    """Write a scan to NetCDF, without loss, and return the path.
 
     Parameters
     ----------
@@ -36,11 +36,6 @@ def save_scan(dataset: xr.Dataset, path: str | Path) -> Path:
         From `qpi_kernels.io.open_scan`, possibly changed.
     path : path-like
         Ends in ``.nc``. An existing file is replaced only once the new one is complete.
-
-    Returns
-    -------
-    Path
-        The file written.
 
     Raises
     ------

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from napari.layers import Image
-from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
 import qpi_kernels as qk
@@ -18,26 +17,18 @@ from napari_qpi.tasks.job import JobState
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem
 from shared.docks import PLACED
 from shared.extract_panel import (
+    SIX_DEFECTS,
     add_defects,
     extract,
     finish,
     in_image,
+    map_of_six,
     of_role,
     open_panel,
-    ring_map,
 )
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-SHAPE = (64, 72)
-TRUE = np.array(
-    [[10.3, 12.2], [50.1, 14.7], [30.4, 33.6], [52.0, 58.2], [12.0, 58.5], [33.2, 60.0]]
-)
-
-
-def map_of_six() -> NDArray[np.float32]:
-    return ring_map(SHAPE, TRUE, seed=3)
 
 
 @pytest.fixture
@@ -65,7 +56,7 @@ def test_blind_needs_no_points_and_gives_them(
     )
     assert len(found.data) == len(found_by_library.defects)
     np.testing.assert_allclose(in_image(found, image), panel.result.defects.positions, atol=1e-6)
-    for position in TRUE:
+    for position in SIX_DEFECTS:
         assert np.hypot(*(in_image(found, image) - position).T).min() < 1
     assert f"{len(found.data)} defects found" in panel.run_controls.status.text()
     script = panel.export_buttons.script("observation.npy")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from napari.layers import Image, Points
-from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.conversion import points_from_defects
@@ -16,27 +15,20 @@ from napari_qpi.widgets.extract.dock import ExtractKernel
 from qpi_kernels.defects import Defects
 from shared.docks import PLACED
 from shared.extract_panel import (
+    SIX_DEFECTS,
     extract,
     finish,
     in_image,
+    map_of_six,
     of_role,
     open_panel,
-    ring_map,
 )
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-SHAPE = (64, 72)
-TRUE = np.array(
-    [[10.3, 12.2], [50.1, 14.7], [30.4, 33.6], [52.0, 58.2], [12.0, 58.5], [33.2, 60.0]]
-)
 MISSED = 5
 NOWHERE = [48.0, 36.0]
-
-
-def map_of_six() -> NDArray[np.float32]:
-    return ring_map(SHAPE, TRUE, seed=3)
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def image(viewer: Viewer) -> Image:
 
 @pytest.fixture
 def marked(viewer: Viewer, image: Image) -> Points:
-    table = Defects(np.vstack([TRUE[:MISSED], [NOWHERE]]))
+    table = Defects(np.vstack([SIX_DEFECTS[:MISSED], [NOWHERE]]))
     data, arguments, _ = points_from_defects(table, image)
     # Elsewhere and in other pixels than the image.
     data = data / 2 + 7
@@ -91,7 +83,7 @@ def test_proposals_are_accepted_and_taken_back(
     assert proposed.name == "map proposed defects"
     assert panel.points_choice.layer is marked
     assert panel.points_choice.count() == 1
-    near = np.hypot(*(in_image(proposed, image) - TRUE[MISSED]).T)
+    near = np.hypot(*(in_image(proposed, image) - SIX_DEFECTS[MISSED]).T)
     assert near.min() < 0.3
     assert (proposed.features["z_score"] > 4).all()
     np.testing.assert_allclose(in_image(doubtful, image), [NOWHERE], atol=1e-4)
@@ -102,7 +94,7 @@ def test_proposals_are_accepted_and_taken_back(
     proposed.selected_data = {int(near.argmin())}
     row.accept_button.click()
     assert len(marked.data) == 7
-    np.testing.assert_allclose(in_image(marked, image)[-1], TRUE[MISSED], atol=0.3)
+    np.testing.assert_allclose(in_image(marked, image)[-1], SIX_DEFECTS[MISSED], atol=0.3)
     np.testing.assert_array_equal(marked.data[:6], before.data)
     assert list(marked.features["note"][:6]) == list("abcdef")
     assert marked.features["kind"].iloc[-1] == "defect"

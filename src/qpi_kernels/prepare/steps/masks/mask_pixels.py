@@ -23,7 +23,7 @@ from qpi_kernels.prepare.masking import (
     near_defects,
 )
 from qpi_kernels.prepare.prepared import Prepared
-from qpi_kernels.prepare.reference_plane import counted_pixels, mean_plane
+from qpi_kernels.prepare.reference_plane import reference_plane
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "MaskPixels"]
@@ -53,8 +53,7 @@ class MaskPixels(Step):
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Take isolated pixels out of the mask."""
-        plane = mean_plane(scan.image)
-        counted = counted_pixels(scan, plane)
+        plane, counted = reference_plane(scan)
         plane = filled(plane)
         offsets = find_row_offsets(np.where(counted, plane, np.nan)).offsets
         # Without the tilt, which medians at the border of the image would take for glitches.

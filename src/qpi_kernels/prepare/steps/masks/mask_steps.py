@@ -17,7 +17,7 @@ from qpi_kernels.prepare.levelling.steps_and_rows import (
 )
 from qpi_kernels.prepare.levelling.surface import fit_surface, label_terraces
 from qpi_kernels.prepare.prepared import PreparationError, Prepared
-from qpi_kernels.prepare.reference_plane import counted_pixels, mean_plane
+from qpi_kernels.prepare.reference_plane import reference_plane
 from qpi_kernels.prepare.report_keys import with_unit
 from qpi_kernels.prepare.step import Step
 
@@ -56,8 +56,7 @@ class MaskSteps(Step):
         """Find the edges, mask around them, and label what is between."""
         from scipy import ndimage
 
-        plane = mean_plane(scan.image)
-        counted = counted_pixels(scan, plane)
+        plane, counted = reference_plane(scan)
         sides = np.array(pitch(scan.image)[:2])
         length: float | NDArray[np.float64] = default_length_px(plane.shape)
         if self.length is not None:

@@ -22,7 +22,7 @@ from qpi_kernels.prepare.masking import (
     near_defects,
 )
 from qpi_kernels.prepare.prepared import Prepared
-from qpi_kernels.prepare.reference_plane import counted_pixels, mean_plane
+from qpi_kernels.prepare.reference_plane import reference_plane
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "MaskStreaks"]
@@ -57,8 +57,7 @@ class MaskStreaks(Step):
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Take the runs out of the mask."""
-        plane = mean_plane(scan.image)
-        counted = counted_pixels(scan, plane)
+        plane, counted = reference_plane(scan)
         plane = filled(plane)
         bad = np.zeros(counted.shape, bool)
         if min(plane.shape) > 4:

@@ -15,7 +15,7 @@ from qpi_kernels.prepare.levelling.steps_and_rows import (
     find_steps_and_rows,
 )
 from qpi_kernels.prepare.prepared import Prepared
-from qpi_kernels.prepare.reference_plane import counted_pixels, mean_plane
+from qpi_kernels.prepare.reference_plane import reference_plane
 from qpi_kernels.prepare.report_keys import with_unit
 from qpi_kernels.prepare.step import Step
 
@@ -42,8 +42,7 @@ class AlignRows(Step):
 
     def change(self, scan: Prepared) -> tuple[Prepared, Mapping[str, Any]]:
         """Subtract one number from every row, the same at all biases."""
-        plane = mean_plane(scan.image)
-        counted = counted_pixels(scan, plane)
+        plane, counted = reference_plane(scan)
         length = default_length_px(plane.shape)
         found, _ = find_steps_and_rows(plane, counted, length, self.keep_jumps)
         offsets = found.offsets
