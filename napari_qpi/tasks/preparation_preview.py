@@ -66,10 +66,8 @@ class PreparationPreview(GeneratorStepper[PreviewedPlane]):
 
     Parameters
     ----------
-    scan : Prepared
-        Where to begin.
-    steps : sequence of Step
-        In their order.
+    scan, steps
+        As for `qpi_kernels.prepare.Preparation`.
     index : int
         Which plane of a cube.
     before : PreviewedPlane, optional

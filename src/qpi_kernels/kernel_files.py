@@ -49,10 +49,8 @@ def kernel_notes(
 
     Parameters
     ----------
-    result : KernelResult
-        The extraction.
-    kind : str, optional
-        Kind of defect, where there are several.
+    result, kind
+        As for `kernel_name`.
     role : str
         Name of the part: ``"kernel"``, ``"std"``, ``"residual"`` or ``"reconstruction"``.
 

@@ -280,10 +280,8 @@ class MaskCombo(LayerCombo):
 
     Parameters
     ----------
-    layers : LayerList
-        The viewer's layers.
-    image_choice : LayerCombo
-        Chooses the image.
+    layers, image_choice
+        As for `DefectsCombo`.
     """
 
     def __init__(

@@ -8,9 +8,10 @@ from weakref import WeakKeyDictionary, ref
 
 from napari.layers import Points
 from napari.layers.base import ActionType
-from qtpy.QtGui import QUndoCommand, QUndoStack  # type: ignore[attr-defined]
+from qtpy.QtGui import QUndoStack
 
 from napari_qpi.layers.defect_points import DefectPoints, Snapshot
+from napari_qpi.widgets.common.undo_command import RecordedChange
 
 __all__ = ["PointsHistory", "history_of"]
 
@@ -116,7 +117,7 @@ class PointsHistory:
             self._record("change kinds")
 
 
-class _Change(QUndoCommand):  # type: ignore[misc]
+class _Change(RecordedChange):
     """One change, as the points before and after it."""
 
     def __init__(
@@ -125,17 +126,13 @@ class _Change(QUndoCommand):  # type: ignore[misc]
         super().__init__(words)
         self._history = ref(history)
         self._before, self._after = before, after
-        self._made = True
 
-    def redo(self) -> None:
-        """Make the change; Qt asks for it, too, when the change is recorded and made already."""
-        if not self._made:
-            self._show(self._after)
-        self._made = True
+    def make(self) -> None:
+        """Show the points as they were after the change."""
+        self._show(self._after)
 
-    def undo(self) -> None:
-        """Take the change back."""
-        self._made = False
+    def take_back(self) -> None:
+        """Show the points as they were before the change."""
         self._show(self._before)
 
     def _show(self, snapshot: Snapshot) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_qpi.tasks.device_choices import device_choices
 from napari_qpi.tasks.trained_models import known_models
-from napari_qpi.widgets.common.device_choices import device_choices
 from napari_qpi.widgets.common.parameter_form import ParameterForm
 from napari_qpi.widgets.common.value_editors import Choices
 from qpi_kernels.extraction import EstimatorParameters

@@ -178,7 +178,7 @@ class PrepareImage(RunDock):
         self.preview.handles_moved.connect(self._on_handles_moved)
         self.recipe_buttons.loaded.connect(self.show_steps)
         self.recipe_buttons.applied.connect(self.apply_to)
-        self.recipe_buttons.status.connect(self.run_controls.show_status)
+        self.recipe_buttons.status.connect(self.run_controls.show_passing)
 
     # -- what the user or a script may call -------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QUndoCommand  # type: ignore[attr-defined]
 
+from napari_qpi.widgets.common.undo_command import RecordedChange
 from napari_qpi.widgets.prepare.step_list import ListedStep, StepList
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["ListChange", "Run"]
 _LIST = 1
 
 
-class ListChange(QUndoCommand):  # type: ignore[misc]
+class ListChange(RecordedChange):
     """A change of the list; further entries into the same steps count as the same change.
 
     Parameters
@@ -34,7 +35,6 @@ class ListChange(QUndoCommand):  # type: ignore[misc]
     ) -> None:
         super().__init__("change of steps")
         self._steps, self._before, self._after = steps, tuple(before), tuple(after)
-        self._shown = True
 
     def id(self) -> int:
         """Let Qt offer a following change for merging."""
@@ -51,19 +51,16 @@ class ListChange(QUndoCommand):  # type: ignore[misc]
         self._after = other._after
         return True
 
-    def redo(self) -> None:
-        """Make the change; Qt asks for it, too, when it is recorded and made already."""
-        if not self._shown:
-            self._steps.listed = self._after
-        self._shown = True
+    def make(self) -> None:
+        """List the steps as they were after the change."""
+        self._steps.listed = self._after
 
-    def undo(self) -> None:
-        """Take the change back."""
-        self._shown = False
+    def take_back(self) -> None:
+        """List the steps as they were before the change."""
         self._steps.listed = self._before
 
 
-class Run(QUndoCommand):  # type: ignore[misc]
+class Run(RecordedChange):
     """A run, with the layers that it added and those that it hid.
 
     Parameters
@@ -81,21 +78,17 @@ class Run(QUndoCommand):  # type: ignore[misc]
     ) -> None:
         super().__init__("preparation")
         self._viewer, self._added, self._hidden = viewer, list(added), list(hidden)
-        self._shown = True
 
-    def redo(self) -> None:
+    def make(self) -> None:
         """Add the layers again."""
-        if not self._shown:
-            self._viewer.layers.extend(
-                layer for layer in self._added if layer not in self._viewer.layers
-            )
-            for layer in self._hidden:
-                layer.visible = False
-        self._shown = True
+        self._viewer.layers.extend(
+            layer for layer in self._added if layer not in self._viewer.layers
+        )
+        for layer in self._hidden:
+            layer.visible = False
 
-    def undo(self) -> None:
+    def take_back(self) -> None:
         """Remove what the run added, and show what it hid."""
-        self._shown = False
         for layer in self._added:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
-from napari_qpi.widgets.common.device_choices import device_choices
+from napari_qpi.tasks.device_choices import device_choices
 from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.parameter_form import ParameterForm, explain
 from napari_qpi.widgets.train.family_list import FamilyList

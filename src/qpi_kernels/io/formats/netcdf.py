@@ -148,15 +148,8 @@ def _kernel(dataset: xr.Dataset, path: Path) -> xr.Dataset:
         kind = str(image.coords["kind"].values) if "kind" in image.coords else ""
         channels.append(Channel(f"kernel {kind}".strip(), image.values, units))
     bias = kernel.coords["bias"].values if "bias" in kernel.coords else None
-    scan = scan_dataset(
-        channels,
-        source=path,
-        format=NETCDF,
-        pixel_nm=pitch_of(kernel),
-        bias=bias,
-        header={key: value for key, value in dataset.attrs.items() if key != "arrays"},
-    )
-    return without_bias(scan)
+    header = {key: value for key, value in dataset.attrs.items() if key != "arrays"}
+    return _scan_of(channels, path, kernel, bias, header=header)
 
 
 def _prepared(dataset: xr.Dataset, path: Path) -> xr.Dataset:
@@ -179,17 +172,15 @@ def _prepared(dataset: xr.Dataset, path: Path) -> xr.Dataset:
         ),
         Channel("mask", dataset["mask"].values.astype(np.float32), ""),
     ]
-    scan = scan_dataset(
+    return _scan_of(
         channels,
-        source=path,
-        format=NETCDF,
-        pixel_nm=pitch_of(image),
-        bias=bias,
+        path,
+        image,
+        bias,
         offset_nm=tuple(notes.get("offset_nm", (0.0, 0.0))),
         scan_angle_deg=float(notes.get("scan_angle_deg", 0.0)),
         header={"history": dataset.attrs["history"]},
     )
-    return without_bias(scan)
 
 
 def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
@@ -217,15 +208,21 @@ def _foreign(dataset: xr.Dataset, path: Path) -> xr.Dataset:
         ordered = image.transpose(*([first_dim] if image.ndim == 3 else []), "y", "x")
         data = (ordered.values * factor).astype(np.float32)
         channels.append(Channel(label, data, units, quantity_of(label, units)))
-    scan = scan_dataset(
-        channels,
-        source=path,
-        format=NETCDF,
-        pixel_nm=pitch_of(_lengths_in_nm(images[0])),
-        bias=_foreign_bias(dataset, first_dim),
-        complete=not any(np.isnan(channel.data).any() for channel in channels),
-        header=dataset.attrs,
-    )
+    complete = not any(np.isnan(channel.data).any() for channel in channels)
+    bias, image = _foreign_bias(dataset, first_dim), _lengths_in_nm(images[0])
+    return _scan_of(channels, path, image, bias, complete=complete, header=dataset.attrs)
+
+
+def _scan_of(
+    channels: list[Channel],
+    path: Path,
+    image: xr.DataArray,
+    bias: np.ndarray | float | None,
+    **known: Any,
+) -> xr.Dataset:
+    """Make a scan with the pixel pitch of an image; more is known as for `scan_dataset`."""
+    pitch = pitch_of(image)
+    scan = scan_dataset(channels, source=path, format=NETCDF, pixel_nm=pitch, bias=bias, **known)
     return without_bias(scan)
 
 

@@ -60,10 +60,8 @@ def without_cell_average(
 
     Parameters
     ----------
-    plane : array, (y, x)
-        Finite where it counts.
-    counted : array of bool, (y, x)
-        True where a pixel counts; the cell is subtracted everywhere.
+    plane, counted
+        As for `without_waves`.
     basis : array, (2, 2)
         Reciprocal basis vectors (row, col) in rad/px.
     """

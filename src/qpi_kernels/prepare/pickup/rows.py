@@ -107,10 +107,8 @@ def without_row_tones(
 
     Parameters
     ----------
-    plane : array, (y, x)
-        Finite where it counts.
-    counted : array of bool, (y, x)
-        True where a pixel counts; the waves are subtracted everywhere.
+    plane, counted
+        As for `without_waves`.
     waves : array, (N,)
         Wave numbers along the rows in rad/px.
     """

@@ -9,7 +9,7 @@ __all__ = ["device_choices"]
 
 
 def device_choices() -> list[tuple[str, str]]:
-    """Words and names of the devices that exist; before torch is loaded, those that always do."""
+    """List the devices, in words and by name; before torch is loaded, those that always exist."""
     found = [("auto (a GPU when there is one)", "auto"), ("cpu", "cpu")]
     torch: Any = sys.modules.get("torch")
     # A module that another thread is still importing has not all of its parts.
