@@ -23,6 +23,7 @@ from qpi_kernels.progress import Cancelled, CancelledResumably, CancelToken, Eve
 __all__ = [
     "FileResult",
     "FileTask",
+    "exit_if_failed",
     "plan_outputs",
     "run_batch",
     "stop_with",
@@ -165,6 +166,12 @@ def _one_line(error: Exception, path: Path) -> str:
     if not known:
         text = f"{type(error).__name__}: {text} (--debug shows where)"
     return text if text.startswith(path.name) else f"{path.name}: {text}"
+
+
+def exit_if_failed(outcomes: Sequence[FileResult]) -> None:
+    """Leave the command with code 1 if anything went wrong; raises `typer.Exit`."""
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(_EXIT_FAILED)
 
 
 def _print_summary(outcomes: Sequence[FileResult]) -> None:

@@ -18,6 +18,7 @@ from qpi_kernels.bench.prepare.report import PrepareReport
 from qpi_kernels.cli.batch import (
     FileResult,
     FileTask,
+    exit_if_failed,
     run_batch,
     stop_with,
     table_console,
@@ -147,9 +148,7 @@ def paper(
             target.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return FileResult(job.path, f"models are in {job.path}")
 
-    (outcome,) = run_batch([folder], measure, debug=debug)
-    if outcome.failed:
-        raise typer.Exit(1)
+    exit_if_failed(run_batch([folder], measure, debug=debug))
 
 
 def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) -> Path | None:
@@ -305,9 +304,7 @@ def accuracy(
             write_accuracy_plots(made, plots)
         return FileResult(job.path, f"numbers are kept in {job.path}")
 
-    (outcome,) = run_batch([folder], measure, debug=debug)
-    if outcome.failed:
-        raise typer.Exit(1)
+    exit_if_failed(run_batch([folder], measure, debug=debug))
 
 
 def run_accuracy(

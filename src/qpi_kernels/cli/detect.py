@@ -75,9 +75,7 @@ def detect(
             defects.to_csv(partial, frame=frame_of(scan.image))
         return FileResult(job.path, f"{_counted(defects)} -> {target}")
 
-    outcomes = batch.run_batch(paths, work, debug=debug)
-    if any(outcome.failed for outcome in outcomes):
-        raise typer.Exit(1)
+    batch.exit_if_failed(batch.run_batch(paths, work, debug=debug))
 
 
 def find_defects(

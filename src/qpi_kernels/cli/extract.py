@@ -13,6 +13,7 @@ import typer
 from qpi_kernels.cli.batch import (
     FileResult,
     FileTask,
+    exit_if_failed,
     plan_outputs,
     run_batch,
     stop_with,
@@ -153,8 +154,7 @@ def extract(
     outcomes = run_batch(paths, work, debug=debug)
     if report is not None:
         _write_report(report, outcomes)
-    if any(outcome.failed for outcome in outcomes):
-        raise typer.Exit(1)
+    exit_if_failed(outcomes)
 
 
 def _has_table(path: Path, defects: Path | None) -> bool:

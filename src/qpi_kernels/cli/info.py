@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qpi_kernels.cli.batch import FileResult, FileTask, run_batch, stop_with, table_console
+from qpi_kernels.cli.batch import (
+    FileResult,
+    FileTask,
+    exit_if_failed,
+    run_batch,
+    stop_with,
+    table_console,
+)
 from qpi_kernels.cli.common_options import Debug, Files, Recursive
 from qpi_kernels.cli.scan_files import CommandError, expand, is_result
 
@@ -28,9 +34,7 @@ def info(files: Files, recursive: Recursive = False, debug: Debug = False) -> No
         paths = expand(files, recursive)
     except CommandError as error:
         raise stop_with(str(error)) from error
-    outcomes = run_batch(paths, _describe, debug=debug)
-    if any(outcome.failed for outcome in outcomes):
-        raise typer.Exit(1)
+    exit_if_failed(run_batch(paths, _describe, debug=debug))
 
 
 def _describe(job: FileTask) -> FileResult:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import FileResult, run_batch, write_anew
+from qpi_kernels.cli.batch import FileResult, exit_if_failed, run_batch, write_anew
 from qpi_kernels.cli.common_options import Debug, Overwrite, output_option
 from qpi_kernels.cli.scan_files import CommandError
 
@@ -63,6 +63,4 @@ def library(
             job.path, f"{count} kernels of {len(source.families)} families -> {target}"
         )
 
-    (outcome,) = run_batch([output], work, debug=debug)
-    if outcome.failed:
-        raise typer.Exit(1)
+    exit_if_failed(run_batch([output], work, debug=debug))

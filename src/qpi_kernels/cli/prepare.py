@@ -98,9 +98,7 @@ def prepare(
         share = 100 * float((made.mask & measured.values).mean())
         return FileResult(job.path, f"{share:.1f} % of the pixels count -> {target}{lines}")
 
-    outcomes = batch.run_batch(paths, work, debug=debug)
-    if any(outcome.failed for outcome in outcomes):
-        raise typer.Exit(1)
+    batch.exit_if_failed(batch.run_batch(paths, work, debug=debug))
 
 
 def choose_steps(word: str) -> StepChoice:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import FileResult, FileTask, run_batch, write_anew
+from qpi_kernels.cli.batch import FileResult, FileTask, exit_if_failed, run_batch, write_anew
 from qpi_kernels.cli.common_options import Debug, Overwrite, output_option
 from qpi_kernels.cli.detect import DEFECTS_SUFFIX
 from qpi_kernels.cli.parameter_options import with_parameters
@@ -61,9 +61,7 @@ def simulate(
             return write_simulated_scan(scan, job, overwrite=overwrite)
         return write_dataset(dataset, job)
 
-    (outcome,) = run_batch([output], work, debug=debug)
-    if outcome.failed:
-        raise typer.Exit(1)
+    exit_if_failed(run_batch([output], work, debug=debug))
 
 
 def _check_mode(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qpi_kernels.cli.batch import FileResult, FileTask, run_batch
+from qpi_kernels.cli.batch import FileResult, FileTask, exit_if_failed, run_batch
 from qpi_kernels.cli.common_options import Debug, output_option
 from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.train.parameters import TrainingParameters
@@ -48,9 +48,7 @@ def train(
     def work(job: FileTask) -> FileResult:
         return run_training(job, parameters, resume=resume, workers=workers)
 
-    (outcome,) = run_batch([output], work, debug=debug)
-    if outcome.failed:
-        raise typer.Exit(1)
+    exit_if_failed(run_batch([output], work, debug=debug))
 
 
 def with_preset(parameters: TrainingParameters) -> TrainingParameters:
