@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
-__all__ = ["DeviceError", "choose_device", "one_thread"]
+__all__ = ["DeviceError", "choose_device"]
 
 
 class DeviceError(ValueError):
@@ -37,18 +34,3 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DeviceError(f"the device {name!r} is not available here; use cpu or auto") from error
     return device
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread of torch in this block.
-
-    Several threads add in another order, which changes the last bits; and small work is quicker
-    without them.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -12,7 +12,7 @@ from shared.import_graph import ImportGraph
 LIBRARY_FLOORS = (
     {
         *("devices", "interpolation", "parameters", "symmetry", "progress", "metrics", "linalg"),
-        *("io", "defects", "background", "forward", "models"),
+        *("io", "defects", "background", "forward", "models", "threads"),
         *("quality", "quality_sentences"),
     },
     {"prepare", "result", "kernel_files"},

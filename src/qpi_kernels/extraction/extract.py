@@ -40,10 +40,16 @@ def start_extraction(
     """
     # Here, because it imports torch and forms are made of the parameters long before a run.
     from qpi_kernels.extraction.problem import Problem
+    from qpi_kernels.threads import OneThreadStepper
 
     given = {name: value for name, value in fields.items() if value is not ...}
     chosen = make_parameters(given, parameters)
-    return estimator(chosen.method).start(Problem.check(observation, defects, mask, chosen))
+
+    def start() -> Extraction:
+        problem = Problem.check(observation, defects, mask, chosen)
+        return estimator(chosen.method).start(problem)
+
+    return OneThreadStepper(start)
 
 
 def extract(

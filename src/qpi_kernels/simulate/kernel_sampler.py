@@ -9,10 +9,10 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.devices import one_thread
 from qpi_kernels.simulate.families import FAMILIES, Recipe
 from qpi_kernels.simulate.scattering.kernels import single_defect
 from qpi_kernels.simulate.scattering.ldos import ldos_change
+from qpi_kernels.threads import one_thread
 
 __all__ = ["KernelSampler"]
 

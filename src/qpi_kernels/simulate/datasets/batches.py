@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from qpi_kernels.devices import one_thread
 from qpi_kernels.parameters import IN_PIXELS, Parameters, PositiveCount, Share
 from qpi_kernels.simulate.families import Recipe
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
@@ -20,6 +19,7 @@ from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts, drif
 from qpi_kernels.simulate.maps.observation import superpose
 from qpi_kernels.simulate.maps.placement import Placement, on_lattice, place_defects
 from qpi_kernels.simulate.maps.streams import stream
+from qpi_kernels.threads import one_thread
 
 __all__ = ["Batch", "BatchParameters", "SimulatedBatches"]
 

@@ -1,0 +1,100 @@
+"""Arithmetic of an extraction takes one thread, and leaves everyone else's as they were."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from qpi_kernels.extraction import extract, start_extraction
+from qpi_kernels.threads import one_thread
+
+
+def _blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    """Let all libraries take two threads, whatever the environment says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with threadpool_limits(2, user_api="blas"):
+        yield
+    torch.set_num_threads(before)
+
+
+def _in_thread(call: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_block_has_one_thread_of_each_library_and_gives_them_back() -> None:
+    assert _blas_threads() == {2}
+    with one_thread():
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            assert _blas_threads() == {1}
+        assert torch.get_num_threads() == 1
+        assert _blas_threads() == {1}
+    assert torch.get_num_threads() == 2
+    assert _blas_threads() == {2}
+
+
+def test_a_block_that_fails_gives_the_threads_back() -> None:
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
+    assert torch.get_num_threads() == 2
+    assert _blas_threads() == {2}
+
+
+def test_the_last_of_several_threads_lifts_the_limit() -> None:
+    inside, leave = threading.Event(), threading.Event()
+    numbers = []
+
+    def work() -> None:
+        with one_thread():
+            inside.set()
+            leave.wait(10)
+            numbers.append(torch.get_num_threads())
+
+    with one_thread():
+        worker = _in_thread(work)
+        assert inside.wait(10)
+    # This thread has its own number again, and the process's libraries still work for the other.
+    assert torch.get_num_threads() == 2
+    assert _blas_threads() == {1}
+    leave.set()
+    worker.join(10)
+    assert numbers == [1]
+    assert _blas_threads() == {2}
+    _in_thread(lambda: numbers.append(torch.get_num_threads())).join(10)
+    assert numbers == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["bayes", "least_squares"])
+def test_the_answer_has_the_same_bits_for_any_number_of_threads(method: str) -> None:
+    rng = np.random.default_rng(3)
+    image = rng.normal(size=(120, 128)).astype(np.float32)
+    image[20:44, 30:54] += np.hanning(24)[:, None] * np.hanning(24)
+    answers = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        with threadpool_limits(count, user_api="blas"):
+            result = extract(image, [(32, 42), (70, 80.5)], method=method, kernel_shape=(24, 24))
+        answers.append(result.kernel.values.tobytes() + result.std.values.tobytes())
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_between_the_steps_of_an_extraction_all_threads_are_free() -> None:
+    image = np.random.default_rng(4).normal(size=(48, 48))
+    run = start_extraction(image, [(20, 20)], method="least_squares", kernel_shape=(8, 8))
+    while not run.done:
+        run.step()
+        assert torch.get_num_threads() == 2
+        assert _blas_threads() == {2}
