@@ -9,14 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from qpi_kernels.cli.batch import (
-    FileResult,
-    FileTask,
-    exit_if_failed,
-    run_batch,
-    stop_with,
-    table_console,
-)
+from qpi_kernels.cli import batch
+from qpi_kernels.cli.batch import FileResult, FileTask
 from qpi_kernels.cli.common_options import Debug, Files, Recursive
 from qpi_kernels.cli.scan_files import CommandError, expand, is_result
 
@@ -33,8 +27,8 @@ def info(files: Files, recursive: Recursive = False, debug: Debug = False) -> No
     try:
         paths = expand(files, recursive)
     except CommandError as error:
-        raise stop_with(str(error)) from error
-    exit_if_failed(run_batch(paths, _describe, debug=debug))
+        raise batch.stop_with(str(error)) from error
+    batch.exit_if_failed(batch.run_batch(paths, _describe, debug=debug))
 
 
 def _describe(job: FileTask) -> FileResult:
@@ -120,4 +114,4 @@ def _print_facts(path: Path, facts: dict[str, Any], table: Table | None) -> None
     for name, value in facts.items():
         console.print(f"  {name}: {escape(str(value))}")
     if table is not None:
-        table_console().print(table)
+        batch.table_console().print(table)
