@@ -7,7 +7,7 @@ import torch
 
 from qpi_kernels import simulate
 from qpi_kernels.simulate.families import FAMILIES
-from qpi_kernels.train.symmetric_loss import rotated, symmetric_loss
+from qpi_kernels.train.symmetric_loss import ROTATIONS_DEG, rotated, symmetric_loss
 
 
 def kernel_of(family: str) -> torch.Tensor:
@@ -50,3 +50,22 @@ def test_the_loss_is_a_mean_over_the_batch() -> None:
         symmetric_loss(0 * kernels[i : i + 1], kernels[i : i + 1], folds[i : i + 1]) for i in (0, 1)
     ]
     assert float(both) == pytest.approx(float(sum(alone)) / 2, rel=1e-5)
+
+
+def test_each_kernel_is_turned_by_the_angles_of_its_fold() -> None:
+    generator = torch.Generator().manual_seed(3)
+    made, true = torch.randn(2, 7, 1, 32, 32, generator=generator)
+    folds = torch.tensor([0, 1, 2, 3, 4, 6, 5])
+    losses = []
+    for picture, kernel, fold in zip(made, true, folds.tolist(), strict=True):
+        turns = [rotated(picture[None], angle) for angle in ROTATIONS_DEG.get(fold, ())]
+        wrong = [(turn - kernel)[..., 6:26, 6:26].square().mean() for turn in turns]
+        losses.append(sum(wrong) / max(len(wrong), 1))
+    found = symmetric_loss(made, true, folds)
+    assert float(found) == pytest.approx(float(sum(losses)) / 7, rel=1e-5)
+
+
+def test_half_precision_is_turned_as_finely() -> None:
+    kernel = kernel_of("trimer").to(torch.bfloat16)
+    turned = rotated(kernel, 120.0)
+    assert torch.equal(turned, rotated(kernel.float(), 120.0))

@@ -34,8 +34,15 @@ def train(
         ),
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=0, help="Processes that simulate data beside the training.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help=(
+                "Processes that simulate data beside the training. Left out, as many as the device "
+                "wants: none for a CPU."
+            ),
+        ),
+    ] = None,
     debug: Debug = False,
     parameters: TrainingParameters,
 ) -> None:
@@ -59,7 +66,7 @@ def with_preset(parameters: TrainingParameters) -> TrainingParameters:
 
 
 def run_training(
-    job: FileTask, parameters: TrainingParameters, *, resume: bool, workers: int
+    job: FileTask, parameters: TrainingParameters, *, resume: bool, workers: int | None
 ) -> FileResult:
     """Train into ``job.path`` until done or cancelled; a cancel writes a checkpoint first."""
     from qpi_kernels.progress import Cancelled, CancelledResumably, drive

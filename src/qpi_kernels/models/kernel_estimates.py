@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 
 from qpi_kernels.forward import Convolution
@@ -49,9 +51,9 @@ def kernel_estimates(
     """
     measured = observation.isfinite()
     rows, columns = activation.shape[-2:]
-    convolution = Convolution((rows, columns), window)
+    convolution, phase = _frame((rows, columns), window, activation.device)
     spectrum = convolution.spectrum(convolution.on_sites(activation))
-    spectrum = spectrum * convolution.phase.to(spectrum)
+    spectrum = spectrum * phase.to(spectrum)
 
     def apply(kernels: torch.Tensor) -> torch.Tensor:
         return convolution.image(convolution.spectrum(kernels) * spectrum)
@@ -71,6 +73,16 @@ def kernel_estimates(
         if solver.iterations in _TAKEN:
             taken.append(_compressed(solver.solution.view(-1, 1, *window)))
     return torch.cat([*taken, _neighbours(adjoint(activation))], dim=1)
+
+
+@lru_cache(maxsize=8)
+def _frame(
+    image_shape: tuple[int, int], window: tuple[int, int], device: torch.device
+) -> tuple[Convolution, torch.Tensor]:
+    """Make the convolution of one size with its phase on a device: training needs it every step."""
+    convolution = Convolution(image_shape, window)
+    exact = device.type in ("cpu", "cuda")
+    return convolution, convolution.phase.to(device, torch.complex128 if exact else torch.complex64)
 
 
 def _compressed(kernels: torch.Tensor) -> torch.Tensor:

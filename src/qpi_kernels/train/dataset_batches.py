@@ -196,12 +196,7 @@ class DatasetBatches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         """Make batch number `step`."""
-        if not 0 <= step < self.steps:
-            raise IndexError(f"there are batches 0 to {self.steps - 1}, not {step}")
-        share = self.batch_size // self.processes
-        first = step * self.batch_size + self.rank * share
-        places = [self._sample(position) for position in range(first, first + share)]
-        numbers, samples = (list(part) for part in zip(*places, strict=True))
+        numbers, samples = self.places(step)
         kernels = self.kernels[numbers]
         peaks = np.abs(kernels).max(axis=(1, 2), keepdims=True).clip(1e-12)
         batch = Batch(kernel=_tensor(kernels / peaks), fold=torch.tensor(self.folds[numbers]))
@@ -209,6 +204,16 @@ class DatasetBatches(Dataset[Batch]):
             batch["observation"] = _tensor(self.observations[numbers, samples] / peaks)
             batch["activation"] = _tensor(self.activations[numbers, samples])
         return batch
+
+    def places(self, step: int) -> tuple[list[int], list[int]]:
+        """Find kernels and observations of this process's share of a batch: their indices."""
+        if not 0 <= step < self.steps:
+            raise IndexError(f"there are batches 0 to {self.steps - 1}, not {step}")
+        share = self.batch_size // self.processes
+        first = step * self.batch_size + self.rank * share
+        places = [self._sample(position) for position in range(first, first + share)]
+        numbers, samples = zip(*places, strict=True)
+        return list(numbers), list(samples)
 
     @property
     def _per_kernel(self) -> int:

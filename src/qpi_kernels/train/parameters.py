@@ -70,6 +70,9 @@ class TrainingParameters(Parameters):
     """The network to keep: of the smallest validation error, or the last."""
     precision: Literal["no", "fp16", "bf16"] = "no"
     """Mixed precision; on a CPU no, or bf16 where its processor knows it."""
+    compile: bool = False
+    """Compile the networks by torch.compile: a minute or more at the start, then quicker steps on a
+    GPU."""
     held_out: tuple[str, ...] = ()
     """Families of simulated kernels to leave out."""
     noise: Annotated[float, Field(ge=0)] | Literal["mixture"] = "mixture"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from torch.utils.data import DataLoader, Dataset
 
 from qpi_kernels.devices import choose_device
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
@@ -21,6 +18,7 @@ from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.maps.annotation import Annotation
 from qpi_kernels.simulate.maps.artefacts import Artefacts
 from qpi_kernels.simulate.maps.placement import Placement
+from qpi_kernels.train.data.batch_stream import Batches
 from qpi_kernels.train.dataset_batches import DatasetBatches, DatasetSplit
 from qpi_kernels.train.files.metrics_log import trackers
 from qpi_kernels.train.kernel_vae import read_kernel_vae
@@ -28,10 +26,8 @@ from qpi_kernels.train.parameters import TrainingError, TrainingParameters, star
 from qpi_kernels.train.stages import AlignmentStage, KernelStage, OneStepStage
 
 __all__ = [
-    "Batches",
     "make_accelerator",
     "make_stage",
-    "start_stream",
     "training_batches",
     "validation_batches",
 ]
@@ -39,14 +35,6 @@ __all__ = [
 _WINDOW = (81, 81)
 _VALIDATION_SEED = 987_654_321
 _MAX_AT_ONCE = 32
-
-
-class Batches(Protocol):
-    """Batches by number, such as `SimulatedBatches`, `DatasetBatches` or a list."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, step: int, /) -> Batch: ...
 
 
 def make_accelerator(parameters: TrainingParameters, folder: Path) -> Accelerator:
@@ -140,32 +128,6 @@ def training_batches(parameters: TrainingParameters, accelerator: Accelerator) -
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-
-
-def start_stream(
-    batches: Batches, parameters: TrainingParameters, step: int, workers: int
-) -> Iterator[Batch]:
-    """Give batches from a step on, made by so many processes beside this one.
-
-    Raises
-    ------
-    TrainingError
-        If there are fewer than the steps to make.
-    """
-    steps = parameters.steps
-    if len(batches) < steps:
-        raise TrainingError(
-            f"there are {len(batches)} batches for {steps} steps; give more batches or ask for "
-            "fewer steps"
-        )
-    loader: DataLoader[Batch] = DataLoader(
-        cast("Dataset[Batch]", batches),
-        batch_size=None,
-        sampler=range(step, steps),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-    return iter(loader)
 
 
 def validation_batches(parameters: TrainingParameters) -> list[Batch]:

@@ -13,11 +13,12 @@ from diffusers import AutoencoderKL
 from qpi_kernels.models.folder import KernelModel, write_model
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork
 from qpi_kernels.train.calibration import std_factor
+from qpi_kernels.train.data.batch_stream import Batches
 from qpi_kernels.train.files.card import StageRecord, model_card
 from qpi_kernels.train.files.checkpoints import read_checkpoint, replace_folder
 from qpi_kernels.train.kernel_vae import check_kernel_vae, kernel_vae_identity
 from qpi_kernels.train.parameters import StageName, TrainingParameters
-from qpi_kernels.train.stage_setup import Batches, validation_batches
+from qpi_kernels.train.stage_setup import validation_batches
 
 __all__ = ["MODEL_FOLDERS", "write_trained_model"]
 

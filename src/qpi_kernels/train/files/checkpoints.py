@@ -15,6 +15,7 @@ from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 
 __all__ = [
     "Checkpoint",
+    "begun_checkpoint",
     "read_checkpoint",
     "replace_folder",
     "restore_folder",
@@ -104,6 +105,26 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise TrainingError(f"{path} is not a usable checkpoint ({error}); remove it") from error
+
+
+def begun_checkpoint(
+    folder: Path, parameters: TrainingParameters, *, resume: bool
+) -> Checkpoint | None:
+    """Read the checkpoint to go on from, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        If there is one and the run is not to be resumed, or has other parameters.
+    """
+    restore_folder(folder / "best")
+    found = read_checkpoint(folder)
+    if found is None:
+        return None
+    if not resume:
+        raise TrainingError(f"{folder} holds a run already; resume it or choose another")
+    found.check(parameters, folder)
+    return found
 
 
 def resumed_parameters(folder: Path, given: TrainingParameters) -> TrainingParameters | None:

@@ -1,0 +1,1 @@
+"""An optimiser step of a training: gradients, precision, memory, CUDA graphs."""
