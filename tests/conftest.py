@@ -1,4 +1,4 @@
-"""One thread for torch and BLAS in each test process, and where real samples are."""
+"""One thread for torch and BLAS in each test process, the device, and where real samples are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,34 @@ import pytest
 # cores with two processes a small training takes ten times as long. Results are the same.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        default="cpu",
+        help="where numerics run: cpu, cuda, mps, or pretended: the CPU, strict as a GPU is",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # What the device `auto` stands for, here and in processes that tests start.
+    os.environ["NAPARI_QPI_DEVICE"] = config.getoption("--device")
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """Name the device of `--device`, for tests of numerics that run on any."""
+    return str(pytestconfig.getoption("--device"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pretended_device(pytestconfig: pytest.Config) -> None:
+    """Make torch know the pretended device where it was asked for."""
+    if pytestconfig.getoption("--device") == "pretended":
+        from qpi_kernels.bench.gpu.pretended_device import register_pretended
+
+        register_pretended()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from qpi_kernels.background import Background, BackgroundKind
+from qpi_kernels.bench.gpu.pretended_device import register_pretended
 
 SHAPE = (9, 12)
 KINDS: tuple[BackgroundKind, ...] = (
@@ -36,7 +37,7 @@ def expected_functions(kind: str, lines: Any, terraces: Any) -> Any:
     return np.vstack([smooth, *steps])
 
 
-def check(kind: BackgroundKind, lines: Any = None, terraces: Any = None) -> None:
+def check(kind: BackgroundKind, device: str, lines: Any = None, terraces: Any = None) -> None:
     """Compare with the least-squares fit of explicit functions to the counted pixels."""
     rng = np.random.default_rng(0)
     mask = torch.from_numpy(rng.random(SHAPE) > 0.3)
@@ -53,35 +54,50 @@ def check(kind: BackgroundKind, lines: Any = None, terraces: Any = None) -> None
     expected = np.where(counted, values - fit[0].T @ functions, 0.0).reshape(image.shape)
     background = Background(
         kind,
-        mask,
+        mask.to(device),
         torch.float64,
         terraces=None if terraces is None else torch.from_numpy(terraces),
         lines=None if lines is None else torch.from_numpy(lines),
     )
-    removed = background.remove(image)
+    on_device = image.to(device)
+    removed = background.remove(on_device).cpu()
     np.testing.assert_allclose(removed.numpy(), expected, atol=1e-9)
     assert background.parameters == fit[2]
-    short = background.remove_rows(image)
+    short = background.remove_rows(on_device)
     fitted = torch.einsum("vyx,fyx->vf", short, background.functions)
     short = short - torch.einsum("vf,fyx->vyx", fitted, background.functions)
-    np.testing.assert_allclose(short.numpy(), expected, atol=1e-9)
-    whole = image - background.fit(image)
+    np.testing.assert_allclose(short.cpu().numpy(), expected, atol=1e-9)
+    whole = image - background.fit(on_device).cpu()
     np.testing.assert_allclose(whole.numpy()[:, mask.numpy()], expected[:, mask.numpy()], atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_removed_background_is_that_of_the_counted_pixels(kind: BackgroundKind) -> None:
-    check(kind)
+def test_the_removed_background_is_that_of_the_counted_pixels(
+    kind: BackgroundKind, device: str
+) -> None:
+    check(kind, device)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_terraces_have_an_offset_each(kind: BackgroundKind) -> None:
+def test_terraces_have_an_offset_each(kind: BackgroundKind, device: str) -> None:
     row, column = np.indices(SHAPE)
     terraces = 1 + (row + column > 7) + (row + column > 13)
-    check(kind, terraces=np.where(row + column == 8, 0, terraces))
+    check(kind, device, terraces=np.where(row + column == 8, 0, terraces))
 
 
-def test_scan_lines_that_are_not_the_rows() -> None:
+def test_scan_lines_that_are_not_the_rows(device: str) -> None:
     row, column = np.indices(SHAPE)
-    check("rows", lines=(row + column // 3).astype(np.int64))
-    check("rows+quadratic", lines=np.ascontiguousarray(column.astype(np.int64)))
+    check("rows", device, lines=(row + column // 3).astype(np.int64))
+    check("rows+quadratic", device, lines=np.ascontiguousarray(column.astype(np.int64)))
+
+
+def test_sums_over_scan_lines_have_a_fixed_order_on_every_device() -> None:
+    """The way of other devices gives the CPU's sums, of lines of unlike lengths."""
+    place = register_pretended()
+    row, column = np.indices(SHAPE)
+    lines = torch.from_numpy(((row + column // 2) * 2 // 2 + (row > 4)).astype(np.int64))
+    mask = torch.from_numpy(np.random.default_rng(1).random(SHAPE) > 0.2)
+    image = torch.from_numpy(np.random.default_rng(2).normal(size=(3, *SHAPE)))
+    here = Background("rows", mask, lines=lines).remove(image)
+    there = Background("rows", mask.to(place), lines=lines).remove(image.to(place))
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-13)

@@ -28,13 +28,13 @@ def superpose(kernel, positions, shape):
 
 @settings(max_examples=40, deadline=None)
 @given(image=sizes, kernel=sizes, seed=st.integers(0, 2**32 - 1))
-def test_adjoint_is_the_transpose(image, kernel, seed):
+def test_adjoint_is_the_transpose(device, image, kernel, seed):
     rng = np.random.default_rng(seed)
     positions = rng.uniform(-6, 30, (9, 2))
     defects = Defects(positions, kind=["a", "b", "a"] * 3, strength=rng.normal(size=9))
-    model = ForwardModel(defects, image, kernel)
-    kernels = torch.from_numpy(rng.standard_normal((3, 2, *kernel)))
-    images = torch.from_numpy(rng.standard_normal((3, *image)))
+    model = ForwardModel(defects, image, kernel, device=device)
+    kernels = torch.from_numpy(rng.standard_normal((3, 2, *kernel))).to(device)
+    images = torch.from_numpy(rng.standard_normal((3, *image))).to(device)
     predicted, correlated = model.apply(kernels), model.adjoint(images)
     scale = float(predicted.norm() * images.norm()) + 1e-30
     difference = float((predicted * images).sum() - (kernels * correlated).sum())
@@ -42,12 +42,12 @@ def test_adjoint_is_the_transpose(image, kernel, seed):
 
 
 @pytest.mark.parametrize("kernel_shape", [(7, 7), (8, 8), (5, 8), (31, 30)])
-def test_whole_pixel_positions_superpose_kernels_without_wrapping(kernel_shape):
+def test_whole_pixel_positions_superpose_kernels_without_wrapping(device, kernel_shape):
     shape = (20, 23)
     positions = np.array([[3, 4], [-2, 11], [19, 22], [21, 0], [10, 10]])
     kernel = np.random.default_rng(1).standard_normal(kernel_shape)
-    model = ForwardModel(Defects(positions), shape, kernel_shape)
-    predicted = model.apply(torch.from_numpy(kernel)[None]).numpy()
+    model = ForwardModel(Defects(positions), shape, kernel_shape, device=device)
+    predicted = model.apply(torch.from_numpy(kernel)[None].to(device)).cpu().numpy()
     np.testing.assert_allclose(predicted, superpose(kernel, positions, shape), atol=1e-12)
 
 
@@ -85,58 +85,62 @@ def test_strengths_scale_and_kinds_keep_apart():
     np.testing.assert_allclose(predicted, alone + other, atol=1e-12)
 
 
-def test_coverage_is_the_diagonal_of_the_normal_operator():
+def test_coverage_is_the_diagonal_of_the_normal_operator(device):
     rng = np.random.default_rng(3)
     defects = Defects(rng.uniform(-3, 18, (6, 2)), strength=rng.normal(size=6))
-    mask = torch.from_numpy(rng.random((15, 14)) > 0.3)
-    model = ForwardModel(defects, (15, 14), (6, 7))
-    units = torch.eye(42, dtype=torch.float64).view(42, 1, 6, 7)
+    mask = torch.from_numpy(rng.random((15, 14)) > 0.3).to(device)
+    model = ForwardModel(defects, (15, 14), (6, 7), device=device)
+    units = torch.eye(42, dtype=torch.float64, device=device).view(42, 1, 6, 7)
     columns = model.apply(units) * mask
     diagonal = columns.square().sum(dim=(-2, -1)).view(1, 6, 7)
     torch.testing.assert_close(model.coverage(mask), diagonal, atol=1e-10, rtol=1e-8)
 
 
-def test_variances_add_up_with_the_squared_weights():
+def test_variances_add_up_with_the_squared_weights(device):
     rng = np.random.default_rng(4)
     defects = Defects(rng.uniform(0, 14, (6, 2)), kind=["a", "b"] * 3, strength=rng.normal(size=6))
-    model = ForwardModel(defects, (15, 14), (6, 7))
-    variances = torch.from_numpy(rng.random((2, 2, 6, 7)))
-    units = torch.eye(84, dtype=torch.float64).view(84, 2, 6, 7)
+    model = ForwardModel(defects, (15, 14), (6, 7), device=device)
+    variances = torch.from_numpy(rng.random((2, 2, 6, 7))).to(device)
+    units = torch.eye(84, dtype=torch.float64, device=device).view(84, 2, 6, 7)
     weights = model.apply(units).square().view(84, -1)
     expected = (variances.view(2, 84) @ weights).view(2, 15, 14)
     torch.testing.assert_close(model.apply_variance(variances), expected, atol=1e-10, rtol=1e-8)
 
 
-def test_float32_agrees_with_float64():
+def test_float32_agrees_with_float64(device):
     rng = np.random.default_rng(5)
     defects = Defects(rng.uniform(0, 60, (12, 2)))
-    kernel = torch.from_numpy(rng.standard_normal((1, 33, 33)))
-    double = ForwardModel(defects, (64, 64), (33, 33)).apply(kernel)
-    single = ForwardModel(defects, (64, 64), (33, 33), dtype=torch.float32).apply(kernel.float())
+    kernel = torch.from_numpy(rng.standard_normal((1, 33, 33))).to(device)
+    double, single = (
+        ForwardModel(defects, (64, 64), (33, 33), dtype=dtype, device=device).apply(
+            kernel.to(dtype)
+        )
+        for dtype in (torch.float64, torch.float32)
+    )
     assert float((double - single).norm() / double.norm()) < 1e-6
 
 
 @pytest.mark.parametrize("kind", ["none", "offset", "plane", "rows"])
-def test_background_is_an_orthogonal_projection(kind):
+def test_background_is_an_orthogonal_projection(device, kind):
     rng = np.random.default_rng(2)
-    mask = torch.from_numpy(rng.random((9, 11)) > 0.3)
+    mask = torch.from_numpy(rng.random((9, 11)) > 0.3).to(device)
     mask[4] = False
     background = Background(kind, mask)
-    first, second = torch.from_numpy(rng.standard_normal((2, 9, 11)))
+    first, second = torch.from_numpy(rng.standard_normal((2, 9, 11))).to(device)
     once = background.remove(first)
     torch.testing.assert_close(background.remove(once), once)
     assert float((once * second).sum()) == pytest.approx(
         float((first * background.remove(second)).sum())
     )
-    units = torch.eye(99, dtype=torch.float64).view(99, 9, 11)
-    rank = int(torch.linalg.matrix_rank(background.remove(units).view(99, 99)))
+    units = torch.eye(99, dtype=torch.float64, device=device).view(99, 9, 11)
+    rank = int(torch.linalg.matrix_rank(background.remove(units).view(99, 99).cpu()))
     assert rank == int(mask.sum()) - background.parameters
 
 
 @pytest.mark.parametrize(
     ("kind", "parameters"), [("none", 0), ("offset", 1), ("plane", 3), ("rows", 13)]
 )
-def test_background_fits_what_it_says(kind, parameters):
+def test_background_fits_what_it_says(device, kind, parameters):
     y, x = np.indices((12, 10))
     shapes = {
         "none": np.zeros((12, 10)),
@@ -144,10 +148,10 @@ def test_background_fits_what_it_says(kind, parameters):
         "plane": 2.0 + 0.3 * y - 0.7 * x,
         "rows": np.random.default_rng(0).standard_normal((12, 1)) + 0.2 * x,
     }
-    mask = torch.ones(12, 10, dtype=torch.bool)
+    mask = torch.ones(12, 10, dtype=torch.bool, device=device)
     mask[3:5, 2:6] = False
     background = Background(kind, mask)
-    image = torch.from_numpy(shapes[kind])
+    image = torch.from_numpy(shapes[kind]).to(device)
     spoiled = torch.where(mask, image, 1e3) if kind == "none" else torch.where(mask, image, 0.0)
     assert background.parameters == parameters
     torch.testing.assert_close(background.fit(spoiled)[mask], image[mask], atol=1e-9, rtol=0)

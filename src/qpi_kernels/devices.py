@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
-__all__ = ["DeviceError", "choose_device"]
+__all__ = [
+    "AUTO_DEVICE",
+    "DeviceError",
+    "choose_device",
+    "full_precision",
+    "ran_out_of_memory",
+]
+
+AUTO_DEVICE = "NAPARI_QPI_DEVICE"
+"""Environment variable with the name of the device that ``auto`` stands for."""
+
+# Besides torch's own allocator those of cuFFT, cuBLAS and cuSOLVER may run out, and Apple's.
+_OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED")
 
 
 class DeviceError(ValueError):
@@ -17,13 +34,16 @@ def choose_device(name: str) -> torch.device:
     Parameters
     ----------
     name : str
-        ``auto`` (CUDA, else Apple's MPS, else CPU) or a torch device name.
+        ``auto`` (that of `AUTO_DEVICE` if it is set, else CUDA, Apple's MPS or the CPU) or a torch
+        device name.
 
     Raises
     ------
     DeviceError
         If there is no such device.
     """
+    if name == "auto":
+        name = os.environ.get(AUTO_DEVICE, "").strip() or name
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -32,5 +52,44 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if ran_out_of_memory(error):
+            return device
         raise DeviceError(f"the device {name!r} is not available here; use cpu or auto") from error
     return device
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 products and convolutions with all their digits in this block.
+
+    Without it CUDA convolves in TF32, with three digits. The setting belongs to the process, so
+    a training beside it may lose its TF32 for a moment.
+    """
+    if not torch.cuda.is_available():
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    matmul = torch.backends.cuda.matmul
+    full: str | bool
+    # From torch 2.9 on; "ieee" says the same, but then reading `allow_tf32` is an error of torch's.
+    if hasattr(matmul, "fp32_precision"):
+        name, full = "fp32_precision", "none"
+        settings = [matmul, cudnn.conv, cudnn.rnn]
+    else:
+        name, full = "allow_tf32", False
+        settings = [matmul, cudnn]
+    before = [getattr(one, name) for one in settings]
+    for one in settings:
+        setattr(one, name, full)
+    try:
+        yield
+    finally:
+        for one, value in zip(settings, before, strict=True):
+            setattr(one, name, value)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Tell that a device other than the CPU had no memory left."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)

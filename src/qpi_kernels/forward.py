@@ -249,6 +249,7 @@ class ForwardModel:
             Diagonal of the normal operator: the sum of squared strengths of the defects that
             show the kernel pixel on a counted image pixel.
         """
+        # On the CPU, once a map: MPS has no double precision.
         image = self.convolution.spectrum(mask.to("cpu", torch.float64))
         coverage = self.convolution.kernel(image * self._squared_spectrum.conj()).clamp(min=0.0)
         return coverage.to(self.device, self.dtype)

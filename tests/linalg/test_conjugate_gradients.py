@@ -7,25 +7,25 @@ import torch
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 
 
-def system() -> tuple[torch.Tensor, torch.Tensor]:
+def system(device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """A positive matrix and three right-hand sides, the second of them zero."""
     generator = torch.Generator().manual_seed(2)
     root = torch.randn(20, 20, generator=generator, dtype=torch.float64)
     right = torch.randn(3, 20, generator=generator, dtype=torch.float64)
     right[1] = 0
-    return root @ root.T + torch.eye(20), right
+    return (root @ root.T + torch.eye(20)).to(device), right.to(device)
 
 
-def test_each_right_hand_side_is_solved() -> None:
-    matrix, right = system()
+def test_each_right_hand_side_is_solved(device: str) -> None:
+    matrix, right = system(device)
     solver = ConjugateGradients(lambda vectors: vectors @ matrix, right)
     for _ in range(40):
         solver.step()
     torch.testing.assert_close(solver.solution @ matrix, right)
 
 
-def test_a_start_at_the_solution_stays_there() -> None:
-    matrix, right = system()
+def test_a_start_at_the_solution_stays_there(device: str) -> None:
+    matrix, right = system(device)
     exact = torch.linalg.solve(matrix, right.T).T
     solver = ConjugateGradients(
         lambda vectors: vectors @ matrix, right, start=exact, tolerance=1e-8
@@ -35,8 +35,8 @@ def test_a_start_at_the_solution_stays_there() -> None:
     torch.testing.assert_close(solver.solution, exact, rtol=0, atol=0)
 
 
-def test_a_solution_within_the_tolerance_is_kept() -> None:
-    matrix, right = system()
+def test_a_solution_within_the_tolerance_is_kept(device: str) -> None:
+    matrix, right = system(device)
     solver = ConjugateGradients(lambda vectors: vectors @ matrix, right, tolerance=1e-3)
     while not solver.converged:
         solver.step()

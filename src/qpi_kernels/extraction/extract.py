@@ -39,6 +39,7 @@ def start_extraction(
     stepper themselves, `extract` drives it with `qpi_kernels.progress.drive`.
     """
     # Here, because it imports torch and forms are made of the parameters long before a run.
+    from qpi_kernels.extraction.device_run import DeviceRun
     from qpi_kernels.extraction.problem import Problem
     from qpi_kernels.threads import OneThreadStepper
 
@@ -47,7 +48,7 @@ def start_extraction(
 
     def start() -> Extraction:
         problem = Problem.check(observation, defects, mask, chosen)
-        return estimator(chosen.method).start(problem)
+        return DeviceRun(problem, estimator(chosen.method).start)
 
     return OneThreadStepper(start)
 

@@ -75,6 +75,8 @@ class Problem(Generic[Parameters]):
         Terraces and scan lines that the preparation tells of.
     noise_covariance : array, optional
         What interpolation made of white noise, see `resampled_covariance`.
+    memory_share : float
+        Share of the usual work space on a device, less where it proved too small.
     """
 
     observation: xr.DataArray
@@ -84,6 +86,7 @@ class Problem(Generic[Parameters]):
     preparation: tuple[Mapping[str, Any], ...] = ()
     labels: PixelLabels = field(default_factory=PixelLabels)
     noise_covariance: NDArray[np.float64] | None = None
+    memory_share: float = 1.0
 
     @classmethod
     def check(

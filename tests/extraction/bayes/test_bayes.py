@@ -244,15 +244,17 @@ def test_the_same_input_gives_the_same_bits(library: KernelPrior) -> None:
     np.testing.assert_allclose(tiny.kernel, -1e-12 * first.kernel, rtol=1e-6, atol=1e-18)
 
 
-def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
+def test_evidence_and_std_are_those_of_the_dense_solution(device: str) -> None:
     """At a signal so strong that the ridge is far below the mean eigenvalue."""
     rng = np.random.default_rng(7)
     shape, side = (10, 10), 40
     defects = Defects(rng.uniform(0, side - 1, (12, 2)))
     components = torch.from_numpy(rng.normal(size=(100, *shape)))
     components *= torch.logspace(0, -3, 100, dtype=torch.float64)[:, None, None]
+    components = components.to(device)
     root = ComponentRoot(components)
-    kernel = root.apply(torch.from_numpy(rng.normal(size=(1, 100))))[0].numpy()
+    numbers = torch.from_numpy(rng.normal(size=(1, 100))).to(device)
+    kernel = root.apply(numbers)[0].cpu().numpy()
     observation = observed(kernel, defects, snr=1e4, size=side)
     parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
@@ -260,12 +262,12 @@ def test_evidence_and_std_are_those_of_the_dense_solution() -> None:
     found = finish(solver.solve(problem.planes(0, 1).values[0]))
     std = finish(solver.sample(found)).std
     columns = problem.model.apply(components[:, None]).flatten(1)
-    normal = (columns @ columns.T).numpy()
+    normal = (columns @ columns.T).cpu().numpy()
     values = np.linalg.eigvalsh(normal)
     determined = (values / (values + found.ridge)).sum()
     assert found.determined == pytest.approx(determined, rel=0.1)
     covariance = np.linalg.inv(normal + found.ridge * np.eye(100)) * found.noise_variance
-    flat = components.flatten(1).numpy()
+    flat = components.flatten(1).cpu().numpy()
     exact = np.sqrt(np.einsum("mp,mn,np->p", flat, covariance, flat)).mean()
     assert float(std.mean()) == pytest.approx(exact, rel=0.2)
 

@@ -9,11 +9,11 @@ import torch
 from qpi_kernels.extraction.bayes.bias_transform import BiasTransform
 
 
-def test_planes_come_back() -> None:
+def test_planes_come_back(device: str) -> None:
     rng = np.random.default_rng(0)
     matrix = scipy.fft.dct(np.eye(5), axis=0, norm="ortho")
     transform = BiasTransform("cosines", matrix, rng.uniform(0.5, 2.0, 5))
-    planes = torch.from_numpy(rng.normal(size=(5, 4, 3)))
+    planes = torch.from_numpy(rng.normal(size=(5, 4, 3))).to(device)
     torch.testing.assert_close(transform.inverse(transform.forward(planes)), planes)
 
 

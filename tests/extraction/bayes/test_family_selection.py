@@ -31,7 +31,7 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
     parameters = BayesParameters(kernel_shape=(64, 64))
     observation = (clean + clean.std() / snr**0.5 * noise).numpy()
     problem = Problem.check(observation, positions, None, parameters)
-    return problem, torch.from_numpy(kernel / observation.std())[None]
+    return problem, torch.from_numpy(kernel / observation.std())[None].to(problem.device)
 
 
 def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:

@@ -20,7 +20,7 @@ def test_white_noise_is_called_white() -> None:
         assert not spectrum_of(white).coloured
 
 
-def test_correlated_noise_is_made_white() -> None:
+def test_correlated_noise_is_made_white(device: str) -> None:
     rng = np.random.default_rng(0)
     wave = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.fftfreq(128)[None, :])
     filtered = np.fft.fft2(rng.normal(size=(128, 128))) / (0.05 + wave)
@@ -28,14 +28,14 @@ def test_correlated_noise_is_made_white() -> None:
     found = spectrum_of(coloured)
     assert found.coloured
     assert found.range > 10
-    whitened = found.whiten(torch.from_numpy(coloured)).numpy()
+    whitened = found.whiten(torch.from_numpy(coloured).to(device)).cpu().numpy()
     assert not spectrum_of(whitened).coloured
 
 
-def test_whitening_is_symmetric_and_keeps_volumes() -> None:
+def test_whitening_is_symmetric_and_keeps_volumes(device: str) -> None:
     rng = np.random.default_rng(1)
     found = spectrum_of(np.cumsum(rng.normal(size=(48, 64)), axis=1))
-    first, second = (torch.from_numpy(rng.normal(size=(48, 64))) for _ in range(2))
+    first, second = (torch.from_numpy(rng.normal(size=(48, 64))).to(device) for _ in range(2))
     left, right = (found.whiten(first) * second).sum(), (first * found.whiten(second)).sum()
     torch.testing.assert_close(left, right)
     np.testing.assert_allclose(np.log(found.power).mean(), 0.0, atol=1e-12)

@@ -36,21 +36,21 @@ def problem(side: int, kinds: int = 1, masked: bool = False) -> Problem:
 def test_diagonal_is_the_coverage(kinds: int, masked: bool) -> None:
     given = problem(60, kinds, masked)
     quick = ConvolutionNormal(given.model, given.coverage)
-    unit = torch.eye(kinds * WINDOW[0] * WINDOW[1], dtype=torch.float64)
+    unit = torch.eye(kinds * WINDOW[0] * WINDOW[1]).to(given.coverage)
     dense = quick.apply(unit.view(-1, kinds, *WINDOW)).flatten(1)
     # The spectrum is cut where the window of lags makes it negative.
     torch.testing.assert_close(
         dense.diagonal().view(kinds, *WINDOW), given.coverage, rtol=0.15, atol=0.05
     )
     torch.testing.assert_close(dense, dense.T)
-    assert torch.linalg.eigvalsh(dense).min() > -1e-9
+    assert torch.linalg.eigvalsh(dense.cpu()).min() > -1e-9
 
 
 @pytest.mark.parametrize("kinds", [1, 2])
 def test_it_is_near_the_exact_one_on_a_large_map(kinds: int) -> None:
     given = problem(150, kinds)
     assert isinstance(choose_normal_operator(given, given.normal), ConvolutionNormal)
-    kernels = torch.randn(4, kinds, *WINDOW, dtype=torch.float64)
+    kernels = torch.randn(4, kinds, *WINDOW, dtype=torch.float64).to(given.device)
     quick = ConvolutionNormal(given.model, given.coverage)
     near, exact = (one.apply(kernels) for one in (quick, given.normal))
     assert float((near - exact).norm() / exact.norm()) < 0.15
@@ -62,8 +62,9 @@ def test_noise_has_the_covariance_of_the_operator(exact: bool) -> None:
     quick = given.normal if exact else ConvolutionNormal(given.model, given.coverage)
     generator = torch.Generator().manual_seed(1)
     size = (4000, quick.noise_layers, *quick.noise_shape)
-    drawn = quick.noise(torch.randn(size, generator=generator, dtype=torch.float64))
-    direction = torch.randn(1, 2, *WINDOW, generator=generator, dtype=torch.float64)
+    white = torch.randn(size, generator=generator, dtype=torch.float64)
+    drawn = quick.noise(white.to(given.device))
+    direction = torch.randn(1, 2, *WINDOW, generator=generator).to(drawn)
     found = (drawn * direction).sum(dim=(1, 2, 3)).var()
     expected = (direction * quick.apply(direction)).sum()
     assert float(found / expected) == pytest.approx(1.0, abs=0.1)
@@ -74,5 +75,5 @@ def test_the_short_way_for_white_noise_is_the_operator_itself(background: str) -
     given = problem(40, kinds=2, masked=True)
     parameters = given.parameters.model_copy(update={"background": background})
     normal = replace(given, parameters=parameters).normal
-    kernels = torch.randn(3, 2, *WINDOW, dtype=torch.float64)
+    kernels = torch.randn(3, 2, *WINDOW, dtype=torch.float64).to(given.device)
     torch.testing.assert_close(normal.apply(kernels), normal.adjoint(normal.forward(kernels)))

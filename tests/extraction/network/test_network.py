@@ -225,7 +225,7 @@ class KnownKernel(torch.nn.Module):
         self.register_buffer("kernel", torch.from_numpy(kernel).float()[None, None])
 
     def encode(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
-        latent = torch.zeros(len(seen), 2, 8, 8)
+        latent = seen.new_zeros(len(seen), 2, 8, 8)
         latent[:, 1] = -12.0
         return DiagonalGaussianDistribution(latent)
 
@@ -237,8 +237,18 @@ def use(monkeypatch: pytest.MonkeyPatch, kernel: NDArray[np.float64], kind: str)
     """Have the known kernel found, as its representation shows it."""
     representation = KernelRepresentation.model_validate({"kind": kind})
     shown = representation.encode(torch.from_numpy(kernel)).numpy()
-    model = KernelModel("one_step", representation, {"one_step": KnownKernel(shown)})
-    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
+    load(monkeypatch, KernelModel("one_step", representation, {"one_step": KnownKernel(shown)}))
+
+
+def load(monkeypatch: pytest.MonkeyPatch, model: KernelModel) -> None:
+    """Have a model loaded, whatever is asked for, on the device that is asked for."""
+
+    def load_model(*_: object, device: torch.device, **__: object) -> KernelModel:
+        for network in model.networks.values():
+            network.to(device)
+        return model
+
+    monkeypatch.setattr(models, "load_model", load_model)
 
 
 class UncertainKernel(KnownKernel):
@@ -249,7 +259,7 @@ class UncertainKernel(KnownKernel):
         self.register_buffer("patterns", torch.from_numpy(patterns).float())
 
     def encode(self, seen: torch.Tensor) -> DiagonalGaussianDistribution:
-        return DiagonalGaussianDistribution(torch.zeros(len(seen), 2, 8, 8))
+        return DiagonalGaussianDistribution(seen.new_zeros(len(seen), 2, 8, 8))
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         return self.kernel + torch.einsum("vn,nyx->vyx", latent.flatten(1), self.patterns)[:, None]
@@ -270,7 +280,7 @@ def test_the_std_is_that_of_the_kernels_a_network_can_not_tell_apart(
     scale = np.abs(rings()).max()
     network = UncertainKernel(rings() / scale, patterns / scale)
     model = KernelModel("one_step", representation, {"one_step": network}, std_factor=1.3)
-    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
+    load(monkeypatch, model)
     result = qk.extract(
         stack, positions, method="one_step", kernel_shape=(64, 64), samples=100, background="none"
     )
@@ -341,7 +351,7 @@ def test_a_residual_that_refutes_the_expected_error_takes_the_trust_away(
     representation = KernelRepresentation(kind="asinh", softness=10)
     network = UncertainKernel(shown / scale, patterns / scale)
     model = KernelModel("one_step", representation, {"one_step": network})
-    monkeypatch.setattr(models, "load_model", lambda *_, **__: model)
+    load(monkeypatch, model)
     quality = qk.extract(observation, positions, method="one_step", background="none").quality
     assert 0.08 < quality.expected_error < 0.2
     assert quality.trust == ("good" if code is None else "uncertain")

@@ -68,6 +68,7 @@ class NoiseModel:
             mean = _geometric_mean(smooth)
         self.power: NDArray[np.float64] = np.maximum(smooth / mean, _MIN_POWER)
         self.power /= _geometric_mean(self.power)
+        self._roots: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
 
     @property
     def coloured(self) -> bool:
@@ -86,9 +87,17 @@ class NoiseModel:
     def whiten(self, images: torch.Tensor) -> torch.Tensor:
         """Divide images (..., rows, columns) by the square root of the power; symmetric."""
         shape = images.shape[-2:]
-        root = torch.from_numpy(self.power[:, : shape[1] // 2 + 1] ** -0.5).to(images)
-        whitened: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * root, s=shape)
+        spectrum = torch.fft.rfft2(images)
+        whitened: torch.Tensor = torch.fft.irfft2(spectrum * self._inverse_root(images), s=shape)
         return whitened
+
+    def _inverse_root(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the inverse root of the power in the precision and on the device of images."""
+        key = images.dtype, images.device
+        if key not in self._roots:
+            half = self.power[:, : self.power.shape[1] // 2 + 1]
+            self._roots[key] = torch.from_numpy(half**-0.5).to(images)
+        return self._roots[key]
 
     def inverse_on(self, extent: tuple[int, int]) -> torch.Tensor:
         """Evaluate the inverse power at the wave vectors of `torch.fft.rfft2` of a larger map."""

@@ -119,7 +119,8 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         kinds = len(self._problem.model.kinds)
         each = rows * columns * itemsize * (3 + 2 * kinds)
         budget = _CHUNK_BYTES * (1 if self._problem.device.type == "cpu" else 64)
-        return int(np.clip(budget // each, 1, self._problem.plane_count))
+        planes = np.clip(budget // each, 1, self._problem.plane_count)
+        return max(1, int(planes * self._problem.memory_share))
 
     def _estimate_spectrum(self) -> Generator[Event, None, OperatorSpectrum]:
         """Estimate the normal operator's spectrum from random probes, until it has settled."""

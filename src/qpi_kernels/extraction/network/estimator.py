@@ -75,8 +75,9 @@ class NetworkExtraction(GeneratorStepper[KernelResult]):
         builder = ResultBuilder(problem, provenance={"model": provenance})
         any_negative = False
         freedom = 1.0 if model.representation.kind == "asinh" else 2.0
-        for start in range(0, count, _PLANES_AT_ONCE):
-            stop = min(start + _PLANES_AT_ONCE, count)
+        at_once = max(1, int(_PLANES_AT_ONCE * problem.memory_share))
+        for start in range(0, count, at_once):
+            stop = min(start + at_once, count)
             planes = problem.planes(start, stop)
             images = problem.background.remove(planes.values)
             shares = (

@@ -38,6 +38,12 @@ SHAPE = (32, 32)
 Array = NDArray[np.float64]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forward_derivatives(device: str) -> None:
+    if device == "pretended":
+        pytest.skip("torch has no forward derivatives on a pretended device")
+
+
 def kernels(count: int, seed: int = 77, shape: tuple[int, int] = SHAPE) -> Array:
     """Simulate kernels of the network's families that it has not seen, (count, h, w)."""
     library = KernelSampler(["warped_two_fold", "square_lattice"], shape=shape, seed=seed)
@@ -200,8 +206,9 @@ def test_the_decoder_makes_kernels_of_a_window_larger_than_the_networks() -> Non
     truth, defects = kernels(2, seed=7, shape=(66, 66)), scattered(3)
     parameters = BayesParameters(kernel_shape=(66, 66))
     problem = Problem.check(observed(truth[:1], defects, 5.0), defects, None, parameters)
-    decoder = finish(prepare_decoder(problem, load_model()))
-    made = decoder.shapes(decoder.numbers_of_kernels(torch.from_numpy(truth))).detach().numpy()
+    decoder = finish(prepare_decoder(problem, load_model(device=problem.device)))
+    numbers = decoder.numbers_of_kernels(torch.from_numpy(truth).to(problem.device))
+    made = decoder.shapes(numbers).detach().cpu().numpy()
     assert decoder.grid.scale > 1
     for kernel, true in zip(made, truth, strict=True):
         assert affine_invariant_nrmse(true, kernel) < 0.4
@@ -238,12 +245,12 @@ def test_the_misfit_is_that_of_the_map() -> None:
     """Exact at the expansion's point with an approximate operator, and everywhere with an exact."""
     truth = kernels(2)
     problem, left = checked(truth[0])
-    shape = torch.from_numpy(truth[:1])
+    shape, other = (torch.from_numpy(one[None]).to(problem.device) for one in truth)
     shown = problem.background.remove(problem.model.apply(shape[None]))[0]
     amount = (shown * left).sum() / shown.square().sum()
     expected = float((left - amount * shown).square().sum())
     for normal, about in (
-        (problem.normal, torch.from_numpy(truth[1:])),
+        (problem.normal, other),
         (ConvolutionNormal(problem.model, problem.coverage), amount * shape),
     ):
         fit = AmountFit(left, NormalOperators(problem.normal, normal), problem.symmetrisation)
@@ -251,15 +258,15 @@ def test_the_misfit_is_that_of_the_map() -> None:
         found = fit.fit(misfit, shape)
         assert found.misfit == pytest.approx(expected, rel=1e-8)
         assert float(found.amounts) == pytest.approx(float(amount), rel=1e-8)
-        step = 1e-4 * torch.from_numpy(truth[1:])
+        step = 1e-4 * other
         change = fit.fit(misfit, shape + step).misfit - fit.fit(misfit, shape - step).misfit
         assert change == pytest.approx(2 * float((found.gradient * step).sum()), rel=1e-3)
 
 
 def test_tangents_are_those_of_the_shapes() -> None:
     problem, _ = checked(kernels(1)[0])
-    decoder = finish(prepare_decoder(problem, load_model()))
-    numbers = decoder.numbers_of_kernels(torch.from_numpy(kernels(1)))
+    decoder = finish(prepare_decoder(problem, load_model(device=problem.device)))
+    numbers = decoder.numbers_of_kernels(torch.from_numpy(kernels(1)).to(problem.device))
     tangents = torch.cat(list(decoder.tangents(numbers[0])))
     step = torch.zeros_like(numbers)
     step[0, 3] = 0.05
@@ -271,8 +278,8 @@ def test_tangents_are_those_of_the_shapes() -> None:
 def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     problem, left = checked(kernels(1)[0])
     rng = np.random.default_rng(3)
-    columns = torch.from_numpy(rng.normal(size=(30, *SHAPE)))
-    mean = torch.from_numpy(kernels(1))
+    columns = torch.from_numpy(rng.normal(size=(30, *SHAPE))).to(left)
+    mean = torch.from_numpy(kernels(1)).to(left)
     normal = problem.normal
     solver = PosteriorSolver(
         problem, ComponentRoot(columns), NormalOperators(normal, normal), mean=mean
@@ -280,7 +287,7 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     posterior = finish(solver.solve(left))
     shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
     rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]
-    normal = shown @ shown.T + posterior.ridge * torch.eye(30)
+    normal = shown @ shown.T + posterior.ridge * torch.eye(30).to(left)
     numbers = torch.linalg.solve(normal, shown @ rest.flatten())
     expected = mean[0] + torch.einsum("m,myx->yx", numbers, columns)
     torch.testing.assert_close(posterior.kernels[0], expected, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,69 @@
+"""Extraction on a device that is too small: smaller batches, then the CPU, and it is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from qpi_kernels.bench.gpu.pretended_device import (
+    counted_traffic,
+    limited_memory,
+    register_pretended,
+)
+from qpi_kernels.devices import full_precision, ran_out_of_memory
+from qpi_kernels.extraction import extract
+from qpi_kernels.progress import Event
+from qpi_kernels.result import KernelResult
+
+
+@pytest.fixture(scope="module")
+def place() -> str:
+    return str(register_pretended())
+
+
+def extracted(device: str, method: str = "least_squares") -> tuple[KernelResult, list[str]]:
+    rng = np.random.default_rng(0)
+    stack, positions = rng.normal(size=(12, 40, 40)), rng.uniform(5, 35, (6, 2))
+    events: list[Event] = []
+    choice = {"method": method, "kernel_shape": (9, 9), "on_event": events.append}
+    result = extract(stack, positions, device=device, **choice)
+    return result, [event.message for event in events]
+
+
+def test_a_small_device_gets_smaller_batches_then_the_cpu_takes_over(place: str) -> None:
+    here, _ = extracted("cpu")
+    with counted_traffic() as traffic:
+        there, messages = extracted(place)
+    assert "device_notes" not in there.provenance
+    assert not any("memory" in message for message in messages)
+    for share, used, count in ((2, place, 1), (20, "cpu", 2)):
+        with limited_memory(traffic.peak_bytes // share):
+            found, messages = extracted(place)
+        assert found.provenance["device"] == used
+        notes = found.provenance["device_notes"]
+        assert len(notes) == count
+        assert "smaller batches" in notes[0]
+        assert count == 1 or "on the CPU" in notes[1]
+        assert sum("ran out of memory" in message for message in messages) == count
+        np.testing.assert_allclose(found.kernel, here.kernel, rtol=1e-8, atol=1e-10)
+
+
+def test_no_memory_at_all(place: str) -> None:
+    with limited_memory(0):
+        result, _ = extracted(place, "average")
+    assert result.provenance["device"] == "cpu"
+
+
+def test_only_a_want_of_memory_of_a_device_counts() -> None:
+    assert ran_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    assert ran_out_of_memory(RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"))
+    assert not ran_out_of_memory(RuntimeError("a matrix is singular"))
+    assert not ran_out_of_memory(MemoryError())
+
+
+def test_full_precision_leaves_the_settings_as_they_were() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with full_precision():
+        assert not (torch.cuda.is_available() and torch.backends.cudnn.allow_tf32)
+    assert torch.backends.cudnn.allow_tf32 == before
