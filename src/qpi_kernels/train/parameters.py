@@ -39,8 +39,9 @@ class TrainingParameters(Parameters):
     """Take the data set's clean observations even where it has noisy ones."""
     steps: PositiveCount = 20_000
     """Optimiser steps in all."""
-    batch_size: int = Field(default=32, ge=8, multiple_of=8)
-    """Samples per step over all processes."""
+    batch_size: int = Field(default=32, ge=0, multiple_of=8)
+    """Samples per step over all processes; 0 takes as many as the memory of a GPU holds (up to 512,
+    elsewhere 32), and a rate that grows with the root of their number over 32."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate of AdamW."""
     warmup: Count = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qpi_kernels.train.parameters import StageName, TrainingParameters
+from qpi_kernels.train.parameters import StageName, TrainingError, TrainingParameters
 
 __all__ = ["published"]
 
@@ -54,13 +54,15 @@ def published(
     Raises
     ------
     TrainingError
-        If the data set has too few kernels.
+        If the data set has too few kernels, or the batch size is left to the memory.
     DatasetFormatError, FileNotFoundError
         If there is no data set where ``data`` says.
     """
     if changes.get("data") is not None:
         kernels, observations = _training_size(str(changes["data"]), changes.get("seed", 0))
     batch_size = changes.get("batch_size", _BATCH_SIZE)
+    if not batch_size:
+        raise TrainingError("the published training counts epochs: give it a batch_size above 0")
     samples = kernels if stage == "kernels" else kernels * observations
     epochs, fall_epochs, rate, clip = _STAGES[stage]
     steps = changes.get("steps", max(1, round(epochs * samples / batch_size)))

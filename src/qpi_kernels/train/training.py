@@ -35,6 +35,7 @@ from qpi_kernels.train.stage_setup import (
 )
 from qpi_kernels.train.stages import Stage
 from qpi_kernels.train.step.averaged_weights import AveragedWeights
+from qpi_kernels.train.step.batch_size import chosen_batch_size, with_batch_size
 from qpi_kernels.train.step.loss_queue import LossQueue
 from qpi_kernels.train.step.optimiser_step import (
     OptimiserStep,
@@ -106,7 +107,6 @@ class Training(GeneratorStepper[Path]):
         validation: Batches | None = None,
         preset: ModelPreset | None = None,
     ) -> None:
-        self.parameters = parameters
         self.folder = Path(folder) / parameters.stage
         self.preset = preset or PRESETS[parameters.preset]
         self._stopped = self._stopping = self._ruined = False
@@ -123,6 +123,12 @@ class Training(GeneratorStepper[Path]):
         self.network: Any = network
         self.stage = cast(Stage, stage)
         self._checkpoint = found or Checkpoint.start(parameters)
+        if not parameters.batch_size:
+            size = self._checkpoint.batch_size
+            size = size or chosen_batch_size(stage, parameters, self.accelerator)
+            self._checkpoint.batch_size = size
+            parameters = with_batch_size(parameters, size)
+        self.parameters = parameters
         vae = ""
         if parameters.stage == "alignment":
             vae = kernel_vae_identity(Path(folder), self.preset.representation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -211,6 +212,9 @@ def _stage_rates(
             notes=notes,
         )
     training.release()
+    # Recorded steps refer to themselves, and would count in the next peak.
+    del training, bare
+    gc.collect()
 
 
 class _Switched:

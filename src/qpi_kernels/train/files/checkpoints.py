@@ -43,6 +43,8 @@ class Checkpoint:
     scaler: dict[str, Any] = field(default_factory=dict)
     # See `kernel_vae_identity`; empty in other stages, and where older code wrote it.
     kernel_vae: str = ""
+    # Found for the memory; 0 where the parameters give it.
+    batch_size: int = 0
 
     @classmethod
     def start(cls, parameters: TrainingParameters) -> Checkpoint:
