@@ -28,6 +28,7 @@ from napari_qpi.layers.conversion import (
     shown_plane,
     type_of,
 )
+from qpi_kernels.extraction import start_warm_up
 from qpi_kernels.extraction.registry import known_estimators, make_parameters
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def mark(
     """
     from qpi_kernels.defects.detection import detect_defects
 
+    start_warm_up()
     image = active_image(viewer) if image is None else image
     plane = shown_plane(observation_from_layer(image), image, viewer)
     counted = None if excluded is None else mask_from_layer(excluded, image)
@@ -127,6 +129,7 @@ def prepare(
     from napari_qpi.tasks.preparation import PreparationInput
     from qpi_kernels.prepare import steps_called
 
+    start_warm_up()
     chosen = steps_called(steps) if isinstance(steps, str | Path) else list(steps)
     image = active_image(viewer) if image is None else image
     if points is None:

@@ -41,12 +41,14 @@ from napari_qpi.widgets.extract.form import ExtractionForm
 from napari_qpi.widgets.extract.kernel_size import KernelSize
 from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
-from qpi_kernels.extraction import EstimatorParameters, ExtractionError
+from qpi_kernels.extraction import EstimatorParameters, ExtractionError, start_warm_up
 from qpi_kernels.result import KernelResult
 
 __all__ = ["ExtractKernel"]
 
 _REFRESH_MS = 80
+# The dock is drawn first; then the libraries of the first extraction are loaded.
+_WARM_UP_MS = 500
 
 
 class ExtractKernel(RunDock):
@@ -68,6 +70,8 @@ class ExtractKernel(RunDock):
         self._connect()
         self._on_image_chosen(self.image_choice.layer)
         self._on_points_chosen(self.points_choice.layer)
+        self._warm_up_timer = self.delayed(_WARM_UP_MS, self._warm_up)
+        self._warm_up_timer.start()
 
     def _build(self) -> None:
         """Lay out the dock."""
@@ -172,7 +176,12 @@ class ExtractKernel(RunDock):
     def remove_from_viewer(self) -> None:
         """Take the window away when the panel is closed."""
         self._refresh_timer.stop()
+        self._warm_up_timer.stop()
         self.kernel_size.kernel_window.hide()
+
+    def _warm_up(self) -> None:
+        """Load in the background what the first extraction needs."""
+        self.when_closed(start_warm_up().cancel)
 
     # -- the job ----------------------------------------------------------------------------
 

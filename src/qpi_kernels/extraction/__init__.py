@@ -6,6 +6,7 @@ Begin at `extract`; `registry` lists the methods, `parameters` what an estimator
 from qpi_kernels.extraction.extract import Extraction, extract, start_extraction
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.registry import known_estimators, make_parameters, register, unregister
+from qpi_kernels.extraction.warm_up import start_warm_up, warm_up
 
 __all__ = [
     "EstimatorParameters",
@@ -16,5 +17,7 @@ __all__ = [
     "make_parameters",
     "register",
     "start_extraction",
+    "start_warm_up",
     "unregister",
+    "warm_up",
 ]

@@ -15,6 +15,8 @@ from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
 from napari_qpi.tasks.method_comparison import MethodRun
 from napari_qpi.widgets.extract.dock import ExtractKernel
+from qpi_kernels.extraction import start_warm_up
+from qpi_kernels.progress import CancelToken
 from shared.docks import PLACED
 from shared.extract_panel import (
     DEFECTS,
@@ -235,3 +237,20 @@ def test_the_panel_twice(qtbot: QtBot, viewer: Viewer, panel: ExtractKernel) -> 
     assert result_of(viewer.layers[-1]) is not None
     viewer.window.remove_dock_widget(second)
     assert panel.kernel_size.kernel_window.layer is not None
+
+
+def test_an_open_dock_loads_what_an_extraction_needs_and_stops_when_closed(
+    qtbot: QtBot, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens: list[CancelToken] = []
+
+    def start() -> CancelToken:
+        tokens.append(start_warm_up())
+        return tokens[-1]
+
+    monkeypatch.setattr("napari_qpi.widgets.extract.dock.start_warm_up", start)
+    panel = open_panel(viewer)
+    qtbot.waitUntil(lambda: len(tokens) == 1)
+    assert not tokens[0].cancelled
+    viewer.window.remove_dock_widget(panel)
+    assert tokens[0].cancelled
