@@ -217,8 +217,11 @@ def _packed(rows: NDArray[np.float32], name: str) -> Arrays:
 
 def _unpacked(parts: Arrays, name: str) -> NDArray[np.float32]:
     """Undo `_packed`."""
-    weak = parts[f"{name}.weak"] * parts[f"{name}.weak_step"][:, None]
-    return np.concatenate([parts[f"{name}.strong"], weak]).astype(np.float32)
+    strong, weak = parts[f"{name}.strong"], parts[f"{name}.weak"]
+    rows = np.empty((len(strong) + len(weak), strong.shape[1]), np.float32)
+    rows[: len(strong)] = strong
+    np.multiply(weak, parts[f"{name}.weak_step"][:, None], out=rows[len(strong) :])
+    return rows
 
 
 def _own(parts: Arrays, prefix: str = "") -> Arrays:
