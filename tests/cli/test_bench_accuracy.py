@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from qpi_kernels.bench.accuracy.report import AccuracyReport
-from qpi_kernels.extraction.bayes.learned import decoder
 
 SMALL = (
     *("--geometry", "32/16", "--defects", "8", "--snr", "1,10", "--annotation", "exact"),
@@ -49,10 +48,7 @@ def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels)
     assert "other settings" in other.stderr
 
 
-def test_the_learned_prior_is_measured_too(run_command, tmp_path, own_kernels, monkeypatch):
-    # Fewer latents than the 512 that it simulates, and not for later tests.
-    monkeypatch.setattr(decoder, "_SIMULATED", 64)
-    monkeypatch.setattr(decoder, "_PRIORS", {})
+def test_the_learned_prior_is_measured_too(run_command, tmp_path, own_kernels):
     words = ("bench", "accuracy", *SMALL, "--snr", "10", "--kernels", own_kernels)
     done = run_command(*words, "--work", tmp_path / "work", "--methods", "bayes_learned")
     assert done.exit_code == 0, done.output

@@ -13,7 +13,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract, start_extraction
 from qpi_kernels.extraction.bayes.convolution_normal import ConvolutionNormal
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
-from qpi_kernels.extraction.bayes.learned import decoder
+from qpi_kernels.extraction.bayes.learned import simulated_latents
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
@@ -112,7 +112,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def few_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show the network few simulated kernels: an untrained one learns nothing from more."""
-    monkeypatch.setattr(decoder, "_SIMULATED", 16)
+    monkeypatch.setattr(simulated_latents, "_SIMULATED", 16)
 
 
 @pytest.mark.usefixtures("few_simulations")

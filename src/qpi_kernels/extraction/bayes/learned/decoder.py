@@ -5,27 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from qpi_kernels.extraction.bayes.learned.simulated_latents import encode, prepare_latent_prior
 from qpi_kernels.extraction.network.model_grid import ModelGrid, model_grid
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder import KernelModel
 from qpi_kernels.models.latent_prior import LatentPrior
 from qpi_kernels.progress import Event
-from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 __all__ = ["KernelDecoder", "prepare_decoder"]
 
 # More would make a step longer than the wait for a cancel should be.
-_KERNELS_AT_ONCE, _TANGENTS_AT_ONCE = 8, 8
-_SIMULATED = 512
-_SEED = 905
+_TANGENTS_AT_ONCE = 8
 # Encoders may put a noisy kernel far outside of all others.
 _MAX_NUMBER = 4.0
-# Latent priors of models already used in this process, by digest and families.
-_PRIORS: dict[tuple[str, tuple[str, ...]], LatentPrior] = {}
 
 
 class KernelDecoder:
@@ -47,7 +42,7 @@ class KernelDecoder:
         self._prior = LatentPrior(prior.mean.to(problem.coverage), prior.root.to(problem.coverage))
         self.grid: ModelGrid = model_grid(problem, model)
         blank = torch.zeros(1, *model.grid, device=problem.device)
-        self._latent_shape = _encoded(model, blank).shape[1:]
+        self._latent_shape = encode(model, blank).shape[1:]
 
     @property
     def size(self) -> int:
@@ -77,7 +72,7 @@ class KernelDecoder:
     @torch.no_grad()
     def numbers_of_kernels(self, kernels: torch.Tensor) -> torch.Tensor:
         """Encode kernels (v, h, w) by the VAE to unit numbers (v, size)."""
-        return self._numbers(_encoded(self._model, self.grid.on_grid(kernels)))
+        return self._numbers(encode(self._model, self.grid.on_grid(kernels)))
 
     @torch.no_grad()
     def numbers_of_plane(self, signal: torch.Tensor) -> torch.Tensor:
@@ -94,7 +89,7 @@ class KernelDecoder:
 def prepare_decoder(
     problem: Problem, model: KernelModel, families: Sequence[str] | None = None
 ) -> Generator[Event, None, KernelDecoder]:
-    """Encode simulated kernels, once for each model, and make the decoder of their latents.
+    """Make the decoder of a model, with the latents of simulated kernels as its prior.
 
     Parameters
     ----------
@@ -103,30 +98,10 @@ def prepare_decoder(
     families : sequence of str, optional
         Simulated families whose latents make the prior; all when left out.
     """
-    message = "Encoding simulated kernels"
-    sampler = KernelSampler(families, shape=model.grid, seed=_SEED)
-    total = _SIMULATED // _KERNELS_AT_ONCE + 1
+    yield Event("Preparing the network", 0, 1)
     _load_forward_derivatives()
-    yield Event(message, 1, total)
-    key = (model.digest, tuple(sampler.families))
-    if key not in _PRIORS:
-        latents = []
-        for first in range(0, _SIMULATED, _KERNELS_AT_ONCE):
-            numbers = range(first, first + _KERNELS_AT_ONCE)
-            kernels = np.stack([sampler.kernel(number).values for number in numbers])
-            encoded = _encoded(model, torch.from_numpy(kernels).to(problem.device))
-            latents.append(encoded.flatten(1).cpu().double())
-            yield Event(message, 1 + len(latents), total)
-        _PRIORS[key] = LatentPrior.of(torch.cat(latents))
-    return KernelDecoder(problem, model, _PRIORS[key])
-
-
-@torch.no_grad()
-def _encoded(model: KernelModel, kernels: torch.Tensor) -> torch.Tensor:
-    """Encode kernels (v, rows, columns) on the model's grid by its VAE."""
-    shown = model.representation.encode(kernels.float())
-    latents: torch.Tensor = model.networks["kernel_vae"].encode(shown[:, None]).latent_dist.mean
-    return latents
+    prior = yield from prepare_latent_prior(model, families, problem.device)
+    return KernelDecoder(problem, model, prior)
 
 
 def _load_forward_derivatives() -> None:
