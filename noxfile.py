@@ -162,6 +162,8 @@ def run_pytest(session: nox.Session, *options: str) -> None:
         "pytest",
         "--numprocesses=auto",
         "--maxprocesses=4",
+        # Neighbours stay in one process, which makes what a module's tests share once.
+        "--dist=worksteal",
         "--override-ini=pythonpath=tests",
         *options,
         *session.posargs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,12 @@ def _pretended_device(pytestconfig: pytest.Config) -> None:
         from qpi_kernels.bench.gpu.pretended_device import register_pretended
 
         register_pretended()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of all garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

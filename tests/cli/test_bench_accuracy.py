@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qpi_kernels.bench.accuracy.report import AccuracyReport
+from shared.few_latents import keep_few_directions
 
 SMALL = (
     *("--geometry", "32/16", "--defects", "8", "--snr", "1,10", "--annotation", "exact"),
@@ -48,7 +49,8 @@ def test_own_kernels_are_looked_for_and_kept(run_command, tmp_path, own_kernels)
     assert "other settings" in other.stderr
 
 
-def test_the_learned_prior_is_measured_too(run_command, tmp_path, own_kernels):
+def test_the_learned_prior_is_measured_too(run_command, tmp_path, own_kernels, monkeypatch):
+    keep_few_directions(monkeypatch)
     words = ("bench", "accuracy", *SMALL, "--snr", "10", "--kernels", own_kernels)
     done = run_command(*words, "--work", tmp_path / "work", "--methods", "bayes_learned")
     assert done.exit_code == 0, done.output

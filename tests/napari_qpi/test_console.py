@@ -126,7 +126,8 @@ def test_completion_knows_every_field() -> None:
 
 def test_blind_needs_no_points(qtbot: QtBot, model: ViewerModel) -> None:
     image, _, kernel = add_observation(model)
-    result = console.extract(model, image, method="blind", kernel_shape=(11, 11)).wait()
+    choice = {"method": "blind", "kernel_shape": (11, 11), "kinds": 1}
+    result = console.extract(model, image, **choice).wait()
     assert len(result.defects)
     assert np.abs(np.corrcoef(result.kernel.values.ravel(), kernel.ravel())[0, 1]) > 0.9
     assert len(model.layers["map found defects"].data) == len(result.defects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract, start_extraction
 from qpi_kernels.extraction.bayes.convolution_normal import ConvolutionNormal
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
-from qpi_kernels.extraction.bayes.learned import simulated_latents
+from qpi_kernels.extraction.bayes.learned import latent_map_estimate, simulated_latents
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
@@ -31,6 +32,7 @@ from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
+from shared.few_latents import keep_few_directions
 from shared.intervals import assert_calibrated
 from shared.planted import with_noise
 
@@ -111,8 +113,12 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def few_simulations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show the network few simulated kernels: an untrained one learns nothing from more."""
+    """Show the network few simulated kernels: an untrained one learns nothing from more.
+
+    Nor does it come nearer to a map in more steps.
+    """
     monkeypatch.setattr(simulated_latents, "_SIMULATED", 16)
+    monkeypatch.setattr(latent_map_estimate, "_MAX_STEPS", 3)
 
 
 @pytest.mark.usefixtures("few_simulations")
@@ -156,7 +162,10 @@ def test_a_kernel_that_the_bundled_one_can_not_make_is_left_to_the_data() -> Non
     assert_left_to_the_data("bundled")
 
 
-def test_each_kind_has_its_own_kernel_in_an_oblong_window() -> None:
+def test_each_kind_has_its_own_kernel_in_an_oblong_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keep_few_directions(monkeypatch)
     shape = (20, 33)
     truth = kernels(2, shape=shape) * np.array([1.0, -0.3])[:, None, None]
     defects = scattered(40, kinds=2)
@@ -267,12 +276,14 @@ def test_tangents_are_those_of_the_shapes() -> None:
     problem, _ = checked(kernels(1)[0])
     decoder = finish(prepare_decoder(problem, load_model(device=problem.device)))
     numbers = decoder.numbers_of_kernels(torch.from_numpy(kernels(1)).to(problem.device))
-    tangents = torch.cat(list(decoder.tangents(numbers[0])))
-    step = torch.zeros_like(numbers)
-    step[0, 3] = 0.05
-    change = (decoder.shapes(numbers + step) - decoder.shapes(numbers - step))[0] / 0.1
-    assert tangents.shape == (decoder.size, *SHAPE)
-    assert float((tangents[3] - change).norm()) < 0.05 * float(change.norm())
+    # All would take seconds; these are of two of the batches that they come in.
+    tangents = torch.cat(list(islice(decoder.tangents(numbers[0]), 2)))
+    assert tangents.shape[1:] == SHAPE
+    for number in (3, len(tangents) - 2):
+        step = torch.zeros_like(numbers)
+        step[0, number] = 0.05
+        change = (decoder.shapes(numbers + step) - decoder.shapes(numbers - step))[0] / 0.1
+        assert float((tangents[number] - change).norm()) < 0.05 * float(change.norm())
 
 
 def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:

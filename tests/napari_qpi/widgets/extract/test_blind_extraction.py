@@ -15,14 +15,13 @@ import qpi_kernels as qk
 from napari_qpi.layers.defect_points import DefectPoints
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.bench.blind.problems import BLIND_CASES, blind_problem
-from shared.docks import PLACED
 from shared.extract_panel import (
-    SIX_DEFECTS,
+    DEFECTS,
     add_defects,
     extract,
     finish,
     in_image,
-    map_of_six,
+    observed,
     of_role,
     open_panel,
 )
@@ -31,15 +30,10 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 
-@pytest.fixture
-def image(viewer: Viewer) -> Image:
-    return viewer.add_image(map_of_six(), name="map", **PLACED)
-
-
 def test_blind_needs_no_points_and_gives_them(
     qtbot: QtBot, viewer: Viewer, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    panel = open_panel(viewer, kernel_shape=(11, 11))
+    panel = open_panel(viewer)
     assert not panel.run_controls.run_button.isEnabled()
     panel.form.set_values({"method": "blind", "prior": "none"})
     panel.advanced_form.set_values({"kinds": 1})
@@ -52,16 +46,16 @@ def test_blind_needs_no_points_and_gives_them(
     (found,) = of_role(viewer, "defects")
     assert found.name == "map found defects"
     found_by_library = qk.extract(
-        map_of_six(), method="blind", kernel_shape=(11, 11), prior="none", kinds=1
+        observed(), method="blind", kernel_shape=(9, 9), prior="none", kinds=1
     )
-    assert len(found.data) == len(found_by_library.defects)
+    assert len(found.data) == len(found_by_library.defects) == len(DEFECTS)
     np.testing.assert_allclose(in_image(found, image), panel.result.defects.positions, atol=1e-6)
-    for position in SIX_DEFECTS:
+    for position in DEFECTS.positions:
         assert np.hypot(*(in_image(found, image) - position).T).min() < 1
     assert f"{len(found.data)} defects found" in panel.run_controls.status.text()
     script = panel.export_buttons.script("observation.npy")
     assert "defects" not in script.split("result = ")[0]
-    np.save(tmp_path / "observation.npy", map_of_six())
+    np.save(tmp_path / "observation.npy", observed())
     monkeypatch.chdir(tmp_path)
     exec(compile(script, "again.py", "exec"), {})
     again = qk.KernelResult.load(tmp_path / "kernel.nc")
@@ -84,6 +78,7 @@ def test_blind_tells_kinds_apart(qtbot: QtBot, viewer: Viewer) -> None:
     problem = blind_problem(case, seed=2)
     viewer.add_image(problem.observation.astype(np.float32), name="map")
     panel = open_panel(viewer, method="blind", prior="none", kernel_shape=(21, 21))
+    panel.advanced_form.set_values({"kinds": 2})
     extract(qtbot, panel)
     assert panel.result is not None
     (found,) = of_role(viewer, "defects")
@@ -100,7 +95,7 @@ def test_blind_tells_kinds_apart(qtbot: QtBot, viewer: Viewer) -> None:
 
 def test_blind_ignores_marked_points(qtbot: QtBot, viewer: Viewer, image: Image) -> None:
     marked = add_defects(viewer, image)
-    panel = open_panel(viewer, method="blind", prior="none", kernel_shape=(11, 11))
+    panel = open_panel(viewer, method="blind", prior="none")
     panel.advanced_form.set_values({"kinds": 1})
     before = DefectPoints(marked).snapshot()
     extract(qtbot, panel)
