@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from qpi_kernels.devices import ran_out_of_memory
 from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 
@@ -103,7 +104,9 @@ def _fits(stage: Any, size: int, parameters: TrainingParameters, accelerator: Ac
         with accelerator.autocast():
             loss = stage(batch, noise)["loss"]
         loss.backward()
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not ran_out_of_memory(error):
+            raise
         return False
     finally:
         stage.zero_grad()

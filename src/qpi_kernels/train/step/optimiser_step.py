@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 
+from qpi_kernels.devices import ran_out_of_memory
 from qpi_kernels.simulate.datasets.batches import Batch
 from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.step.captured_step import CapturedSteps, Losses
@@ -111,9 +112,9 @@ class OptimiserStep:
             return self._captured(batch, noise)
         except _MemoryExhaustedError:
             raise
-        except torch.OutOfMemoryError as error:
-            raise _MemoryExhaustedError(str(error)) from None
         except RuntimeError as error:
+            if ran_out_of_memory(error):
+                raise _MemoryExhaustedError(str(error)) from None
             self._captured = None
             self.notes.append(
                 f"steps are not recorded as a CUDA graph and take longer ({_first_line(error)})"
@@ -125,7 +126,9 @@ class OptimiserStep:
         """Make a step, an operation after the other."""
         try:
             losses = self._gradients(batch, noise)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not ran_out_of_memory(error):
+                raise
             raise _MemoryExhaustedError(str(error)) from None
         if self._clip:
             self._accelerator.clip_grad_norm_(self._weights, self._clip)
@@ -140,9 +143,9 @@ class OptimiserStep:
         self._unproven = False
         try:
             return self._summed(batch, noise)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:
+            if ran_out_of_memory(error):
+                raise
             self._module._compiled_call_impl = None
             self.notes.append(f"steps are not compiled ({_first_line(error)})")
         self._optimizer.zero_grad()
