@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from qpi_kernels.cli import (
-    bench,
     demo,
     detect,
     extract,
@@ -18,6 +17,7 @@ from qpi_kernels.cli import (
     simulate,
     train,
 )
+from qpi_kernels.cli.bench import commands as bench
 
 __all__ = ["app"]
 

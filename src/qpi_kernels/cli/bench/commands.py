@@ -24,12 +24,14 @@ from qpi_kernels.cli.batch import (
     table_console,
     write_anew,
 )
+from qpi_kernels.cli.bench.gpu import gpu
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.parameter_options import with_parameters
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Measure what is claimed, on this machine.", no_args_is_help=True)
+app.command()(gpu)
 
 
 @app.callback()

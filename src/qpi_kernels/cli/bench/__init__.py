@@ -1,0 +1,1 @@
+"""``napari-qpi bench ...``; begin at `commands`."""
