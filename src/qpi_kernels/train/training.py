@@ -30,6 +30,7 @@ from qpi_kernels.train.parameters import TrainingError, TrainingParameters
 from qpi_kernels.train.stage_setup import (
     make_accelerator,
     make_stage,
+    move_stage,
     training_batches,
     validation_batches,
 )
@@ -118,8 +119,7 @@ class Training(GeneratorStepper[Path]):
         stage, network = make_stage(
             Path(folder), parameters, self.preset, resumed=found is not None
         )
-        # Convolutions are quicker when the channels of a pixel lie together.
-        stage.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        move_stage(stage, device)
         self.network: Any = network
         self.stage = cast(Stage, stage)
         self._checkpoint = found or Checkpoint.start(parameters)

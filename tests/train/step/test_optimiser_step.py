@@ -68,7 +68,7 @@ def made_step(stage: Stage, accelerator: Accelerator, **options: object) -> Opti
 def test_a_step_is_that_of_a_plain_loop(accelerator: Accelerator, clip: float) -> None:
     ours, plain = Stage(), Stage()
     step = made_step(ours, accelerator, clip=clip)
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-2, weight_decay=1e-4, fused=True)
     for number, batch in enumerate(batches(4)):
         rate = 1e-2 / (number + 1)
         losses = step(batch, NOISE, rate)

@@ -92,7 +92,9 @@ class _BareLoop:
     def __init__(self, training: Training, batch: Batch) -> None:
         self._stage: Any = training.stage
         weights = [weight for weight in training.network.parameters() if weight.requires_grad]
-        self._optimizer = torch.optim.AdamW(weights, lr=training.parameters.learning_rate)
+        self._optimizer = torch.optim.AdamW(
+            weights, lr=training.parameters.learning_rate, fused=True
+        )
         self._batch = batch
         self._noise = torch.randn(self._stage.latent_shape(batch))
 

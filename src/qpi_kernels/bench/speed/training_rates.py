@@ -249,7 +249,7 @@ def _bare_step(training: Training, given: Batch) -> Callable[[], None]:
     stage: Any = training.stage
     device = training.accelerator.device
     weights = [weight for weight in training.network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=1e-6, fused=True if device.type == "cuda" else None)
+    optimizer = torch.optim.AdamW(weights, lr=1e-6, fused=True)
     batch: Any = {name: value.to(device) for name, value in given.items()}  # type: ignore[attr-defined]
     noise = torch.randn(stage.latent_shape(batch)).to(device)
     mixed = training.parameters.precision == "bf16"

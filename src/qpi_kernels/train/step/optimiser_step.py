@@ -17,6 +17,7 @@ __all__ = ["OptimiserStep", "make_optimizer", "plain_state", "restore_state"]
 
 # Choices of how AdamW runs, which go with the device and not with a checkpoint.
 _WAYS = ("fused", "foreach", "capturable")
+_FUSED_ON = ("cpu", "cuda")
 
 
 class OptimiserStep:
@@ -200,12 +201,12 @@ class _MemoryExhaustedError(Exception):
 def make_optimizer(
     parameters: TrainingParameters, weights: Sequence[torch.nn.Parameter], device: torch.device
 ) -> torch.optim.AdamW:
-    """Make AdamW for weights on a device: in one launch on CUDA."""
+    """Make AdamW for weights on a device, in one pass over them where torch can."""
     return torch.optim.AdamW(
         weights,
         lr=parameters.learning_rate,
         weight_decay=parameters.weight_decay,
-        fused=True if device.type == "cuda" else None,
+        fused=True if device.type in _FUSED_ON else None,
     )
 
 
