@@ -34,13 +34,21 @@ def device(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--device"))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _pretended_device(pytestconfig: pytest.Config) -> None:
-    """Make torch know the pretended device where it was asked for."""
-    if pytestconfig.getoption("--device") == "pretended":
-        from qpi_kernels.bench.gpu.pretended_device import register_pretended
+@pytest.fixture(scope="session")
+def pretended() -> str:
+    """Name a device that pretends, see `register_pretended`; skips where torch can not."""
+    from qpi_kernels.bench.gpu.pretended_device import register_pretended
 
-        register_pretended()
+    try:
+        return str(register_pretended())
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _pretended_if_asked_for(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--device") == "pretended":
+        request.getfixturevalue("pretended")
 
 
 def pytest_collection_finish() -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from qpi_kernels.background import Background, BackgroundKind
-from qpi_kernels.bench.gpu.pretended_device import register_pretended
 
 SHAPE = (9, 12)
 KINDS: tuple[BackgroundKind, ...] = (
@@ -91,13 +90,12 @@ def test_scan_lines_that_are_not_the_rows(device: str) -> None:
     check("rows+quadratic", device, lines=np.ascontiguousarray(column.astype(np.int64)))
 
 
-def test_sums_over_scan_lines_have_a_fixed_order_on_every_device() -> None:
+def test_sums_over_scan_lines_have_a_fixed_order_on_every_device(pretended: str) -> None:
     """The way of other devices gives the CPU's sums, of lines of unlike lengths."""
-    place = register_pretended()
     row, column = np.indices(SHAPE)
     lines = torch.from_numpy(((row + column // 2) * 2 // 2 + (row > 4)).astype(np.int64))
     mask = torch.from_numpy(np.random.default_rng(1).random(SHAPE) > 0.2)
     image = torch.from_numpy(np.random.default_rng(2).normal(size=(3, *SHAPE)))
     here = Background("rows", mask, lines=lines).remove(image)
-    there = Background("rows", mask.to(place), lines=lines).remove(image.to(place))
+    there = Background("rows", mask.to(pretended), lines=lines).remove(image.to(pretended))
     torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-13)

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
-from qpi_kernels.bench.gpu.pretended_device import (
-    counted_traffic,
-    limited_memory,
-    register_pretended,
-)
+from qpi_kernels.bench.gpu.pretended_device import counted_traffic, limited_memory
 from qpi_kernels.devices import full_precision, ran_out_of_memory
 from qpi_kernels.extraction import extract
 from qpi_kernels.progress import Event
 from qpi_kernels.result import KernelResult
-
-
-@pytest.fixture(scope="module")
-def place() -> str:
-    return str(register_pretended())
 
 
 def extracted(device: str, method: str = "least_squares") -> tuple[KernelResult, list[str]]:
@@ -31,15 +21,15 @@ def extracted(device: str, method: str = "least_squares") -> tuple[KernelResult,
     return result, [event.message for event in events]
 
 
-def test_a_small_device_gets_smaller_batches_then_the_cpu_takes_over(place: str) -> None:
+def test_a_small_device_gets_smaller_batches_then_the_cpu_takes_over(pretended: str) -> None:
     here, _ = extracted("cpu")
     with counted_traffic() as traffic:
-        there, messages = extracted(place)
+        there, messages = extracted(pretended)
     assert "device_notes" not in there.provenance
     assert not any("memory" in message for message in messages)
-    for share, used, count in ((2, place, 1), (20, "cpu", 2)):
+    for share, used, count in ((2, pretended, 1), (20, "cpu", 2)):
         with limited_memory(traffic.peak_bytes // share):
-            found, messages = extracted(place)
+            found, messages = extracted(pretended)
         assert found.provenance["device"] == used
         notes = found.provenance["device_notes"]
         assert len(notes) == count
@@ -49,9 +39,9 @@ def test_a_small_device_gets_smaller_batches_then_the_cpu_takes_over(place: str)
         np.testing.assert_allclose(found.kernel, here.kernel, rtol=1e-8, atol=1e-10)
 
 
-def test_no_memory_at_all(place: str) -> None:
+def test_no_memory_at_all(pretended: str) -> None:
     with limited_memory(0):
-        result, _ = extracted(place, "average")
+        result, _ = extracted(pretended, "average")
     assert result.provenance["device"] == "cpu"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qpi_kernels.bench.gpu.pretended_device import register_pretended
 from qpi_kernels.extraction import symmetrisation as module
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
 
@@ -18,15 +17,14 @@ def average(symmetry: str, device: torch.device) -> Symmetrisation:
 
 @pytest.mark.parametrize("symmetry", ["C2", "C4v@15", "C6"])
 def test_every_device_gives_the_numbers_of_the_cpu(
-    symmetry: str, monkeypatch: pytest.MonkeyPatch
+    symmetry: str, pretended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = register_pretended()
     monkeypatch.setattr(module, "_MAX_NUMBERS", 9 * 8 * 300)
     vectors = torch.randn(3, 2 * 9 * 8, generator=torch.Generator().manual_seed(0)).double()
-    here, there = average(symmetry, torch.device("cpu")), average(symmetry, place)
+    here, there = average(symmetry, torch.device("cpu")), average(symmetry, torch.device(pretended))
     for name in ("apply", "adjoint"):
         expected = getattr(here, name)(vectors)
-        torch.testing.assert_close(getattr(there, name)(vectors.to(place)).cpu(), expected)
+        torch.testing.assert_close(getattr(there, name)(vectors.to(pretended)).cpu(), expected)
 
 
 def test_the_adjoint_is_the_transpose(device: str) -> None:

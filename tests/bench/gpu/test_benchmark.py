@@ -29,7 +29,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "equality_tasks", lambda _, *, learned: [("tiny", tiny)])
 
 
-@pytest.mark.usefixtures("few_rows")
+@pytest.mark.usefixtures("few_rows", "pretended")
 def test_every_row_is_written_when_it_is_there(tmp_path: Path) -> None:
     target = tmp_path / "gpu.json"
     bench = GpuBench("cpu", quick=True, groups=("seconds", "equality"), report_path=target)
@@ -70,6 +70,7 @@ def test_a_number_that_is_none_misses_its_aim() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("pretended")
 def test_a_quick_run_of_everything() -> None:
     report = drive(GpuBench("cpu", quick=True))
     assert not report.failed

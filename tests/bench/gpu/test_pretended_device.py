@@ -10,43 +10,37 @@ from qpi_kernels.bench.gpu.pretended_device import (
     DeviceMixError,
     counted_traffic,
     limited_memory,
-    register_pretended,
 )
 from qpi_kernels.extraction import extract
 
 METHODS = ("least_squares", "average", "bayes", "one_step")
 
 
-@pytest.fixture(scope="module")
-def place() -> torch.device:
-    return register_pretended()
-
-
-def test_numbers_are_those_of_the_host(place: torch.device) -> None:
+def test_numbers_are_those_of_the_host(pretended: str) -> None:
     image = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
-    spectrum = torch.fft.rfft2(image.to(place))
+    spectrum = torch.fft.rfft2(image.to(pretended))
     power = (spectrum * spectrum.conj()).real
     power[0].mul_(2)
     power += 1
     expected = torch.fft.rfft2(image).abs().square()
     expected[0] *= 2
     torch.testing.assert_close(power.cpu(), expected + 1)
-    assert power.device == place
+    assert power.device == torch.device(pretended)
 
 
-def test_arrays_of_two_devices_do_not_meet(place: torch.device) -> None:
-    there = torch.ones(3, device=place)
+def test_arrays_of_two_devices_do_not_meet(pretended: str) -> None:
+    there = torch.ones(3, device=pretended)
     with pytest.raises(DeviceMixError, match=r"\(3,\) of cpu"):
         there + torch.ones(3)
     with pytest.raises(RuntimeError, match="numpy"):
         there.numpy()
     assert (there * torch.tensor(2.0)).tolist() == [2, 2, 2]
-    assert there[torch.tensor([0, 2])].device == place
+    assert there[torch.tensor([0, 2])].device == torch.device(pretended)
 
 
-def test_waiting_and_copying_are_counted(place: torch.device) -> None:
+def test_waiting_and_copying_are_counted(pretended: str) -> None:
     with counted_traffic() as traffic:
-        values = torch.arange(4.0).to(place)
+        values = torch.arange(4.0).to(pretended)
         total = values.square().sum()
         assert total > 3
         assert float(total) == 14.0
@@ -56,21 +50,21 @@ def test_waiting_and_copying_are_counted(place: torch.device) -> None:
     assert (traffic.copies_to_device, traffic.copies_to_host) == (1, 1)
 
 
-def test_memory_is_counted_by_storage_and_may_run_out(place: torch.device) -> None:
+def test_memory_is_counted_by_storage_and_may_run_out(pretended: str) -> None:
     with counted_traffic() as traffic:
-        first = torch.zeros(1000, dtype=torch.float64, device=place)
+        first = torch.zeros(1000, dtype=torch.float64, device=pretended)
         first[10:].view(9, -1)
         assert traffic.peak_bytes >= 8000
         before = traffic.peak_bytes
         del first
-        torch.zeros(1000, dtype=torch.float64, device=place)
+        torch.zeros(1000, dtype=torch.float64, device=pretended)
         assert traffic.peak_bytes == before
     with limited_memory(before), pytest.raises(torch.cuda.OutOfMemoryError):
-        torch.zeros(10**6, device=place)
+        torch.zeros(10**6, device=pretended)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_method_mixes_devices(place: torch.device, method: str) -> None:
+def test_no_method_mixes_devices(pretended: str, method: str) -> None:
     """What a GPU would refuse; and the same kernel, whose draws may not depend on the device."""
     rng = np.random.default_rng(0)
     image, positions = rng.normal(size=(30, 32)), rng.uniform(3, 27, (5, 2))
@@ -78,9 +72,9 @@ def test_no_method_mixes_devices(place: torch.device, method: str) -> None:
     choice = {"kernel_shape": (9, 8), "method": method, "mask": mask, "background": "rows"}
     if method == "one_step":
         choice["samples"] = 2
-    there = extract(image, positions, device=str(place), **choice)
+    there = extract(image, positions, device=str(pretended), **choice)
     here = extract(image, positions, device="cpu", **choice)
-    assert there.provenance["device"] == str(place)
+    assert there.provenance["device"] == str(pretended)
     # The networks are in single precision.
     for name, share in (("kernel", 1e-5), ("std", 1e-3)):
         ours, theirs = (np.asarray(getattr(one, name).values) for one in (there, here))

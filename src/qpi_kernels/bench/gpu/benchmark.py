@@ -68,7 +68,7 @@ class GpuBench(GeneratorStepper[GpuReport]):
     ) -> None:
         self._device = str(choose_device(device))
         self._checked = self._device
-        if torch.device(self._device).type == "cpu":
+        if torch.device(self._device).type == "cpu" and not torch.cuda.is_available():
             self._checked = str(register_pretended())
         self._quick, self._limit, self._path = quick, limit, report_path
         self._groups = tuple(groups)

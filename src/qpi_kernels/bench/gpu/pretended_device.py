@@ -134,8 +134,11 @@ def register_pretended() -> torch.device:
     Raises
     ------
     RuntimeError
-        If this release of torch has no way to; 2.13 has.
+        If this release of torch has no way to (2.13 has), or there is a real one: torch knows one
+        sort of accelerator in a process.
     """
+    if torch.cuda.is_available():
+        raise RuntimeError("a device is pretended only where there is no GPU")
     try:
         from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
     except ImportError as error:
