@@ -47,3 +47,31 @@ def test_a_solution_within_the_tolerance_is_kept(device: str) -> None:
     for _ in range(5):
         solver.step()
     torch.testing.assert_close(solver.solution, found, rtol=0, atol=0)
+
+
+def test_orthogonal_residuals_keep_rounding_out_of_early_iterates(device: str) -> None:
+    """A few large eigenvalues: the plain recurrence forgets what it has solved."""
+    generator = torch.Generator().manual_seed(3)
+    values = torch.cat([torch.logspace(9, 3, 12), torch.rand(288, generator=generator)]).double()
+    right = torch.randn(2, 300, generator=generator, dtype=torch.float64)
+    noise = torch.randn(2, 300, generator=generator, dtype=torch.float64)
+    values, right, noise = values.to(device), right.to(device), noise.to(device)
+
+    def iterate(given: torch.Tensor, orthogonal: bool) -> torch.Tensor:
+        solver = ConjugateGradients(lambda one: one * values, given, orthogonal=orthogonal)
+        for _ in range(25):
+            solver.step()
+        return solver.solution
+
+    plain, kept = (
+        float((iterate(right * (1 + 1e-14 * noise), way) - iterate(right, way)).norm())
+        / float(iterate(right, way).norm())
+        for way in (False, True)
+    )
+    assert plain > 1e-3
+    assert kept < 1e-9
+    matrix, several = system(device)
+    solver = ConjugateGradients(lambda one: one @ matrix, several, orthogonal=True)
+    for _ in range(25):
+        solver.step()
+    torch.testing.assert_close(solver.solution @ matrix, several)

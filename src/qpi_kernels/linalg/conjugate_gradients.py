@@ -25,6 +25,10 @@ class ConjugateGradients:
         First solutions; zero when left out.
     tolerance : float
         Length of the residual over that of the right-hand side at which a solution stays.
+    orthogonal : bool
+        Keep residuals orthogonal to all earlier ones, in spite of rounding. Without that an iterate
+        that is not converged depends on rounding, so on the device, wherever a few eigenvalues are
+        far above the others. It keeps a basis, as `Lanczos` does.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class ConjugateGradients:
         *,
         start: torch.Tensor | None = None,
         tolerance: float = 0.0,
+        orthogonal: bool = False,
     ) -> None:
         self._operator = operator
         self.solution = torch.zeros_like(right) if start is None else start.clone()
@@ -43,6 +48,9 @@ class ConjugateGradients:
         self._min_square = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
+        # Unit residuals, (iteration, vector, n).
+        self._basis = right.new_zeros((8 if orthogonal else 0, *right.shape))
+        self._extend_basis()
 
     @property
     def converged(self) -> bool:
@@ -57,8 +65,22 @@ class ConjugateGradients:
         length = torch.where(going, self._square / curvature, 0.0)
         self.solution += length[:, None] * self._direction
         self._residual -= length[:, None] * image
+        if len(self._basis):
+            known = self._basis[: self.iterations + 1].transpose(0, 1)
+            overlap = known @ self._residual.unsqueeze(-1)
+            self._residual -= (overlap.transpose(1, 2) @ known).squeeze(1)
         before, self._square = self._square, self._residual.square().sum(dim=1)
         ratio = torch.where(going, self._square / before.clamp(min=self._tiny), 0.0)
         self._direction *= ratio[:, None]
         self._direction += self._residual
         self.iterations += 1
+        self._extend_basis()
+
+    def _extend_basis(self) -> None:
+        """Add the present residuals to those that later ones are made orthogonal to."""
+        if not len(self._basis):
+            return
+        if self.iterations == len(self._basis):
+            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
+        length = self._square.sqrt().clamp(min=self._tiny**0.5)
+        self._basis[self.iterations] = self._residual / length[:, None]
