@@ -10,7 +10,9 @@ from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.fista import sparse_activation
 from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
+from qpi_kernels.extraction.blind.model_order import residual_is_white
 from qpi_kernels.extraction.blind.quality_report import faint_defects
+from qpi_kernels.extraction.blind.sampler_residual import SamplerResidual
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.progress import finish
 from shared.blind_maps import distances, observe, problem_of, rings
@@ -111,3 +113,57 @@ def test_the_sampler_splits_and_joins_points_until_they_fit():
     found = Defects(sampler.points.sites - 10)
     assert len(found) == 8
     assert distances(found, defects).max() < 0.3
+
+
+@pytest.mark.parametrize("pitch", [1, 2])
+def test_the_energy_of_a_defect_is_what_the_map_shows_of_it(pitch):
+    mask = np.ones((24, 26), bool)
+    mask[5:9, 12:] = False
+    image = np.random.default_rng(0).standard_normal(mask.shape)
+    model = ConvolutionModel(problem_of(image, mask, kernel_shape=(9, 9), background="none"))
+    kernels = torch.from_numpy(np.stack([rings(9), rings(9, wave=1.4)]))[:, None].float()
+    steps = (np.arange(pitch) - pitch // 2) / pitch
+    fractions = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(-1, 2)
+    nothing = torch.zeros_like(model.kernel_spectrum(kernels)[:, 0])
+    residual = SamplerResidual(model, kernels, nothing, fractions, reach=1)
+    # On the edge of the image, in its middle, and beside the masked pixels.
+    for site in ((0, 14), (32, 33), (15, 16), (11, 20)):
+        _, energy, _ = residual.near(site, 1)
+        before, shown = residual.image(), np.zeros(energy.shape)
+        for place, (row, col) in enumerate(np.ndindex(3, 3)):
+            for choice in range(energy.shape[1]):
+                at = (site[0] + row - 1, site[1] + col - 1)
+                residual.add(*at, choice, 1.0)
+                shown[place, choice] = np.square(residual.image() - before).sum()
+                residual.add(*at, choice, -1.0)
+        np.testing.assert_allclose(energy, shown, rtol=1e-3, atol=1e-3)
+
+
+def test_points_between_pixels_stay_where_a_defect_is_cut_by_the_edge():
+    kernel = rings()
+    defects = Defects([(-0.4, 20.3), (30.2, 71.4), (50.0, 30.0), (71.3, 60.0), (20.0, 50.6)])
+    model = ConvolutionModel(problem_of(observe(kernel, defects)))
+    scale = float(np.std(observe(kernel, defects)))
+    fit = AlternatingFit(model, torch.from_numpy(kernel / scale)[None, None].float(), seed=0)
+    fit.kernels = torch.from_numpy(kernel / scale)[None, None].float()
+    fit.sampler.place(Points(np.rint(defects.positions) + 10, np.ones(5), np.zeros(5, int)))
+    fit.sampler.noise_variance = (0.03 / scale) ** 2
+    for _ in range(10):
+        fit.sampler.place(fit.sampler.points, 4, 2, group_reach=2)
+        finish(fit.sample())
+    assert len(fit.sampler.points) == 5
+    assert distances(Defects(fit.sampler.points.sites - 10), defects).max() < 0.5
+    assert fit.noise == pytest.approx(0.03 / scale, rel=0.1)
+
+
+@pytest.mark.parametrize("marked", [12, 10])
+def test_only_what_is_left_of_defects_makes_a_residual_other_than_white(marked):
+    kernel, defects = rings(), scattered(12, size=96, apart=14.0)
+    defects = Defects(np.rint(defects.positions))
+    image = observe(kernel, defects, size=96)
+    model, scale = ConvolutionModel(problem_of(image)), float(np.std(image))
+    fit = AlternatingFit(model, torch.from_numpy(kernel)[None, None].float(), seed=0)
+    fit.kernels = torch.from_numpy(kernel / scale)[None, None].float()
+    sites = defects.positions[:marked] + 10
+    fit.sampler.place(Points(sites, np.ones(marked), np.zeros(marked, int)), pitch=8)
+    assert residual_is_white(fit) == (marked == 12)

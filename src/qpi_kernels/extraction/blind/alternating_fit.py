@@ -43,6 +43,8 @@ class AlternatingFit:
         The present kernels.
     sampler : GibbsSampler
         The present points.
+    misfit : float
+        Sum of squares of the residual of the present fit.
     """
 
     def __init__(self, model: ConvolutionModel, start: torch.Tensor, seed: int) -> None:
@@ -50,7 +52,7 @@ class AlternatingFit:
         self.kernels = start / _norms(start).clamp(min=1e-12)
         self._activation = torch.zeros(len(start), *model.sites)
         self.sampler = GibbsSampler(model, len(start), seed)
-        self._misfit = float(model.values.square().sum())
+        self.misfit = float(model.values.square().sum())
 
     def relax(self, threshold: float) -> Generator[Event, None, None]:
         """Fit sparse activations, then kernels, once, and centre the kernels.
@@ -82,6 +84,8 @@ class AlternatingFit:
         for one, (rows, cols) in zip(self._activation, self._centre_kernels(), strict=True):
             if rows or cols:
                 one.copy_(_shifted(one, int(rows), int(cols)))
+        spectrum = model.activation_spectrum(self._activation)
+        self.misfit = float(model.residual(spectrum, self.kernels).square().sum())
 
     def begin_sampling(self) -> None:
         """Turn the peaks of the activations into points."""
@@ -93,17 +97,15 @@ class AlternatingFit:
             np.repeat(np.arange(len(peaks)), counts),
         )
         self.sampler.place(points)
-        spectrum = self.model.activation_spectrum(self._activation)
-        misfit = self.model.residual(spectrum, self.kernels).square().sum()
         self._normalise()
-        self.sampler.learn(float(misfit))
+        self.sampler.learn(self.misfit)
 
     def sample(self, *, settle: bool = False) -> Generator[Event, None, None]:
         """Sample points, kernels and noise once, see `GibbsSampler.sweep`."""
         yield from portion(self.sampler.sweep(self.kernels, settle=settle), 0.0, 0.8)
         model = self.model
         if not len(self.sampler.points):
-            self._misfit = float(model.values.square().sum())
+            self.misfit = float(model.values.square().sum())
             return
         self._normalise()
         spectrum = self.sampler.spectrum
@@ -115,19 +117,19 @@ class AlternatingFit:
         self.kernels = yield from portion(
             model.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS), 0.8, 1.0
         )
-        self._misfit = float(model.residual(spectrum, self.kernels).square().sum())
-        self.sampler.learn(self._misfit)
+        self.misfit = float(model.residual(spectrum, self.kernels).square().sum())
+        self.sampler.learn(self.misfit)
         self.sampler.move(self._centre_kernels())
 
     @property
     def cost(self) -> float:
         """Cost of the present fit, the lower the better; see `GibbsSampler.cost`."""
-        return self.sampler.cost(self._misfit)
+        return self.sampler.cost(self.misfit)
 
     @property
     def noise(self) -> float:
         """Standard deviation of the residual, as a share of that of the maps."""
-        return float(np.sqrt(self._misfit / self.model.counted))
+        return float(np.sqrt(self.misfit / self.model.counted))
 
     def _normalise(self) -> None:
         """Scale the typical strength to 1; weak points, some of them no defects, count less."""

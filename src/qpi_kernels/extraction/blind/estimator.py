@@ -18,6 +18,7 @@ from qpi_kernels.extraction.blind.kernel_centre import centre_offset
 from qpi_kernels.extraction.blind.model_order import (
     prefers_more_kinds,
     repeated_kinds,
+    residual_is_white,
     strong_points,
 )
 from qpi_kernels.extraction.blind.parameters import BlindParameters
@@ -31,12 +32,17 @@ from qpi_kernels.result import KernelResult
 __all__ = ["BlindExtraction"]
 
 _STARTS_OF_EACH_WIDTH, _STARTS_OF_KINDS = 3, 2
+# Each with the number of fits that go on after it, for one kind and for more. Good first guesses
+# are ahead from the first threshold on, and those that go on differ little in the end.
 _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
-_FIRST_SWEEPS = 3
-_KEPT_FITS = 3
-_MORE_SWEEPS = 4
-_LAST_SWEEPS = 15
-_REFINEMENTS = ((4, 2), (4, 2), (4, 2), (8, 1), (8, 1))
+_KEPT_GUESSES, _KEPT_GUESSES_OF_KINDS = (5, 3, 3, 3), (4, 3, 2, 2)
+# Number of fits that go on, sweeps of each, grid points per pixel and longest move in px: pieces
+# on whole pixels find the defects, and become one point each once points lie between pixels.
+_STAGES = ((3, 4, 1, 2), (2, 3, 4, 2))
+_FINE_PITCH, _FINE_REACH = 4, 2
+# Sweeps of the best fit: at most so many, until so many have not reduced the cost by so much.
+_MAX_SWEEPS, _WAITING_SWEEPS, _MIN_GAIN = 16, 3, 10.0
+_LAST_PITCH, _LAST_REACH, _LAST_SWEEPS = 8, 1, 2
 # Kinds that are tried unasked.
 _MAX_KINDS = 3
 # Time of the final solution, over that of the search for one number of kinds.
@@ -57,9 +63,9 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     level (`GibbsSampler`); the guesses that explain the map best go on. Last, the points get
     sub-pixel positions, and the kernels are those of `BayesExtraction` with them.
 
-    This is done for one kind of defect, then for two and three, as long as the fit improves by
-    more than the penalty of another kernel (Akaike 1974) and kinds are not colocalised
-    (`model_order`). Defects of the other sign are a kind of their own.
+    This is done for one kind of defect, then for two and three, as long as the residual is not
+    white, the fit improves by more than the penalty of another kernel (Akaike 1974) and kinds are
+    not colocalised (`model_order`). Defects of the other sign are a kind of their own.
 
     Positions and kernels are found up to a common shift of each kind, which is fixed by the
     kernel's own centre (`centre_offset`), and strengths up to a factor: the typical one is 1.
@@ -91,6 +97,8 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         share = 1 / (len(guesses) + _SOLUTION_COST)
         best: AlternatingFit | None = None
         for number, count in enumerate(guesses):
+            if best is not None and residual_is_white(best):
+                break
             search = self._search(model, guesses[count])
             fit = yield from portion(search, number * share, (number + 1) * share)
             if best is not None and not prefers_more_kinds(best, fit):
@@ -115,28 +123,32 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         """Find the best fit of the maps by as many kinds as the guesses have."""
         seed, kinds = self._problem.parameters.seed, len(guesses[0])
         suffix = f", {kinds} kinds" if kinds > 1 else ""
-        shares = pairwise(np.linspace(0, 1, _round_count(len(guesses)) + 1))
+        kept = _KEPT_GUESSES if kinds == 1 else _KEPT_GUESSES_OF_KINDS
+        shares = pairwise(np.linspace(0, 1, _round_count(len(guesses), kept) + 1))
         fits = [AlternatingFit(model, guess, seed + index) for index, guess in enumerate(guesses)]
-        for number, fit in enumerate(fits, 1):
-            message = f"Trying guess {number} of {len(fits)}{suffix}"
-            for threshold in _THRESHOLDS:
+        message = f"Trying first guesses{suffix}"
+        for threshold, number in zip(_THRESHOLDS, kept, strict=True):
+            for fit in fits:
                 yield from portion(_round(fit.relax(threshold), message), *next(shares))
-            fit.begin_sampling()
-            for _ in range(_FIRST_SWEEPS):
-                yield from portion(_round(fit.sample(), message, fit), *next(shares))
-        fits = sorted(fits, key=lambda fit: fit.cost)[:_KEPT_FITS]
-        message = f"Comparing the best guesses{suffix}"
+            fits = sorted(fits, key=lambda fit: fit.misfit)[:number]
         for fit in fits:
-            for _ in range(_MORE_SWEEPS):
-                yield from portion(_round(fit.sample(), message, fit), *next(shares))
+            fit.begin_sampling()
+        message = f"Comparing the best guesses{suffix}"
+        for number, sweeps, pitch, reach in _STAGES:
+            fits = sorted(fits, key=lambda fit: fit.cost)[:number]
+            for fit in fits:
+                for _ in range(sweeps):
+                    yield from portion(_sweep(fit, pitch, reach, message), *next(shares))
         best = min(fits, key=lambda fit: fit.cost)
-        message = f"Finding the defects{suffix}"
-        for _ in range(_LAST_SWEEPS):
-            yield from portion(_round(best.sample(), message, best), *next(shares))
+        message, costs = f"Finding the defects{suffix}", [best.cost]
+        for _ in range(_MAX_SWEEPS):
+            share = next(shares)
+            if not _settled(costs):
+                yield from portion(_sweep(best, _FINE_PITCH, _FINE_REACH, message), *share)
+                costs.append(best.cost)
         message = f"Refining positions{suffix}"
-        for pitch, reach in _REFINEMENTS:
-            best.sampler.place(best.sampler.points, pitch, reach, group_reach=reach)
-            yield from portion(_round(best.sample(), message, best), *next(shares))
+        for _ in range(_LAST_SWEEPS):
+            yield from portion(_sweep(best, _LAST_PITCH, _LAST_REACH, message), *next(shares))
         message = f"Settling the defects{suffix}"
         yield from portion(_round(best.sample(settle=True), message, best), *next(shares))
         return best
@@ -162,6 +174,20 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         return Defects.concatenate(tables)
 
 
+def _sweep(
+    fit: AlternatingFit, pitch: int, reach: int, message: str
+) -> Generator[Event, None, None]:
+    """Sample a fit once with points on a grid; between pixels, close points become one."""
+    fit.sampler.place(fit.sampler.points, pitch, reach, group_reach=reach if pitch > 1 else 0)
+    yield from _round(fit.sample(), message, fit)
+
+
+def _settled(costs: list[float]) -> bool:
+    """Test whether the last sweeps have hardly reduced the cost below that before them."""
+    before = costs[:-_WAITING_SWEEPS]
+    return bool(before) and min(costs[-_WAITING_SWEEPS:]) > min(before) - _MIN_GAIN
+
+
 def _round(
     work: Generator[Event, None, None], message: str, fit: AlternatingFit | None = None
 ) -> Generator[Event, None, None]:
@@ -173,7 +199,8 @@ def _round(
     yield Event(message, 1, 1, values)
 
 
-def _round_count(guesses: int) -> int:
-    """Count the rounds of a search."""
-    first = guesses * (len(_THRESHOLDS) + _FIRST_SWEEPS)
-    return first + min(_KEPT_FITS, guesses) * _MORE_SWEEPS + _LAST_SWEEPS + len(_REFINEMENTS) + 1
+def _round_count(guesses: int, kept: tuple[int, ...]) -> int:
+    """Count the rounds of a search at most."""
+    relaxed = sum(min(number, guesses) for number in (guesses, *kept[:-1]))
+    compared = sum(sweeps * min(number, guesses, kept[-1]) for number, sweeps, *_ in _STAGES)
+    return relaxed + compared + _MAX_SWEEPS + _LAST_SWEEPS + 1

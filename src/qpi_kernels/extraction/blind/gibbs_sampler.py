@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from math import exp
 
 import numpy as np
+import scipy.special
 import torch
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ from qpi_kernels.progress import Event
 __all__ = ["GibbsSampler", "Points"]
 
 _LOG_ODDS_NEVER = -60.0
-# Events cost as much as drawing a point of a small kernel; points of a large one take 0.1 s.
-_POINTS_BETWEEN_EVENTS = 8
+# Events cost as much as drawing a point of a small kernel; points of a large one take 1 ms.
+_POINTS_BETWEEN_EVENTS = 32
 _STRENGTH_VARIANCE = (0.01, 0.2)
 
 
@@ -182,20 +184,34 @@ class GibbsSampler:
         residual = SamplerResidual(
             self._model, kernels, self.spectrum, self._fractions, self._reach
         )
-        sites = [*self._points, *self._births(residual)]
-        order = self._random.permutation(len(sites))
-        for number, index in enumerate(order, 1):
-            site = sites[index]
-            removed = self._remove(residual, site)
-            reach = self._reach if removed else 0
-            for _ in range(max(removed, 1)):
-                point = self._draw(residual, site, reach)
-                if point is None:
+        kinds = np.arange(len(self.density)).repeat(len(self._fractions))
+        self._prior = 1 / self.strength_variance[kinds]
+        self._log_priors = self._log_prior(kinds) - np.log(len(self._fractions))
+        sites = list(self._points)
+        for number, index in enumerate(self._random.permutation(len(sites)), 1):
+            removed = self._remove(residual, sites[index])
+            for _ in range(removed):
+                if not self._try(residual, sites[index], self._reach):
                     break
-                self._keep(point)
-                residual.add(point.row, point.col, point.choice, -point.strength)
             if number % _POINTS_BETWEEN_EVENTS == 0:
-                yield Event("Drawing the defects", number, len(sites))
+                yield Event("Drawing the defects", number, len(sites) + 1)
+        # Now that the points fit the kernels, few other sites want one.
+        births = self._births(residual)
+        for number, index in enumerate(self._random.permutation(len(births)), 1):
+            self._try(residual, births[index][0], self._reach, births[index][1])
+            if number % _POINTS_BETWEEN_EVENTS == 0:
+                yield Event("Drawing the defects", len(sites), len(sites) + 1)
+
+    def _try(
+        self, residual: SamplerResidual, site: tuple[int, int], reach: int, share: float = 1.0
+    ) -> bool:
+        """Draw a point near a site, and add it if there is one."""
+        point = self._draw(residual, site, reach, share)
+        if point is None:
+            return False
+        self._keep(point)
+        residual.add(point.row, point.col, point.choice, -point.strength)
+        return True
 
     def learn(self, misfit: float) -> None:
         """Fit noise, density and spread of strengths to the points.
@@ -257,60 +273,95 @@ class GibbsSampler:
             residual.add(point.row, point.col, point.choice, point.strength)
         return len(group)
 
-    def _births(self, residual: SamplerResidual) -> list[tuple[int, int]]:
-        """Draw sites without a point that are to be tried for one."""
-        kinds = np.arange(len(self.density))[:, None, None]
-        by_kind = self._log_odds(residual.correlation(), residual.energy, kinds)[0]
-        by_kind = np.where(residual.usable, by_kind, _LOG_ODDS_NEVER)
-        odds = np.logaddexp.reduce(by_kind, axis=0)
-        for site in self._points:
-            odds[site] = _LOG_ODDS_NEVER
-        chances = 1 / (1 + np.exp(-odds.clip(_LOG_ODDS_NEVER, -_LOG_ODDS_NEVER)))
-        level = 0.5 if self._settle else self._random.random(odds.shape)
-        chosen = np.argwhere(chances > level)
-        return [(int(row), int(col)) for row, col in chosen]
+    def _births(self, residual: SamplerResidual) -> list[tuple[tuple[int, int], float]]:
+        """Draw neighbourhoods to be tried for one more point: middle site and chance of a point.
+
+        Neighbourhoods tile the sites, from a random one on. One with the chance ``p`` is tried
+        with the probability ``p**2``, and its point accepted with the probability ``p' / p``,
+        where ``p'`` is its chance at that moment.
+        """
+        kinds = np.arange(len(self.density))
+        correlation, energy = residual.correlation(), residual.energy
+        by_kind = self._log_odds(
+            np.moveaxis(correlation, 0, -1),
+            np.moveaxis(energy, 0, -1),
+            1 / self.strength_variance,
+            self._log_prior(kinds),
+        )[0]
+        by_kind[~np.moveaxis(residual.usable, 0, -1)] = _LOG_ODDS_NEVER
+        present = tuple(np.array([*self._points], np.int64).reshape(-1, 2).T)
+        by_kind[present] = _LOG_ODDS_NEVER
+        side = 2 * self._reach + 1
+        first = self._random.integers(-side + 1, 1, 2)
+        rows, cols = (
+            -(-(size - start) // side) for size, start in zip(by_kind.shape[:2], first, strict=True)
+        )
+        tiles = np.full((rows * side, cols * side, len(kinds)), _LOG_ODDS_NEVER)
+        tiles[-first[0] :, -first[1] :][: by_kind.shape[0], : by_kind.shape[1]] = by_kind
+        tiles = tiles.reshape(rows, side, cols, side, -1).transpose(0, 2, 1, 3, 4)
+        odds = scipy.special.logsumexp(tiles.reshape(rows, cols, -1), axis=-1)
+        chances = scipy.special.expit(odds)
+        if self._settle:
+            chosen = chances > 0.5
+        else:
+            chosen = np.square(chances) > self._random.random(odds.shape)
+        middle = np.argwhere(chosen) * side + first + self._reach
+        return list(zip(map(tuple, middle.tolist()), chances[chosen].tolist(), strict=True))
+
+    def _log_prior(self, kinds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the log of the probability of a defect of each kind over that of none."""
+        logs: NDArray[np.float64] = np.log(self.density / (1 - self.density.sum()))
+        return logs[kinds]
 
     def _log_odds(
         self,
-        correlation: NDArray[np.float64],
-        energy: NDArray[np.float64],
-        kinds: NDArray[np.int64],
+        correlation: NDArray[np.floating],
+        energy: NDArray[np.floating],
+        prior: NDArray[np.float64],
+        log_prior: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return log odds of a defect against none, and mean and precision of its strength."""
-        prior = 1 / self.strength_variance[kinds]
-        precision = energy / self.noise_variance + prior
-        pull = correlation / self.noise_variance + prior
-        mean = pull / precision
-        odds = 0.5 * (np.log(prior / precision) + pull * mean - prior)
-        none = 1 - self.density.sum()
-        return odds + np.log(self.density[kinds] / none), mean, precision
+        """Return log odds of a defect against none, and mean and precision of its strength.
 
-    def _chosen(self, odds: NDArray[np.float64]) -> int | None:
-        """Draw one of the choices, or none of them, by log odds against none."""
+        The prior's precision of the strength and log odds are given for each choice, the last axis.
+        """
+        weight = 1 / self.noise_variance
+        precision = energy * weight + prior
+        pull = correlation * weight + prior
+        mean = pull / precision
+        odds = 0.5 * (pull * mean - np.log(precision))
+        odds += log_prior + 0.5 * (np.log(prior) - prior)
+        return odds, mean, precision
+
+    def _chosen(self, odds: NDArray[np.float64], share: float) -> int | None:
+        """Draw one of the choices, or none of them, by log odds against none.
+
+        With a ``share`` below 1 each is drawn with the probability over that share, or surely.
+        """
         if self._settle:
             best = int(odds.argmax())
             return best if odds[best] > 0 else None
         top = max(float(odds.max()), 0.0)
         chances = np.exp(odds - top).cumsum()
-        drawn = self._random.random() * (chances[-1] + np.exp(-top))
-        return int(np.searchsorted(chances, drawn, side="right")) if drawn < chances[-1] else None
+        total = float(chances[-1])
+        drawn = self._random.random() * (total + exp(-top)) * share
+        return int(chances.searchsorted(drawn, side="right")) if drawn < total else None
 
-    def _draw(self, residual: SamplerResidual, site: tuple[int, int], reach: int) -> _Point | None:
-        """Draw a point near a site, of any kind, or none."""
+    def _draw(
+        self, residual: SamplerResidual, site: tuple[int, int], reach: int, share: float
+    ) -> _Point | None:
+        """Draw a point near a site, of any kind, or none; see `_chosen` for the share."""
         correlation, energy, usable = residual.near(site, reach)
-        shifts = len(self._fractions)
-        kinds = np.arange(len(self.density)).repeat(shifts)
-        odds, mean, precision = self._log_odds(correlation, energy, kinds)
-        odds = np.where(usable, odds - np.log(shifts), _LOG_ODDS_NEVER).ravel()
-        chosen = self._chosen(odds)
+        odds, mean, precision = self._log_odds(correlation, energy, self._prior, self._log_priors)
+        odds[~usable] = _LOG_ODDS_NEVER
+        chosen = self._chosen(odds.ravel(), share)
         if chosen is None:
             return None
-        index, choice = divmod(chosen, len(kinds))
+        index, choice = divmod(chosen, odds.shape[1])
         rows, cols = divmod(index, 2 * reach + 1)
         row, col = site[0] + rows - reach, site[1] + cols - reach
-        strength = float(mean.ravel()[chosen])
+        strength = float(mean[index, choice])
         if not self._settle:
-            strength += self._random.standard_normal() / float(precision.ravel()[chosen]) ** 0.5
+            strength += self._random.standard_normal() / float(precision[index, choice]) ** 0.5
         inside = 0 <= row < self._model.sites[0] and 0 <= col < self._model.sites[1]
         if strength <= 0 or not inside or (row, col) in self._points:
             return None

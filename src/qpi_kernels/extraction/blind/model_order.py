@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 
-__all__ = ["prefers_more_kinds", "repeated_kinds", "strong_points"]
+__all__ = ["prefers_more_kinds", "repeated_kinds", "residual_is_white", "strong_points"]
 
 _MIN_STRENGTH = 0.15
-# Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (Akaike 1974).
-# Superfluous kinds gain about 1 in white noise.
-_PENALTY = 2.0
+# Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (2 in Akaike 1974).
+# As kinds choose their defects, superfluous ones gain up to 2.2, and true ones 2.9 and more.
+_PENALTY = 2.4
 _MIN_SITES = 2
 # Points of two kinds are colocalised if so few maps with points at random would have as many
 # within so many windows of each other.
 _SIGNIFICANCE, _NEAR_WINDOWS = 1e-3, 0.75
+# Over their expectation in white noise: gain in likelihood of a smooth spectrum, averaged over so
+# many frequencies a side, and fluctuation of the local variance.
+_MAX_GAIN, _MAX_FLUCTUATION, _SMOOTHED_FREQUENCIES = 1.5, 1.6, 9
 
 
 def strong_points(fit: AlternatingFit) -> Points:
@@ -36,6 +39,28 @@ def repeated_kinds(fit: AlternatingFit) -> list[int]:
     """Select the kinds with several defects; pure noise too has kinds that occur once."""
     kinds, counts = np.unique(strong_points(fit).kinds, return_counts=True)
     return [int(kind) for kind in kinds[counts > 1]]
+
+
+def residual_is_white(fit: AlternatingFit) -> bool:
+    """Test whether the residual is white noise, in which there is no further kind to be found.
+
+    A kind that pays for its kernel would leave an eighth of the residual's variance or so
+    structured. It shows in the spectrum, or where its defects are few, in the local variance.
+    """
+    model = fit.model
+    residual = model.residual(fit.sampler.spectrum, fit.kernels).double()
+    power = torch.fft.fft2(residual).abs().square().numpy()
+    size = _SMOOTHED_FREQUENCIES
+    smooth = scipy.ndimage.uniform_filter(power, (0, size, size), mode="wrap")
+    gain = float((np.log(power.mean(axis=(1, 2))) - np.log(smooth).mean(axis=(1, 2))).mean())
+    if gain * 2 * size**2 > _MAX_GAIN:
+        return False
+    box = min(model.kernel_shape) // 2
+    counted = scipy.ndimage.uniform_filter(model.mask.numpy().astype(float), box)
+    energy = scipy.ndimage.uniform_filter(residual.square().mean(dim=0).numpy(), box)
+    local = energy[counted > 0.5] / counted[counted > 0.5]
+    expected = np.sqrt(2 / len(residual)) / box
+    return bool(local.std() < _MAX_FLUCTUATION * expected * local.mean())
 
 
 def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:

@@ -47,33 +47,40 @@ class SamplerResidual:
         fractions: NDArray[np.float64],
         reach: int,
     ) -> None:
-        self._model, self._kernels, self._reach = model, kernels, reach
+        self._model, self._kernels = model, kernels
+        self._margin = 2 * reach
         self._shape = model.kernel_shape
         self._templates = _templates(kernels, fractions)
+        self._whole = not fractions.any()
         self._flat = np.ascontiguousarray(self._templates.reshape(len(self._templates), -1).T)
-        self._start = model.residual(activation, kernels)
-        self._residual = self._padded(self._start.numpy())
+        self._residual = self._padded(model.residual(activation, kernels).numpy())
         # A view: whatever is added to the residual shows in all windows.
         every = sliding_window_view(self._residual, self._shape, axis=(1, 2))
         self._windows = every.transpose(1, 2, 0, 3, 4)
         self._mask = self._padded(model.mask.numpy()[None].astype(np.float32))
+        self._mask_windows = sliding_window_view(self._mask[0], self._shape)
         self.energy = model.visible_energy(kernels).numpy().astype(float)
         self.usable = self.energy > _MIN_ENERGY * self.energy.max(axis=(1, 2), keepdims=True)
-        shifted = np.square(self._flat).sum(axis=0, dtype=float).reshape(len(kernels), -1)
-        whole = kernels.square().sum(dim=(1, 2, 3)).numpy()[:, None].clip(1e-30)
-        self._relative_energy = shifted / whole
-        around = [(0, 0), (reach, reach), (reach, reach)]
-        self._padded_energy = np.pad(self.energy, around)
-        self._padded_usable = np.pad(self.usable, around)
+        squares = np.square(self._templates).sum(axis=1)
+        self._flat_squares = np.ascontiguousarray(squares.reshape(len(squares), -1).T)
+        around = [(self._margin, self._margin), (self._margin, self._margin), (0, 0)]
+        self._padded_energy = np.pad(self.energy.transpose(1, 2, 0), around)
+        self._padded_usable = np.pad(self.usable.transpose(1, 2, 0), around)
+
+    def image(self) -> NDArray[np.float32]:
+        """Copy the present residual, (plane, rows, columns)."""
+        top, left = (size - 1 + self._margin for size in self._shape)
+        height, width = self._model.image_shape
+        return self._residual[:, top : top + height, left : left + width].copy()
 
     def correlation(self) -> NDArray[np.float64]:
-        """Correlate the residual at the start with the kernel of each kind, (kind, sites)."""
+        """Correlate the present residual with the kernel of each kind, (kind, sites)."""
         spectrum = self._model.kernel_spectrum(self._kernels)
-        return self._model.correlate(self._start, spectrum).numpy().astype(float)
+        return self._model.correlate(torch.from_numpy(self.image()), spectrum).numpy().astype(float)
 
     def near(
         self, site: tuple[int, int], reach: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
         """Correlate the present residual with the shifted kernels around a site.
 
         Returns
@@ -84,26 +91,30 @@ class SamplerResidual:
             See the attribute.
         """
         # A kernel at a site starts at the same index, plus the reach, of the padded residual.
-        top, left = (at + self._reach - reach for at in site)
+        top, left = site[0] + self._margin - reach, site[1] + self._margin - reach
         side = 2 * reach + 1
-        windows = self._windows[top : top + side, left : left + side]
-        correlation = windows.reshape(side * side, -1) @ self._flat
-        box = np.s_[:, top : top + side, left : left + side]
-        kinds, shifts = self._relative_energy.shape
-        energy = self._padded_energy[box].reshape(kinds, -1).T[..., None] * self._relative_energy
-        usable = self._padded_usable[box].reshape(kinds, -1).T.repeat(shifts, axis=1)
-        return correlation.astype(float), energy.reshape(len(energy), -1), usable
+        sites = side * side
+        bottom, right = top + side, left + side
+        correlation = self._windows[top:bottom, left:right].reshape(sites, -1) @ self._flat
+        usable = self._padded_usable[top:bottom, left:right].reshape(sites, -1)
+        if self._whole:
+            energy = self._padded_energy[top:bottom, left:right].reshape(sites, -1)
+            return correlation, energy, usable
+        # Where a shift moves much of a kernel over the edge, its energy is not that at the pixel.
+        masks = self._mask_windows[top:bottom, left:right].reshape(sites, -1)
+        shifts = self._flat.shape[1] // usable.shape[1]
+        return correlation, masks @ self._flat_squares, usable.repeat(shifts, axis=1)
 
     def add(self, row: int, col: int, choice: int, strength: float) -> None:
         """Add a kernel at a site to the residual; ``choice`` is the index of kind and shift."""
         height, width = self._shape
-        top, left = row + self._reach, col + self._reach
+        top, left = row + self._margin, col + self._margin
         box = np.s_[:, top : top + height, left : left + width]
         self._residual[box] += np.float32(strength) * self._templates[choice] * self._mask[box]
 
     def _padded(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pad images by as much as a kernel around any site reaches out of them."""
-        sides = [(size - 1 + self._reach,) * 2 for size in self._shape]
+        sides = [(size - 1 + self._margin,) * 2 for size in self._shape]
         return np.pad(images, [(0, 0), *sides])
 
 
