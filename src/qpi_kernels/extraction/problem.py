@@ -179,6 +179,13 @@ class Problem(Generic[Parameters]):
             choice = "float32" if single or self.device.type == "mps" else "float64"
         return torch.float32 if choice == "float32" else torch.float64
 
+    def in_precision(self, dtype: torch.dtype) -> Problem[Parameters]:
+        """Return the same problem, computed in another precision."""
+        if dtype == self.dtype:
+            return self
+        name = "float32" if dtype == torch.float32 else "float64"
+        return replace(self, parameters=self.parameters.model_copy(update={"dtype": name}))
+
     @cached_property
     def device(self) -> torch.device:
         """Where the computation runs."""

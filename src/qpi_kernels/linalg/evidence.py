@@ -128,13 +128,22 @@ class Evidence:
             data.values[:, None, :] + ridge[..., None], np.finfo(float).tiny
         )
         misfit = self._energy[:, None] - data.norm[:, None] ** 2 * explained.sum(axis=-1)
-        return np.asarray(np.maximum(misfit, 1e-13 * self._energy[:, None] + 1e-300))
+        return self.at_least_rounding(misfit.T).T
+
+    def at_least_rounding(self, misfit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Raise values of ``S``, (..., observation), to what rounding leaves of the energy."""
+        return np.asarray(np.maximum(misfit, 1e-13 * self._energy + 1e-300))
 
     def cost(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
         """Evaluate ``-2 log p`` up to a constant, (observation, candidate)."""
-        misfit = self.misfit(ridge, data)
+        return self.cost_of(self.misfit(ridge, data), ridge)
+
+    def cost_of(
+        self, misfit: NDArray[np.float64], ridge: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Evaluate ``-2 log p`` at values of ``S``, of the shape of ``ridge``."""
         noise = np.maximum(misfit, self._samples * self._min_variance * ridge)
         fit = self._samples * (np.log(noise) + misfit / noise - 1)
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
@@ -155,7 +164,12 @@ class Evidence:
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
     ) -> NDArray[np.float64]:
         """Estimate the noise variance at given ridges, (observation,); without bias at ridge 0."""
-        misfit = self.misfit(ridge[:, None], data)[:, 0]
+        return self.noise_of(self.misfit(ridge[:, None], data)[:, 0], ridge)
+
+    def noise_of(
+        self, misfit: NDArray[np.float64], ridge: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Estimate the noise variance from ``S`` at given ridges, (observation,)."""
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
         noise = misfit / np.maximum(self._samples - freedom, 1.0)
         return np.asarray(np.maximum(noise, self._min_variance * ridge))

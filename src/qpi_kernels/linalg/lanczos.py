@@ -9,7 +9,12 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.linalg.replay import Replay
+
 __all__ = ["Lanczos", "Tridiagonal"]
+
+# Iterations for which there is room at first; it doubles.
+_CAPACITY = 64
 
 
 class Tridiagonal:
@@ -89,47 +94,60 @@ class Lanczos:
         self, operator: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor
     ) -> None:
         self._operator = operator
-        norm = torch.linalg.vector_norm(start, dim=-1)
-        self.norm = norm.double().cpu().numpy()
-        self._basis = start.new_zeros((8, *start.shape))
-        self._basis[0] = start / norm.clamp(min=torch.finfo(start.dtype).tiny)[:, None]
-        self._diagonal: list[torch.Tensor] = []
-        self._subdiagonal: list[torch.Tensor] = []
-
-    @property
-    def iterations(self) -> int:
-        """Iterations done."""
-        return len(self._diagonal)
+        self._norm = torch.linalg.vector_norm(start, dim=-1)
+        self._eps = torch.finfo(start.dtype).eps
+        self._tiny = torch.finfo(start.dtype).tiny
+        self._on_cuda = start.device.type == "cuda"
+        self.iterations = 0
+        self._position = torch.zeros(1, dtype=torch.int64, device=start.device)
+        self._basis = start.new_zeros((_CAPACITY + 1, *start.shape))
+        self._basis[0] = start / self._norm.clamp(min=self._tiny)[:, None]
+        # Diagonal and subdiagonal, (2, iteration, vector).
+        self._bands = start.new_zeros((2, _CAPACITY, len(start)))
+        self._replay = Replay(self._advance, start.device)
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
-        count = self.iterations
-        latest = self._basis[count]
+        if self.iterations == self._bands.shape[1]:
+            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis[1:])])
+            self._bands = torch.cat([self._bands, torch.zeros_like(self._bands)], dim=1)
+            self._replay = Replay(self._advance, self._basis.device)
+        self._replay()
+        self.iterations += 1
+
+    def _advance(self) -> None:
+        """Extend the basis by a vector; on CUDA with the same launches in each iteration."""
+        diagonal, subdiagonal = self._bands
+        latest = self._basis.index_select(0, self._position).squeeze(0)
         image = self._operator(latest)
-        self._diagonal.append((image * latest).sum(dim=-1))
-        image = image - self._diagonal[-1][:, None] * latest
-        known = self._basis[: count + 1].transpose(0, 1)
-        overlap = known @ image.unsqueeze(-1)
-        image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
+        reach = torch.linalg.vector_norm(image, dim=-1)
+        projection = (image * latest).sum(dim=-1)
+        diagonal.index_copy_(0, self._position, projection[None])
+        image = image - projection[:, None] * latest
+        # Vectors to come are zero.
+        count = len(self._basis) if self._on_cuda else self.iterations + 1
+        known = self._basis[:count].transpose(0, 1)
+        # Twice is enough (Parlett); once is not in single precision.
+        for _ in range(2):
+            overlap = known @ image.unsqueeze(-1)
+            image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
         length = torch.linalg.vector_norm(image, dim=-1)
-        scale = torch.stack(self._diagonal).abs().amax(dim=0)
-        length = torch.where(length > 30 * torch.finfo(image.dtype).eps * scale, length, 0.0)
-        self._subdiagonal.append(length)
-        if count + 1 == len(self._basis):
-            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
-        self._basis[count + 1] = torch.where(
-            length[:, None] > 0,
-            image / length.clamp(min=torch.finfo(image.dtype).tiny)[:, None],
-            0.0,
+        # What is smaller is rounding: the space is invariant.
+        length = torch.where(length > 30 * self._eps * reach, length, 0.0)
+        subdiagonal.index_copy_(0, self._position, length[None])
+        latest = torch.where(
+            length[:, None] > 0, image / length.clamp(min=self._tiny)[:, None], 0.0
         )
+        self._position += 1
+        self._basis.index_copy_(0, self._position, latest[None])
 
     def tridiagonal(self) -> Tridiagonal:
         """Decompose the operator in the Krylov space built so far."""
-
-        def columns(rows: list[torch.Tensor]) -> NDArray[np.float64]:
-            return torch.stack(rows, dim=1).double().cpu().numpy()
-
-        return Tridiagonal(columns(self._diagonal), columns(self._subdiagonal), self.norm)
+        flat = torch.cat([self._bands[:, : self.iterations].flatten(0, 1), self._norm[None]])
+        # One copy: each waits for the device.
+        numbers = flat.cpu().double().numpy()
+        diagonal, subdiagonal = numbers[: self.iterations].T, numbers[self.iterations : -1].T
+        return Tridiagonal(diagonal, subdiagonal, numbers[-1])
 
     def combine(self, coordinates: NDArray[np.float64]) -> torch.Tensor:
         """Sum the basis with given coordinates, (vector, m) to (vector, n)."""

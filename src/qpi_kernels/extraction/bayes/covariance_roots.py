@@ -16,8 +16,8 @@ __all__ = [
     "CovarianceRoot",
     "KernelRoot",
     "KindRoot",
-    "SmoothRoot",
     "SumRoot",
+    "WaveRoot",
     "WhiteRoot",
 ]
 
@@ -61,27 +61,30 @@ class WhiteRoot:
         return kernels.flatten(1)
 
 
-class SmoothRoot:
-    """Waves of some spectrum under an envelope, both round.
+class WaveRoot:
+    """Waves of some spectrum under an envelope, periodic in the window.
 
     Parameters
     ----------
-    shape : tuple of int
-        Kernel window.
-    profile : array, (p,)
-        Standard deviation at 0, 1, 2 ... ``scale`` pixels from the centre.
-    spectrum : array, (q,)
-        Power at 0, 1, 2 ... periods per ``period`` pixels.
-    period : float
-        See above; in pixels of the window.
-    scale : float
-        Pixels of the window per unit of ``profile``.
+    envelope : array, (h, w)
+        Standard deviation at each pixel.
+    power : array, (h, w // 2 + 1)
+        Power at each wave vector of `numpy.fft.rfft2`.
     like : tensor
         Precision and device.
     """
 
     def __init__(
-        self,
+        self, envelope: NDArray[np.floating], power: NDArray[np.floating], like: torch.Tensor
+    ) -> None:
+        self._shape = envelope.shape
+        self.size = envelope.size
+        self._envelope = torch.from_numpy(envelope).to(like)
+        self._filter = torch.from_numpy(np.sqrt(power)).to(like)
+
+    @classmethod
+    def round(
+        cls,
         shape: tuple[int, int],
         profile: NDArray[np.floating],
         spectrum: NDArray[np.floating],
@@ -89,18 +92,31 @@ class SmoothRoot:
         period: float,
         scale: float,
         like: torch.Tensor,
-    ) -> None:
-        self._shape = shape
-        self.size = shape[0] * shape[1]
+    ) -> WaveRoot:
+        """Make one whose envelope and spectrum are round.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Kernel window.
+        profile : array, (p,)
+            Standard deviation at 0, 1, 2 ... ``scale`` pixels from the centre.
+        spectrum : array, (q,)
+            Power at 0, 1, 2 ... periods per ``period`` pixels.
+        period : float
+            See above; in pixels of the window.
+        scale : float
+            Pixels of the window per unit of ``profile``.
+        like : tensor
+            Precision and device.
+        """
         rows, columns = (np.arange(side) - side // 2 for side in shape)
         radius = np.hypot(rows[:, None], columns[None, :]) / scale
         envelope = np.interp(radius, np.arange(len(profile)), profile)
         momentum = period * np.hypot(
             np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
         )
-        power = np.interp(momentum, np.arange(len(spectrum)), spectrum)
-        self._envelope = torch.from_numpy(envelope).to(like)
-        self._filter = torch.from_numpy(np.sqrt(power)).to(like)
+        return cls(envelope, np.interp(momentum, np.arange(len(spectrum)), spectrum), like)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """Apply the root, see `CovarianceRoot`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from qpi_kernels.extraction.bayes.bias_transform import (
 from qpi_kernels.extraction.bayes.model_selection import (
     PriorSelection,
     SelectedPosterior,
+    Signal,
     StackFindings,
 )
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
@@ -39,10 +40,12 @@ __all__ = ["BayesExtraction"]
 
 # How often the noise's spectrum is learnt anew, and the change in its logarithm that ends it.
 _MAX_ROUNDS, _SETTLED = 2, 0.15
+# Noise variance, of a plane's mean square, below which evidence needs double precision.
+_FAINT_NOISE = 1e-3
+# Planes whose residuals give a stack's noise spectrum.
+_NOISE_PLANES = 16
 # Libraries of the network in the order of their imports, each a second or less.
 _LIBRARIES = ("sympy", "torch._dynamo", "diffusers.utils", "diffusers.models.autoencoders")
-
-Signal = Callable[[int], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,7 @@ class _Priors:
 class _Combined:
     """Planes, or combinations of them, with their kernels under the white prior."""
 
+    problem: Problem[PriorParameters]
     signal: Signal
     transform: BiasTransform | None
     selection: PriorSelection
@@ -96,20 +100,12 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         self._library = library
 
     def _run(self) -> Generator[Event, None, KernelResult]:
-        """Select combinations of biases, then prior and noise of each plane by the evidence."""
-        count = self._problem.plane_count
+        """Select combinations of biases, then priors and noise by the evidence."""
         loaded = 0.3 if self._problem.parameters.prior == "learned" else 0.02
         priors = yield from portion(self._load_priors(), 0.0, loaded)
         combined = yield from portion(self._combine_biases(priors), loaded, loaded + 0.08)
-        work = combined.selection.compare_planes(range(count), combined.signal, combined.white)
-        findings = yield from portion(work, loaded + 0.08, loaded + 0.16)
-        first = loaded + 0.16
-        selected = []
-        for index in range(count):
-            start, stop = (first + (0.98 - first) * (index + more) / count for more in (0, 1))
-            plane = self._solve_plane(index, priors, combined, findings)
-            selected.append((yield from portion(plane, start, stop)))
-        return (yield from portion(self._assemble(priors, combined.transform, selected), 0.98, 1.0))
+        selected = yield from portion(self._select(priors, combined), loaded + 0.08, 0.9)
+        return (yield from portion(self._assemble(priors, combined.transform, selected), 0.9, 1.0))
 
     def _load_priors(self) -> Generator[Event, None, _Priors]:
         """Read the simulated kernels, and the network if the prior is learned."""
@@ -127,35 +123,53 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         return _Priors(library, (yield from portion(work, 0.25, 1.0)))
 
     def _combine_biases(self, priors: _Priors) -> Generator[Event, None, _Combined]:
-        """Combine biases, if that explains the stack better than each on its own."""
-        problem, planes = self._problem, range(self._problem.plane_count)
-        selection = PriorSelection(problem, priors.library, priors.learned)
-        white = yield from portion(selection.solve_white(planes, problem.signal), 0.0, 0.4)
-        single = _Combined(problem.signal, None, selection, white)
+        """Solve for the white prior, and combine biases if that explains the stack better."""
+        single = yield from portion(self._solve_white(priors), 0.0, 0.4)
+        problem, planes = single.problem, range(single.problem.plane_count)
         # Sums of kernels are no kernels to a network.
-        if priors.learned or not (can_combine(problem) and have_similar_noise(white)):
+        if priors.learned or not (can_combine(problem) and have_similar_noise(single.white)):
             return single
-        families = yield from portion(selection.prepare_families(kind_sizes(white)), 0.4, 0.5)
-        stack = torch.stack([problem.signal(index) for index in planes])
-        work = select_bias_transform(stack, white, families)
+        sizes = kind_sizes(single.white)
+        families = yield from portion(single.selection.prepare_families(sizes), 0.4, 0.5)
+        stack = torch.stack([single.signal(index) for index in planes])
+        work = select_bias_transform(stack, single.white, families)
         transform = yield from portion(work, 0.5, 0.6)
         if transform is None:
             return single
         signal = transform.forward(stack).__getitem__
         selection = PriorSelection(problem, priors.library)
         white = yield from portion(selection.solve_white(planes, signal), 0.6, 1.0)
-        return _Combined(signal, transform, selection, white)
+        return _Combined(problem, signal, transform, selection, white)
 
-    def _solve_plane(
-        self, index: int, priors: _Priors, combined: _Combined, findings: StackFindings
-    ) -> Generator[Event, None, SelectedPosterior]:
-        """Select the prior of a plane, then again with the spectrum of its residual as noise.
+    def _solve_white(self, priors: _Priors) -> Generator[Event, None, _Combined]:
+        """Solve all planes under the white prior, in the precision that their noise needs."""
+        problem, precisions = self._problem, [torch.float32, torch.float64]
+        if problem.parameters.dtype != "auto" or problem.device.type == "mps":
+            precisions = [problem.dtype]
+        for number, precision in enumerate(precisions):
+            single = problem.in_precision(precision)
+            selection = PriorSelection(single, priors.library, priors.learned)
+            work = selection.solve_white(range(single.plane_count), single.signal)
+            part = (number / len(precisions), (number + 1) / len(precisions))
+            white = yield from portion(work, *part)
+            noise = [one.noise_variance for one in white if one.determined >= 1]
+            if min(noise, default=1.0) > _FAINT_NOISE:
+                break
+        return _Combined(single, single.signal, None, selection, white)
+
+    def _select(
+        self, priors: _Priors, combined: _Combined
+    ) -> Generator[Event, None, list[SelectedPosterior]]:
+        """Select the priors of planes, then again with the spectrum of their residuals as noise.
 
         White noise may be right after all: its answer counts in the standard deviation.
         """
-        problem, signal = self._problem, combined.signal(index)
-        work = combined.selection.select(index, signal, combined.white[index], findings)
-        white_noise = yield from portion(work, 0.0, 0.5)
+        problem, signal = combined.problem, combined.signal
+        planes, selection = range(problem.plane_count), combined.selection
+        comparison = selection.compare_planes(planes, signal, combined.white)
+        findings = yield from portion(comparison, 0.0, 0.1)
+        work = selection.select(planes, signal, combined.white, findings)
+        white_noise = yield from portion(work, 0.1, 0.5)
         selected, noise = white_noise, None
         for number in range(_MAX_ROUNDS):
             estimate = _residual_noise(problem, signal, selected)
@@ -163,15 +177,17 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             if settled or not (estimate.coloured or problem.noise_covariance is not None):
                 break
             noise = estimate
-            shared = findings if problem.plane_count > 1 else None
             selection = PriorSelection(problem, priors.library, priors.learned, noise)
-            work = _select_under(selection, index, signal, shared)
+            work = _select_under(selection, planes, signal, findings)
             start, stop = (0.5 + 0.25 * (number + more) for more in (0, 1))
             selected = yield from portion(work, start, stop)
         # The colour of interpolated noise is known, not learnt from a residual of other structure.
         if noise is None or not noise.coloured:
             return selected
-        return selected.with_model_uncertainty(white_noise)
+        return [
+            one.with_model_uncertainty(other)
+            for one, other in zip(selected, white_noise, strict=True)
+        ]
 
     def _assemble(
         self,
@@ -181,7 +197,8 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
     ) -> Generator[Event, None, KernelResult]:
         """Take combinations apart to planes and put everything together."""
         kernels = torch.stack([one.posterior.kernels for one in selected])
-        variances = torch.stack([one.std.square() for one in selected])
+        kernels = kernels.to(self._problem.dtype)
+        variances = torch.stack([one.std.square() for one in selected]).to(kernels)
         ridge = np.array([one.posterior.ridge for one in selected])
         freedom = np.array([one.posterior.determined for one in selected])
         if transform is not None:
@@ -221,35 +238,41 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
 
 
 def _residual_noise(
-    problem: Problem, signal: torch.Tensor, selected: SelectedPosterior
+    problem: Problem, signal: Signal, selected: Sequence[SelectedPosterior]
 ) -> NoiseModel:
-    """Estimate the noise spectrum of a plane from its residual.
+    """Estimate the noise spectrum of planes from their residuals.
 
     The spectrum is the mean over kernels as likely as the found ones: the step of expectation
-    maximisation (Dempster, Laird and Rubin 1977) for the noise.
+    maximisation (Dempster, Laird and Rubin 1977) for the noise. Planes of a stack share it; one
+    with a fault of its own does not count, as the median is taken.
     """
-    shown = problem.background.remove(problem.model.apply(selected.posterior.kernels))
-    uncertain = problem.background.remove(problem.model.apply(selected.deviations))
-    power = torch.fft.fft2(signal - shown).abs().square()
-    power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
-    measured = power.cpu().double().numpy()
-    return NoiseModel(measured, problem.parameters.kernel_shape, problem.known_noise_power)
+    step = -(-len(selected) // _NOISE_PLANES)
+    powers = []
+    for index in range(0, len(selected), step):
+        one = selected[index]
+        if one.posterior.noise_variance <= 0:
+            continue
+        shown = problem.background.remove(problem.model.apply(one.posterior.kernels))
+        uncertain = problem.background.remove(problem.model.apply(one.deviations))
+        power = torch.fft.fft2(signal(index) - shown).abs().square()
+        power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
+        powers.append(power / power.mean().clamp(min=torch.finfo(power.dtype).tiny))
+    measured = torch.stack(powers)
+    # The mean of a few, the median of many.
+    power = measured.mean(dim=0) if len(powers) < 3 else measured.median(dim=0).values
+    return NoiseModel(
+        power.cpu().double().numpy(), problem.parameters.kernel_shape, problem.known_noise_power
+    )
 
 
 def _select_under(
-    selection: PriorSelection, index: int, signal: torch.Tensor, shared: StackFindings | None
-) -> Generator[Event, None, SelectedPosterior]:
-    """Select the prior of one plane, with findings of its stack or its own."""
-    planes = [index]
-
-    def load(_: int) -> torch.Tensor:
-        return signal
-
-    white = yield from portion(selection.solve_white(planes, load), 0.0, 0.3)
-    findings = shared
-    if findings is None:
-        findings = yield from portion(selection.compare_planes(planes, load, white), 0.3, 0.4)
-    return (yield from portion(selection.select(index, signal, white[0], findings), 0.4, 1.0))
+    selection: PriorSelection, planes: Sequence[int], signal: Signal, findings: StackFindings
+) -> Generator[Event, None, list[SelectedPosterior]]:
+    """Select the priors of planes under another noise."""
+    white = yield from portion(selection.solve_white(planes, signal), 0.0, 0.3)
+    if len(planes) == 1:
+        findings = yield from portion(selection.compare_planes(planes, signal, white), 0.3, 0.4)
+    return (yield from portion(selection.select(planes, signal, white, findings), 0.4, 1.0))
 
 
 def _provenance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ __all__ = ["FamilySelection", "likely_families", "prepare_families"]
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
 _OTHER_FAMILIES = 0.05
+# Ridges, over that of all families together, at which families are compared first; and by how much
+# more, as -2 log evidence, one may cost there and still be compared at its own.
+_RIDGES, _MAX_BEHIND = (0.3, 1.0, 3.0), 100.0
 # Components whose images are made in a step: so many, unless the map is large.
 _COMPONENTS_AT_ONCE, _MAX_PIXELS = 32, 2**22
 
@@ -56,11 +60,14 @@ class FamilySelection:
         self._families = families
         self._operators = operators
         self._samples = samples
+        self._normals = torch.stack([family.normal for family in families.values()])
+        self._factors = torch.stack([family.factor for family in families.values()])
 
     def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
         """Evaluate ``-2 log`` of the evidence of each family, and of all together under "".
 
-        That one of many families is the best by chance is paid for.
+        That one of many families is the best by chance is paid for. Families that are far behind
+        at three ridges keep the best of these values, which is an upper bound.
 
         Parameters
         ----------
@@ -70,17 +77,46 @@ class FamilySelection:
             Of least squares; the misfit is exact there, see `QuadraticMisfit`.
         """
         misfit = QuadraticMisfit.about(kernels, signal, self._operators)
-        right = self._components.products(misfit.right[None])[0].cpu().double().numpy()
-        energy = np.array([misfit.constant])
+        right = self._components.products(misfit.right[None])[0].to(self._factors)
+        rights = (self._factors @ right).cpu().numpy()
+        names = list(self._families)
+        first, ridge = self._exact_cost(names[0], misfit.constant, rights[0])
+        bounds = np.minimum.reduce(
+            [self._costs_at(factor * ridge, misfit.constant, rights) for factor in _RIDGES]
+        )
         costs = {}
-        for name, family in self._families.items():
-            quadrature = family.quadrature(right)
-            evidence = Evidence(energy, self._samples, family.spectrum)
-            ridge = evidence.best_ridge(quadrature)
-            costs[name] = float(evidence.cost(ridge[:, None], quadrature)[0, 0])
+        for index, (name, bound) in enumerate(zip(names, bounds, strict=True)):
+            near = bound < min(first, bounds.min()) + _MAX_BEHIND
+            cost = self._exact_cost(name, misfit.constant, rights[index])[0] if near else bound
+            costs[name] = float(cost)
             if name:
                 costs[name] += 2 * float(np.log(len(self._families)))
         return costs
+
+    def _exact_cost(
+        self, name: str, energy: float, right: NDArray[np.float64]
+    ) -> tuple[float, float]:
+        """Evaluate the cost of a family at its best ridge, and that ridge."""
+        family = self._families[name]
+        quadrature = family.quadrature(right)
+        evidence = Evidence(np.array([energy]), self._samples, family.spectrum)
+        ridge = evidence.best_ridge(quadrature)
+        return float(evidence.cost(ridge[:, None], quadrature)[0, 0]), float(ridge[0])
+
+    def _costs_at(
+        self, ridge: float, energy: float, rights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Evaluate the cost of all families at one ridge, (family,)."""
+        size = self._normals.shape[-1]
+        unit = torch.eye(size).to(self._normals)
+        root, _ = torch.linalg.cholesky_ex(self._normals + ridge * unit)
+        columns = torch.from_numpy(rights).to(self._normals).unsqueeze(-1)
+        solved = torch.linalg.solve_triangular(root, columns, upper=False)
+        explained = solved.square().sum(dim=(-2, -1))
+        volume = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
+        numbers = torch.stack([explained, volume]).cpu().numpy()
+        misfit = np.maximum(energy - numbers[0], 1e-13 * energy + 1e-300)
+        return np.asarray(self._samples * np.log(misfit) + numbers[1] - size * np.log(ridge))
 
 
 def prepare_families(
@@ -109,13 +145,14 @@ def prepare_families(
     for kernels in components.kernels(at_once):
         products.append(components.products(operators.quick.apply(kernels)))
         yield Event(message, len(products), total)
-    normal = torch.cat(products).cpu().double().numpy()
+    normal = torch.cat(products)
+    normal = normal.cpu().double() if normal.device.type == "mps" else normal.double()
     normal = (normal + normal.T) / 2
     families = {}
     for name in ("", *library.families):
-        root = _covariance_root(library, name, components.count)
-        factor = np.asarray(np.kron(np.eye(components.kinds), root), np.float64)
-        families[name] = _Family(factor, *np.linalg.eigh(factor @ normal @ factor.T))
+        root = torch.from_numpy(_covariance_root(library, name, components.count)).to(normal)
+        factor = torch.kron(torch.eye(components.kinds).to(root), root)
+        families[name] = _Family(factor, factor @ normal @ factor.T)
         yield Event(message, steps + len(families), total)
     return FamilySelection(components, families, operators, problem.samples)
 
@@ -191,24 +228,38 @@ def _covariance_root(library: KernelPrior, name: str, count: int) -> NDArray[np.
 
 
 class _Family:
-    """The normal operator in the components of a family, by its eigenvectors."""
+    """The normal operator in the components of a family, by its eigenvectors.
 
-    def __init__(
-        self,
-        factor: NDArray[np.float64],
-        values: NDArray[np.float64],
-        vectors: NDArray[np.float64],
-    ) -> None:
-        self._factor, self._vectors = factor, vectors
-        self._values = np.maximum(values, 0.0)
-        self.spectrum = OperatorSpectrum(self._values, np.ones_like(values))
+    Parameters
+    ----------
+    factor : tensor, (n, n)
+        From the library's components to the family's unit numbers.
+    normal : tensor, (n, n)
+        The normal operator on the unit numbers.
+    """
+
+    def __init__(self, factor: torch.Tensor, normal: torch.Tensor) -> None:
+        self.factor, self.normal = factor, normal
+
+    @cached_property
+    def _eigen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Eigenvalues and eigenvectors."""
+        values, vectors = np.linalg.eigh(self.normal.cpu().numpy())
+        return np.maximum(values, 0.0), vectors
+
+    @cached_property
+    def spectrum(self) -> OperatorSpectrum:
+        """All eigenvalues."""
+        values, _ = self._eigen
+        return OperatorSpectrum(values, np.ones_like(values))
 
     def quadrature(self, right: NDArray[np.float64]) -> Quadrature:
-        """Expand a right-hand side in the eigenvectors."""
-        amplitude = self._vectors.T @ (self._factor @ right)
+        """Expand a right-hand side of the unit numbers in the eigenvectors."""
+        values, vectors = self._eigen
+        amplitude = vectors.T @ right
         square = float(amplitude @ amplitude)
         return Quadrature(
-            self._values[None],
+            values[None],
             np.square(amplitude)[None] / max(square, 1e-300),
             np.array([square**0.5]),
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes.convolution_normal import normal_operators
@@ -15,10 +16,22 @@ from qpi_kernels.extraction.bayes.family_selection import (
     likely_families,
     prepare_families,
 )
+from qpi_kernels.extraction.bayes.map_waves import MAP_WAVES, fitted_numbers, map_waves
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSolver, kind_sizes, smoothed
-from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR, broad_priors, narrow_priors
+from qpi_kernels.extraction.bayes.posterior import (
+    Posterior,
+    PosteriorSample,
+    kind_sizes,
+    smoothed,
+)
+from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
+from qpi_kernels.extraction.bayes.priors import (
+    BROAD_PRIOR,
+    WHITE_PRIOR,
+    broad_prior,
+    narrow_prior,
+)
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event, portion
@@ -27,12 +40,20 @@ if TYPE_CHECKING:
     # Its networks take seconds to import, and most extractions do without.
     from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
 
-__all__ = ["PriorSelection", "SelectedPosterior", "StackFindings"]
+__all__ = ["PriorSelection", "SelectedPosterior", "Signal", "StackFindings"]
 
-# Priors that take long are tried unless a quick one leads by so much log-evidence.
+Signal = Callable[[int], torch.Tensor]
+
+# Priors for other kernels are tried unless the narrow one leads them by so much log-evidence.
 _CLEAR_GAP = 5.0
+# Log-evidence that a broad prior does not make up for what the narrow one loses to waves.
+_HOPELESS = 250.0
 # What a prior must gain over none, as -2 log-evidence.
 _MIN_GAIN = 2.0
+# Planes of a stack that try all priors; the others try those that were the best of one of these.
+_REPRESENTATIVES = 4
+# Memory for Krylov spaces, and planes that are solved together.
+_KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +66,13 @@ class StackFindings:
         Relative size of the kernels of each kind, where there are several.
     families : dict of int to str
         Family of simulated kernels of each plane, by its index; without one, all families.
+    priors : frozenset of str
+        Names of the priors to try; all when left out.
     """
 
     sizes: torch.Tensor | None
     families: dict[int, str]
+    priors: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +118,7 @@ class SelectedPosterior:
 
 
 class PriorSelection:
-    """Solves planes under all candidate priors, for one model of the noise, and takes the best.
+    """Solves planes under candidate priors, for one model of the noise, and takes the best.
 
     Parameters
     ----------
@@ -124,7 +148,7 @@ class PriorSelection:
         self._solvers = {WHITE_PRIOR: PosteriorSolver(problem, white, self._operators)}
 
     def solve_white(
-        self, planes: Sequence[int], signal: Callable[[int], torch.Tensor]
+        self, planes: Sequence[int], signal: Signal
     ) -> Generator[Event, None, list[Posterior]]:
         """Solve planes under the white prior, which is least squares.
 
@@ -135,14 +159,12 @@ class PriorSelection:
         signal : callable
             From an index to the plane (rows, columns) without background.
         """
-        posteriors = []
-        for number, index in enumerate(planes):
+        posteriors: list[Posterior] = []
+        for some, start, stop in self._batches(planes):
             work = self._solvers[WHITE_PRIOR].solve(
-                signal(index), self._solving(WHITE_PRIOR, index)
+                _stack(some, signal), self._solving(WHITE_PRIOR, some)
             )
-            start, stop = number / len(planes), (number + 1) / len(planes)
-            posterior = yield from portion(work, start, stop)
-            posteriors.append(posterior)
+            posteriors += yield from portion(work, start, stop)
         return posteriors
 
     def prepare_families(
@@ -152,10 +174,7 @@ class PriorSelection:
         return prepare_families(self._problem, self._library, self._operators, sizes)
 
     def compare_planes(
-        self,
-        planes: Sequence[int],
-        signal: Callable[[int], torch.Tensor],
-        white: Sequence[Posterior],
+        self, planes: Sequence[int], signal: Signal, white: Sequence[Posterior]
     ) -> Generator[Event, None, StackFindings]:
         """Find the sizes of kinds and the family of simulated kernels that planes share.
 
@@ -179,112 +198,264 @@ class PriorSelection:
         return StackFindings(sizes, dict(zip(planes, likely_families(costs)[0], strict=True)))
 
     def select(
-        self, index: int, signal: torch.Tensor, white: Posterior, findings: StackFindings
-    ) -> Generator[Event, None, SelectedPosterior]:
-        """Solve a plane under the candidate priors and sample the best posterior.
+        self,
+        planes: Sequence[int],
+        signal: Signal,
+        white: Sequence[Posterior],
+        findings: StackFindings,
+    ) -> Generator[Event, None, list[SelectedPosterior]]:
+        """Solve planes under the candidate priors and sample the best posterior of each.
+
+        A few planes of a stack try all priors, the others those that won there.
 
         Parameters
         ----------
-        index : int
-            Index of the plane.
-        signal : tensor, (rows, columns)
-            The plane without background.
-        white : Posterior
-            Of this plane, from `solve_white`.
+        planes, signal
+            As in `solve_white`.
+        white : sequence of Posterior
+            From `solve_white`, of each plane.
         findings : StackFindings
             From `compare_planes`, possibly with white noise.
         """
-        problem, library, sizes = self._problem, self._library, findings.sizes
-        candidates, solvers = {WHITE_PRIOR: white}, self._solvers
+        first = _representatives(planes, white) if self._learned is None else list(planes)
+        chosen: dict[int, SelectedPosterior] = {}
+        start = 0.0
+        for group in (first, [index for index in planes if index not in first]):
+            stop = start + len(group) / len(planes)
+            by_index = dict(zip(planes, white, strict=True))
+            for some, low, high in self._batches(group, start, stop):
+                known = [by_index[index] for index in some]
+                work = self._select_together(some, _stack(some, signal), known, findings)
+                found = yield from portion(work, low, high)
+                chosen |= dict(zip(some, found, strict=True))
+            if findings.priors is None:
+                findings = replace(findings, priors=_winners(chosen.values()))
+            start = stop
+        return [chosen[index] for index in planes]
+
+    def _select_together(
+        self,
+        planes: Sequence[int],
+        signals: torch.Tensor,
+        white: Sequence[Posterior],
+        findings: StackFindings,
+    ) -> Generator[Event, None, list[SelectedPosterior]]:
+        """Select the priors of planes whose Krylov spaces fit into memory together."""
+        candidates = [{WHITE_PRIOR: one} for one in white]
         if self._learned is not None:
-            fit = self._learned_solvers(index, signal, white, self._learned)
-            learned = yield from portion(fit, 0.0, 0.5)
-            candidates |= yield from portion(self._solve_all(learned, index, signal), 0.5, 0.8)
-            # Unlike the others they belong to one plane.
-            solvers = solvers | learned
+            trials = self._try_learned(planes, signals, candidates, self._learned)
         else:
-            narrow = narrow_priors(problem, library, findings.families.get(index, ""))
-            work = self._try(index, signal, narrow, candidates, sizes)
-            candidates |= yield from portion(work, 0.0, 0.7)
+            trials = self._try_all(planes, signals, candidates, findings)
+        solvers = yield from portion(trials, 0.0, 0.8)
+        best = [min(one, key=lambda name: _cost(name, one[name])) for one in candidates]
+        samples: dict[int, PosteriorSample] = {}
+        # Priors of a network belong to one plane, all others to all.
+        shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
+        for number, solver in enumerate(shared.values()):
+            rows = [row for row, name in enumerate(best) if solvers[row][name] is solver]
+            message = f"Estimating its standard deviation{self._of([planes[row] for row in rows])}"
+            drawing = solver.sample([candidates[row][best[row]] for row in rows], message)
+            part = tuple(0.8 + 0.2 * (number + more) / len(shared) for more in (0, 1))
+            drawn = yield from portion(drawing, *part)
+            samples |= dict(zip(rows, drawn, strict=True))
+        selected = []
+        for row, (name, one) in enumerate(zip(best, candidates, strict=True)):
+            gap = {other: (each.cost - one[name].cost) / 2 for other, each in one.items()}
+            sample = samples[row]
+            selected.append(
+                SelectedPosterior(
+                    name,
+                    one[name],
+                    sample.deviations,
+                    sample.std,
+                    gap,
+                    findings.sizes,
+                    self._noise,
+                )
+            )
+        return selected
+
+    def _try_all(
+        self,
+        planes: Sequence[int],
+        signals: torch.Tensor,
+        candidates: list[dict[str, Posterior]],
+        findings: StackFindings,
+    ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
+        """Add the posteriors of planes under priors from narrow to broad, as far as they matter."""
+        problem, library = self._problem, self._library
+        solvers: list[dict[str, PosteriorSolver]] = [self._solvers] * len(planes)
         by_library = problem.parameters.prior == "library"
-        if by_library and _undecided(candidates) and not _shows_nothing(candidates):
-            broad = broad_priors(problem, library)
-            work = self._try(index, signal, broad, candidates, sizes)
-            candidates |= yield from portion(work, 0.7, 0.8)
-        best = min(candidates, key=lambda name: _cost(name, candidates[name]))
-        posterior = candidates[best]
-        message = f"Estimating its standard deviation{self._of(index)}"
-        drawing = solvers[best].sample(posterior, message)
-        sample = yield from portion(drawing, 0.8, 1.0)
-        gap = {name: (each.cost - posterior.cost) / 2 for name, each in candidates.items()}
-        return SelectedPosterior(
-            best, posterior, sample.deviations, sample.std, gap, sizes, self._noise
-        )
+        if by_library:
+            waves = self._try_waves(planes, signals, candidates, findings)
+            own = yield from portion(waves, 0.0, 0.4)
+            solvers = [self._solvers | one for one in own]
+        narrow = [narrow_prior(problem, library, findings.families.get(one, "")) for one in planes]
+        by_name = dict(narrow)
+        for number, (name, make_root) in enumerate(by_name.items()):
+            rows = [row for row, (own_name, _) in enumerate(narrow) if own_name == name]
+            part = tuple(0.4 + 0.3 * (number + more) / len(by_name) for more in (0, 1))
+            work = self._try(name, make_root, planes, rows, signals, candidates, findings)
+            yield from portion(work, *part)
+        if by_library:
+            rows = [
+                row
+                for row, (one, (name, _)) in enumerate(zip(candidates, narrow, strict=True))
+                if _wants_broad(one, name)
+            ]
+
+            def broad() -> CovarianceRoot:
+                return broad_prior(problem, library)
+
+            work = self._try(BROAD_PRIOR, broad, planes, rows, signals, candidates, findings)
+            yield from portion(work, 0.7, 1.0)
+        return [self._solvers | one for one in solvers]
+
+    def _try_waves(
+        self,
+        planes: Sequence[int],
+        signals: torch.Tensor,
+        candidates: list[dict[str, Posterior]],
+        findings: StackFindings,
+    ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
+        """Add the posteriors of planes that show something under waves as in their own maps."""
+        problem = self._problem
+        solvers: list[dict[str, PosteriorSolver]] = [{} for _ in planes]
+        if findings.priors is not None and MAP_WAVES not in findings.priors:
+            return solvers
+        fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
+        rows = [row for row, one in enumerate(candidates) if one[WHITE_PRIOR].determined >= 1]
+        white = [candidates[row][WHITE_PRIOR] for row in rows]
+        samples = []
+        if white:
+            samples = yield from portion(self._solvers[WHITE_PRIOR].sample(white), 0.0, 0.2)
+        for number, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+            root = map_waves(candidates[row][WHITE_PRIOR], sample, problem.coverage)
+            solver = PosteriorSolver(problem, root, self._operators)
+            work = solver.solve(signals[row, None], self._solving(MAP_WAVES, [planes[row]]))
+            part = tuple(0.2 + 0.8 * (number + more) / len(rows) for more in (0, 1))
+            (posterior,) = yield from portion(work, *part)
+            # Each number that was fitted to the map gains one by chance, and costs one more.
+            candidates[row][MAP_WAVES] = replace(posterior, cost=posterior.cost + 2 * fitted)
+            solvers[row][MAP_WAVES] = solver
+        return solvers
 
     def _try(
         self,
-        index: int,
-        signal: torch.Tensor,
-        roots: dict[str, Callable[[], CovarianceRoot]],
-        known: dict[str, Posterior],
-        sizes: torch.Tensor | None,
-    ) -> Generator[Event, None, dict[str, Posterior]]:
-        """Solve a plane under priors by name; one is enough where the plane shows nothing."""
-        posteriors: dict[str, Posterior] = {}
-        for number, (name, make_root) in enumerate(roots.items()):
-            if name not in self._solvers:
-                self._solvers[name] = PosteriorSolver(
-                    self._problem, make_root(), self._operators, sizes=sizes
+        name: str,
+        make_root: Callable[[], CovarianceRoot],
+        planes: Sequence[int],
+        rows: Sequence[int],
+        signals: torch.Tensor,
+        candidates: list[dict[str, Posterior]],
+        findings: StackFindings,
+    ) -> Generator[Event, None, None]:
+        """Add the posteriors of some rows of the planes under one prior."""
+        if findings.priors is not None and name not in findings.priors:
+            rows = []
+        if not rows:
+            return
+        if name not in self._solvers:
+            self._solvers[name] = PosteriorSolver(
+                self._problem, make_root(), self._operators, sizes=findings.sizes
+            )
+        message = self._solving(name, [planes[row] for row in rows])
+        some = signals if len(rows) == len(signals) else signals[list(rows)]
+        rivals = [min(candidates[row].values(), key=lambda one: one.cost) for row in rows]
+        posteriors = yield from self._solvers[name].solve(some, message, rivals)
+        for row, posterior in zip(rows, posteriors, strict=True):
+            candidates[row][name] = posterior
+
+    def _try_learned(
+        self,
+        planes: Sequence[int],
+        signals: torch.Tensor,
+        candidates: list[dict[str, Posterior]],
+        learned: LearnedPriors,
+    ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
+        """Add the posteriors of planes under the network's priors, each plane's own."""
+        solvers = []
+        for row, index in enumerate(planes):
+            start, stop = row / len(planes), (row + 1) / len(planes)
+            message = f"Fitting the network's kernel{self._of([index])}"
+            white = candidates[row][WHITE_PRIOR]
+            work = learned.fit(signals[row], white.kernels, self._operators, message)
+            priors = yield from portion(work, start, start + 0.6 * (stop - start))
+            own = dict(self._solvers)
+            for name, prior in priors.items():
+                own[name] = PosteriorSolver(
+                    self._problem, prior.root, self._operators, mean=prior.mean
                 )
-            work = self._solvers[name].solve(signal, self._solving(name, index))
-            start, stop = number / len(roots), (number + 1) / len(roots)
-            posteriors[name] = yield from portion(work, start, stop)
-            if _shows_nothing(known | posteriors):
-                break
-        return posteriors
+                (candidates[row][name],) = yield from portion(
+                    own[name].solve(signals[row, None], self._solving(name, [index])), stop, stop
+                )
+            solvers.append(own)
+        return solvers
 
-    def _learned_solvers(
-        self, index: int, signal: torch.Tensor, white: Posterior, learned: LearnedPriors
-    ) -> Generator[Event, None, dict[str, PosteriorSolver]]:
-        """Make the network's priors for a plane, and their solvers by name."""
-        message = f"Fitting the network's kernel{self._of(index)}"
-        priors = yield from learned.fit(signal, white.kernels, self._operators, message)
-        return {
-            name: PosteriorSolver(self._problem, prior.root, self._operators, mean=prior.mean)
-            for name, prior in priors.items()
-        }
+    def _batches(
+        self, planes: Sequence[int], start: float = 0.0, stop: float = 1.0
+    ) -> list[tuple[list[int], float, float]]:
+        """Divide planes into batches that memory holds, with their shares of the progress."""
+        problem = self._problem
+        numbers = 2 * len(problem.model.kinds) * int(np.prod(problem.parameters.kernel_shape))
+        itemsize = 4 if problem.dtype == torch.float32 else 8
+        each = numbers * itemsize * min(problem.parameters.max_iterations, numbers)
+        more = 1 if problem.device.type == "cpu" else 16
+        count = int(np.clip(more * _KRYLOV_BYTES // each, 1, more * _MAX_PLANES))
+        step = (stop - start) / max(len(planes), 1)
+        return [
+            (
+                list(planes[first : first + count]),
+                start + step * first,
+                start + step * min(first + count, len(planes)),
+            )
+            for first in range(0, len(planes), count)
+        ]
 
-    def _solve_all(
-        self, solvers: dict[str, PosteriorSolver], index: int, signal: torch.Tensor
-    ) -> Generator[Event, None, dict[str, Posterior]]:
-        """Solve a plane with each of several solvers."""
-        posteriors = {}
-        for number, (name, solver) in enumerate(solvers.items()):
-            work = solver.solve(signal, self._solving(name, index))
-            start, stop = number / len(solvers), (number + 1) / len(solvers)
-            posteriors[name] = yield from portion(work, start, stop)
-        return posteriors
-
-    def _solving(self, name: str, index: int) -> str:
+    def _solving(self, name: str, planes: Sequence[int]) -> str:
         """Word the message of a solution."""
-        return f"Solving for the kernel{self._of(index)}, prior: {name}"
+        return f"Solving for the kernel{self._of(planes)}, prior: {name}"
 
-    def _of(self, index: int) -> str:
-        """Name a plane in messages, where there are several."""
+    def _of(self, planes: Sequence[int]) -> str:
+        """Name planes in messages, where there are several."""
         count = self._problem.plane_count
-        return f" of bias {index + 1} of {count}" if count > 1 else ""
+        if count == 1:
+            return ""
+        first, last = min(planes) + 1, max(planes) + 1
+        return f" of bias {first}{f'-{last}' if last > first else ''} of {count}"
 
 
-def _shows_nothing(candidates: dict[str, Posterior]) -> bool:
-    """Tell that the first prior is neither better nor worse than none."""
-    white, first, *_ = (posterior.cost for posterior in candidates.values())
-    return abs(white - first) < 2 * _CLEAR_GAP
+def _stack(planes: Sequence[int], signal: Signal) -> torch.Tensor:
+    """Load planes, (plane, rows, columns)."""
+    return torch.stack([signal(index) for index in planes])
 
 
-def _undecided(candidates: dict[str, Posterior]) -> bool:
-    """Tell that the narrow prior leads the others by so little that broad ones may be better."""
-    white, narrow, *others = (posterior.cost for posterior in candidates.values())
-    return min([white, *others]) < narrow + 2 * _CLEAR_GAP
+def _representatives(planes: Sequence[int], white: Sequence[Posterior]) -> list[int]:
+    """Choose planes that stand for a stack: those that determine most, of each part of it."""
+    parts = np.array_split(np.arange(len(planes)), min(_REPRESENTATIVES, len(planes)))
+    return [planes[max(part, key=lambda row: white[row].determined)] for part in parts]
+
+
+def _winners(selected: Iterable[SelectedPosterior]) -> frozenset[str]:
+    """Name the priors that are the best for one of some planes, or nearly."""
+    return frozenset(
+        name
+        for one in selected
+        for name, gap in one.log_evidence_gap.items()
+        if gap < 4 * _CLEAR_GAP
+    )
+
+
+def _wants_broad(candidates: dict[str, Posterior], narrow: str) -> bool:
+    """Tell that a plane shows something, and that neither prior tried so far is clearly right."""
+    costs = {name: one.cost for name, one in candidates.items()}
+    if narrow not in costs:
+        return True
+    first = costs.pop(narrow)
+    if abs(first - costs[WHITE_PRIOR]) < 2 * _CLEAR_GAP:
+        return False
+    # The broad prior lies between the two.
+    return -2 * _HOPELESS < min(costs.values()) - first < 2 * _CLEAR_GAP
 
 
 def _cost(name: str, posterior: Posterior) -> float:

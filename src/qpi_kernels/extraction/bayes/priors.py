@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import torch
 from qpi_kernels.extraction.bayes.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
-    SmoothRoot,
     SumRoot,
+    WaveRoot,
 )
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.parameters import ExtractionError
@@ -22,24 +21,27 @@ from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder_files import ModelFormatError
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
 
-__all__ = ["WHITE_PRIOR", "broad_priors", "load_prior", "narrow_priors", "smooth_waves"]
+__all__ = [
+    "BROAD_PRIOR",
+    "WHITE_PRIOR",
+    "broad_prior",
+    "load_prior",
+    "narrow_prior",
+    "smooth_waves",
+]
 
 WHITE_PRIOR = "every pixel on its own"
+BROAD_PRIOR = "simulated kernels"
 # Amplitude of what simulated kernels do not have, over that of what they have.
-_STRICT, _FREE, _LOOSE = 0.05, 0.15, 0.5
-# A quick look at what all simulated kernels have in common: fewer components, and more of the rest.
-_FEW_COMPONENTS, _ROUGH = 256, 0.2
+_STRICT, _FREE = 0.05, 0.15
 # Envelope and spectrum of the rest fade no further than to this share of their means.
 _MIN_SHARE = 0.1
 
 
-def narrow_priors(
+def narrow_prior(
     problem: Problem[PriorParameters], library: KernelPrior, family: str = ""
-) -> dict[str, Callable[[], CovarianceRoot]]:
-    """Name the narrow priors to compare with none, with the functions that make their roots.
-
-    For the prior ``library`` there are two: narrow, and rough but wide. Where the rough one is
-    nearly as likely, `broad_priors` are worth their time.
+) -> tuple[str, Callable[[], CovarianceRoot]]:
+    """Name the narrowest prior to compare with none, with the function that makes its root.
 
     Parameters
     ----------
@@ -48,29 +50,20 @@ def narrow_priors(
     library : KernelPrior
         Simulated kernels.
     family : str
-        Which of its families the narrow prior is of; empty for all of them.
+        Which of its families the prior is of; empty for all of them.
     """
     if problem.parameters.prior == "smooth":
-        return {"smooth waves": partial(smooth_waves, problem, library)}
+        return "smooth waves", partial(smooth_waves, problem, library)
 
     def narrow() -> CovarianceRoot:
         return _known(problem, library.family(family) if family else library, _STRICT)
 
-    first = slice(_FEW_COMPONENTS)
-    few = replace(library, basis=library.basis[first], spread=library.spread[first])
-    name = f"simulated kernels of {family}" if family else "simulated kernels, strictly"
-    return {
-        name: narrow,
-        "simulated kernels, roughly": partial(_known, problem, few, _ROUGH),
-    }
+    return f"simulated kernels of {family}" if family else "simulated kernels, strictly", narrow
 
 
-def broad_priors(problem: Problem, library: KernelPrior) -> dict[str, Callable[[], CovarianceRoot]]:
-    """Name the priors for kernels unlike those of one family, as `narrow_priors` does."""
-    return {
-        "simulated kernels": partial(_known, problem, library, _FREE),
-        "simulated kernels and smooth waves": partial(_known, problem, library, _LOOSE),
-    }
+def broad_prior(problem: Problem, library: KernelPrior) -> CovarianceRoot:
+    """Root the prior of kernels that are only partly those of the library."""
+    return _known(problem, library, _FREE)
 
 
 def _known(problem: Problem, library: KernelPrior, rest: float) -> CovarianceRoot:
@@ -80,11 +73,11 @@ def _known(problem: Problem, library: KernelPrior, rest: float) -> CovarianceRoo
     return SumRoot([(1.0, known), (rest, smooth_waves(problem, library))])
 
 
-def smooth_waves(problem: Problem, library: KernelPrior) -> SmoothRoot:
+def smooth_waves(problem: Problem, library: KernelPrior) -> WaveRoot:
     """Root a prior that has only the envelope and the spectrum of a library."""
     shape = problem.parameters.kernel_shape
     scale = library.scale_on(shape)
-    return SmoothRoot(
+    return WaveRoot.round(
         shape,
         np.maximum(library.profile, _MIN_SHARE * library.profile.mean()) / scale,
         np.maximum(library.spectrum, _MIN_SHARE * library.spectrum.mean()),

@@ -12,8 +12,8 @@ from qpi_kernels.extraction.bayes.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
     KindRoot,
-    SmoothRoot,
     SumRoot,
+    WaveRoot,
 )
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder, prepare_decoder
@@ -72,7 +72,7 @@ class LearnedPriors:
     ----------
     decoder : KernelDecoder
         D.
-    smooth : SmoothRoot
+    smooth : WaveRoot
         :math:`L_r`.
     symmetrisation : Symmetrisation
         Imposed on all kernels.
@@ -83,7 +83,7 @@ class LearnedPriors:
     """
 
     decoder: KernelDecoder
-    smooth: SmoothRoot
+    smooth: WaveRoot
     symmetrisation: Symmetrisation
     samples: int
     provenance: dict[str, Any]

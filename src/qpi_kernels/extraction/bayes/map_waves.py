@@ -1,0 +1,97 @@
+"""A prior of waves whose envelope and spectrum are those of the map's own kernels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.ndimage
+import torch
+from numpy.typing import NDArray
+
+from qpi_kernels.extraction.bayes.covariance_roots import KindRoot, WaveRoot
+from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
+
+__all__ = ["MAP_WAVES", "fitted_numbers", "map_waves"]
+
+MAP_WAVES = "waves as in this map"
+# Envelope and spectrum are averaged over so many pixels and wave vectors (standard deviation).
+_RADIAL_WIDTH, _SPECTRAL_WIDTH = 2.0, 1.25
+# They fade no further than to these shares of their maxima.
+_MIN_AMPLITUDE, _MIN_POWER = 0.03, 0.002
+# Pixels that fewer defects show than this share of the maximum say nothing of the envelope.
+_MIN_COVERAGE = 0.02
+
+
+def map_waves(white: Posterior, sample: PosteriorSample, coverage: torch.Tensor) -> KindRoot:
+    r"""Root the prior of stationary waves under a round envelope, both estimated from a map.
+
+    Empirical Bayes: variance at each distance and power at each wave vector are those of the least
+    squares kernel less those of its noise, averaged over neighbours. Such a prior knows where a
+    kernel has faded, its rings in momentum and its lattice directions, whatever the material.
+
+    Parameters
+    ----------
+    white : Posterior
+        The kernels under the white prior.
+    sample : PosteriorSample
+        Drawn from it: the noise of these kernels.
+    coverage : tensor, (kind, h, w)
+        Squared strengths of the defects that show each kernel pixel.
+    """
+    counted = coverage.clamp(min=_MIN_COVERAGE * float(coverage.max()))
+    # Undo what the ridge took away, so that the least squares kernels are without bias.
+    unshrunk = (counted + white.ridge) / counted
+    kernels = _numpy(white.kernels * unshrunk)
+    noise = _numpy(sample.deviations * unshrunk.sqrt())
+    roots = []
+    for index in range(len(kernels)):
+        envelope, power = _estimate(kernels[index], noise[:, index])
+        roots.append(WaveRoot(envelope, power, coverage))
+    return KindRoot(roots)
+
+
+def fitted_numbers(shape: tuple[int, int], kinds: int) -> float:
+    """Count the numbers of such a prior that were fitted to the map, about."""
+    height, width = shape
+    # Two conjugate wave vectors are one number.
+    spectral = height * width / (4 * math.pi * _SPECTRAL_WIDTH**2) / 2
+    radial = math.hypot(height, width) / 2 / (2 * math.pi**0.5 * _RADIAL_WIDTH)
+    return float(kinds * (spectral + radial))
+
+
+def _estimate(
+    kernel: NDArray[np.float64], noise: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate the envelope (h, w) and the power (h, w // 2 + 1) of one kernel's waves."""
+    variance = np.square(noise).mean(axis=0)
+    rows, columns = (np.arange(side) - side // 2 for side in kernel.shape)
+    radius = np.hypot(rows[:, None], columns[None, :])
+    ring = np.rint(radius).astype(int)
+    count = np.bincount(ring.ravel())
+    excess, spread = (
+        np.bincount(ring.ravel(), values.ravel()) for values in (kernel**2 - variance, variance)
+    )
+    # Weights of the average over neighbouring rings: well-known ones count more.
+    weight = count / np.maximum(spread / count, 1e-300)
+    smooth, total = (
+        scipy.ndimage.gaussian_filter1d(values, _RADIAL_WIDTH, mode="nearest")
+        for values in (weight * excess / count, weight)
+    )
+    profile = smooth / np.maximum(total, 1e-300)
+    profile = np.maximum(profile, _MIN_AMPLITUDE**2 * max(profile.max(), 1e-300))
+    envelope = np.sqrt(np.interp(radius, np.arange(len(profile)), profile))
+    # Pixels where noise prevails count less (Wiener's weights).
+    weight = 1 / (1 + variance / envelope**2)
+    measured, chance = (
+        np.abs(np.fft.fft2(weight * values / envelope)) ** 2 for values in (kernel, noise)
+    )
+    power = scipy.ndimage.gaussian_filter(
+        measured - chance.mean(axis=0), _SPECTRAL_WIDTH, mode="wrap"
+    )
+    power = np.maximum(power, _MIN_POWER * max(power.max(), 1e-300)) / np.square(weight).sum()
+    return envelope, power[:, : kernel.shape[1] // 2 + 1]
+
+
+def _numpy(values: torch.Tensor) -> NDArray[np.float64]:
+    return values.cpu().double().numpy()

@@ -1,0 +1,54 @@
+"""`Replay`: a fixed sequence of tensor operations, on CUDA as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["Replay"]
+
+# Calls that run as they are: libraries make their plans and work space in them.
+_WARM_UP = 2
+
+
+class Replay:
+    """Repeat a sequence of operations on tensors that stay in place, with one launch on CUDA.
+
+    A solver's iteration is some forty small kernels, which take longer to launch than to run. On
+    CUDA the third call records them as a graph, which later calls replay; elsewhere each call runs
+    the sequence.
+
+    Parameters
+    ----------
+    body : callable
+        Without arguments and result. It reads and writes the same tensors each time, and takes no
+        decision that depends on their values.
+    device : torch.device
+        Where the tensors live.
+    """
+
+    def __init__(self, body: Callable[[], None], device: torch.device) -> None:
+        self._body = body
+        self._calls = 0
+        self._on_cuda = device.type == "cuda"
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Run the sequence once."""
+        if self._on_cuda and self._calls == _WARM_UP:
+            self._record()
+        self._calls += 1
+        if self._graph is None:
+            self._body()
+        else:
+            self._graph.replay()
+
+    def _record(self) -> None:
+        """Record the sequence, which does not run meanwhile."""
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the device at the same time.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._body()
+        self._graph = graph
