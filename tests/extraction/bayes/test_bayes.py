@@ -15,7 +15,7 @@ from qpi_kernels.extraction import ExtractionError, extract
 from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
+from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
@@ -259,8 +259,9 @@ def test_evidence_and_std_are_those_of_the_dense_solution(device: str) -> None:
     parameters = BayesParameters(kernel_shape=shape, background="none")
     problem = Problem.check(observation, defects, None, parameters)
     solver = PosteriorSolver(problem, root, NormalOperators(problem.normal, problem.normal))
-    found = finish(solver.solve(problem.planes(0, 1).values[0]))
-    std = finish(solver.sample(found)).std
+    (found,) = finish(solver.solve(problem.planes(0, 1).values))
+    (sample,) = finish(solver.sample([found]))
+    std = sample.std
     columns = problem.model.apply(components[:, None]).flatten(1)
     normal = (columns @ columns.T).cpu().numpy()
     values = np.linalg.eigvalsh(normal)

@@ -11,19 +11,19 @@ import torch
 from qpi_kernels.extraction.bayes.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
-    SmoothRoot,
     SumRoot,
+    WaveRoot,
     WhiteRoot,
 )
 
 SHAPE = (12, 15)
 
 
-def smooth(device: str) -> SmoothRoot:
+def smooth(device: str) -> WaveRoot:
     profile = np.exp(-np.arange(12) / 4.0)
     spectrum = np.exp(-0.5 * ((np.arange(14) - 5) / 2.0) ** 2)
     like = torch.zeros((), dtype=torch.float64, device=device)
-    return SmoothRoot(SHAPE, profile, spectrum, period=15.0, scale=1.0, like=like)
+    return WaveRoot.round(SHAPE, profile, spectrum, period=15.0, scale=1.0, like=like)
 
 
 def components(device: str) -> ComponentRoot:

@@ -120,7 +120,7 @@ class WaveRoot:
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """Apply the root, see `CovarianceRoot`."""
-        return self._filtered(numbers.view(-1, *self._shape)) * self._envelope
+        return self._filtered(numbers.reshape(-1, *self._shape)) * self._envelope
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the transpose, see `CovarianceRoot`."""

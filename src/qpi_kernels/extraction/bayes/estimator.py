@@ -144,7 +144,8 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
     def _solve_white(self, priors: _Priors) -> Generator[Event, None, _Combined]:
         """Solve all planes under the white prior, in the precision that their noise needs."""
         problem, precisions = self._problem, [torch.float32, torch.float64]
-        if problem.parameters.dtype != "auto" or problem.device.type == "mps":
+        # The network's kernels are in the problem's precision.
+        if problem.parameters.dtype != "auto" or problem.device.type == "mps" or priors.learned:
             precisions = [problem.dtype]
         for number, precision in enumerate(precisions):
             single = problem.in_precision(precision)
@@ -250,13 +251,12 @@ def _residual_noise(
     powers = []
     for index in range(0, len(selected), step):
         one = selected[index]
-        if one.posterior.noise_variance <= 0:
-            continue
         shown = problem.background.remove(problem.model.apply(one.posterior.kernels))
         uncertain = problem.background.remove(problem.model.apply(one.deviations))
         power = torch.fft.fft2(signal(index) - shown).abs().square()
         power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
-        powers.append(power / power.mean().clamp(min=torch.finfo(power.dtype).tiny))
+        # A plane in which all is zero is white.
+        powers.append(power / power.mean() if bool(power.any()) else torch.ones_like(power))
     measured = torch.stack(powers)
     # The mean of a few, the median of many.
     power = measured.mean(dim=0) if len(powers) < 3 else measured.median(dim=0).values

@@ -54,8 +54,7 @@ def map_waves(white: Posterior, sample: PosteriorSample, coverage: torch.Tensor)
 def fitted_numbers(shape: tuple[int, int], kinds: int) -> float:
     """Count the numbers of such a prior that were fitted to the map, about."""
     height, width = shape
-    # Two conjugate wave vectors are one number.
-    spectral = height * width / (4 * math.pi * _SPECTRAL_WIDTH**2) / 2
+    spectral = height * width / (4 * math.pi * _SPECTRAL_WIDTH**2)
     radial = math.hypot(height, width) / 2 / (2 * math.pi**0.5 * _RADIAL_WIDTH)
     return float(kinds * (spectral + radial))
 

@@ -89,8 +89,8 @@ class SelectedPosterior:
         Kernels drawn from the posterior, less its mean.
     std : tensor, (kind, h, w)
         Their spread.
-    log_evidence_gap : dict of str to float
-        Log-evidence that each prior loses to the chosen one.
+    candidates : dict of str to Posterior
+        Of each prior that was tried.
     sizes : tensor, (kind,), optional
         Relative size of the kernels of each kind, where there are several.
     noise : NoiseModel, optional
@@ -101,9 +101,15 @@ class SelectedPosterior:
     posterior: Posterior
     deviations: torch.Tensor
     std: torch.Tensor
-    log_evidence_gap: dict[str, float]
+    candidates: dict[str, Posterior]
     sizes: torch.Tensor | None = None
     noise: NoiseModel | None = None
+
+    @property
+    def log_evidence_gap(self) -> dict[str, float]:
+        """Log-evidence that each prior loses to the chosen one."""
+        cost = self.posterior.cost
+        return {name: (one.cost - cost) / 2 for name, one in self.candidates.items()}
 
     @property
     def free(self) -> int:
@@ -111,10 +117,17 @@ class SelectedPosterior:
         return self.posterior.free
 
     def with_model_uncertainty(self, other: SelectedPosterior) -> SelectedPosterior:
-        """Widen the standard deviation by the difference to another answer to the same plane."""
-        difference = smoothed((self.posterior.kernels - other.posterior.kernels).square())
-        variance = torch.maximum(self.std.square(), other.std.square()) + difference
-        return replace(self, std=variance.sqrt())
+        """Widen the standard deviation by the difference to the answer under another noise.
+
+        Answers of one prior are compared: another prior may take the structure that one model
+        calls noise for kernels.
+        """
+        same = other.candidates.get(self.prior, other.posterior)
+        difference = smoothed((self.posterior.kernels - same.kernels).square())
+        variance = self.std.square()
+        if same is other.posterior:
+            variance = torch.maximum(variance, other.std.square())
+        return replace(self, std=(variance + difference).sqrt())
 
 
 class PriorSelection:
@@ -258,22 +271,18 @@ class PriorSelection:
             part = tuple(0.8 + 0.2 * (number + more) / len(shared) for more in (0, 1))
             drawn = yield from portion(drawing, *part)
             samples |= dict(zip(rows, drawn, strict=True))
-        selected = []
-        for row, (name, one) in enumerate(zip(best, candidates, strict=True)):
-            gap = {other: (each.cost - one[name].cost) / 2 for other, each in one.items()}
-            sample = samples[row]
-            selected.append(
-                SelectedPosterior(
-                    name,
-                    one[name],
-                    sample.deviations,
-                    sample.std,
-                    gap,
-                    findings.sizes,
-                    self._noise,
-                )
+        return [
+            SelectedPosterior(
+                name,
+                one[name],
+                samples[row].deviations,
+                samples[row].std,
+                one,
+                findings.sizes,
+                self._noise,
             )
-        return selected
+            for row, (name, one) in enumerate(zip(best, candidates, strict=True))
+        ]
 
     def _try_all(
         self,

@@ -19,7 +19,7 @@ from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.bayes.posterior import PosteriorSolver
+from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
@@ -295,7 +295,7 @@ def test_a_prior_with_a_mean_is_the_dense_posterior() -> None:
     solver = PosteriorSolver(
         problem, ComponentRoot(columns), NormalOperators(normal, normal), mean=mean
     )
-    posterior = finish(solver.solve(left))
+    (posterior,) = finish(solver.solve(left[None]))
     shown = problem.background.remove(problem.model.apply(columns[:, None])).flatten(1)
     rest = left - problem.background.remove(problem.model.apply(mean[None]))[0]
     normal = shown @ shown.T + posterior.ridge * torch.eye(30).to(left)
