@@ -150,7 +150,8 @@ def prepare_families(
     normal = (normal + normal.T) / 2
     families = {}
     for name in ("", *library.families):
-        root = torch.from_numpy(_covariance_root(library, name, components.count)).to(normal)
+        root = torch.from_numpy(_covariance_root(library, name, components.count)).contiguous()
+        root = root.to(normal)
         factor = torch.kron(torch.eye(components.kinds).to(root), root)
         families[name] = _Family(factor, factor @ normal @ factor.T)
         yield Event(message, steps + len(families), total)
