@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from qpi_kernels import Defects
 from qpi_kernels import extract as extract_by
@@ -212,26 +213,24 @@ def test_a_kernel_beside_structure_is_uncertain(method):
 def test_a_prediction_that_enlarges_the_misfit_is_undetermined():
     """As kernels of a coloured-noise model did: explained -263 %, and were called uncertain."""
     rng = np.random.default_rng(0)
-    signal, reach = rng.standard_normal((64, 64)), np.ones((64, 64), bool)
-    share = predicted_share(signal, 1.9 * signal, reach, reach, freedom=50.0, size=1000)
-    assert share.share < -2
-    assert share.chance > 0
-    halved = predicted_share(signal, 0.7 * signal, reach, reach, freedom=50.0, size=1000)
-    assert halved.share > halved.chance
+    signal = torch.from_numpy(rng.standard_normal((64, 64)))
+    reach = torch.ones(64, 64, dtype=torch.bool)
+    both, residuals = torch.stack([signal, signal]), torch.stack([1.9 * signal, 0.7 * signal])
+    share, chance = predicted_share(both, residuals, reach, reach, np.array([50.0, 50.0]), 1000)
+    assert share[0] < -2
+    assert chance[0] > 0
+    assert share[1] > chance[1]
 
 
 def test_chance_is_exceeded_rarely_and_not_never():
     """The share of noise that a fit explains scatters as the limit says: three deviations."""
     rng = np.random.default_rng(3)
-    everywhere = np.ones((40, 40), bool)
+    everywhere = torch.ones(40, 40, dtype=torch.bool)
     basis, _ = np.linalg.qr(rng.standard_normal((1600, 200)))
-    ratios = []
-    for _ in range(200):
-        noise = rng.standard_normal(1600)
-        left = noise - basis @ (basis.T @ noise)
-        found = predicted_share(
-            noise.reshape(40, 40), left.reshape(40, 40), everywhere, everywhere, 200.0, 200
-        )
-        ratios.append(found.share / found.chance)
+    noise = rng.standard_normal((200, 1600))
+    left = noise - noise @ basis @ basis.T
+    noisy, remaining = (torch.from_numpy(one).view(-1, 40, 40) for one in (noise, left))
+    found = predicted_share(noisy, remaining, everywhere, everywhere, np.full(200, 200.0), 200)
+    ratios = found.share / found.chance
     assert abs(np.mean(ratios)) < 0.1
     assert 0.2 < np.std(ratios) < 0.45

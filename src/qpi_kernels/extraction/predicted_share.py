@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
+import torch
 from numpy.typing import NDArray
 
 __all__ = ["PredictedShare", "predicted_share"]
@@ -16,26 +16,26 @@ _KURTOSIS_OF_NORMAL = 3.0
 
 
 class PredictedShare(NamedTuple):
-    """Adjusted R squared within the kernel windows, and its limit.
+    """Adjusted R squared within the kernel windows, and its limit, of each plane.
 
     Parameters
     ----------
-    share : float
+    share : array, (plane,)
         Negative where the kernels enlarge the misfit; NaN without any variance.
-    chance : float
+    chance : array, (plane,)
         The share that kernels of random positions reach at three standard deviations.
     """
 
-    share: float
-    chance: float
+    share: NDArray[np.float64]
+    chance: NDArray[np.float64]
 
 
 def predicted_share(
-    signal: NDArray[np.floating],
-    residual: NDArray[np.floating],
-    mask: NDArray[np.bool_],
-    reach: NDArray[np.bool_],
-    freedom: float,
+    signal: torch.Tensor,
+    residual: torch.Tensor,
+    mask: torch.Tensor,
+    reach: torch.Tensor,
+    freedom: NDArray[np.float64],
     size: int,
 ) -> PredictedShare:
     """Compare the explained variance with what as many free numbers explain of anything.
@@ -47,13 +47,13 @@ def predicted_share(
 
     Parameters
     ----------
-    signal, residual : array, (rows, columns)
-        Map without background, before and after the kernels are taken away; zero where masked.
-    mask : array of bool, (rows, columns)
+    signal, residual : tensor, (plane, rows, columns)
+        Maps without background, before and after the kernels are taken away; zero where masked.
+    mask : tensor of bool, (rows, columns)
         True where a pixel counts.
-    reach : array of bool, (rows, columns)
+    reach : tensor of bool, (rows, columns)
         True where a defect's window shows something.
-    freedom : float
+    freedom : array, (plane,)
         Effective number of kernel parameters that the data fix: sum of g/(g + ridge).
     size : int
         Number of free kernel parameters.
@@ -61,41 +61,67 @@ def predicted_share(
     Returns
     -------
     PredictedShare
-        Share and limit.
+        Shares and limits.
     """
     # Shrunk numbers explain f (2 - f) each, f = g/(g + ridge): at most as at their mean.
-    mean = min(freedom / max(size, 1), 1.0)
-    fitted = max(size * mean * (2 - mean), 1.0)
+    mean = np.minimum(freedom / max(size, 1), 1.0)
+    fitted = np.maximum(size * mean * (2 - mean), 1.0)
     inside = mask & reach
-    count = int(inside.sum())
-    before = float(np.square(signal[inside], dtype=np.float64).sum())
-    if not count or not before > 0:
-        return PredictedShare(float("nan"), 0.0)
+    count, counted = (float(one) for one in torch.stack([inside.sum(), mask.sum()]).tolist())
+    if not count:
+        return PredictedShare(np.full(len(fitted), np.nan), np.zeros(len(fitted)))
     # A lone defect's kernel follows every pixel of its window; the noise shows outside.
-    region = inside if count - fitted > _MIN_FREE_SHARE * count else mask
-    free = max(float(region.sum()) - fitted, 1.0)
-    noise = float(np.square(residual[region], dtype=np.float64).sum()) / free
-    share = 1.0 - noise / (before / count)
-    scatter = _samples_per_number(residual, region)
-    excess = _SIGMAS * float(np.sqrt(2 * scatter / fitted + 2 * scatter / free)) * fitted / count
-    return PredictedShare(share, excess / (1 + excess))
+    is_inside = count - fitted > _MIN_FREE_SHARE * count
+    chosen = torch.from_numpy(is_inside).to(mask.device).view(-1, 1, 1)
+    region = torch.where(chosen, inside, mask)
+    values = torch.where(region, residual, 0.0)
+    sums = torch.stack(
+        [_sum(torch.where(inside, signal, 0.0), 2), _sum(values, 2), _sum(values, 4)]
+    )
+    before, energy, fourth = _numbers(sums)
+    pixels = np.where(is_inside, count, counted)
+    free = np.maximum(pixels - fitted, 1.0)
+    safe = np.where(before > 0, before, 1.0)
+    share = np.where(before > 0, 1.0 - energy / free / (safe / count), np.nan)
+    scatter = _samples_per_number(values, pixels, energy, fourth)
+    excess = _SIGMAS * np.sqrt(2 * scatter / fitted + 2 * scatter / free) * fitted / count
+    return PredictedShare(share, np.where(before > 0, excess / (1 + excess), 0.0))
 
 
-def _samples_per_number(residual: NDArray[np.floating], region: NDArray[np.bool_]) -> float:
-    """Return how many samples scatter as one independent normal number, at least 1."""
-    values = np.where(region, residual, 0.0)
-    energies = np.square(values, dtype=np.float64)
-    energy = float(energies.sum())
-    if not energy > 0:
-        return 1.0
+def _samples_per_number(
+    values: torch.Tensor,
+    pixels: NDArray[np.float64],
+    energy: NDArray[np.float64],
+    fourth: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return how many samples scatter as one independent normal number, at least 1.
+
+    Parameters
+    ----------
+    values : tensor, (plane, rows, columns)
+        Residuals, zero outside the region.
+    pixels, energy, fourth : array, (plane,)
+        Pixels of the region, and sums of squares and fourth powers there.
+    """
     # The periodogram of white noise scatters by as much as its mean: twice that in its square.
     # The half spectrum of a real map holds most waves once for their two signs.
-    power = np.square(np.abs(scipy.fft.rfft2(values)), dtype=np.float64)
-    counts = np.full(power.shape[1], 2.0)
+    power = torch.view_as_real(torch.fft.rfft2(values)).square().sum(dim=-1)
+    counts = torch.full((power.shape[-1],), 2.0).to(power)
     counts[0] = 1.0
-    if values.shape[1] % 2 == 0:
+    if values.shape[-1] % 2 == 0:
         counts[-1] = 1.0
-    total = float(power.sum(axis=0) @ counts)
-    correlated = values.size * float(np.square(power).sum(axis=0) @ counts) / total**2 / 2
-    kurtosis = float(region.sum()) * float(np.square(energies).sum()) / energy**2
-    return max(correlated, 1.0) * max(kurtosis / _KURTOSIS_OF_NORMAL, 1.0)
+    total, square = _numbers(torch.stack([_sum(power * counts, 1), _sum(power * counts.sqrt(), 2)]))
+    some = energy > 0
+    correlated = values[0].numel() * square / np.where(some, total, 1.0) ** 2 / 2
+    kurtosis = pixels * fourth / np.where(some, energy, 1.0) ** 2 / _KURTOSIS_OF_NORMAL
+    return np.where(some, np.maximum(correlated, 1.0) * np.maximum(kurtosis, 1.0), 1.0)
+
+
+def _sum(images: torch.Tensor, power: int) -> torch.Tensor:
+    """Sum a power of the pixels of each plane, in double precision where the device has it."""
+    exact = images if images.device.type == "mps" else images.double()
+    return exact.pow(power).sum(dim=(-2, -1))
+
+
+def _numbers(sums: torch.Tensor) -> NDArray[np.float64]:
+    return np.asarray(sums.cpu().double().numpy())

@@ -124,30 +124,27 @@ class ResultBuilder:
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
         residual = (difference - background) * problem.background.weight
         misfit = _energy(residual)
-        before, after = _numpy(without_background), _numpy(residual)
         noise_share = self._noise_share(std, free / counted)
-        for index in range(len(kernels)):
-            noise = estimate_pixel_noise(residual[index], problem.mask_tensor, noise_share[index])
-            noise /= problem.difference_share**0.5
-            self._numbers["noise_sigma"].append(noise * float(planes.scale[index]))
-            # The residual of a fit that follows nearly every pixel shows nothing.
-            informative = noise > 1e-9 and free[index] > 0.3 * counted
-            chi2 = misfit[index] / free[index] / noise**2 if informative else float("nan")
-            self._numbers["reduced_chi2"].append(float(chi2))
-            explained = 1.0 - misfit[index] / signal[index] if signal[index] > 0 else float("nan")
-            self._numbers["r_squared"].append(float(explained))
-            share = predicted_share(
-                before[index],
-                after[index],
-                problem.mask,
-                self._reach,
-                float(freedom[index]),
-                solution_size,
-            )
-            self._numbers["predicted"].append(share.share)
-            self._chance.append(share.chance)
-            self._numbers["ridge"].append(float(ridge[index]))
-            self._numbers["determined"].append(float(min(freedom[index] / solution_size, 1.0)))
+        noise = estimate_pixel_noise(residual, problem.mask_tensor, noise_share)
+        noise /= problem.difference_share**0.5
+        # The residual of a fit that follows nearly every pixel shows nothing.
+        informative = (noise > 1e-9) & (free > 0.3 * counted)
+        variance = np.where(informative, noise, 1.0) ** 2
+        explained = 1.0 - misfit / np.where(signal > 0, signal, 1.0)
+        share = predicted_share(
+            without_background, residual, problem.mask_tensor, self._reach, freedom, solution_size
+        )
+        values = {
+            "noise_sigma": noise * _numpy(planes.scale).ravel(),
+            "reduced_chi2": np.where(informative, misfit / free / variance, np.nan),
+            "r_squared": np.where(signal > 0, explained, np.nan),
+            "predicted": share.share,
+            "ridge": ridge,
+            "determined": np.minimum(freedom / solution_size, 1.0),
+        }
+        for name in _NUMBERS:
+            self._numbers[name] += np.asarray(values[name], np.float64).tolist()
+        self._chance += share.chance.tolist()
         self._condition = max(self._condition, condition)
         self._iterations = max(self._iterations, iterations)
         self._converged &= converged
@@ -155,12 +152,12 @@ class ResultBuilder:
         self._ridge_replaced += replaced.tolist()
 
     @cached_property
-    def _reach(self) -> NDArray[np.bool_]:
+    def _reach(self) -> torch.Tensor:
         """True where a defect's window shows something, (rows, columns)."""
         model = self._problem.model
         flat = torch.ones(1, len(model.kinds), *self._problem.parameters.kernel_shape)
         flat = flat.to(self._problem.device, self._problem.dtype)
-        return np.asarray(_numpy(model.apply_variance(flat))[0] > _MIN_REACH)
+        return model.apply_variance(flat)[0] > _MIN_REACH
 
     def _noise_share(self, std: torch.Tensor, share: NDArray[np.float64]) -> torch.Tensor:
         """Estimate the share of the noise variance left in each pixel, (plane, rows, columns).
@@ -299,7 +296,8 @@ class ResultBuilder:
 
 def _energy(images: torch.Tensor) -> NDArray[np.float64]:
     """Sum the squares of each image, (plane,)."""
-    return np.asarray(np.square(_numpy(images), dtype=np.float64).sum(axis=(-2, -1)))
+    exact = images if images.device.type == "mps" else images.double()
+    return np.asarray(_numpy(exact.square().sum(dim=(-2, -1))), np.float64)
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[Any]:

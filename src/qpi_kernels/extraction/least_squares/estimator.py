@@ -190,7 +190,7 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         """Find the planes that hold more than white noise, (plane,)."""
         mask = self._problem.mask_tensor
         weighted = signal * self._problem.background.weight
-        noise = np.array([estimate_pixel_noise(plane, mask) for plane in weighted])
+        noise = estimate_pixel_noise(weighted, mask)
         variance = _energy(signal) / max(self._problem.samples, 1)
         noise_variance = np.square(noise) / self._problem.difference_share
         return np.asarray(variance > _MAX_WHITE_EXCESS * noise_variance)
