@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from qpi_kernels.extraction import extract, start_extraction
-from qpi_kernels.threads import one_thread
+from qpi_kernels.progress import Cancelled, Event, finish
+from qpi_kernels.threads import Workers, one_thread
 
 
 def _blas_threads() -> set[int]:
@@ -98,3 +100,66 @@ def test_between_the_steps_of_an_extraction_all_threads_are_free() -> None:
         run.step()
         assert torch.get_num_threads() == 2
         assert _blas_threads() == {2}
+
+
+def _numbered(number: int) -> Generator[Event, None, int]:
+    for step in range(3):
+        yield Event(f"part {number}", step + 1, 3)
+    return torch.get_num_threads() * 10 + number
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_workers_give_the_results_of_their_parts(
+    monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("qpi_kernels.threads.available_cores", lambda: cores)
+    with one_thread(), Workers(2) as workers:
+        assert workers.count == min(cores, 2)
+        started = [workers.start(_numbered(number), "several") for number in range(4)]
+        assert [finish(part) for part in started] == [10, 11, 12, 13]
+
+
+def test_a_part_that_fails_raises_where_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qpi_kernels.threads.available_cores", lambda: 2)
+
+    def fail() -> Generator[Event, None, None]:
+        yield Event("once")
+        raise KeyError("lost")
+
+    with Workers(2) as workers:
+        part = workers.start(fail(), "failing")
+        with pytest.raises(KeyError, match="lost"):
+            finish(part)
+
+
+def test_leaving_the_block_stops_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qpi_kernels.threads.available_cores", lambda: 2)
+    begun, steps = threading.Event(), []
+
+    def endless() -> Generator[Event, None, None]:
+        while True:
+            begun.set()
+            steps.append(1)
+            time.sleep(0.001)
+            yield Event("on and on")
+
+    with Workers(2) as workers:
+        part = workers.start(endless(), "endless")
+        assert begun.wait(10)
+    count = len(steps)
+    with pytest.raises(Cancelled):
+        finish(part)
+    assert len(steps) == count
+
+
+def test_a_stack_has_the_same_bits_on_one_core_and_on_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = np.random.default_rng(7).normal(size=(12, 96, 96)).astype(np.float32)
+    monkeypatch.setattr("qpi_kernels.extraction.least_squares.estimator._CHUNK_BYTES", 2**20)
+    answers = []
+    for cores in (1, 4):
+        monkeypatch.setattr("qpi_kernels.threads.available_cores", lambda cores=cores: cores)
+        result = extract(stack, [(40, 52)], method="least_squares", kernel_shape=(16, 16))
+        answers.append(result.kernel.values.tobytes() + result.std.values.tobytes())
+    assert answers[0] == answers[1]

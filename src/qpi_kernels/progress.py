@@ -22,6 +22,7 @@ __all__ = [
     "Event",
     "GeneratorStepper",
     "Stepper",
+    "await_result",
     "drive",
     "finish",
     "follow",
@@ -249,6 +250,14 @@ def in_thread(call: Callable[[], Result], message: str) -> Generator[Event, None
             future.set_exception(error)
 
     threading.Thread(target=run, name=message, daemon=True).start()
+    return (yield from await_result(future, message))
+
+
+def await_result(future: Future[Result], message: str) -> Generator[Event, None, Result]:
+    """Wait for what another thread computes, as a part of a generator.
+
+    Yields an event ten times a second, and returns the result or raises its error.
+    """
     while not wait([future], _SECONDS_BETWEEN_EVENTS).done:
         yield Event(message, 0, 1)
     yield Event(message, 1, 1)

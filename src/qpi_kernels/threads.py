@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +17,12 @@ import numpy as np
 import scipy
 import torch
 
-from qpi_kernels.progress import Event, Stepper
+from qpi_kernels.progress import Cancelled, Event, Stepper, await_result, finish, map_events
 
-__all__ = ["OneThreadStepper", "one_thread"]
+__all__ = ["OneThreadStepper", "Workers", "available_cores", "one_thread"]
 
 Result = TypeVar("Result", covariant=True)
+Value = TypeVar("Value")
 
 # OpenBLAS as it comes in wheels of NumPy and SciPy; get and set go between the halves of a name.
 _AFFIXES = (
@@ -81,6 +84,74 @@ class OneThreadStepper(Generic[Result]):
         """Do one unit of work."""
         with one_thread():
             return self._stepper.step()
+
+
+class Workers:
+    """Threads for independent parts of a computation, each in a block of `one_thread`.
+
+    What a part computes must not depend on the others, so that results do not depend on the number
+    of workers. Leaving the ``with`` block stops all parts after their current step.
+
+    Parameters
+    ----------
+    most : int
+        Workers, unless there are fewer cores.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.count = max(1, min(most, available_cores()))
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="computation")
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(
+        self, part: Generator[Event, None, Value], message: str
+    ) -> Generator[Event, None, Value]:
+        """Start a part, or with a single worker leave it to the caller.
+
+        Parameters
+        ----------
+        part : generator
+            Yields events and returns a result.
+        message : str
+            What is being done, for the events of a part that runs in a thread.
+
+        Returns
+        -------
+        generator
+            Yields events until the part is done, and returns its result.
+        """
+        if self.count == 1:
+            return part
+
+        def run() -> Value:
+            with one_thread():
+                return finish(self._until_stopped(part))
+
+        return await_result(self._pool.submit(run), message)
+
+    def _until_stopped(self, part: Generator[Event, None, Value]) -> Generator[Event, None, Value]:
+        """Run a part, but end it after the step in which it is stopped."""
+
+        def check(event: Event) -> Event:
+            if self._stop.is_set():
+                raise Cancelled("Stopped with the computation that it was a part of.")
+            return event
+
+        return (yield from map_events(part, check))
+
+
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)

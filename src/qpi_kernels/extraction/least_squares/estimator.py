@@ -18,13 +18,16 @@ from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
 from qpi_kernels.progress import Event, GeneratorStepper, open_ended, portion
 from qpi_kernels.result import KernelResult
+from qpi_kernels.threads import Workers
 
 __all__ = ["LeastSquares"]
 
 _PROBE_ITERATIONS = 60
 _PROBE_TOLERANCE = 2e-3
 _CHECK_EVERY = 4
-_CHUNK_BYTES = 16 * 2**20
+_CHUNK_BYTES = 4 * 2**20
+# So many batches of planes are solved at the same time, for each has a work space of its own.
+_MAX_WORKERS = 2
 _MAX_WHITE_EXCESS = 2.0
 """Variance of a map over that of its pixel noise, above which it holds more than white noise."""
 _WEAK_RIDGE = 0.03
@@ -38,6 +41,7 @@ _PROBE_SHARE = 0.3
 class _Solution:
     """Kernels of some planes, in their scaled units, and how they were found."""
 
+    planes: Planes
     kernels: torch.Tensor
     std: torch.Tensor
     ridge: NDArray[np.float64]
@@ -82,28 +86,33 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         problem, count, at_once = self._problem, self._problem.plane_count, self._planes_at_once()
         spectrum = yield from portion(self._estimate_spectrum(), 0.0, _PROBE_SHARE)
         builder = ResultBuilder(problem)
-        for start in range(0, count, at_once):
-            stop = min(start + at_once, count)
-            planes = problem.planes(start, stop)
-            name = f" of bias {start + 1}-{stop} of {count}" if count > 1 else ""
-            found = yield from portion(
-                self._solve(planes, spectrum, f"Solving for the kernel{name}"),
-                _PROBE_SHARE + (1 - _PROBE_SHARE) * start / count,
-                _PROBE_SHARE + (1 - _PROBE_SHARE) * stop / count,
-            )
-            builder.add(
-                start,
-                planes,
-                found.kernels,
-                std=found.std,
-                ridge=found.ridge,
-                freedom=spectrum.determined(found.ridge),
-                solution_size=problem.symmetrisation.rank,
-                condition=found.condition,
-                iterations=found.iterations,
-                converged=found.converged,
-                ridge_replaced=found.ridge_replaced,
-            )
+        starts = range(0, count, at_once)
+        with Workers(self._max_workers(len(starts))) as workers:
+            batches = []
+            for start in starts:
+                stop = min(start + at_once, count)
+                name = f" of bias {start + 1}-{stop} of {count}" if count > 1 else ""
+                message = f"Solving for the kernel{name}"
+                batches.append(workers.start(self._solve(start, stop, spectrum, message), message))
+            for start, batch in zip(starts, batches, strict=True):
+                first, last = (
+                    _PROBE_SHARE + (1 - _PROBE_SHARE) * min(index, count) / count
+                    for index in (start, start + at_once)
+                )
+                found = yield from portion(batch, first, last)
+                builder.add(
+                    start,
+                    found.planes,
+                    found.kernels,
+                    std=found.std,
+                    ridge=found.ridge,
+                    freedom=spectrum.determined(found.ridge),
+                    solution_size=problem.symmetrisation.rank,
+                    condition=found.condition,
+                    iterations=found.iterations,
+                    converged=found.converged,
+                    ridge_replaced=found.ridge_replaced,
+                )
         return builder.result()
 
     def _normal(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -111,6 +120,10 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         symmetrisation, shape = self._problem.symmetrisation, self._problem.parameters.kernel_shape
         kernels = symmetrisation.apply(vectors).view(len(vectors), -1, *shape)
         return symmetrisation.adjoint(self._problem.normal.apply(kernels).flatten(1))
+
+    def _max_workers(self, batches: int) -> int:
+        """Count the batches of planes to solve at the same time; a GPU is busy with one."""
+        return min(batches, _MAX_WORKERS) if self._problem.device.type == "cpu" else 1
 
     def _planes_at_once(self) -> int:
         """Count the planes whose FFT work space stays near a fixed size; more on a GPU."""
@@ -154,13 +167,14 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         return self._problem.symmetrisation.adjoint(probes)
 
     def _solve(
-        self, planes: Planes, spectrum: OperatorSpectrum, message: str
+        self, start: int, stop: int, spectrum: OperatorSpectrum, message: str
     ) -> Generator[Event, None, _Solution]:
-        """Iterate until ridge and solution of all planes have settled."""
+        """Iterate until ridge and solution of some planes have settled."""
         problem, shape = self._problem, self._problem.parameters.kernel_shape
+        planes = problem.planes(start, stop)
         signal = problem.background.remove(planes.values)
-        start = problem.symmetrisation.adjoint(problem.model.adjoint(signal).flatten(1))
-        lanczos = Lanczos(self._normal, start)
+        right = problem.symmetrisation.adjoint(problem.model.adjoint(signal).flatten(1))
+        lanczos = Lanczos(self._normal, right)
         evidence = Evidence(_energy(signal), problem.samples, spectrum)
         ridge, residual, converged = np.full(len(signal), np.nan), float("nan"), False
         while not converged and lanczos.iterations < self._max_iterations:
@@ -177,6 +191,7 @@ class LeastSquares(GeneratorStepper[KernelResult]):
         ridge, replaced = self._ridge(evidence, spectrum, data, signal)
         solution = lanczos.combine(data.coordinates(ridge))
         return _Solution(
+            planes,
             problem.symmetrisation.apply(solution).view(len(signal), -1, *shape),
             self._posterior_std(spectrum, ridge, evidence.noise_variance(ridge, data)),
             ridge,
