@@ -153,6 +153,15 @@ def test_the_last_network_is_kept_when_asked(make, tmp_path):
     assert all(torch.equal(v, kept[n]) for n, v in weights(tmp_path / "kernels").items())
 
 
+def test_a_network_that_is_kept_as_the_last_is_written_when_it_is_the_last(make, tmp_path):
+    training = make(tmp_path, keep="last", validate_every=1)
+    training.step()
+    training.step()
+    assert not (tmp_path / "kernels" / "best").exists()
+    training.stop()
+    AutoencoderKL.from_pretrained(tmp_path / "kernels" / "best")
+
+
 def test_other_parameters_do_not_go_on_with_a_run(make, tmp_path):
     drive(make(tmp_path))
     with pytest.raises(TrainingError, match="holds a run already"):
