@@ -79,13 +79,18 @@ class CapturedSteps:
         drawn = noise.clone()
         for group in self._optimizer.param_groups:
             group["capturable"] = True
-        recorded = torch.cuda.CUDAGraph()
-        # Other threads, such as the one that pins batches, go on calling CUDA.
-        with torch.cuda.graph(
-            recorded, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            losses = self._step(cast(Batch, inputs), drawn)
-            values = torch.stack([value.float() for value in losses.values()])
+        recorded, outer = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Other threads, such as the one that pins batches, go on calling CUDA.
+            with torch.cuda.graph(
+                recorded, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                losses = self._step(cast(Batch, inputs), drawn)
+                values = torch.stack([value.float() for value in losses.values()])
+        except BaseException:
+            # A recording that fails at its end leaves its stream in use.
+            torch.cuda.set_stream(outer)
+            raise
         return _Graph(recorded, inputs, drawn, tuple(losses), values)
 
 
