@@ -75,10 +75,9 @@ def predicted_share(
     chosen = torch.from_numpy(is_inside).to(mask.device).view(-1, 1, 1)
     region = torch.where(chosen, inside, mask)
     values = torch.where(region, residual, 0.0)
-    sums = torch.stack(
-        [_sum(torch.where(inside, signal, 0.0), 2), _sum(values, 2), _sum(values, 4)]
-    )
-    before, energy, fourth = _numbers(sums)
+    squares = _exact(values).square()
+    sums = (_exact(torch.where(inside, signal, 0.0)).square(), squares, squares.square())
+    before, energy, fourth = _numbers([one.sum(dim=(-2, -1)) for one in sums])
     pixels = np.where(is_inside, count, counted)
     free = np.maximum(pixels - fitted, 1.0)
     safe = np.where(before > 0, before, 1.0)
@@ -105,23 +104,24 @@ def _samples_per_number(
     """
     # The periodogram of white noise scatters by as much as its mean: twice that in its square.
     # The half spectrum of a real map holds most waves once for their two signs.
-    power = torch.view_as_real(torch.fft.rfft2(values)).square().sum(dim=-1)
+    power = _exact(torch.view_as_real(torch.fft.rfft2(values)).square().sum(dim=-1))
     counts = torch.full((power.shape[-1],), 2.0).to(power)
     counts[0] = 1.0
     if values.shape[-1] % 2 == 0:
         counts[-1] = 1.0
-    total, square = _numbers(torch.stack([_sum(power * counts, 1), _sum(power * counts.sqrt(), 2)]))
+    columns, squared = power.sum(dim=-2), power.square().sum(dim=-2)
+    total, square = _numbers([columns @ counts, squared @ counts])
     some = energy > 0
     correlated = values[0].numel() * square / np.where(some, total, 1.0) ** 2 / 2
     kurtosis = pixels * fourth / np.where(some, energy, 1.0) ** 2 / _KURTOSIS_OF_NORMAL
     return np.where(some, np.maximum(correlated, 1.0) * np.maximum(kurtosis, 1.0), 1.0)
 
 
-def _sum(images: torch.Tensor, power: int) -> torch.Tensor:
-    """Sum a power of the pixels of each plane, in double precision where the device has it."""
-    exact = images if images.device.type == "mps" else images.double()
-    return exact.pow(power).sum(dim=(-2, -1))
+def _exact(images: torch.Tensor) -> torch.Tensor:
+    """Take double precision where the device has it."""
+    return images if images.device.type == "mps" else images.double()
 
 
-def _numbers(sums: torch.Tensor) -> NDArray[np.float64]:
-    return np.asarray(sums.cpu().double().numpy())
+def _numbers(sums: list[torch.Tensor]) -> NDArray[np.float64]:
+    """Copy numbers of the planes to the host at once."""
+    return np.asarray(torch.stack(sums).cpu().double().numpy())

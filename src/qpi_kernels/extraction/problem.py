@@ -275,31 +275,38 @@ class Problem(Generic[Parameters]):
         """Load planes ``start`` to ``stop`` (exclusive) as tensors."""
         data = self.observation.data
         chunk = np.asarray(data if self.observation.ndim == 2 else data[start:stop])
-        chunk = chunk.reshape(-1, *self.image_shape)
-        everything = bool(self.mask.all())
-        chosen = chunk.reshape(len(chunk), -1) if everything else chunk[:, self.mask]
-        counted = chosen.astype(np.float64)
+        raw = _tensor(chunk.reshape(-1, self.mask.size))
+        # Apple's MPS has no double precision.
+        exact = torch.device("cpu") if self.device.type == "mps" else self.device
+        raw, places = raw.to(exact), None if self.mask.all() else self._counted_places.to(exact)
+        counted = (raw if places is None else raw[:, places]).double()
         # Without a fitted background a constant is part of the kernels' signal and has to stay.
         fitted = self.background_kind != "none"
-        centre = counted.mean(axis=1) if fitted else np.zeros(len(counted))
-        scale = np.sqrt(np.square(counted - centre[:, None]).mean(axis=1))
+        centre = counted.mean(dim=1, keepdim=True) * fitted
+        scale = (counted - centre).square().mean(dim=1, keepdim=True).sqrt()
         # A constant that is not zero differs from its mean by rounding.
-        dead = ~(scale > 1e-13 * np.abs(centre))
-        scale[dead] = 1.0
-        counted -= centre[:, None]
-        counted[dead] = 0.0
-        counted /= scale[:, None]
-        precision = np.float32 if self.dtype == torch.float32 else np.float64
-        if everything:
-            values = counted.astype(precision).reshape(chunk.shape)
-        else:
-            values = np.zeros(chunk.shape, precision)
-            values[:, self.mask] = counted
+        alive = scale > 1e-13 * centre.abs()
+        scale = torch.where(alive, scale, 1.0)
+        counted = (torch.where(alive, counted - centre, 0.0) / scale).to(self.dtype)
+        values = counted
+        if places is not None:
+            values = counted.new_zeros(raw.shape)
+            values[:, places] = counted
+        values = values.view(-1, *self.image_shape).to(self.device)
+        centre, scale = (one.to(self.device, self.dtype)[..., None] for one in (centre, scale))
+        return Planes(values, centre, scale)
 
-        def tensor(array: NDArray[np.float64]) -> torch.Tensor:
-            return torch.from_numpy(array).to(self.device, self.dtype).view(-1, 1, 1)
+    @cached_property
+    def _counted_places(self) -> torch.Tensor:
+        """Places of the counted pixels in a flattened plane, on the device."""
+        return torch.from_numpy(np.flatnonzero(self.mask)).to(self.device)
 
-        return Planes(torch.from_numpy(values).to(self.device), tensor(centre), tensor(scale))
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """Share the memory of an array of floats; copy other numbers to double precision."""
+    known = array.dtype in (np.float32, np.float64) and array.dtype.isnative
+    # torch warns of memory that may not be written to.
+    return torch.from_numpy(np.require(array, None if known else np.float64, ["C", "W"]))
 
 
 def _table(defects: Defects | ArrayLike | None) -> Defects:
