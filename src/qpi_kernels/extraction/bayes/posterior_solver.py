@@ -279,6 +279,7 @@ class PosteriorSolver:
         solver = ConjugateGradients(
             lambda numbers: self._normal(self._quick, numbers) + ridge * numbers,
             self._drawn_noise.repeat(count, 1) + scale * image,
+            orthogonal=True,
         )
         # Rounding delays convergence beyond the number of unknowns.
         max_iterations = min(self._problem.parameters.max_iterations, 4 * self._root.size)
