@@ -158,7 +158,7 @@ class Evidence:
             best = grid[np.arange(len(grid)), self.cost(grid, data).argmin(axis=1)]
             grid = best[:, None] * ratio ** np.linspace(-1, 1, 21)
             ratio = ratio**0.1
-        return np.asarray(grid[np.arange(len(grid)), self.cost(grid, data).argmin(axis=1)])
+        return _minimum(grid, self.cost(grid, data))
 
     def noise_variance(
         self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
@@ -173,3 +173,23 @@ class Evidence:
         freedom = np.where(ridge > 0, 0.0, self._spectrum.determined(ridge))
         noise = misfit / np.maximum(self._samples - freedom, 1.0)
         return np.asarray(np.maximum(noise, self._min_variance * ridge))
+
+
+def _minimum(grid: NDArray[np.float64], cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Find where the parabola through the three lowest costs is least, (observation,).
+
+    The nearest point of the grid would be a choice between neighbours that rounding may make.
+
+    Parameters
+    ----------
+    grid, cost : array, (observation, candidate)
+        Ridges at equal ratios, and their costs.
+    """
+    rows, lowest = np.arange(len(grid)), cost.argmin(axis=1)
+    middle = np.clip(lowest, 1, grid.shape[1] - 2)
+    before, here, after = (cost[rows, middle + step] for step in (-1, 0, 1))
+    curvature = before - 2 * here + after
+    known = (middle == lowest) & (curvature > 0)
+    shift = np.where(known, (before - after) / 2 / np.where(known, curvature, 1.0), 0.0)
+    ratio = grid[:, 1] / grid[:, 0]
+    return np.asarray(grid[rows, lowest] * ratio**shift)
