@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from qpi_kernels.extraction import extract, start_extraction
 from qpi_kernels.progress import Cancelled, Event, finish
+from qpi_kernels.simulate import ParabolicBand, observe, scatter_defects, single_defect
 from qpi_kernels.threads import Workers, one_thread
 
 
@@ -163,3 +164,22 @@ def test_a_stack_has_the_same_bits_on_one_core_and_on_several(
         result = extract(stack, [(40, 52)], method="least_squares", kernel_shape=(16, 16))
         answers.append(result.kernel.values.tobytes() + result.std.values.tobytes())
     assert answers[0] == answers[1]
+
+
+def test_simulated_kernels_and_maps_have_the_same_bits_for_any_number_of_threads() -> None:
+    band = ParabolicBand(mass=0.4, onset=-0.065)
+    defects = scatter_defects(9, (150, 160), seed=0)
+    made = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        kernel = single_defect(
+            band,
+            bias=np.array([0.0, 0.1]),
+            pixel_nm=0.3,
+            shape=(64, 64),
+            impurity=-1.0,
+            broadening=0.006,
+        )
+        image = observe(kernel, defects, (150, 160), noise=0.1, seed=1)
+        made.append(kernel.values.tobytes() + image.values.tobytes())
+    assert made[0] == made[1] == made[2]

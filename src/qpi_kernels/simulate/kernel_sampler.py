@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from qpi_kernels.simulate.families import FAMILIES, Recipe
 from qpi_kernels.simulate.scattering.kernels import single_defect
 from qpi_kernels.simulate.scattering.ldos import ldos_change
-from qpi_kernels.threads import one_thread
 
 __all__ = ["KernelSampler"]
 
@@ -143,18 +142,17 @@ class KernelSampler:
         """
         first = recipes[0]
         rows, cols = (np.arange(n) - n // 2 for n in self.shape)
-        with one_thread():
-            planes = ldos_change(
-                first.band,
-                np.array([first.bias]),
-                pixel_nm=self.pixel_nm,
-                window=(rows, cols),
-                impurities=[recipe.impurity for recipe in recipes],
-                broadening=first.broadening,
-                tip_nm=first.tip_nm,
-                device=self.device,
-                dtype=torch.float32,
-            )
+        planes = ldos_change(
+            first.band,
+            np.array([first.bias]),
+            pixel_nm=self.pixel_nm,
+            window=(rows, cols),
+            impurities=[recipe.impurity for recipe in recipes],
+            broadening=first.broadening,
+            tip_nm=first.tip_nm,
+            device=self.device,
+            dtype=torch.float32,
+        )
         kernels: NDArray[np.float32] = planes[:, 0].cpu().numpy()
         for kernel, recipe in zip(kernels, recipes, strict=True):
             if recipe.core is not None:

@@ -16,6 +16,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.forward import ForwardModel, Real
 from qpi_kernels.simulate.maps.artefacts import Artefacts, apply_artefacts
 from qpi_kernels.simulate.maps.streams import Seed
+from qpi_kernels.threads import one_thread
 
 __all__ = ["ObservationError", "observe", "superpose"]
 
@@ -99,6 +100,7 @@ def observe(
     )
 
 
+@one_thread()
 def superpose(
     kernel: NDArray[Real],
     defects: Defects,
@@ -138,6 +140,7 @@ def superpose(
     return forward.superpose(stack, [defects.of_kind(kind) for kind in kinds], shape)
 
 
+@one_thread()
 def _superposed(
     kernel: xr.DataArray, defects: Defects, shape: tuple[int, int]
 ) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from qpi_kernels.simulate.scattering.greens_function import (
 )
 from qpi_kernels.simulate.scattering.impurities import Impurity, PhaseShiftImpurity
 from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
+from qpi_kernels.threads import one_thread
 
 __all__ = ["ldos_change"]
 
@@ -27,6 +28,7 @@ __all__ = ["ldos_change"]
 _SAMPLING_MARGIN = 1.04
 
 
+@one_thread()
 def ldos_change(
     band: Band,
     energies: NDArray[np.float64],
