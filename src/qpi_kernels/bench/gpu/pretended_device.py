@@ -187,7 +187,8 @@ class _Pretended(torch.Tensor):
         return made
 
     def __del__(self) -> None:
-        _memory.free(*self._taken)
+        if _memory is not None:  # as it is while the interpreter ends
+            _memory.free(*self._taken)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"{self._host!r} on {PRETENDED}"

@@ -30,6 +30,8 @@ __all__ = [
 _SNR = 10.0
 # Share of the noise's variance that all biases have in common, as a grid's height noise is.
 _SHARED = 0.8
+# Biases that are convolved at a time.
+_AT_ONCE = 8
 _BAND = ParabolicBand(mass=0.4, onset=-0.065)
 
 
@@ -103,12 +105,11 @@ def ring_stack(
     random = np.random.default_rng(0)
     share = _SHARED if noise == "shared" else 0.0
     common = share**0.5 * random.standard_normal((side, side))
-    stack = np.empty((biases, side, side), np.float32)
-    for index, kernel in enumerate(np.asarray(kernels.values, float).reshape(-1, window, window)):
-        clean = _shown(defects, kernel[None, None], side)[0]
+    stack = _shown(defects, np.asarray(kernels.values, float).reshape(-1, 1, window, window), side)
+    for clean in stack:
         own = (1 - share) ** 0.5 * random.standard_normal((side, side))
-        stack[index] = clean + clean.std() / _SNR**0.5 * (common + own)
-    return Task(stack, defects, _window(window))
+        clean += clean.std() / _SNR**0.5 * (common + own)
+    return Task(_single(stack), defects, _window(window))
 
 
 def grid_sample(biases: int = 21) -> Task:
@@ -137,8 +138,8 @@ def _noisy_map(kernels: NDArray[np.float64], side: int, count: int, snr: float) 
 def _shown(defects: Defects, kernels: NDArray[np.float64], side: int) -> NDArray[np.float64]:
     """Convolve kernels (bias, kind, h, w) with the defects, (bias, rows, columns)."""
     model = ForwardModel(defects, (side, side), (kernels.shape[-2], kernels.shape[-1]))
-    shown: NDArray[np.float64] = model.apply(torch.from_numpy(kernels)).numpy()
-    return shown
+    shown = [model.apply(some) for some in torch.split(torch.from_numpy(kernels), _AT_ONCE)]
+    return np.asarray(torch.cat(shown).numpy())
 
 
 def _single(image: NDArray[np.floating]) -> NDArray[np.float32]:
