@@ -89,20 +89,23 @@ class Background:
                 basis.append(remainder / norm)
         return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
 
-    @property
+    @cached_property
     def functions(self) -> torch.Tensor:
         """Weighted smooth background functions, (function, rows, columns), orthonormal."""
-        return self._basis * self.weight
+        return self._blanked(self._basis)
 
     def remove_rows(self, images: torch.Tensor) -> torch.Tensor:
         """Subtract row offsets if they are fitted, and blank the pixels that do not count."""
-        remainder = self._without_row_means(images)
-        return remainder if self._counts_everything else remainder * self.weight
+        return self._blanked(self._without_row_means(images))
+
+    def _blanked(self, images: torch.Tensor) -> torch.Tensor:
+        """Set pixels that do not count to zero."""
+        return images if self._counts_everything else images * self.weight
 
     def _without_row_means(self, images: torch.Tensor) -> torch.Tensor:
         if self.kind not in _OF_ROWS:
             return images
-        means = self._sum_of_lines(self.weight * images) / self._row_weight
+        means = self._sum_of_lines(self._blanked(images)) / self._row_weight
         if self._lines is None:
             return images - means
         return images - means[..., self._lines].view(images.shape)
@@ -146,15 +149,17 @@ class Background:
         """
         remainder = self._without_row_means(images)
         if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
-            remainder = remainder - torch.einsum("...f,fyx->...yx", coefficients, self._basis)
-        return remainder * self.weight
+            remainder = remainder - self._smooth(remainder)
+        return self._blanked(remainder)
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Evaluate the best-fitting background on every pixel; arguments as in `remove`."""
         remainder = self._without_row_means(images)
         background = images - remainder
-        if len(self._basis):
-            coefficients = torch.einsum("...yx,fyx->...f", remainder, self.functions)
-            background = background + torch.einsum("...f,fyx->...yx", coefficients, self._basis)
-        return background
+        return background + self._smooth(remainder) if len(self._basis) else background
+
+    def _smooth(self, images: torch.Tensor) -> torch.Tensor:
+        """Fit the smooth functions to images without row offsets."""
+        flat = images.flatten(-2)
+        coefficients = flat @ self.functions.flatten(1).T
+        return (coefficients @ self._basis.flatten(1)).view(images.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -93,6 +94,19 @@ def ring_stack(
 ) -> Task:
     """Simulate a stack of a dispersing ring, with noise of its own in each map or of all alike."""
     defects = scatter_defects(count, (side, side), seed=0)
+    random = np.random.default_rng(0)
+    share = _SHARED if noise == "shared" else 0.0
+    common = share**0.5 * random.standard_normal((side, side))
+    stack = _shown(defects, _rings(window, biases), side)
+    for clean in stack:
+        own = (1 - share) ** 0.5 * random.standard_normal((side, side))
+        clean += clean.std() / _SNR**0.5 * (common + own)
+    return Task(_single(stack), defects, _window(window))
+
+
+@cache
+def _rings(window: int, biases: int) -> NDArray[np.float64]:
+    """Simulate kernels of a dispersing ring, (bias, 1, h, w)."""
     kernels = single_defect(
         _BAND,
         bias=np.linspace(-0.03, 0.15, biases),
@@ -102,14 +116,7 @@ def ring_stack(
         broadening=0.006,
         device="cpu",
     )
-    random = np.random.default_rng(0)
-    share = _SHARED if noise == "shared" else 0.0
-    common = share**0.5 * random.standard_normal((side, side))
-    stack = _shown(defects, np.asarray(kernels.values, float).reshape(-1, 1, window, window), side)
-    for clean in stack:
-        own = (1 - share) ** 0.5 * random.standard_normal((side, side))
-        clean += clean.std() / _SNR**0.5 * (common + own)
-    return Task(_single(stack), defects, _window(window))
+    return np.asarray(kernels.values, float).reshape(-1, 1, window, window)
 
 
 def grid_sample(biases: int = 21) -> Task:
