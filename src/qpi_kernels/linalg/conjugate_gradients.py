@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from qpi_kernels.linalg.replay import Replay
+
 __all__ = ["ConjugateGradients"]
 
 
@@ -48,6 +50,7 @@ class ConjugateGradients:
         self._min_square = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
+        self._replay = Replay(right.device)
         # Unit residuals, (iteration, vector, n).
         self._basis = right.new_zeros((8 if orthogonal else 0, *right.shape))
         self._extend_basis()
@@ -59,6 +62,15 @@ class ConjugateGradients:
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
+        if len(self._basis):
+            self._advance()
+        else:
+            self._replay(self._advance)
+        self.iterations += 1
+        self._extend_basis()
+
+    def _advance(self) -> None:
+        """Update solutions, residuals and directions in place."""
         going = self._square > self._min_square
         image = self._operator(self._direction)
         curvature = (self._direction * image).sum(dim=1).clamp(min=self._tiny)
@@ -69,12 +81,11 @@ class ConjugateGradients:
             known = self._basis[: self.iterations + 1].transpose(0, 1)
             overlap = known @ self._residual.unsqueeze(-1)
             self._residual -= (overlap.transpose(1, 2) @ known).squeeze(1)
-        before, self._square = self._square, self._residual.square().sum(dim=1)
-        ratio = torch.where(going, self._square / before.clamp(min=self._tiny), 0.0)
+        square = self._residual.square().sum(dim=1)
+        ratio = torch.where(going, square / self._square.clamp(min=self._tiny), 0.0)
+        self._square.copy_(square)
         self._direction *= ratio[:, None]
         self._direction += self._residual
-        self.iterations += 1
-        self._extend_basis()
 
     def _extend_basis(self) -> None:
         """Add the present residuals to those that later ones are made orthogonal to."""

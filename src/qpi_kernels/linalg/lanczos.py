@@ -104,15 +104,15 @@ class Lanczos:
         self._basis[0] = start / self._norm.clamp(min=self._tiny)[:, None]
         # Diagonal and subdiagonal, (2, iteration, vector).
         self._bands = start.new_zeros((2, _CAPACITY, len(start)))
-        self._replay = Replay(self._advance, start.device)
+        self._replay = Replay(start.device)
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
         if self.iterations == self._bands.shape[1]:
             self._basis = torch.cat([self._basis, torch.zeros_like(self._basis[1:])])
             self._bands = torch.cat([self._bands, torch.zeros_like(self._bands)], dim=1)
-            self._replay = Replay(self._advance, self._basis.device)
-        self._replay()
+            self._replay = Replay(self._basis.device)
+        self._replay(self._advance)
         self.iterations += 1
 
     def _advance(self) -> None:

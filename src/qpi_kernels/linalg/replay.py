@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -21,34 +22,45 @@ class Replay:
 
     Parameters
     ----------
-    body : callable
-        Without arguments and result. It reads and writes the same tensors each time, and takes no
-        decision that depends on their values.
     device : torch.device
         Where the tensors live.
     """
 
-    def __init__(self, body: Callable[[], None], device: torch.device) -> None:
-        self._body = body
+    def __init__(self, device: torch.device) -> None:
         self._calls = 0
         self._on_cuda = device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self) -> None:
-        """Run the sequence once."""
+    def __call__(self, body: Callable[[], None]) -> None:
+        """Run the sequence once.
+
+        Parameters
+        ----------
+        body : callable
+            The same each time, without arguments and result. It reads and writes the same tensors,
+            and takes no decision that depends on their values.
+        """
         if self._on_cuda and self._calls == _WARM_UP:
-            self._record()
+            self._graph = _record(body)
         self._calls += 1
         if self._graph is None:
-            self._body()
+            body()
         else:
             self._graph.replay()
 
-    def _record(self) -> None:
-        """Record the sequence, which does not run meanwhile."""
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
+
+def _record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """Record the sequence, which does not run meanwhile."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    # A graph of an earlier solver that is freed meanwhile would spoil the recording.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
         # Other threads may use the device at the same time.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._body()
-        self._graph = graph
+            body()
+    finally:
+        if collecting:
+            gc.enable()
+    return graph

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.bayes.priors import components_on
 from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
@@ -188,7 +189,7 @@ class _Components:
     def of(cls, problem: Problem, library: KernelPrior, sizes: torch.Tensor | None) -> _Components:
         """Take the strongest components of a library on the window of a problem."""
         shape, kinds = problem.parameters.kernel_shape, len(problem.model.kinds)
-        components, _ = library.components_on(shape)
+        components = components_on(library, shape)
         strongest = torch.from_numpy(components[:_COMPONENTS]).to(problem.coverage)
         values = problem.symmetrisation.symmetrise(strongest).flatten(1)
         return cls(values, shape, problem.coverage.new_ones(kinds) if sizes is None else sizes)
@@ -217,6 +218,7 @@ class _Components:
         return (sized @ self.values.T).flatten(1)
 
 
+@lru_cache(maxsize=64)
 def _covariance_root(library: KernelPrior, name: str, count: int) -> NDArray[np.float64]:
     """Root the covariance of a family in the library's first components over their spread."""
     if not name:

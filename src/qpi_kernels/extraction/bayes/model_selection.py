@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,9 @@ Signal = Callable[[int], torch.Tensor]
 
 # Priors for other kernels are tried unless the narrow one leads them by so much log-evidence.
 _CLEAR_GAP = 5.0
+# Gain over least squares, as a share of the largest possible: of a family's strongest components if
+# it is to be tried first, or not at all; and of a prior beside which no other is tried.
+_FITS, _DOES_NOT_FIT, _ENOUGH = 0.8, -5.0, 0.9
 # Log-evidence that a broad prior does not make up for what the narrow one loses to waves.
 _HOPELESS = 250.0
 # What a prior must gain over none, as -2 log-evidence.
@@ -66,12 +69,16 @@ class StackFindings:
         Relative size of the kernels of each kind, where there are several.
     families : dict of int to str
         Family of simulated kernels of each plane, by its index; without one, all families.
+    fit : dict of int to float
+        How well that family fits each plane: what it gains over least squares, over what the best
+        prior could gain.
     priors : frozenset of str
         Names of the priors to try; all when left out.
     """
 
     sizes: torch.Tensor | None
     families: dict[int, str]
+    fit: dict[int, float] = field(default_factory=dict)
     priors: frozenset[str] | None = None
 
 
@@ -208,7 +215,12 @@ class PriorSelection:
             costs.append(screen.costs(signal(index), posterior.kernels))
             share = 0.8 + 0.2 * number / len(planes)
             yield Event("Comparing families of simulated kernels", round(1000 * share), 1000)
-        return StackFindings(sizes, dict(zip(planes, likely_families(costs)[0], strict=True)))
+        families = dict(zip(planes, likely_families(costs)[0], strict=True))
+        fit = {
+            index: (one.cost - cost[families[index]]) / max(one.volume, 1.0)
+            for index, one, cost in zip(planes, white, costs, strict=True)
+        }
+        return StackFindings(sizes, families, fit)
 
     def select(
         self,
@@ -295,45 +307,56 @@ class PriorSelection:
         problem, library = self._problem, self._library
         solvers: list[dict[str, PosteriorSolver]] = [self._solvers] * len(planes)
         by_library = problem.parameters.prior == "library"
-        if by_library:
-            waves = self._try_waves(planes, signals, candidates, findings)
-            own = yield from portion(waves, 0.0, 0.4)
-            solvers = [self._solvers | one for one in own]
         narrow = [narrow_prior(problem, library, findings.families.get(one, "")) for one in planes]
         by_name = dict(narrow)
-        for number, (name, make_root) in enumerate(by_name.items()):
-            rows = [row for row, (own_name, _) in enumerate(narrow) if own_name == name]
-            part = tuple(0.4 + 0.3 * (number + more) / len(by_name) for more in (0, 1))
-            work = self._try(name, make_root, planes, rows, signals, candidates, findings)
-            yield from portion(work, *part)
-        if by_library:
-            rows = [
-                row
-                for row, (one, (name, _)) in enumerate(zip(candidates, narrow, strict=True))
-                if _wants_broad(one, name)
-            ]
+        fit = [findings.fit.get(one, 0.0) for one in planes]
 
-            def broad() -> CovarianceRoot:
-                return broad_prior(problem, library)
+        def try_narrow(wanted: Sequence[bool]) -> Generator[Event, None, None]:
+            """Try the narrow priors of some rows."""
+            for number, (name, make_root) in enumerate(by_name.items()):
+                rows = [row for row, (own, _) in enumerate(narrow) if own == name and wanted[row]]
+                part = tuple((number + more) / len(by_name) for more in (0, 1))
+                work = self._try(name, make_root, planes, rows, signals, candidates, findings)
+                yield from portion(work, *part)
 
-            work = self._try(BROAD_PRIOR, broad, planes, rows, signals, candidates, findings)
-            yield from portion(work, 0.7, 1.0)
+        if not by_library:
+            yield from try_narrow([True] * len(planes))
+            return [self._solvers] * len(planes)
+        first = [one > _FITS for one in fit]
+        yield from portion(try_narrow(first), 0.0, 0.2)
+        open_rows = [row for row, one in enumerate(candidates) if not _is_enough(one)]
+        waves = self._try_waves(planes, open_rows, signals, candidates, findings)
+        solvers = yield from portion(waves, 0.2, 0.5)
+        second = [_DOES_NOT_FIT < one <= _FITS for one in fit]
+        yield from portion(try_narrow(second), 0.5, 0.7)
+        rows = [
+            row
+            for row, (one, (name, _)) in enumerate(zip(candidates, narrow, strict=True))
+            if fit[row] > _DOES_NOT_FIT and not _is_enough(one) and _wants_broad(one, name)
+        ]
+
+        def broad() -> CovarianceRoot:
+            return broad_prior(problem, library)
+
+        work = self._try(BROAD_PRIOR, broad, planes, rows, signals, candidates, findings)
+        yield from portion(work, 0.7, 1.0)
         return [self._solvers | one for one in solvers]
 
     def _try_waves(
         self,
         planes: Sequence[int],
+        rows: Sequence[int],
         signals: torch.Tensor,
         candidates: list[dict[str, Posterior]],
         findings: StackFindings,
     ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
-        """Add the posteriors of planes that show something under waves as in their own maps."""
+        """Add the posteriors of rows that show something under waves as in their own maps."""
         problem = self._problem
         solvers: list[dict[str, PosteriorSolver]] = [{} for _ in planes]
         if findings.priors is not None and MAP_WAVES not in findings.priors:
             return solvers
         fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
-        rows = [row for row, one in enumerate(candidates) if one[WHITE_PRIOR].determined >= 1]
+        rows = [row for row in rows if candidates[row][WHITE_PRIOR].determined >= 1]
         white = [candidates[row][WHITE_PRIOR] for row in rows]
         samples = []
         if white:
@@ -453,6 +476,12 @@ def _winners(selected: Iterable[SelectedPosterior]) -> frozenset[str]:
         for name, gap in one.log_evidence_gap.items()
         if gap < 4 * _CLEAR_GAP
     )
+
+
+def _is_enough(candidates: dict[str, Posterior]) -> bool:
+    """Tell that a prior gains over least squares nearly all that a prior can."""
+    white, *others = candidates.values()
+    return any(white.cost - one.cost > _ENOUGH * white.volume for one in others)
 
 
 def _wants_broad(candidates: dict[str, Posterior], narrow: str) -> bool:

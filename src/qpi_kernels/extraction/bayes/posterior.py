@@ -24,6 +24,9 @@ class Posterior:
         Posterior mean, in the plane's scaled units.
     cost : float
         ``-2 log`` of the evidence, up to a constant that is the same for all priors.
+    volume : float
+        ``log det(1 + G/ridge)``, which the freedom of the prior costs: hardly any other prior has a
+        cost that is smaller by more than this.
     ridge, noise_variance : float
         Noise variance over the prior's, and the noise variance, both of the largest evidence.
     determined : float
@@ -40,6 +43,7 @@ class Posterior:
 
     kernels: torch.Tensor
     cost: float
+    volume: float
     ridge: float
     noise_variance: float
     determined: float

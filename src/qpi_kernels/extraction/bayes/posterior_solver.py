@@ -203,6 +203,7 @@ class PosteriorSolver:
         misfit = evidence.at_least_rounding(misfit)
         cost = evidence.cost_of(misfit, ridge)
         noise = evidence.noise_of(misfit, ridge)
+        volume = spectrum.log_determinant(ridge)
         determined = np.minimum(spectrum.determined(ridge), float(self._root.rank))
         # Weights in single precision are never zero.
         values = [
@@ -215,6 +216,7 @@ class PosteriorSolver:
             Posterior(
                 kernels=kernels[index],
                 cost=float(cost[index]),
+                volume=float(volume[index]),
                 ridge=float(ridge[index]),
                 noise_variance=float(noise[index]),
                 determined=float(determined[index]),

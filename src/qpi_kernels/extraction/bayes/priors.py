@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.covariance_roots import (
     ComponentRoot,
@@ -25,6 +27,7 @@ __all__ = [
     "BROAD_PRIOR",
     "WHITE_PRIOR",
     "broad_prior",
+    "components_on",
     "load_prior",
     "narrow_prior",
     "smooth_waves",
@@ -56,7 +59,7 @@ def narrow_prior(
         return "smooth waves", partial(smooth_waves, problem, library)
 
     def narrow() -> CovarianceRoot:
-        return _known(problem, library.family(family) if family else library, _STRICT)
+        return _known(problem, library, _STRICT, family)
 
     return f"simulated kernels of {family}" if family else "simulated kernels, strictly", narrow
 
@@ -66,11 +69,24 @@ def broad_prior(problem: Problem, library: KernelPrior) -> CovarianceRoot:
     return _known(problem, library, _FREE)
 
 
-def _known(problem: Problem, library: KernelPrior, rest: float) -> CovarianceRoot:
+def _known(problem: Problem, library: KernelPrior, rest: float, family: str = "") -> CovarianceRoot:
     """Add smooth waves of a share of the amplitude to the components of simulated kernels."""
-    components, _ = library.components_on(problem.parameters.kernel_shape)
+    components = components_on(library, problem.parameters.kernel_shape, family)
     known = ComponentRoot(torch.from_numpy(components).to(problem.coverage))
-    return SumRoot([(1.0, known), (rest, smooth_waves(problem, library))])
+    own = library.families[family] if family else library
+    smooth = replace(library, profile=own.profile, spectrum=own.spectrum)
+    return SumRoot([(1.0, known), (rest, smooth_waves(problem, smooth))])
+
+
+@lru_cache(maxsize=4)
+def components_on(
+    library: KernelPrior, window: tuple[int, int], family: str = ""
+) -> NDArray[np.float32]:
+    """Keep the last components, times their spread, of a library or one of its families.
+
+    As from `KernelPrior.components_on`.
+    """
+    return (library.family(family) if family else library).components_on(window)[0]
 
 
 def smooth_waves(problem: Problem, library: KernelPrior) -> WaveRoot:
