@@ -81,7 +81,7 @@ def have_similar_noise(white: Sequence[Posterior]) -> bool:
 
 def select_bias_transform(
     planes: torch.Tensor, white: Sequence[Posterior], families: FamilySelection
-) -> Generator[Event, None, BiasTransform | None]:
+) -> Generator[Event, None, tuple[BiasTransform | None, list[dict[str, float]]]]:
     """Choose combinations of biases by the evidence of simulated kernels.
 
     Candidates are the planes themselves, and cosines along the bias, in whose last ones kernels
@@ -99,22 +99,28 @@ def select_bias_transform(
     Returns
     -------
     generator
-        Yields events and returns the transform, None for the planes themselves.
+        Yields events and returns the transform, None for the planes themselves, with the costs of
+        the families for each plane or combination.
     """
     noise = np.sqrt([posterior.noise_variance for posterior in white])
     kernels = torch.stack([posterior.kernels for posterior in white])
     single = np.eye(len(planes))
     cosines = scipy.fft.dct(single, axis=0, norm="ortho")
-    total, done = [], 0
+    total: list[float] = []
+    each: list[list[dict[str, float]]] = []
+    done = 0
     for matrix in (single, cosines):
-        transform, costs = BiasTransform("", matrix, noise), []
+        transform, costs = BiasTransform("", matrix, noise), list[dict[str, float]]()
         combinations = zip(transform.forward(planes), transform.forward(kernels), strict=True)
         for combination, start in combinations:
             costs.append(families.costs(combination, start))
             done += 1
             yield Event("Comparing combinations of biases", done, 2 * len(planes))
+        each.append(costs)
         total.append(likely_families(costs)[1])
-    return BiasTransform("cosines along the bias", cosines, noise) if total[1] < total[0] else None
+    if total[0] <= total[1]:
+        return None, each[0]
+    return BiasTransform("cosines along the bias", cosines, noise), each[1]
 
 
 def _weighted_sums(weights: NDArray[np.float64], values: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ class _Combined:
     transform: BiasTransform | None
     selection: PriorSelection
     white: list[Posterior]
+    findings: StackFindings | None = None
 
 
 class BayesExtraction(GeneratorStepper[KernelResult]):
@@ -133,13 +134,14 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         families = yield from portion(single.selection.prepare_families(sizes), 0.4, 0.5)
         stack = torch.stack([single.signal(index) for index in planes])
         work = select_bias_transform(stack, single.white, families)
-        transform = yield from portion(work, 0.5, 0.6)
+        transform, costs = yield from portion(work, 0.5, 0.6)
         if transform is None:
-            return single
+            return replace(single, findings=StackFindings.of(planes, single.white, costs))
         signal = transform.forward(stack).__getitem__
         selection = PriorSelection(problem, priors.library)
         white = yield from portion(selection.solve_white(planes, signal), 0.6, 1.0)
-        return _Combined(problem, signal, transform, selection, white)
+        findings = StackFindings.of(planes, white, costs)
+        return _Combined(problem, signal, transform, selection, white, findings)
 
     def _solve_white(self, priors: _Priors) -> Generator[Event, None, _Combined]:
         """Solve all planes under the white prior, in the precision that their noise needs."""
@@ -167,8 +169,10 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         """
         problem, signal = combined.problem, combined.signal
         planes, selection = range(problem.plane_count), combined.selection
-        comparison = selection.compare_planes(planes, signal, combined.white)
-        findings = yield from portion(comparison, 0.0, 0.1)
+        findings = combined.findings
+        if findings is None:
+            comparison = selection.compare_planes(planes, signal, combined.white)
+            findings = yield from portion(comparison, 0.0, 0.1)
         work = selection.select(planes, signal, combined.white, findings)
         white_noise = yield from portion(work, 0.1, 0.5)
         selected, noise = white_noise, None

@@ -24,9 +24,9 @@ __all__ = ["FamilySelection", "likely_families", "prepare_families"]
 _COMPONENTS = 256
 # What a family's kernels may have of all others, over what those have: rare ones are not lost.
 _OTHER_FAMILIES = 0.05
-# Ridges, over that of all families together, at which families are compared first; and by how much
-# more, as -2 log evidence, one may cost there and still be compared at its own.
-_RIDGES, _MAX_BEHIND = (0.3, 1.0, 3.0), 100.0
+# Families are compared first at ridges of this distance in the logarithm; and by how much more, as
+# -2 log evidence, one may cost there and still be compared at its own.
+_RIDGE_STEP, _MAX_BEHIND = 1.1, 100.0
 # Components whose images are made in a step: so many, unless the map is large.
 _COMPONENTS_AT_ONCE, _MAX_PIXELS = 32, 2**22
 
@@ -63,6 +63,7 @@ class FamilySelection:
         self._samples = samples
         self._normals = torch.stack([family.normal for family in families.values()])
         self._factors = torch.stack([family.factor for family in families.values()])
+        self._roots: dict[int, torch.Tensor] = {}
 
     def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
         """Evaluate ``-2 log`` of the evidence of each family, and of all together under "".
@@ -82,8 +83,9 @@ class FamilySelection:
         rights = (self._factors @ right).cpu().numpy()
         names = list(self._families)
         first, ridge = self._exact_cost(names[0], misfit.constant, rights[0])
+        step = round(float(np.log(ridge) / _RIDGE_STEP))
         bounds = np.minimum.reduce(
-            [self._costs_at(factor * ridge, misfit.constant, rights) for factor in _RIDGES]
+            [self._costs_at(near, misfit.constant, rights) for near in range(step - 1, step + 2)]
         )
         costs = {}
         for index, (name, bound) in enumerate(zip(names, bounds, strict=True)):
@@ -105,19 +107,30 @@ class FamilySelection:
         return float(evidence.cost(ridge[:, None], quadrature)[0, 0]), float(ridge[0])
 
     def _costs_at(
-        self, ridge: float, energy: float, rights: NDArray[np.float64]
+        self, step: int, energy: float, rights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Evaluate the cost of all families at one ridge, (family,)."""
-        size = self._normals.shape[-1]
-        unit = torch.eye(size).to(self._normals)
-        root, _ = torch.linalg.cholesky_ex(self._normals + ridge * unit)
-        columns = torch.from_numpy(rights).to(self._normals).unsqueeze(-1)
+        root = self._root(step)
+        columns = torch.from_numpy(rights).to(root).unsqueeze(-1)
         solved = torch.linalg.solve_triangular(root, columns, upper=False)
         explained = solved.square().sum(dim=(-2, -1))
         volume = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
         numbers = torch.stack([explained, volume]).cpu().numpy()
         misfit = np.maximum(energy - numbers[0], 1e-13 * energy + 1e-300)
-        return np.asarray(self._samples * np.log(misfit) + numbers[1] - size * np.log(ridge))
+        return np.asarray(
+            self._samples * np.log(misfit) + numbers[1] - root.shape[-1] * _RIDGE_STEP * step
+        )
+
+    def _root(self, step: int) -> torch.Tensor:
+        """Factorise the normal operators of all families at one of a row of ridges, (family, n, n).
+
+        The planes of a stack share them.
+        """
+        if step not in self._roots:
+            unit = torch.eye(self._normals.shape[-1]).to(self._normals)
+            shifted = self._normals + float(np.exp(_RIDGE_STEP * step)) * unit
+            self._roots[step], _ = torch.linalg.cholesky_ex(shifted)
+        return self._roots[step]
 
 
 def prepare_families(

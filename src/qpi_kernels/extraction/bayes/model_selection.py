@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,21 @@ class StackFindings:
     families: dict[int, str]
     fit: dict[int, float] = field(default_factory=dict)
     priors: frozenset[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        planes: Sequence[int],
+        white: Sequence[Posterior],
+        costs: Sequence[Mapping[str, float]],
+    ) -> StackFindings:
+        """Take the likely families from the costs of all, see `FamilySelection.costs`."""
+        families = dict(zip(planes, likely_families(costs)[0], strict=True))
+        fit = {
+            index: (one.cost - cost[families[index]]) / max(one.volume, 1.0)
+            for index, one, cost in zip(planes, white, costs, strict=True)
+        }
+        return cls(kind_sizes(white), families, fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +230,7 @@ class PriorSelection:
             costs.append(screen.costs(signal(index), posterior.kernels))
             share = 0.8 + 0.2 * number / len(planes)
             yield Event("Comparing families of simulated kernels", round(1000 * share), 1000)
-        families = dict(zip(planes, likely_families(costs)[0], strict=True))
-        fit = {
-            index: (one.cost - cost[families[index]]) / max(one.volume, 1.0)
-            for index, one, cost in zip(planes, white, costs, strict=True)
-        }
-        return StackFindings(sizes, families, fit)
+        return StackFindings.of(planes, white, costs)
 
     def select(
         self,

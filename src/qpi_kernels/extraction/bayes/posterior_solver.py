@@ -39,6 +39,8 @@ _CHECK_SHARE, _MIN_CHECK = 0.15, 8
 _TYPICAL_PROBE, _TYPICAL_SOLVE, _TYPICAL_SAMPLE = 40, 60, 80
 # Ridges for which draws are made together: more take too much memory.
 _NODES_AT_ONCE = 2
+# Ridge over the largest eigenvalue at which data no longer matter.
+_BEYOND = 10.0
 
 
 class PosteriorSolver:
@@ -250,7 +252,12 @@ class PosteriorSolver:
         message : str
             What events say.
         """
-        exponents = np.log2([one.ridge for one in posteriors])
+        ridges = np.array([one.ridge for one in posteriors])
+        # Beyond the spectrum draws are the prior's, and fall with the root of the ridge.
+        highest = _BEYOND * (self._spectrum.maximum if self._spectrum else 1.0)
+        counted = np.minimum(ridges, highest) if highest > 0 else ridges
+        exponents = np.log2(counted)
+        sizes = np.sqrt(counted / ridges)
         nodes = _nodes(exponents)
         missing = [node for node in nodes if node not in self._deviations]
         for start in range(0, len(missing), _NODES_AT_ONCE):
@@ -259,13 +266,13 @@ class PosteriorSolver:
             drawn = yield from portion(self._draw(some, message), *part)
             self._deviations |= dict(zip(some, drawn, strict=True))
         samples = []
-        for one, exponent in zip(posteriors, exponents, strict=True):
+        for one, exponent, size in zip(posteriors, exponents, sizes, strict=True):
             right = int(np.clip(np.searchsorted(nodes, exponent), 1, max(len(nodes) - 1, 1)))
             deviations = self._deviations[nodes[right - 1]]
             if len(nodes) > 1:
                 share = (exponent - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
                 deviations = torch.lerp(deviations, self._deviations[nodes[right]], float(share))
-            samples.append(PosteriorSample(deviations * one.noise_variance**0.5))
+            samples.append(PosteriorSample(deviations * (size * one.noise_variance**0.5)))
         return samples
 
     def _draw(
@@ -326,11 +333,11 @@ def _until_check(done: int, maximum: int) -> int:
 
 
 def _nodes(exponents: NDArray[np.float64]) -> list[float]:
-    """Choose the exponents of ridges for which to draw: an octave apart, or their mean if close."""
+    """Choose exponents of ridges for which to draw: two octaves apart, or their mean if close."""
     low, high = float(exponents.min()), float(exponents.max())
     if high - low < 0.25:
         return [float(exponents.mean())]
-    return [float(node) for node in np.linspace(low, high, int(np.ceil(high - low)) + 1)]
+    return [float(node) for node in np.linspace(low, high, int(np.ceil((high - low) / 2)) + 1)]
 
 
 def _energy(values: torch.Tensor) -> NDArray[np.float64]:
