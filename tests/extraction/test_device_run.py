@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from qpi_kernels.bench.gpu.pretended_device import counted_traffic, limited_memory
@@ -57,3 +58,22 @@ def test_full_precision_leaves_the_settings_as_they_were() -> None:
     with full_precision():
         assert not (torch.cuda.is_available() and torch.backends.cudnn.allow_tf32)
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_with_little_memory_left() -> None:
+    rng = np.random.default_rng(0)
+    stack, positions = rng.normal(size=(40, 256, 256)), rng.uniform(5, 250, (6, 2))
+    choice = {"method": "least_squares", "kernel_shape": (31, 31)}
+    here = extract(stack, positions, device="cpu", **choice)
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    room = torch.cuda.memory_reserved() + 100 * 2**20
+    torch.cuda.set_per_process_memory_fraction(room / total)
+    try:
+        there = extract(stack, positions, device="cuda", **choice)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "smaller batches" in there.provenance["device_notes"][0]
+    np.testing.assert_allclose(there.kernel, here.kernel, rtol=1e-4, atol=1e-4)
