@@ -119,7 +119,7 @@ class Training(GeneratorStepper[Path]):
         stage, network = make_stage(
             Path(folder), parameters, self.preset, resumed=found is not None
         )
-        move_stage(stage, device)
+        move_stage(stage, device, parameters)
         self.network: Any = network
         self.stage = cast(Stage, stage)
         self._checkpoint = found or Checkpoint.start(parameters)
