@@ -138,10 +138,9 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         if transform is None:
             return replace(single, findings=StackFindings.of(planes, single.white, costs))
         signal = transform.forward(stack).__getitem__
-        selection = PriorSelection(problem, priors.library)
-        white = yield from portion(selection.solve_white(planes, signal), 0.6, 1.0)
+        white = yield from portion(single.selection.solve_white(planes, signal), 0.6, 1.0)
         findings = StackFindings.of(planes, white, costs)
-        return _Combined(problem, signal, transform, selection, white, findings)
+        return _Combined(problem, signal, transform, single.selection, white, findings)
 
     def _solve_white(self, priors: _Priors) -> Generator[Event, None, _Combined]:
         """Solve all planes under the white prior, in the precision that their noise needs."""
