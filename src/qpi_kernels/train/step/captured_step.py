@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
@@ -31,24 +32,28 @@ class CapturedSteps:
 
     Parameters
     ----------
-    step : callable
-        Makes a whole optimiser step and returns the losses.
     optimizer : torch.optim.Optimizer
-        Used by the step; its rate is a tensor on the device.
+        Used by the steps; its rate is a tensor on the device.
     device : torch.device
         A CUDA device.
     """
 
-    def __init__(self, step: StepFunction, optimizer: Any, device: torch.device) -> None:
-        self._step = step
+    def __init__(self, optimizer: Any, device: torch.device) -> None:
         self._optimizer = optimizer
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
         self._made: Counter[Shapes] = Counter()
         self._graphs: dict[Shapes, _Graph] = {}
 
-    def __call__(self, batch: Batch, noise: torch.Tensor) -> Losses:
+    def __call__(self, step: StepFunction, batch: Batch, noise: torch.Tensor) -> Losses:
         """Make an optimiser step.
+
+        Parameters
+        ----------
+        step : callable
+            Makes a whole optimiser step and returns the losses; the same one each time.
+        batch, noise
+            What the step takes.
 
         Raises
         ------
@@ -60,37 +65,44 @@ class CapturedSteps:
         if graph is None:
             self._made[shapes] += 1
             if self._made[shapes] <= _EAGER_STEPS or len(self._graphs) >= _MAX_GRAPHS:
-                return self._beside(batch, noise)
-            graph = self._graphs[shapes] = self._record(batch, noise)
+                return self._beside(step, batch, noise)
+            graph = self._graphs[shapes] = self._record(step, batch, noise)
         return graph.replay(batch, noise)
 
-    def _beside(self, batch: Batch, noise: torch.Tensor) -> Losses:
+    def _beside(self, step: StepFunction, batch: Batch, noise: torch.Tensor) -> Losses:
         """Make a step on the stream that will record."""
         outer = torch.cuda.current_stream()
         self._stream.wait_stream(outer)
         with torch.cuda.stream(self._stream):
-            losses = self._step(batch, noise)
+            losses = step(batch, noise)
         outer.wait_stream(self._stream)
         return losses
 
-    def _record(self, batch: Batch, noise: torch.Tensor) -> _Graph:
+    def _record(self, step: StepFunction, batch: Batch, noise: torch.Tensor) -> _Graph:
         """Record a step without making it."""
         inputs = {name: cast(torch.Tensor, value).clone() for name, value in batch.items()}
         drawn = noise.clone()
         for group in self._optimizer.param_groups:
             group["capturable"] = True
         recorded, outer = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        # An old recording that is collected during a new one spoils it.
+        gc.collect()
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             # Other threads, such as the one that pins batches, go on calling CUDA.
             with torch.cuda.graph(
                 recorded, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
-                losses = self._step(cast(Batch, inputs), drawn)
+                losses = step(cast(Batch, inputs), drawn)
                 values = torch.stack([value.float() for value in losses.values()])
         except BaseException:
             # A recording that fails at its end leaves its stream in use.
             torch.cuda.set_stream(outer)
             raise
+        finally:
+            if collecting:
+                gc.enable()
         return _Graph(recorded, inputs, drawn, tuple(losses), values)
 
 

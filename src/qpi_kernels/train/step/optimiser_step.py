@@ -110,7 +110,7 @@ class OptimiserStep:
         if self._captured is None:
             return self._eager(batch, noise)
         try:
-            return self._captured(batch, noise)
+            return self._captured(self._eager, batch, noise)
         except _MemoryExhaustedError:
             raise
         except RuntimeError as error:
@@ -191,7 +191,7 @@ class OptimiserStep:
 
     def _capture(self) -> None:
         """Record the steps to come."""
-        self._captured = CapturedSteps(self._eager, self._optimizer, self._accelerator.device)
+        self._captured = CapturedSteps(self._optimizer, self._accelerator.device)
 
 
 class _MemoryExhaustedError(Exception):
