@@ -164,7 +164,10 @@ def _measure(
     free = {name: value for name, value in os.environ.items() if name not in _THREADS}
     with ExitStack() as stack:
         if busy:
-            other = stack.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY]))
+            # Of a session of its own, as another program is: Linux shares cores by sessions.
+            other = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", _BUSY], start_new_session=True)
+            )
             stack.callback(other.kill)
             _share_cores(other.pid)
         done = subprocess.run(
