@@ -31,6 +31,9 @@ class ConjugateGradients:
         Keep residuals orthogonal to all earlier ones, in spite of rounding. Without that an iterate
         that is not converged depends on rounding, so on the device, wherever a few eigenvalues are
         far above the others. It keeps a basis, as `Lanczos` does.
+    recorded : bool
+        Record an iteration as a CUDA graph, where it may be: see `Replay`. A handful of iterations
+        do not repay it.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class ConjugateGradients:
         start: torch.Tensor | None = None,
         tolerance: float = 0.0,
         orthogonal: bool = False,
+        recorded: bool = True,
     ) -> None:
         self._operator = operator
         self.solution = torch.zeros_like(right) if start is None else start.clone()
@@ -50,7 +54,7 @@ class ConjugateGradients:
         self._min_square = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
-        self._replay = Replay(right.device)
+        self._replay = Replay(right.device) if recorded and not orthogonal else None
         # Unit residuals, (iteration, vector, n).
         self._basis = right.new_zeros((8 if orthogonal else 0, *right.shape))
         self._extend_basis()
@@ -62,7 +66,7 @@ class ConjugateGradients:
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
-        if len(self._basis):
+        if self._replay is None:
             self._advance()
         else:
             self._replay(self._advance)

@@ -40,9 +40,7 @@ class Replay:
             The same each time, without arguments and result. It reads and writes the same tensors,
             and takes no decision that depends on their values.
         """
-        # Within a step of a training that is being recorded it becomes part of that.
-        outer = self._on_cuda and torch.cuda.is_current_stream_capturing()
-        if self._on_cuda and self._calls == _WARM_UP and not outer:
+        if self._on_cuda and self._calls == _WARM_UP:
             self._graph = _record(body)
         self._calls += 1
         if self._graph is None:

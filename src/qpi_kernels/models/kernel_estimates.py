@@ -66,7 +66,7 @@ def kernel_estimates(
         return adjoint(torch.where(measured, apply(kernels), 0.0)).flatten(1)
 
     right = adjoint(normalised_observation(observation)).flatten(1)
-    solver = ConjugateGradients(normal, right, tolerance=_TOLERANCE)
+    solver = ConjugateGradients(normal, right, tolerance=_TOLERANCE, recorded=False)
     taken = []
     while solver.iterations < max(_TAKEN):
         solver.step()
