@@ -10,6 +10,9 @@ from qpi_kernels.linalg.replay import Replay
 
 __all__ = ["ConjugateGradients"]
 
+# Residuals that are kept at first.
+_CAPACITY = 64
+
 
 class ConjugateGradients:
     """Solves ``G x = b`` for a symmetric positive ``G``, each right-hand side by itself.
@@ -54,10 +57,12 @@ class ConjugateGradients:
         self._min_square = tolerance**2 * right.square().sum(dim=1)
         self._tiny = torch.finfo(right.dtype).tiny
         self.iterations = 0
-        self._replay = Replay(right.device) if recorded and not orthogonal else None
-        # Unit residuals, (iteration, vector, n).
-        self._basis = right.new_zeros((8 if orthogonal else 0, *right.shape))
-        self._extend_basis()
+        self._replay = Replay(right.device) if recorded else None
+        # Unit residuals, (iteration, vector, n), and the place of the latest.
+        self._basis = right.new_zeros((_CAPACITY if orthogonal else 0, *right.shape))
+        self._position = torch.zeros(1, dtype=torch.int64, device=right.device)
+        if orthogonal:
+            self._remember()
 
     @property
     def converged(self) -> bool:
@@ -66,12 +71,14 @@ class ConjugateGradients:
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to a vector per right-hand side."""
+        if len(self._basis) == self.iterations + 1:
+            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
+            self._replay = self._replay and Replay(self._basis.device)
         if self._replay is None:
             self._advance()
         else:
             self._replay(self._advance)
         self.iterations += 1
-        self._extend_basis()
 
     def _advance(self) -> None:
         """Update solutions, residuals and directions in place."""
@@ -82,7 +89,10 @@ class ConjugateGradients:
         self.solution += length[:, None] * self._direction
         self._residual -= length[:, None] * image
         if len(self._basis):
-            known = self._basis[: self.iterations + 1].transpose(0, 1)
+            # Residuals to come are zero: on CUDA each iteration has the same launches.
+            on_cuda = self._basis.device.type == "cuda"
+            count = len(self._basis) if on_cuda else self.iterations + 1
+            known = self._basis[:count].transpose(0, 1)
             overlap = known @ self._residual.unsqueeze(-1)
             self._residual -= (overlap.transpose(1, 2) @ known).squeeze(1)
         square = self._residual.square().sum(dim=1)
@@ -90,12 +100,11 @@ class ConjugateGradients:
         self._square.copy_(square)
         self._direction *= ratio[:, None]
         self._direction += self._residual
+        if len(self._basis):
+            self._position += 1
+            self._remember()
 
-    def _extend_basis(self) -> None:
+    def _remember(self) -> None:
         """Add the present residuals to those that later ones are made orthogonal to."""
-        if not len(self._basis):
-            return
-        if self.iterations == len(self._basis):
-            self._basis = torch.cat([self._basis, torch.zeros_like(self._basis)])
         length = self._square.sqrt().clamp(min=self._tiny**0.5)
-        self._basis[self.iterations] = self._residual / length[:, None]
+        self._basis.index_copy_(0, self._position, (self._residual / length[:, None])[None])
