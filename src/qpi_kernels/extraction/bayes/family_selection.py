@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -42,8 +42,10 @@ class FamilySelection:
     ----------
     components : Components
         The library's strongest, on the kernels' window.
-    families : dict of str to Family
-        By name; all kernels of the library under "".
+    names : sequence of str
+        Of the families; all kernels of the library under "", the first.
+    factors, normals : tensor, (family, n, n)
+        From the components to the unit numbers of each family, and the normal operator on these.
     operators : NormalOperators
         For the noise.
     samples : int
@@ -53,17 +55,19 @@ class FamilySelection:
     def __init__(
         self,
         components: _Components,
-        families: Mapping[str, _Family],
+        names: Sequence[str],
+        factors: torch.Tensor,
+        normals: torch.Tensor,
         operators: NormalOperators,
         samples: int,
     ) -> None:
         self._components = components
-        self._families = families
+        self._names = names
+        self._factors, self._normals = factors, normals
         self._operators = operators
         self._samples = samples
-        self._normals = torch.stack([family.normal for family in families.values()])
-        self._factors = torch.stack([family.factor for family in families.values()])
         self._roots: dict[int, torch.Tensor] = {}
+        self._families: dict[int, _Family] = {}
 
     def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
         """Evaluate ``-2 log`` of the evidence of each family, and of all together under "".
@@ -81,26 +85,27 @@ class FamilySelection:
         misfit = QuadraticMisfit.about(kernels, signal, self._operators)
         right = self._components.products(misfit.right[None])[0].to(self._factors)
         rights = (self._factors @ right).cpu().numpy()
-        names = list(self._families)
-        first, ridge = self._exact_cost(names[0], misfit.constant, rights[0])
+        first, ridge = self._exact_cost(0, misfit.constant, rights[0])
         step = round(float(np.log(ridge) / _RIDGE_STEP))
         bounds = np.minimum.reduce(
             [self._costs_at(near, misfit.constant, rights) for near in range(step - 1, step + 2)]
         )
         costs = {}
-        for index, (name, bound) in enumerate(zip(names, bounds, strict=True)):
+        for index, (name, bound) in enumerate(zip(self._names, bounds, strict=True)):
             near = bound < min(first, bounds.min()) + _MAX_BEHIND
-            cost = self._exact_cost(name, misfit.constant, rights[index])[0] if near else bound
+            cost = self._exact_cost(index, misfit.constant, rights[index])[0] if near else bound
             costs[name] = float(cost)
             if name:
-                costs[name] += 2 * float(np.log(len(self._families)))
+                costs[name] += 2 * float(np.log(len(self._names)))
         return costs
 
     def _exact_cost(
-        self, name: str, energy: float, right: NDArray[np.float64]
+        self, index: int, energy: float, right: NDArray[np.float64]
     ) -> tuple[float, float]:
         """Evaluate the cost of a family at its best ridge, and that ridge."""
-        family = self._families[name]
+        if index not in self._families:
+            self._families[index] = _Family(self._normals[index].cpu().numpy())
+        family = self._families[index]
         quadrature = family.quadrature(right)
         evidence = Evidence(np.array([energy]), self._samples, family.spectrum)
         ridge = evidence.best_ridge(quadrature)
@@ -152,9 +157,11 @@ def prepare_families(
     """
     message = "Comparing families of simulated kernels"
     components = _Components.of(problem, library, sizes)
-    at_once = max(1, min(_COMPONENTS_AT_ONCE, _MAX_PIXELS // int(np.prod(problem.image_shape))))
-    steps = -(-components.count // at_once) * components.kinds
-    total = steps + 1 + len(library.families)
+    pixels = int(np.prod(problem.image_shape))
+    at_once = max(1, min(_COMPONENTS_AT_ONCE, _MAX_PIXELS // pixels))
+    if problem.device.type == "cuda":
+        at_once = components.count
+    total = -(-components.count // at_once) * components.kinds + 1
     products = []
     for kernels in components.kernels(at_once):
         products.append(components.products(operators.quick.apply(kernels)))
@@ -162,14 +169,13 @@ def prepare_families(
     normal = torch.cat(products)
     normal = normal.cpu().double() if normal.device.type == "mps" else normal.double()
     normal = (normal + normal.T) / 2
-    families = {}
-    for name in ("", *library.families):
-        root = torch.from_numpy(_covariance_root(library, name, components.count)).contiguous()
-        root = root.to(normal)
-        factor = torch.kron(torch.eye(components.kinds).to(root), root)
-        families[name] = _Family(factor, factor @ normal @ factor.T)
-        yield Event(message, steps + len(families), total)
-    return FamilySelection(components, families, operators, problem.samples)
+    roots = _covariance_roots(library, components.count, normal.device)
+    unit = torch.eye(components.kinds).to(roots)
+    factors = torch.stack([torch.kron(unit, root) for root in roots]) if len(unit) > 1 else roots
+    normals = factors @ normal @ factors.mT
+    yield Event(message, total, total)
+    names = ("", *library.families)
+    return FamilySelection(components, names, factors, normals, operators, problem.samples)
 
 
 def likely_families(costs: Sequence[Mapping[str, float]]) -> tuple[list[str], float]:
@@ -231,16 +237,19 @@ class _Components:
         return (sized @ self.values.T).flatten(1)
 
 
-@lru_cache(maxsize=64)
-def _covariance_root(library: KernelPrior, name: str, count: int) -> NDArray[np.float64]:
-    """Root the covariance of a family in the library's first components over their spread."""
-    if not name:
-        return np.eye(count)
-    family = library.families[name]
+@lru_cache(maxsize=4)
+def _covariance_roots(library: KernelPrior, count: int, device: torch.device) -> torch.Tensor:
+    """Root the covariances of families in the library's first components, (family, n, n).
+
+    In components over their spread; the first is that of all kernels.
+    """
     spread = np.maximum(library.spread[:count], 1e-6 * float(library.spread[0]))
-    rows = (family.spread[:, None] * family.mixing[:, :count] / spread).astype(float)
-    covariance = rows.T @ rows + _OTHER_FAMILIES**2 * np.eye(count)
-    return np.asarray(np.linalg.cholesky(covariance).T)
+    roots = [np.eye(count)]
+    for family in library.families.values():
+        rows = (family.spread[:, None] * family.mixing[:, :count] / spread).astype(float)
+        covariance = rows.T @ rows + _OTHER_FAMILIES**2 * np.eye(count)
+        roots.append(np.linalg.cholesky(covariance).T)
+    return torch.from_numpy(np.stack(roots)).to(device)
 
 
 class _Family:
@@ -248,34 +257,21 @@ class _Family:
 
     Parameters
     ----------
-    factor : tensor, (n, n)
-        From the library's components to the family's unit numbers.
-    normal : tensor, (n, n)
-        The normal operator on the unit numbers.
+    normal : array, (n, n)
+        The normal operator on the family's unit numbers.
     """
 
-    def __init__(self, factor: torch.Tensor, normal: torch.Tensor) -> None:
-        self.factor, self.normal = factor, normal
-
-    @cached_property
-    def _eigen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Eigenvalues and eigenvectors."""
-        values, vectors = np.linalg.eigh(self.normal.cpu().numpy())
-        return np.maximum(values, 0.0), vectors
-
-    @cached_property
-    def spectrum(self) -> OperatorSpectrum:
-        """All eigenvalues."""
-        values, _ = self._eigen
-        return OperatorSpectrum(values, np.ones_like(values))
+    def __init__(self, normal: NDArray[np.float64]) -> None:
+        values, self._vectors = np.linalg.eigh(normal)
+        self._values = np.maximum(values, 0.0)
+        self.spectrum = OperatorSpectrum(self._values, np.ones_like(values))
 
     def quadrature(self, right: NDArray[np.float64]) -> Quadrature:
         """Expand a right-hand side of the unit numbers in the eigenvectors."""
-        values, vectors = self._eigen
-        amplitude = vectors.T @ right
+        amplitude = self._vectors.T @ right
         square = float(amplitude @ amplitude)
         return Quadrature(
-            values[None],
+            self._values[None],
             np.square(amplitude)[None] / max(square, 1e-300),
             np.array([square**0.5]),
         )
