@@ -10,7 +10,7 @@ import torch
 __all__ = ["Replay"]
 
 # Calls that run as they are: libraries make their plans and work space in them.
-_WARM_UP = 2
+_WARM_UP = 1
 
 
 class Replay:

@@ -15,7 +15,7 @@ from qpi_kernels.extraction.bayes.posterior import Posterior
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import Event
 
-__all__ = ["BiasTransform", "can_combine", "have_similar_noise", "select_bias_transform"]
+__all__ = ["BiasTransform", "fits_memory", "have_similar_noise", "select_bias_transform"]
 
 # There are a few copies of the stack at a time.
 _MAX_BYTES = 2**30
@@ -64,10 +64,10 @@ class BiasTransform:
         return np.asarray(np.square(self.matrix.T) @ numbers)
 
 
-def can_combine(problem: Problem) -> bool:
-    """Tell that there are several planes, and memory for all of them."""
+def fits_memory(problem: Problem) -> bool:
+    """Tell that there is memory for all planes."""
     rows, columns = problem.image_shape
-    return problem.plane_count > 1 and 8 * problem.plane_count * rows * columns < _MAX_BYTES
+    return 8 * problem.plane_count * rows * columns < _MAX_BYTES
 
 
 def have_similar_noise(white: Sequence[Posterior]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import torch
 
 from qpi_kernels.extraction.bayes.bias_transform import (
     BiasTransform,
-    can_combine,
+    fits_memory,
     have_similar_noise,
     select_bias_transform,
 )
@@ -128,7 +129,8 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         single = yield from portion(self._solve_white(priors), 0.0, 0.4)
         problem, planes = single.problem, range(single.problem.plane_count)
         # Sums of kernels are no kernels to a network.
-        if priors.learned or not (can_combine(problem) and have_similar_noise(single.white)):
+        several = problem.plane_count > 1 and fits_memory(problem)
+        if priors.learned or not (several and have_similar_noise(single.white)):
             return single
         sizes = kind_sizes(single.white)
         families = yield from portion(single.selection.prepare_families(sizes), 0.4, 0.5)
@@ -150,14 +152,16 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             precisions = [problem.dtype]
         for number, precision in enumerate(precisions):
             single = problem.in_precision(precision)
+            # Planes are asked for several times; a stack that is too large for memory is loaded anew.
+            signal = lru_cache(maxsize=None if fits_memory(single) else 1)(single.signal)
             selection = PriorSelection(single, priors.library, priors.learned)
-            work = selection.solve_white(range(single.plane_count), single.signal)
+            work = selection.solve_white(range(single.plane_count), signal)
             part = (number / len(precisions), (number + 1) / len(precisions))
             white = yield from portion(work, *part)
             noise = [one.noise_variance for one in white if one.determined >= 1]
             if min(noise, default=1.0) > _FAINT_NOISE:
                 break
-        return _Combined(single, single.signal, None, selection, white)
+        return _Combined(single, signal, None, selection, white)
 
     def _select(
         self, priors: _Priors, combined: _Combined
