@@ -152,7 +152,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             precisions = [problem.dtype]
         for number, precision in enumerate(precisions):
             single = problem.in_precision(precision)
-            # Planes are asked for several times; a stack that is too large for memory is loaded anew.
+            # Planes are asked for several times; a stack beyond memory is loaded anew.
             signal = lru_cache(maxsize=None if fits_memory(single) else 1)(single.signal)
             selection = PriorSelection(single, priors.library, priors.learned)
             work = selection.solve_white(range(single.plane_count), signal)
