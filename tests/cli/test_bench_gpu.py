@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from qpi_kernels.bench.gpu import benchmark
-from qpi_kernels.bench.gpu.problems import family_map
 from qpi_kernels.bench.gpu.report import GpuReport
+from qpi_kernels.bench.speed.problems import family_map
 
 
 def tiny():

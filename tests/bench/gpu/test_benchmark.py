@@ -8,9 +8,9 @@ import pytest
 
 from qpi_kernels.bench.gpu import benchmark
 from qpi_kernels.bench.gpu.benchmark import GpuBench
-from qpi_kernels.bench.gpu.problems import Task, family_map
 from qpi_kernels.bench.gpu.report import GpuReport, GpuRow
-from qpi_kernels.bench.gpu.timed_run import RowTimeout, run_within
+from qpi_kernels.bench.speed.problems import Task, family_map
+from qpi_kernels.bench.speed.timed_run import RowTimeout, run_within
 from qpi_kernels.progress import drive
 
 

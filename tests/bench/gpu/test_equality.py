@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qpi_kernels.bench.gpu.equality import equality_row, equality_tasks
-from qpi_kernels.bench.gpu.problems import Task
+from qpi_kernels.bench.speed.problems import Task
 
 TASKS = dict(equality_tasks(True, learned=True))
 

@@ -12,12 +12,12 @@ from typing import Literal
 import torch
 
 from qpi_kernels.bench.gpu.equality import equality_row, equality_tasks
-from qpi_kernels.bench.gpu.machine import describe_machine
 from qpi_kernels.bench.gpu.pretended_device import register_pretended
 from qpi_kernels.bench.gpu.report import GpuReport, GpuRow
 from qpi_kernels.bench.gpu.seconds import first_use_row, seconds_row, seconds_tasks
 from qpi_kernels.bench.gpu.traffic import traffic_row
 from qpi_kernels.bench.gpu.training import simulator_row, training_rows
+from qpi_kernels.bench.machine import describe_machine
 from qpi_kernels.bench.work_folder import write_json
 from qpi_kernels.devices import choose_device
 from qpi_kernels.progress import Event, GeneratorStepper

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from qpi_kernels.bench.gpu.problems import Task, blind_map, coloured_map, family_map, ring_stack
 from qpi_kernels.bench.gpu.report import GpuRow
-from qpi_kernels.bench.gpu.timed_run import run_within
+from qpi_kernels.bench.speed.problems import Task, blind_map, coloured_map, family_map, ring_stack
+from qpi_kernels.bench.speed.timed_run import run_within
 from qpi_kernels.result import KernelResult
 
 __all__ = ["EQUALITY_AIMS", "equality_row", "equality_tasks"]

@@ -13,7 +13,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from qpi_kernels.bench.gpu.problems import (
+from qpi_kernels.bench.gpu.report import GpuRow
+from qpi_kernels.bench.speed.problems import (
     Task,
     blind_map,
     coloured_map,
@@ -22,8 +23,7 @@ from qpi_kernels.bench.gpu.problems import (
     ring_stack,
     strange_map,
 )
-from qpi_kernels.bench.gpu.report import GpuRow
-from qpi_kernels.bench.gpu.timed_run import run_with_peak, run_within
+from qpi_kernels.bench.speed.timed_run import run_with_peak, run_within
 
 __all__ = ["first_use_row", "seconds_row", "seconds_tasks"]
 
@@ -99,7 +99,7 @@ def seconds_row(
     runs = [run_within(lambda: task.start(device), limit, device) for _ in range(_WARM_RUNS)]
     row.numbers["warm_s"] = median(run.seconds for run in runs)
     row.numbers["warm_cpu_s"] = median(run.cpu_seconds for run in runs)
-    row.numbers["per_plane_s"] = row.numbers["warm_s"] / _planes(task)
+    row.numbers["per_plane_s"] = row.numbers["warm_s"] / task.planes
     return row
 
 
@@ -121,7 +121,3 @@ def first_use_row(quick: bool, device: str, limit: float) -> GpuRow:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     row.numbers |= json.loads(done.stdout.splitlines()[-1])
     return row
-
-
-def _planes(task: Task) -> int:
-    return len(task.observation) if task.observation.ndim == 3 else 1

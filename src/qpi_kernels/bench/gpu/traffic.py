@@ -8,9 +8,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from qpi_kernels.bench.gpu.pretended_device import counted_traffic, register_pretended
-from qpi_kernels.bench.gpu.problems import Task, family_map
 from qpi_kernels.bench.gpu.report import GpuRow
-from qpi_kernels.bench.gpu.timed_run import run_within
+from qpi_kernels.bench.speed.problems import Task, family_map
+from qpi_kernels.bench.speed.timed_run import run_within
 
 __all__ = ["traffic_row"]
 

@@ -1,8 +1,8 @@
-"""Simulated maps for the check of a GPU, and what is asked of them."""
+"""Simulated maps whose extraction is timed, and what is asked of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.bench.blind.problems import BlindCase, blind_problem
+from qpi_kernels.bench.speed.foreign_kernels import foreign_kernel
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import Extraction, start_extraction
 from qpi_kernels.forward import ForwardModel
@@ -19,10 +20,12 @@ from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.simulate.scan.samples import bias_grid
 
 __all__ = [
+    "NoiseName",
     "Task",
     "blind_map",
     "coloured_map",
     "family_map",
+    "foreign_map",
     "grid_sample",
     "ring_stack",
     "strange_map",
@@ -33,6 +36,7 @@ _SNR = 10.0
 _SHARED = 0.8
 # Biases that are convolved at a time.
 _AT_ONCE = 8
+NoiseName = Literal["white", "coloured"]
 _BAND = ParabolicBand(mass=0.4, onset=-0.065)
 
 
@@ -48,24 +52,49 @@ class Task:
         None for ``blind``.
     options : dict
         Further arguments.
+    hidden : Defects, optional
+        Where the defects are that ``blind`` is to find.
     """
 
     observation: NDArray[np.float32]
     defects: Defects | None
     options: dict[str, Any] = field(default_factory=dict)
+    hidden: Defects | None = None
+
+    @property
+    def planes(self) -> int:
+        """Number of maps."""
+        return len(self.observation) if self.observation.ndim == 3 else 1
 
     def asked(self, **options: Any) -> Task:
         """Ask for something else of the same map."""
-        return Task(self.observation, self.defects, self.options | options)
+        return replace(self, options=self.options | options)
+
+    def least_squares(self) -> Task:
+        """Ask for the plain solution of the same map, with the true defects."""
+        defects = self.hidden if self.defects is None else self.defects
+        return replace(self, defects=defects).asked(method="least_squares")
+
+    def alone(self) -> list[Task]:
+        """Take the maps of a stack one by one."""
+        return [replace(self, observation=one) for one in self.observation]
 
     def start(self, device: str) -> Extraction:
         """Start the extraction on a device."""
         return start_extraction(self.observation, self.defects, device=device, **self.options)
 
 
-def family_map(side: int, window: int, count: int, *, snr: float = _SNR, kinds: int = 1) -> Task:
+def family_map(
+    side: int,
+    window: int,
+    count: int,
+    *,
+    snr: float = _SNR,
+    kinds: int = 1,
+    family: str = "warped_four_fold",
+) -> Task:
     """Simulate a map of the kernels of one family of the bundled library, with white noise."""
-    sampler = KernelSampler(["warped_four_fold"], shape=(window, window), seed=5)
+    sampler = KernelSampler([family], shape=(window, window), seed=5)
     kernels = np.stack([np.asarray(sampler.kernel(1 + n).values, float) for n in range(kinds)])
     return _noisy_map(kernels, side, count, snr)
 
@@ -78,15 +107,19 @@ def strange_map(side: int, window: int, count: int) -> Task:
     return _noisy_map(kernel[None], side, count, _SNR)
 
 
+def foreign_map(
+    family: str, seed: int, side: int, window: int, count: int, noise: NoiseName = "white"
+) -> Task:
+    """Simulate a map of a kernel that no family of the library has."""
+    kernel = foreign_kernel(family, window, seed)[None]
+    if noise == "white":
+        return _noisy_map(kernel, side, count, _SNR)
+    return _with_coloured_noise(_noisy_map(kernel, side, count, 1e6))
+
+
 def coloured_map(side: int, window: int, count: int) -> Task:
-    """Simulate the same with noise that is strongest at long waves."""
-    task = family_map(side, window, count, snr=1e6)
-    wave = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :])
-    white = np.random.default_rng(2).standard_normal((side, side))
-    noise = np.fft.ifft2(np.fft.fft2(white) / (0.03 + wave)).real
-    clean = task.observation
-    noise *= clean.std() / _SNR**0.5 / noise.std()
-    return Task(_single(clean + noise), task.defects, task.options)
+    """Simulate a map of a listed family with noise that is strongest at long waves."""
+    return _with_coloured_noise(family_map(side, window, count, snr=1e6))
 
 
 def ring_stack(
@@ -126,10 +159,22 @@ def grid_sample(biases: int = 21) -> Task:
     return Task(observation, Defects(scan["defect_position"].values), _window(35))
 
 
-def blind_map(side: int, window: int, count: int) -> Task:
+def blind_map(side: int, window: int, count: int, *, seed: int = 0) -> Task:
     """Simulate a map whose defects are to be found."""
-    problem = blind_problem(BlindCase(side, window, count, noise_of_peak=0.05))
-    return Task(_single(problem.observation), None, _window(window) | {"method": "blind"})
+    problem = blind_problem(BlindCase(side, window, count, noise_of_peak=0.05), seed=seed)
+    options = _window(window) | {"method": "blind"}
+    return Task(_single(problem.observation), None, options, hidden=problem.defects)
+
+
+def _with_coloured_noise(task: Task) -> Task:
+    """Add noise whose spectrum falls with the wave number."""
+    side = task.observation.shape[-1]
+    wave = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :])
+    white = np.random.default_rng(2).standard_normal((side, side))
+    noise = np.fft.ifft2(np.fft.fft2(white) / (0.03 + wave)).real
+    clean = task.observation
+    noise *= clean.std() / _SNR**0.5 / noise.std()
+    return replace(task, observation=_single(clean + noise))
 
 
 def _noisy_map(kernels: NDArray[np.float64], side: int, count: int, snr: float) -> Task:
