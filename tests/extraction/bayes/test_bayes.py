@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from qpi_kernels.bench.robustness.maps import plain_map
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract
-from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
-from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.priors.covariance_roots import ComponentRoot
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
-from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import drive

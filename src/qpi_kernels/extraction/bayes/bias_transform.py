@@ -10,8 +10,8 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.family_selection import FamilySelection, likely_families
 from qpi_kernels.extraction.bayes.posterior import Posterior
+from qpi_kernels.extraction.bayes.selection.family_selection import FamilySelection, likely_families
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import Event
 

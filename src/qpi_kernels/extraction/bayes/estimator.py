@@ -17,17 +17,13 @@ from qpi_kernels.extraction.bayes.bias_transform import (
     have_similar_noise,
     select_bias_transform,
 )
-from qpi_kernels.extraction.bayes.model_selection import (
-    PriorSelection,
-    SelectedPosterior,
-    Signal,
-    StackFindings,
-)
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, kind_sizes
-from qpi_kernels.extraction.bayes.priors import load_prior
+from qpi_kernels.extraction.bayes.priors.library_priors import load_prior
 from qpi_kernels.extraction.bayes.quality_report import BayesAssessor
+from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior, StackFindings
+from qpi_kernels.extraction.bayes.selection.prior_selection import PriorSelection, Signal
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.models.kernel_prior import KernelPrior

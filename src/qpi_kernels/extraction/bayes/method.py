@@ -36,7 +36,7 @@ def check_prior(parameters: PriorParameters) -> None:
     ExtractionError
         If one of them can not be used.
     """
-    from qpi_kernels.extraction.bayes.priors import load_prior
+    from qpi_kernels.extraction.bayes.priors.library_priors import load_prior
 
     if parameters.prior != "none":
         load_prior(parameters.library)

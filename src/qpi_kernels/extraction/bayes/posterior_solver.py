@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, KernelRoot
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
+from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, KernelRoot
 from qpi_kernels.extraction.normal_operator import NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients

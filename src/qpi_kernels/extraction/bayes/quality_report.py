@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qpi_kernels.extraction.bayes.model_selection import SelectedPosterior
-from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.quality_report import (
     MAX_MISFIT,

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, extract, start_extraction
 from qpi_kernels.extraction.bayes.convolution_normal import ConvolutionNormal
-from qpi_kernels.extraction.bayes.covariance_roots import ComponentRoot
 from qpi_kernels.extraction.bayes.learned import latent_map_estimate, simulated_latents
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
 from qpi_kernels.extraction.bayes.learned.priors import LEARNED
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
-from qpi_kernels.extraction.bayes.priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.priors.covariance_roots import ComponentRoot
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel

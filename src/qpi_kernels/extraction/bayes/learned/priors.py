@@ -8,13 +8,6 @@ from typing import Any
 
 import torch
 
-from qpi_kernels.extraction.bayes.covariance_roots import (
-    ComponentRoot,
-    CovarianceRoot,
-    KindRoot,
-    SumRoot,
-    WaveRoot,
-)
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import KernelDecoder, prepare_decoder
 from qpi_kernels.extraction.bayes.learned.latent_map_estimate import (
@@ -22,7 +15,14 @@ from qpi_kernels.extraction.bayes.learned.latent_map_estimate import (
     maximise_posterior,
 )
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.bayes.priors import smooth_waves
+from qpi_kernels.extraction.bayes.priors.covariance_roots import (
+    ComponentRoot,
+    CovarianceRoot,
+    KindRoot,
+    SumRoot,
+    WaveRoot,
+)
+from qpi_kernels.extraction.bayes.priors.library_priors import smooth_waves
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem

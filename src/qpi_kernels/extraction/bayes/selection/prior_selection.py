@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from qpi_kernels.extraction.bayes.convolution_normal import normal_operators
-from qpi_kernels.extraction.bayes.covariance_roots import CovarianceRoot, WhiteRoot
-from qpi_kernels.extraction.bayes.family_selection import (
-    FamilySelection,
-    likely_families,
-    prepare_families,
-)
-from qpi_kernels.extraction.bayes.map_waves import MAP_WAVES, fitted_numbers, map_waves
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import (
     Posterior,
     PosteriorSample,
     kind_sizes,
-    smoothed,
 )
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
-from qpi_kernels.extraction.bayes.priors import (
+from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, WhiteRoot
+from qpi_kernels.extraction.bayes.priors.library_priors import (
     BROAD_PRIOR,
     WHITE_PRIOR,
     broad_prior,
     narrow_prior,
+)
+from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
+from qpi_kernels.extraction.bayes.selection.family_selection import (
+    FamilySelection,
+    prepare_families,
+)
+from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior, StackFindings
+from qpi_kernels.extraction.bayes.selection.rules import (
+    DOES_NOT_FIT,
+    FITS,
+    compared_cost,
+    is_enough,
+    representatives,
+    wants_broad,
+    winners,
 )
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
@@ -40,116 +48,12 @@ if TYPE_CHECKING:
     # Its networks take seconds to import, and most extractions do without.
     from qpi_kernels.extraction.bayes.learned.priors import LearnedPriors
 
-__all__ = ["PriorSelection", "SelectedPosterior", "Signal", "StackFindings"]
+__all__ = ["PriorSelection", "Signal"]
 
 Signal = Callable[[int], torch.Tensor]
 
-# Priors for other kernels are tried unless the narrow one leads them by so much log-evidence.
-_CLEAR_GAP = 5.0
-# Gain over least squares, as a share of the largest possible: of a family's strongest components if
-# it is to be tried first, or not at all; and of a prior beside which no other is tried.
-_FITS, _DOES_NOT_FIT, _ENOUGH = 0.8, -5.0, 0.9
-# Log-evidence that a broad prior does not make up for what the narrow one loses to waves.
-_HOPELESS = 250.0
-# What a prior must gain over none, as -2 log-evidence.
-_MIN_GAIN = 2.0
-# Planes of a stack that try all priors; the others try those that were the best of one of these.
-_REPRESENTATIVES = 4
 # Memory for Krylov spaces, and planes that are solved together.
 _KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
-
-
-@dataclass(frozen=True, eq=False)
-class StackFindings:
-    """Findings that the planes of a stack share.
-
-    Parameters
-    ----------
-    sizes : tensor, (kind,), optional
-        Relative size of the kernels of each kind, where there are several.
-    families : dict of int to str
-        Family of simulated kernels of each plane, by its index; without one, all families.
-    fit : dict of int to float
-        How well that family fits each plane: what it gains over least squares, over what the best
-        prior could gain.
-    priors : frozenset of str
-        Names of the priors to try; all when left out.
-    """
-
-    sizes: torch.Tensor | None
-    families: dict[int, str]
-    fit: dict[int, float] = field(default_factory=dict)
-    priors: frozenset[str] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        planes: Sequence[int],
-        white: Sequence[Posterior],
-        costs: Sequence[Mapping[str, float]],
-    ) -> StackFindings:
-        """Take the likely families from the costs of all, see `FamilySelection.costs`."""
-        families = dict(zip(planes, likely_families(costs)[0], strict=True))
-        fit = {
-            index: (one.cost - cost[families[index]]) / max(one.volume, 1.0)
-            for index, one, cost in zip(planes, white, costs, strict=True)
-        }
-        return cls(kind_sizes(white), families, fit)
-
-
-@dataclass(frozen=True, eq=False)
-class SelectedPosterior:
-    """The posterior of a plane under the prior of the largest evidence.
-
-    Parameters
-    ----------
-    prior : str
-        In plain words.
-    posterior : Posterior
-        Its mean and numbers.
-    deviations : tensor, (draw, kind, h, w)
-        Kernels drawn from the posterior, less its mean.
-    std : tensor, (kind, h, w)
-        Their spread.
-    candidates : dict of str to Posterior
-        Of each prior that was tried.
-    sizes : tensor, (kind,), optional
-        Relative size of the kernels of each kind, where there are several.
-    noise : NoiseModel, optional
-        White when left out.
-    """
-
-    prior: str
-    posterior: Posterior
-    deviations: torch.Tensor
-    std: torch.Tensor
-    candidates: dict[str, Posterior]
-    sizes: torch.Tensor | None = None
-    noise: NoiseModel | None = None
-
-    @property
-    def log_evidence_gap(self) -> dict[str, float]:
-        """Log-evidence that each prior loses to the chosen one."""
-        cost = self.posterior.cost
-        return {name: (one.cost - cost) / 2 for name, one in self.candidates.items()}
-
-    @property
-    def free(self) -> int:
-        """Number of free kernel numbers."""
-        return self.posterior.free
-
-    def with_model_uncertainty(self, other: SelectedPosterior) -> SelectedPosterior:
-        """Widen the standard deviation by the difference to the answer under another noise.
-
-        Answers of one prior are compared: another prior may take the structure that one model
-        calls noise for kernels.
-        """
-        same = other.candidates.get(self.prior, other.posterior)
-        difference = smoothed((self.posterior.kernels - same.kernels).square())
-        variance = self.std.square()
-        if same is other.posterior:
-            variance = torch.maximum(variance, other.std.square())
-        return replace(self, std=(variance + difference).sqrt())
 
 
 class PriorSelection:
@@ -252,7 +156,7 @@ class PriorSelection:
         findings : StackFindings
             From `compare_planes`, possibly with white noise.
         """
-        first = _representatives(planes, white) if self._learned is None else list(planes)
+        first = representatives(planes, white) if self._learned is None else list(planes)
         chosen: dict[int, SelectedPosterior] = {}
         start = 0.0
         for group in (first, [index for index in planes if index not in first]):
@@ -264,7 +168,7 @@ class PriorSelection:
                 found = yield from portion(work, low, high)
                 chosen |= dict(zip(some, found, strict=True))
             if findings.priors is None:
-                findings = replace(findings, priors=_winners(chosen.values()))
+                findings = replace(findings, priors=winners(chosen.values()))
             start = stop
         return [chosen[index] for index in planes]
 
@@ -282,7 +186,7 @@ class PriorSelection:
         else:
             trials = self._try_all(planes, signals, candidates, findings)
         solvers = yield from portion(trials, 0.0, 0.8)
-        best = [min(one, key=lambda name: _cost(name, one[name])) for one in candidates]
+        best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
         shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
@@ -332,17 +236,17 @@ class PriorSelection:
         if not by_library:
             yield from try_narrow([True] * len(planes))
             return [self._solvers] * len(planes)
-        first = [one > _FITS for one in fit]
+        first = [one > FITS for one in fit]
         yield from portion(try_narrow(first), 0.0, 0.2)
-        open_rows = [row for row, one in enumerate(candidates) if not _is_enough(one)]
+        open_rows = [row for row, one in enumerate(candidates) if not is_enough(one)]
         waves = self._try_waves(planes, open_rows, signals, candidates, findings)
         solvers = yield from portion(waves, 0.2, 0.5)
-        second = [_DOES_NOT_FIT < one <= _FITS for one in fit]
+        second = [DOES_NOT_FIT < one <= FITS for one in fit]
         yield from portion(try_narrow(second), 0.5, 0.7)
         rows = [
             row
             for row, (one, (name, _)) in enumerate(zip(candidates, narrow, strict=True))
-            if fit[row] > _DOES_NOT_FIT and not _is_enough(one) and _wants_broad(one, name)
+            if fit[row] > DOES_NOT_FIT and not is_enough(one) and wants_broad(one, name)
         ]
 
         def broad() -> CovarianceRoot:
@@ -470,42 +374,3 @@ class PriorSelection:
 def _stack(planes: Sequence[int], signal: Signal) -> torch.Tensor:
     """Load planes, (plane, rows, columns)."""
     return torch.stack([signal(index) for index in planes])
-
-
-def _representatives(planes: Sequence[int], white: Sequence[Posterior]) -> list[int]:
-    """Choose planes that stand for a stack: those that determine most, of each part of it."""
-    parts = np.array_split(np.arange(len(planes)), min(_REPRESENTATIVES, len(planes)))
-    return [planes[max(part, key=lambda row: white[row].determined)] for part in parts]
-
-
-def _winners(selected: Iterable[SelectedPosterior]) -> frozenset[str]:
-    """Name the priors that are the best for one of some planes, or nearly."""
-    return frozenset(
-        name
-        for one in selected
-        for name, gap in one.log_evidence_gap.items()
-        if gap < 4 * _CLEAR_GAP
-    )
-
-
-def _is_enough(candidates: dict[str, Posterior]) -> bool:
-    """Tell that a prior gains over least squares nearly all that a prior can."""
-    white, *others = candidates.values()
-    return any(white.cost - one.cost > _ENOUGH * white.volume for one in others)
-
-
-def _wants_broad(candidates: dict[str, Posterior], narrow: str) -> bool:
-    """Tell that a plane shows something, and that neither prior tried so far is clearly right."""
-    costs = {name: one.cost for name, one in candidates.items()}
-    if narrow not in costs:
-        return True
-    first = costs.pop(narrow)
-    if abs(first - costs[WHITE_PRIOR]) < 2 * _CLEAR_GAP:
-        return False
-    # The broad prior lies between the two.
-    return -2 * _HOPELESS < min(costs.values()) - first < 2 * _CLEAR_GAP
-
-
-def _cost(name: str, posterior: Posterior) -> float:
-    """Return -2 log evidence, with the gain that a prior must have to replace least squares."""
-    return posterior.cost - (_MIN_GAIN if name == WHITE_PRIOR else 0.0)

@@ -9,8 +9,8 @@ import scipy.ndimage
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.covariance_roots import KindRoot, WaveRoot
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
+from qpi_kernels.extraction.bayes.priors.covariance_roots import KindRoot, WaveRoot
 
 __all__ = ["MAP_WAVES", "fitted_numbers", "map_waves"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.priors import components_on
+from qpi_kernels.extraction.bayes.priors.library_priors import components_on
 from qpi_kernels.extraction.bayes.quadratic_misfit import QuadraticMisfit
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.bayes.covariance_roots import (
+from qpi_kernels.extraction.bayes.parameters import PriorParameters
+from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
     SumRoot,
     WaveRoot,
 )
-from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder_files import ModelFormatError

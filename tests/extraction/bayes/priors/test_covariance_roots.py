@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from qpi_kernels.extraction.bayes.covariance_roots import (
+from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
     SumRoot,

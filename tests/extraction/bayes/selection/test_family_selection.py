@@ -12,8 +12,11 @@ from qpi_kernels.extraction.bayes.convolution_normal import (
     NormalOperator,
     choose_normal_operator,
 )
-from qpi_kernels.extraction.bayes.family_selection import likely_families, prepare_families
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.bayes.selection.family_selection import (
+    likely_families,
+    prepare_families,
+)
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel

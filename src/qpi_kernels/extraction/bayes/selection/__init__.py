@@ -1,0 +1,1 @@
+"""Selection of the priors of planes by their evidence."""

@@ -1,0 +1,72 @@
+"""Rules of a selection of priors: which to try for a plane, and which is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from qpi_kernels.extraction.bayes.posterior import Posterior
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior
+
+__all__ = [
+    "DOES_NOT_FIT",
+    "FITS",
+    "compared_cost",
+    "is_enough",
+    "representatives",
+    "wants_broad",
+    "winners",
+]
+
+# Priors for other kernels are tried unless the narrow one leads them by so much log-evidence.
+_CLEAR_GAP = 5.0
+# Gain over least squares, as a share of the largest possible: of a family's strongest components if
+# it is to be tried first, or not at all; and of a prior beside which no other is tried.
+FITS, DOES_NOT_FIT, _ENOUGH = 0.8, -5.0, 0.9
+# Log-evidence that a broad prior does not make up for what the narrow one loses to waves.
+_HOPELESS = 250.0
+# What a prior must gain over none, as -2 log-evidence.
+_MIN_GAIN = 2.0
+# Planes of a stack that try all priors; the others try those that were the best of one of these.
+_REPRESENTATIVES = 4
+
+
+def representatives(planes: Sequence[int], white: Sequence[Posterior]) -> list[int]:
+    """Choose planes that stand for a stack: those that determine most, of each part of it."""
+    parts = np.array_split(np.arange(len(planes)), min(_REPRESENTATIVES, len(planes)))
+    return [planes[max(part, key=lambda row: white[row].determined)] for part in parts]
+
+
+def winners(selected: Iterable[SelectedPosterior]) -> frozenset[str]:
+    """Name the priors that are the best for one of some planes, or nearly."""
+    return frozenset(
+        name
+        for one in selected
+        for name, gap in one.log_evidence_gap.items()
+        if gap < 4 * _CLEAR_GAP
+    )
+
+
+def is_enough(candidates: dict[str, Posterior]) -> bool:
+    """Tell that a prior gains over least squares nearly all that a prior can."""
+    white, *others = candidates.values()
+    return any(white.cost - one.cost > _ENOUGH * white.volume for one in others)
+
+
+def wants_broad(candidates: dict[str, Posterior], narrow: str) -> bool:
+    """Tell that a plane shows something, and that neither prior tried so far is clearly right."""
+    costs = {name: one.cost for name, one in candidates.items()}
+    if narrow not in costs:
+        return True
+    first = costs.pop(narrow)
+    if abs(first - costs[WHITE_PRIOR]) < 2 * _CLEAR_GAP:
+        return False
+    # The broad prior lies between the two.
+    return -2 * _HOPELESS < min(costs.values()) - first < 2 * _CLEAR_GAP
+
+
+def compared_cost(name: str, posterior: Posterior) -> float:
+    """Return -2 log evidence, with the gain that a prior must have to replace least squares."""
+    return posterior.cost - (_MIN_GAIN if name == WHITE_PRIOR else 0.0)
