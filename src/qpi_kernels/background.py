@@ -160,6 +160,6 @@ class Background:
 
     def _smooth(self, images: torch.Tensor) -> torch.Tensor:
         """Fit the smooth functions to images without row offsets."""
-        flat = images.flatten(-2)
+        flat = images.reshape(-1, self.weight.numel())
         coefficients = flat @ self.functions.flatten(1).T
         return (coefficients @ self._basis.flatten(1)).view(images.shape)

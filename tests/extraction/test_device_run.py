@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from qpi_kernels.result import KernelResult
 
 
 def extracted(device: str, method: str = "least_squares") -> tuple[KernelResult, list[str]]:
+    gc.collect()  # what earlier tests left on the device counts, too
     rng = np.random.default_rng(0)
     stack, positions = rng.normal(size=(12, 40, 40)), rng.uniform(5, 35, (6, 2))
     events: list[Event] = []

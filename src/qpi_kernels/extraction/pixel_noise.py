@@ -35,18 +35,39 @@ def estimate_pixel_noise(
     nothing = np.full(len(images), np.nan)
     if min(images.shape[-2:]) < 2:
         return nothing
-    corners = [slice(None, -1), slice(1, None)]
-    signed = [(1 if i == j else -1, (corners[i], corners[j])) for i in (0, 1) for j in (0, 1)]
-    difference = torch.stack([sign * images[..., *where] for sign, where in signed]).sum(dim=0) / 2
-    counted = torch.stack([mask[where] for _, where in signed]).all(dim=0).flatten().nonzero()[:, 0]
+    first, right, below, last = _squares(images)
+    difference = (first - right - below + last) / 2
+    counted = torch.stack(_squares(mask)).all(dim=0).flatten().nonzero()[:, 0]
     if not len(counted):
         return nothing
-    chosen = difference.flatten(1)[:, counted].abs()
+    chosen = difference.flatten(1).index_select(1, counted).abs()
     if noise_share is None:
-        found = chosen.median(dim=1).values
-    else:
-        shares = torch.stack([noise_share[..., *where] for _, where in signed]).mean(dim=0)
-        share = shares.flatten(1)[:, counted]
-        usable = share >= 0.5 * share.median(dim=1, keepdim=True).values
-        found = torch.where(usable, chosen / share.sqrt(), torch.nan).nanmedian(dim=1).values
-    return np.asarray(found.cpu().numpy(), np.float64) / _MEDIAN_OF_NORMAL
+        return _lower_median(chosen) / _MEDIAN_OF_NORMAL
+    first, right, below, last = _squares(noise_share)
+    share = ((first + right + below + last) / 4).flatten(1).index_select(1, counted)
+    usual = torch.from_numpy(_lower_median(share)).to(share)
+    usable = share >= 0.5 * usual[:, None]
+    return _lower_median(chosen / share.sqrt(), usable) / _MEDIAN_OF_NORMAL
+
+
+def _squares(images: torch.Tensor) -> list[torch.Tensor]:
+    """Return the four corners of all squares of 2 x 2 pixels."""
+    sides = (slice(None, -1), slice(1, None))
+    return [images[..., rows, columns] for rows in sides for columns in sides]
+
+
+def _lower_median(values: torch.Tensor, usable: torch.Tensor | None = None) -> NDArray[np.float64]:
+    """Find the median of the usable values of each row, the lower one of two."""
+    if values.device.type != "cpu":
+        kept = values if usable is None else torch.where(usable, values, torch.nan)
+        return np.asarray(kept.nanmedian(dim=1).values.cpu().numpy(), np.float64)
+    # Ten times faster than torch's.
+    rows = values.numpy()
+    some = (
+        rows
+        if usable is None
+        else [row[use] for row, use in zip(rows, usable.numpy(), strict=True)]
+    )
+    places = [(len(row) - 1) // 2 for row in some]
+    found = [np.partition(row, at)[at] for row, at in zip(some, places, strict=True)]
+    return np.asarray(found, np.float64)

@@ -166,7 +166,8 @@ class ResultBuilder:
         pixels that many defects of the kernel share, or none reaches, keep their noise.
         """
         leverage = self._problem.model.apply_variance(std.square())
-        mean = leverage[:, self._problem.mask_tensor].mean(dim=1)
+        weight = self._problem.background.weight.flatten()
+        mean = leverage.flatten(1) @ (weight / weight.sum())
         fitted = torch.from_numpy(1.0 - share).to(leverage) / torch.where(mean > 0, mean, 1.0)
         return (1.0 - leverage * fitted.view(-1, 1, 1)).clamp(min=1e-3)
 

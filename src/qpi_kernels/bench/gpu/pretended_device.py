@@ -57,15 +57,21 @@ class TensorTraffic:
     copies_to_host, copies_to_device : int
         Arrays that cross.
     peak_bytes : int
-        Largest memory of tensors that live at a time, without what operations need inside.
+        Largest memory of tensors that live at a time, above what there was before and without what
+        operations need inside.
     """
 
     def __init__(self) -> None:
+        self._before = _memory.bytes
         self.launches: Counter[str] = Counter()
         self.synchronisations = 0
         self.copies_to_host = 0
         self.copies_to_device = 0
         self.peak_bytes = 0
+
+    def see(self, memory: int) -> None:
+        """Take note of the memory of all tensors."""
+        self.peak_bytes = max(self.peak_bytes, memory - self._before)
 
 
 _counting: list[TensorTraffic] = []
@@ -84,8 +90,8 @@ def counted_traffic() -> Iterator[TensorTraffic]:
 
 @contextmanager
 def limited_memory(limit: int) -> Iterator[None]:
-    """Give the device so many bytes in this block; beyond, `torch.cuda.OutOfMemoryError` comes."""
-    _memory.limit = limit
+    """Give the device so many bytes more in this block, then `torch.cuda.OutOfMemoryError`."""
+    _memory.limit = _memory.bytes + limit
     try:
         yield
     finally:
@@ -98,7 +104,7 @@ class _Memory:
     def __init__(self) -> None:
         self.limit: int | None = None
         self._users: Counter[int] = Counter()
-        self._bytes = 0
+        self.bytes = 0
         self._lock = RLock()
 
     def take(self, host: torch.Tensor) -> tuple[int, int]:
@@ -107,12 +113,12 @@ class _Memory:
         address, size = storage.data_ptr(), storage.nbytes()
         with self._lock:
             if not self._users[address]:
-                if self.limit is not None and self._bytes + size > self.limit:
+                if self.limit is not None and self.bytes + size > self.limit:
                     raise torch.cuda.OutOfMemoryError(f"{PRETENDED} out of memory")
-                self._bytes += size
+                self.bytes += size
             self._users[address] += 1
             for traffic in _counting:
-                traffic.peak_bytes = max(traffic.peak_bytes, self._bytes)
+                traffic.see(self.bytes)
         return address, size
 
     def free(self, address: int, size: int) -> None:
@@ -121,7 +127,7 @@ class _Memory:
             self._users[address] -= 1
             if not self._users[address]:
                 del self._users[address]
-                self._bytes -= size
+                self.bytes -= size
 
 
 _memory = _Memory()
@@ -216,7 +222,11 @@ class _Pretended(torch.Tensor):
         if to_host:
             return result
         written = _written(function, args, given)
-        return _on_device(result) if written is None else written
+        if written is None:
+            return _on_device(result)
+        if isinstance(written, _Pretended) and written.shape != written._host.shape:
+            raise NotImplementedError(f"{name}: a tensor of {PRETENDED} keeps its shape")
+        return written
 
 
 def _without_tensors(function: Any, *args: Any, **kwargs: Any) -> Any:
