@@ -109,6 +109,7 @@ class AlternatingFit:
             return
         self._normalise()
         spectrum = self.sampler.spectrum
+        yield Event("Solving for the kernels", 8, 10)
         # A kind without points stays without.
         empty = np.setdiff1d(np.arange(len(self.kernels)), self.sampler.points.kinds)
         self.kernels[torch.from_numpy(empty)] = 0.0
@@ -118,6 +119,7 @@ class AlternatingFit:
             model.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS), 0.8, 1.0
         )
         self.misfit = float(model.residual(spectrum, self.kernels).square().sum())
+        yield Event("Solving for the kernels", 10, 10)
         self.sampler.learn(self.misfit)
         self.sampler.move(self._centre_kernels())
 

@@ -32,13 +32,13 @@ from qpi_kernels.result import KernelResult
 __all__ = ["BlindExtraction"]
 
 _STARTS_OF_EACH_WIDTH, _STARTS_OF_KINDS = 3, 2
-# Each with the number of fits that go on after it, for one kind and for more. Good first guesses
-# are ahead from the first threshold on, and those that go on differ little in the end.
 _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
-_KEPT_GUESSES, _KEPT_GUESSES_OF_KINDS = (5, 3, 3, 3), (4, 3, 2, 2)
+# Fits of one kind that go on after each: good first guesses are ahead from the first on, and end
+# alike. With more kinds all go on, as the best may begin as the worst.
+_KEPT_GUESSES = (5, 3, 3, 3)
 # Number of fits that go on, sweeps of each, grid points per pixel and longest move in px: pieces
 # on whole pixels find the defects, and become one point each once points lie between pixels.
-_STAGES = ((3, 4, 1, 2), (2, 3, 4, 2))
+_STAGES = ((6, 2, 1, 2), (3, 2, 1, 2), (3, 3, 4, 2))
 _FINE_PITCH, _FINE_REACH = 4, 2
 # Sweeps of the best fit: at most so many, until so many have not reduced the cost by so much.
 _MAX_SWEEPS, _WAITING_SWEEPS, _MIN_GAIN = 16, 3, 10.0
@@ -91,7 +91,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         """Search for growing numbers of kinds, then solve for the kernels of the best fit."""
         model, asked = ConvolutionModel(self._problem), self._problem.parameters.kinds
         counts = range(1, _MAX_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
-        guesses = {count: each for count in counts if (each := self._guesses(model, count))}
+        guesses = yield from portion(self._all_guesses(model, counts), 0.0, 0.0)
         if counts[0] not in guesses:
             raise ExtractionError(_NOTHING_FOUND)
         share = 1 / (len(guesses) + _SOLUTION_COST)
@@ -110,6 +110,17 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         solution = follow(estimator(replace(self._problem, defects=defects)))
         return with_blind_reasons((yield from portion(solution, len(guesses) * share, 1.0)))
 
+    def _all_guesses(
+        self, model: ConvolutionModel, counts: range
+    ) -> Generator[Event, None, dict[int, list[torch.Tensor]]]:
+        """Guess the kernels for each number of kinds that has enough patches."""
+        guesses = {}
+        for count in counts:
+            yield Event("Looking for first guesses", 0, 1)
+            if each := self._guesses(model, count):
+                guesses[count] = each
+        return guesses
+
     def _guesses(self, model: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
         """Guess the kernels, several times, (kind, plane, h, w)."""
         if kinds > 1:
@@ -123,7 +134,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         """Find the best fit of the maps by as many kinds as the guesses have."""
         seed, kinds = self._problem.parameters.seed, len(guesses[0])
         suffix = f", {kinds} kinds" if kinds > 1 else ""
-        kept = _KEPT_GUESSES if kinds == 1 else _KEPT_GUESSES_OF_KINDS
+        kept = _KEPT_GUESSES if kinds == 1 else (len(guesses),) * len(_THRESHOLDS)
         shares = pairwise(np.linspace(0, 1, _round_count(len(guesses), kept) + 1))
         fits = [AlternatingFit(model, guess, seed + index) for index, guess in enumerate(guesses)]
         message = f"Trying first guesses{suffix}"

@@ -188,6 +188,7 @@ class GibbsSampler:
         self._prior = 1 / self.strength_variance[kinds]
         self._log_priors = self._log_prior(kinds) - np.log(len(self._fractions))
         sites = list(self._points)
+        yield Event("Drawing the defects", 0, len(sites) + 1)
         for number, index in enumerate(self._random.permutation(len(sites)), 1):
             removed = self._remove(residual, sites[index])
             for _ in range(removed):
@@ -197,6 +198,7 @@ class GibbsSampler:
                 yield Event("Drawing the defects", number, len(sites) + 1)
         # Now that the points fit the kernels, few other sites want one.
         births = self._births(residual)
+        yield Event("Drawing the defects", len(sites), len(sites) + 1)
         for number, index in enumerate(self._random.permutation(len(births)), 1):
             self._try(residual, births[index][0], self._reach, births[index][1])
             if number % _POINTS_BETWEEN_EVENTS == 0:

@@ -75,8 +75,9 @@ def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
     poorer, richer : AlternatingFit
         The best fits of the same maps by fewer and by more kinds.
     """
-    numbers = richer.kernels[0].numel()
-    if poorer.cost - richer.cost <= _PENALTY * numbers * _correlation_area(richer):
+    # Before a kind is added its signal counts as colour of the noise, after it colour as signal.
+    area = np.sqrt(_correlation_area(poorer) * _correlation_area(richer))
+    if poorer.cost - richer.cost <= _PENALTY * richer.kernels[0].numel() * area:
         return False
     points = strong_points(richer)
     sites = np.rint(points.sites).astype(int)

@@ -61,11 +61,14 @@ class SamplerResidual:
         self._mask_windows = sliding_window_view(self._mask[0], self._shape)
         self.energy = model.visible_energy(kernels).numpy().astype(float)
         self.usable = self.energy > _MIN_ENERGY * self.energy.max(axis=(1, 2), keepdims=True)
-        squares = np.square(self._templates).sum(axis=1)
-        self._flat_squares = np.ascontiguousarray(squares.reshape(len(squares), -1).T)
+        squares = np.square(self._templates).sum(axis=1).reshape(len(self._templates), -1)
+        self._flat_squares = np.ascontiguousarray(squares.T)
+        self._whole_energy = squares.sum(axis=1)
+        pixels = model.visible_energy(torch.ones(1, 1, *self._shape)).numpy()[0]
         around = [(self._margin, self._margin), (self._margin, self._margin), (0, 0)]
         self._padded_energy = np.pad(self.energy.transpose(1, 2, 0), around)
         self._padded_usable = np.pad(self.usable.transpose(1, 2, 0), around)
+        self._all_shown = np.pad(pixels > np.prod(self._shape) - 0.5, around[:2])
 
     def image(self) -> NDArray[np.float32]:
         """Copy the present residual, (plane, rows, columns)."""
@@ -100,10 +103,14 @@ class SamplerResidual:
         if self._whole:
             energy = self._padded_energy[top:bottom, left:right].reshape(sites, -1)
             return correlation, energy, usable
-        # Where a shift moves much of a kernel over the edge, its energy is not that at the pixel.
-        masks = self._mask_windows[top:bottom, left:right].reshape(sites, -1)
         shifts = self._flat.shape[1] // usable.shape[1]
-        return correlation, masks @ self._flat_squares, usable.repeat(shifts, axis=1)
+        if self._all_shown[top:bottom, left:right].all():
+            energy = np.broadcast_to(self._whole_energy, correlation.shape)
+        else:
+            # Over an edge a shift moves much of a kernel: the energy is not that at the pixel.
+            masks = self._mask_windows[top:bottom, left:right].reshape(sites, -1)
+            energy = masks @ self._flat_squares
+        return correlation, energy, usable.repeat(shifts, axis=1)
 
     def add(self, row: int, col: int, choice: int, strength: float) -> None:
         """Add a kernel at a site to the residual; ``choice`` is the index of kind and shift."""
