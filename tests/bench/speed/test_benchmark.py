@@ -102,7 +102,7 @@ def test_quick_maps_are_small() -> None:
     names = [row.name for row in map_rows(quick=False)]
     assert len(set(names)) == len(names)
     foreign = [row for row in map_rows(quick=False) if row.worst_aim_s]
-    assert sum(len(list(row.make)) for row in foreign) == 24
+    assert sum(len(list(row.make)) for row in foreign) == 42
 
 
 def test_a_stack_is_compared_with_its_maps(monkeypatch: pytest.MonkeyPatch) -> None:
