@@ -87,7 +87,7 @@ def orphans(manifest: PluginManifest) -> tuple[set[str], set[str]]:
 
 
 def docks_without_entry(manifest: PluginManifest) -> set[str]:
-    """Find subclasses of `Dock` in the package that are no widget of the manifest."""
+    """Find docks of the package, but for common bases, that are no widget of the manifest."""
     from napari_qpi.widgets.common.dock import Dock
 
     contributions = manifest.contributions
@@ -101,8 +101,9 @@ def docks_without_entry(manifest: PluginManifest) -> set[str]:
     found = set()
     for module in walk_packages(widgets.__path__, "napari_qpi.widgets."):
         for name, value in vars(import_module(module.name)).items():
-            ours = isinstance(value, type) and issubclass(value, Dock) and value is not Dock
-            if ours and value.__module__ == module.name:
+            ours = isinstance(value, type) and issubclass(value, Dock)
+            common = module.name.startswith("napari_qpi.widgets.common.")
+            if ours and not common and value.__module__ == module.name:
                 found.add(f"{module.name}:{name}")
     return found - listed
 

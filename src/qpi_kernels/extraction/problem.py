@@ -303,7 +303,7 @@ class Problem(Generic[Parameters]):
 
 
 def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    """Share the memory of an array of floats; copy other numbers to double precision."""
+    """Make a tensor on the memory of floats; copy other numbers to double precision."""
     known = array.dtype in (np.float32, np.float64) and array.dtype.isnative
     # torch warns of memory that may not be written to.
     return torch.from_numpy(np.require(array, None if known else np.float64, ["C", "W"]))
