@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,17 +70,16 @@ def full_precision() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
+    _use_old_settings_once()
     cudnn: Any = torch.backends.cudnn
     matmul = torch.backends.cuda.matmul
     full: str | bool
-    # From torch 2.9 on; "ieee" says the same, but then reading `allow_tf32` is an error of torch's.
-    if hasattr(matmul, "fp32_precision"):
-        name, full = "fp32_precision", "none"
-        settings = [matmul, cudnn.conv, cudnn.rnn]
-    else:
-        name, full = "allow_tf32", False
-        settings = [matmul, cudnn]
-    before = [getattr(one, name) for one in settings]
+    settings, name, full = [matmul, cudnn], "allow_tf32", False
+    try:
+        before = [getattr(one, name) for one in settings]
+    except RuntimeError:  # someone uses the settings of newer releases, which exclude these
+        settings, name, full = [matmul, cudnn.conv, cudnn.rnn], "fp32_precision", "ieee"
+        before = [getattr(one, name) for one in settings]
     for one in settings:
         setattr(one, name, full)
     try:
@@ -86,6 +87,14 @@ def full_precision() -> Iterator[None]:
     finally:
         for one, value in zip(settings, before, strict=True):
             setattr(one, name, value)
+
+
+@cache
+def _use_old_settings_once() -> None:
+    """Use the settings of TF32 that every release has; some releases warn of them, once."""
+    with warnings.catch_warnings(), suppress(RuntimeError):
+        warnings.simplefilter("ignore")
+        torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

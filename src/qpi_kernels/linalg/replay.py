@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from threading import Lock
 
 import torch
 
@@ -11,6 +12,8 @@ __all__ = ["Replay"]
 
 # Calls that run as they are: libraries make their plans and work space in them.
 _WARM_UP = 1
+# Waiting for a device while it records for another thread is an error.
+_RECORDING = Lock()
 
 
 class Replay:
@@ -51,6 +54,12 @@ class Replay:
 
 def _record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
     """Record the sequence, which does not run meanwhile."""
+    with _RECORDING:
+        return _recorded(body)
+
+
+def _recorded(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """Record the sequence while no other thread records."""
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     # A graph of an earlier solver that is freed meanwhile would spoil the recording.

@@ -99,13 +99,17 @@ def prepare_decoder(
         Simulated families whose latents make the prior; all when left out.
     """
     yield Event("Preparing the network", 0, 1)
-    _load_forward_derivatives()
+    _load_derivatives(problem.device)
     prior = yield from prepare_latent_prior(model, families, problem.device)
     return KernelDecoder(problem, model, prior)
 
 
-def _load_forward_derivatives() -> None:
-    """Let torch compile what its first forward derivative needs, which it warns of."""
+def _load_derivatives(device: torch.device) -> None:
+    """Let torch load what its first derivatives need, which it warns of."""
+    factor = torch.ones(1, device=device, requires_grad=True)
+    with torch.enable_grad():
+        # The thread of backward derivatives meets the device, with less than a product of matrices.
+        (factor * factor).sum().backward()  # type: ignore[no-untyped-call]
     one = torch.ones(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
