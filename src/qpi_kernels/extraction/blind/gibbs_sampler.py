@@ -181,9 +181,9 @@ class GibbsSampler:
             Yields an event after every few points.
         """
         self._settle = settle
-        residual = SamplerResidual(
-            self._model, kernels, self.spectrum, self._fractions, self._reach
-        )
+        spectrum = self.spectrum
+        yield Event("Drawing the defects", 0, len(self._points) + 1)
+        residual = SamplerResidual(self._model, kernels, spectrum, self._fractions, self._reach)
         kinds = np.arange(len(self.density)).repeat(len(self._fractions))
         self._prior = 1 / self.strength_variance[kinds]
         self._log_priors = self._log_prior(kinds) - np.log(len(self._fractions))
