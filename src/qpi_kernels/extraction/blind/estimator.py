@@ -38,7 +38,7 @@ _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
 _KEPT_GUESSES = (5, 3, 3, 3)
 # Number of fits that go on, sweeps of each, grid points per pixel and longest move in px: pieces
 # on whole pixels find the defects, and become one point each once points lie between pixels.
-_STAGES = ((6, 2, 1, 2), (3, 2, 1, 2), (3, 3, 4, 2))
+_STAGES = ((6, 2, 1, 2), (3, 2, 1, 2), (2, 10, 1, 2), (2, 3, 4, 2))
 _FINE_PITCH, _FINE_REACH = 4, 2
 # Sweeps of the best fit: at most so many, until so many have not reduced the cost by so much.
 _MAX_SWEEPS, _WAITING_SWEEPS, _MIN_GAIN = 16, 3, 10.0
