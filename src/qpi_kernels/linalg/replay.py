@@ -20,8 +20,8 @@ class Replay:
     """Repeat a sequence of operations on tensors that stay in place, with one launch on CUDA.
 
     A solver's iteration is some forty small kernels, which take longer to launch than to run. On
-    CUDA the third call records them as a graph, which later calls replay; elsewhere each call runs
-    the sequence.
+    CUDA the second call records them as a graph and replays it, as later calls do; elsewhere each
+    call runs the sequence.
 
     Parameters
     ----------

@@ -78,17 +78,19 @@ def _estimate(
         for values in (weight * excess / count, weight)
     )
     profile = smooth / np.maximum(total, 1e-300)
-    profile = np.maximum(profile, _MIN_AMPLITUDE**2 * max(profile.max(), 1e-300))
+    # What chance may hide: a kind that hardly shows is not known to be weaker.
+    hidden = max(float(variance.mean()) * math.sqrt(2 / variance.size), 1e-300)
+    profile = np.maximum(profile, max(_MIN_AMPLITUDE**2 * profile.max(), hidden))
     envelope = np.sqrt(np.interp(radius, np.arange(len(profile)), profile))
     # Pixels where noise prevails count less (Wiener's weights).
     weight = 1 / (1 + variance / envelope**2)
     measured, chance = (
         np.abs(np.fft.fft2(weight * values / envelope)) ** 2 for values in (kernel, noise)
     )
-    power = scipy.ndimage.gaussian_filter(
-        measured - chance.mean(axis=0), _SPECTRAL_WIDTH, mode="wrap"
-    )
-    power = np.maximum(power, _MIN_POWER * max(power.max(), 1e-300)) / np.square(weight).sum()
+    expected = chance.mean(axis=0)
+    power = scipy.ndimage.gaussian_filter(measured - expected, _SPECTRAL_WIDTH, mode="wrap")
+    strongest = max(power.max(), expected.mean(), 1e-300)
+    power = np.maximum(power, _MIN_POWER * strongest) / np.square(weight).sum()
     return envelope, power[:, : kernel.shape[1] // 2 + 1]
 
 
