@@ -67,3 +67,17 @@ def with_noise(clean: Array, snr: float, seed: int = 1) -> Array:
     """Add white noise; `snr` is the ratio of the variances of signal and noise."""
     noise = np.random.default_rng(seed).normal(size=clean.shape)
     return clean + clean.std() / np.sqrt(snr) * noise
+
+
+def random_waves(shape: tuple[int, int], seed: int, count: int = 6) -> Array:
+    """Sum plane waves of one length in random directions under an envelope; of rms 1."""
+    rng = np.random.default_rng(seed)
+    rows, cols = (np.arange(size) - size // 2.0 for size in shape)
+    width, wave = rng.uniform(0.16, 0.3) * min(shape), rng.uniform(0.5, 1.4)
+    kernel = np.zeros(shape)
+    angles, phases = rng.uniform(0, 2 * np.pi, (2, count))
+    for angle, phase, strength in zip(angles, phases, rng.normal(size=count), strict=True):
+        along = rows[:, None] * np.sin(angle) + cols[None, :] * np.cos(angle)
+        kernel += strength * np.cos(wave * along + phase)
+    kernel *= np.exp(-(rows[:, None] ** 2 + cols[None, :] ** 2) / (2 * width**2))
+    return kernel / np.sqrt(np.mean(kernel**2))
