@@ -28,6 +28,8 @@ _PROBE_TOLERANCE = 0.01
 # Change of -2 log evidence between two checks at which a solution is settled: what is still missing
 # is then far below the posterior's spread.
 _COST_TOLERANCE = 1.0
+# Relative change of the ridge between two checks at which it is settled.
+_RIDGE_TOLERANCE = 0.02
 # A solution is given up if its misfit, with what its prior costs, is by this factor above another
 # prior's (as a logarithm), after such a share of the iterations that took.
 _HOPELESS, _PATIENCE = 0.3, 0.6
@@ -177,9 +179,9 @@ class PosteriorSolver:
             data = lanczos.tridiagonal()
             before, ridge = ridge, evidence.best_ridge(data)
             last, cost = cost, evidence.cost(ridge[:, None], data)[:, 0]
-            converged = np.abs(ridge - before) <= 0.05 * ridge
-            converged &= np.abs(cost - last) <= _COST_TOLERANCE
+            converged = np.abs(cost - last) <= _COST_TOLERANCE
             converged |= data.residual(data.coordinates(ridge)) <= parameters.tolerance
+            converged &= np.abs(ridge - before) <= _RIDGE_TOLERANCE * ridge
             hopeless = np.zeros(len(cost), bool)
             if lanczos.iterations >= patience:
                 hopeless = cost - least > _HOPELESS * self._problem.samples
