@@ -41,7 +41,7 @@ def speed(
     """Time extraction, simulation and training beside what they cannot do without.
 
     Ratios, and how time and memory grow, have limits; exit code 1 if one is passed. Seconds are
-    for information. All groups take an hour or so on two cores, growth most of it; after a stop,
+    for information. All groups take half an hour or so on two quiet cores; after a stop,
     --resume goes on.
     """
     try:
