@@ -258,9 +258,10 @@ def _residual_noise(
         uncertain = problem.background.remove(problem.model.apply(one.deviations))
         power = torch.fft.fft2(signal(index) - shown).abs().square()
         power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
-        # A plane in which all is zero is white.
-        powers.append(power / power.mean() if bool(power.any()) else torch.ones_like(power))
-    measured = torch.stack(powers)
+        # A plane in which all is zero says nothing.
+        if bool(power.any()):
+            powers.append(power / power.mean())
+    measured = torch.stack(powers or [torch.ones_like(power)])
     # The mean of a few, the median of many.
     power = measured.mean(dim=0) if len(powers) < 3 else measured.median(dim=0).values
     return NoiseModel(

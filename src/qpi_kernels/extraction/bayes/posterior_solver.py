@@ -31,8 +31,9 @@ _COST_TOLERANCE = 1.0
 # Relative change of the ridge between two checks at which it is settled.
 _RIDGE_TOLERANCE = 0.02
 # A solution is given up if its misfit, with what its prior costs, is by this factor above another
-# prior's (as a logarithm), after such a share of the iterations that took.
-_HOPELESS, _PATIENCE = 0.3, 0.6
+# prior's (as a logarithm), after such a share of the iterations that took, and if it makes up for
+# less than such a share of it between two checks.
+_HOPELESS, _PATIENCE, _PACE = 0.3, 0.6, 0.1
 _DRAWS = 8
 _DRAW_TOLERANCE = 0.01
 # Iterations to the next check: a share of those done, and at least so many.
@@ -184,7 +185,10 @@ class PosteriorSolver:
             converged &= np.abs(ridge - before) <= _RIDGE_TOLERANCE * ridge
             hopeless = np.zeros(len(cost), bool)
             if lanczos.iterations >= patience:
-                hopeless = cost - least > _HOPELESS * self._problem.samples
+                behind = cost - least
+                hopeless = behind > _HOPELESS * self._problem.samples
+                # One that still falls fast may win: a rival that is easily solved says little.
+                hopeless &= last - cost < _PACE * behind
             if (converged | hopeless).all() or lanczos.iterations >= max_iterations:
                 return lanczos, data, converged
 

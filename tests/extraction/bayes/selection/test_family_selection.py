@@ -13,6 +13,7 @@ from qpi_kernels.extraction.bayes.convolution_normal import (
     choose_normal_operator,
 )
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.bayes.selection import family_selection
 from qpi_kernels.extraction.bayes.selection.family_selection import (
     likely_families,
     prepare_families,
@@ -67,3 +68,21 @@ def test_planes_share_a_family_unless_they_strongly_differ() -> None:
     assert likely_families(alike) == (["a", "a", "a"], 1.0)
     unlike = [{"a": 0.0, "b": 100.0}, {"a": 100.0, "b": 0.0}]
     assert likely_families(unlike)[0] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("family", "snr"), [("square_lattice", 30.0), ("free_electrons", 1.0)])
+def test_bounds_of_families_far_behind_hide_none_that_is_better(
+    family: str, snr: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, start = problem_of(family, snr)
+    normal = choose_normal_operator(problem, problem.normal)
+    bounds = costs_of(problem, start, normal)
+    monkeypatch.setattr(family_selection, "_MAX_BEHIND", np.inf)
+    exact = costs_of(problem, start, normal)
+    above = np.array([bounds[name] - exact[name] for name in exact])
+    assert (above > -1e-6).all()
+    assert (above > 1e-3).any()
+    assert likely_families([bounds]) == likely_families([exact])
+    # Those that are near are exact.
+    near = np.array([exact[name] - min(exact.values()) < 30 for name in exact])
+    np.testing.assert_allclose(above[near], 0, atol=1e-6)
