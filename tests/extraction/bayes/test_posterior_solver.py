@@ -1,4 +1,4 @@
-"""One prior at many planes: batches, solutions that are given up, draws between ridges, precision."""
+"""One prior at many planes: batches, solutions given up, draws between ridges, precision."""
 
 from __future__ import annotations
 
