@@ -57,3 +57,12 @@ def test_a_plane_with_a_fault_does_not_spoil_the_others(fault: str) -> None:
         away(extracted(one).kernel.values, truth)[:-1].mean() for one in (stack, spoilt)
     )
     assert found < 1.1 * sound
+
+
+def test_planes_under_shared_noise_are_no_worse_than_alone() -> None:
+    """A family that does not fit under white noise may fit under that of the stack."""
+    stack = np.stack([plane(seed) for seed in range(5)])
+    truth = np.stack([random_waves(WINDOW, seed) for seed in range(5)])
+    alone = np.stack([extracted(one).kernel.values for one in stack])
+    together = extracted(stack).kernel.values
+    assert away(together, truth).mean() < 1.08 * away(alone, truth).mean()

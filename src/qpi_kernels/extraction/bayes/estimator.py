@@ -182,7 +182,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
                 break
             noise = estimate
             selection = PriorSelection(problem, priors.library, priors.learned, noise)
-            work = _select_under(selection, planes, signal, findings)
+            work = _select_under(selection, planes, signal)
             start, stop = (0.5 + 0.25 * (number + more) for more in (0, 1))
             selected = yield from portion(work, start, stop)
         # The colour of interpolated noise is known, not learnt from a residual of other structure.
@@ -270,12 +270,12 @@ def _residual_noise(
 
 
 def _select_under(
-    selection: PriorSelection, planes: Sequence[int], signal: Signal, findings: StackFindings
+    selection: PriorSelection, planes: Sequence[int], signal: Signal
 ) -> Generator[Event, None, list[SelectedPosterior]]:
     """Select the priors of planes under another noise."""
     white = yield from portion(selection.solve_white(planes, signal), 0.0, 0.3)
-    if len(planes) == 1:
-        findings = yield from portion(selection.compare_planes(planes, signal, white), 0.3, 0.4)
+    # Families that do not fit under one noise may under another.
+    findings = yield from portion(selection.compare_planes(planes, signal, white), 0.3, 0.4)
     return (yield from portion(selection.select(planes, signal, white, findings), 0.4, 1.0))
 
 
