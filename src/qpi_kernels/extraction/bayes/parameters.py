@@ -20,8 +20,8 @@ class PriorParameters(SolverParameters):
     prior: Literal["library", "learned", "smooth", "none"] = Field(
         default="library",
         description=(
-            "Kernels expected beforehand: library, simulated kernels of many materials, or waves as "
-            "the map itself shows them; learned, "
+            "Kernels expected beforehand: library, simulated kernels of many materials, or waves "
+            "as the map itself shows them; learned, "
             "kernels that a network trained on such can make (some seconds for each bias); "
             "smooth, waves that fade with distance; none, every pixel on its own, which is "
             "least_squares."
