@@ -40,7 +40,7 @@ class FamilySelection:
 
     Parameters
     ----------
-    components : Components
+    components : _Components
         The library's strongest, on the kernels' window.
     names : sequence of str
         Of the families; all kernels of the library under "", the first.

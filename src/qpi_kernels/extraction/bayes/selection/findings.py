@@ -100,6 +100,9 @@ class SelectedPosterior:
         calls noise for kernels.
         """
         same = other.candidates.get(self.prior, other.posterior)
+        if not same.converged:
+            # It was given up half-way, for it had no prospect.
+            same = other.posterior
         difference = smoothed((self.posterior.kernels - same.kernels).square())
         variance = self.std.square()
         if same is other.posterior:

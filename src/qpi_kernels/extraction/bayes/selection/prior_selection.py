@@ -157,11 +157,11 @@ class PriorSelection:
             From `compare_planes`, possibly with white noise.
         """
         first = representatives(planes, white) if self._learned is None else list(planes)
+        by_index = dict(zip(planes, white, strict=True))
         chosen: dict[int, SelectedPosterior] = {}
         start = 0.0
         for group in (first, [index for index in planes if index not in first]):
             stop = start + len(group) / len(planes)
-            by_index = dict(zip(planes, white, strict=True))
             for some, low, high in self._batches(group, start, stop):
                 known = [by_index[index] for index in some]
                 work = self._select_together(some, _stack(some, signal), known, findings)
