@@ -27,6 +27,8 @@ _OTHER_FAMILIES = 0.05
 # Families are compared first at ridges of this distance in the logarithm; and by how much more, as
 # -2 log evidence, one may cost there and still be compared at its own.
 _RIDGE_STEP, _MAX_BEHIND = 1.1, 100.0
+# Ridges whose factorisations are kept: one is up to 80 MB, and planes of a stack need a few.
+_MAX_ROOTS = 8
 # Components whose images are made in a step: so many, unless the map is large.
 _COMPONENTS_AT_ONCE, _MAX_PIXELS = 32, 2**22
 
@@ -132,6 +134,8 @@ class FamilySelection:
         The planes of a stack share them.
         """
         if step not in self._roots:
+            if len(self._roots) == _MAX_ROOTS:
+                self._roots.clear()
             unit = torch.eye(self._normals.shape[-1]).to(self._normals)
             shifted = self._normals + float(np.exp(_RIDGE_STEP * step)) * unit
             self._roots[step], _ = torch.linalg.cholesky_ex(shifted)
