@@ -1,4 +1,4 @@
-"""Where a layer lies: geometry from scans, from other layers, and between pixel and world.
+"""Geometry of layers: from scans, from other layers, and between pixel and world.
 
 A geometry is a dict of napari layer arguments (``scale``, ``translate``, ``rotate``, ``shear``,
 ``affine``, ``units``, ``axis_labels``) of plain lists and strings, so it also fits into JSON.

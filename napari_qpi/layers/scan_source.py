@@ -13,7 +13,7 @@ __all__ = ["ScanSource"]
 
 @dataclass(frozen=True)
 class ScanSource:
-    """Where an image's numbers can be read again.
+    """File and channel from which an image's numbers can be read again.
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """Where the job stands."""
+        """State of the job."""
         return self._state
 
     def start(

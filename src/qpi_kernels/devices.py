@@ -1,4 +1,4 @@
-"""Where a computation runs: device names for display, turned into torch devices."""
+"""Devices of a computation: names for display, turned into torch devices."""
 
 from __future__ import annotations
 

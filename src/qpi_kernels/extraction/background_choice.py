@@ -18,7 +18,7 @@ from qpi_kernels.prepare.prepared import Prepared
 __all__ = ["PixelLabels", "choose_background"]
 
 # Specks between masked steps, each with an offset of its own, tell nothing of a kernel.
-_LEAST_SHARE = 0.005
+_MIN_SHARE = 0.005
 
 
 def choose_background(
@@ -91,7 +91,7 @@ def _large_terraces(terraces: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Keep terraces that have a say in the kernel; None where all that counts is one."""
     sizes = np.bincount(terraces.ravel())
     sizes[0] = 0
-    large = sizes > _LEAST_SHARE * sizes.sum()
+    large = sizes > _MIN_SHARE * sizes.sum()
     if not large.any() or np.count_nonzero(sizes) == 1:
         return None
     return np.where(large[terraces], terraces, 0)

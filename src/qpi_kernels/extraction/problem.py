@@ -188,7 +188,7 @@ class Problem(Generic[Parameters]):
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the computation runs."""
+        """Device of the computation."""
         try:
             return choose_device(self.parameters.device)
         except DeviceError as error:

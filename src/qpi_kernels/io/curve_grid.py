@@ -14,7 +14,7 @@ __all__ = ["CurveGrid", "grid_of_positions"]
 
 @dataclass
 class CurveGrid:
-    """Where each of a series of curves belongs in a map: row 0 is the top, y grows upwards."""
+    """Pixel of each of a series of curves in a map: row 0 is the top, y grows upwards."""
 
     rows: np.ndarray
     columns: np.ndarray

@@ -23,9 +23,9 @@ _TELLING_TILT, _DOMINANT_TILT = 0.3, 4.0
 # Rows are worth aligning if they differ by so many times what noise makes of their means.
 _TELLING_ROWS = 3.0
 # Edges that mask less of the image are chance; without a second terrace it must be more.
-_LEAST_MASKED, _LEAST_MASKED_ALONE = 0.005, 0.03
+_MIN_MASKED, _MIN_MASKED_ALONE = 0.005, 0.03
 # Smaller regions than this share of the image are no terraces.
-_LEAST_TERRACE = 0.02
+_MIN_TERRACE = 0.02
 # Atomic rows within so many periods per row of the scan lines' direction look like row offsets.
 _ROW_PERIODS = 2.0
 _PICOMETRES = 1000.0
@@ -146,9 +146,9 @@ class _Trial:
             tried = self._tried("mask_steps")
             found = {} if tried is None else _last(tried[1])
             sizes = np.bincount(np.ravel(found.get("terraces", 0)))[1:]
-            terraces = int((sizes > _LEAST_TERRACE * self._raw.mask.size).sum())
+            terraces = int((sizes > _MIN_TERRACE * self._raw.mask.size).sum())
             alone = terraces < 2
-            least = _LEAST_MASKED_ALONE if alone else _LEAST_MASKED
+            least = _MIN_MASKED_ALONE if alone else _MIN_MASKED
             if tried is not None and self._masked(tried) > least:
                 levels = _number(found, "terrace_levels")
                 span = float(np.ptp(levels)) if np.size(levels) else 0.0

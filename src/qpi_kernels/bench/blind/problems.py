@@ -82,7 +82,7 @@ class BlindProblem:
 
     @property
     def kernel(self) -> NDArray[np.float64]:
-        """That of the first kind, (h, w)."""
+        """Kernel of the first kind, (h, w)."""
         return np.asarray(self.kernels[0])
 
 

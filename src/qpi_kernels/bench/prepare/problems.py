@@ -44,7 +44,7 @@ class StepMap:
     distance_px: Array
     """Signed distance from the step edge."""
     flat: NDArray[np.bool_]
-    """Where no adsorbate lies."""
+    """Pixels without an adsorbate."""
     height_nm: float
     rows_nm: float
     """Rms of the row offsets."""

@@ -11,7 +11,7 @@ from qpi_kernels.bench.prepare.way import Array
 
 __all__ = ["StmpyDrift"]
 
-_LEAST_PEAK = 0.25
+_MIN_PEAK = 0.25
 _USUAL_ANGLES = np.pi * np.array([0, 1 / 6, 1 / 4, 1 / 3, 1 / 2])
 _ROUNDS = 20
 
@@ -67,7 +67,7 @@ class StmpyDrift:
     def _found(self, raw: Array) -> tuple[Array, Array]:
         """Find its displacement along rows' axis and columns' axis, in px."""
         drift = self.module
-        peaks = drift.findBraggs(raw, thres=_LEAST_PEAK)
+        peaks = drift.findBraggs(raw, thres=_MIN_PEAK)
         if self.peaks == "regular":
             peaks = self._regular(raw, peaks)
         elif self.peaks == "centred":

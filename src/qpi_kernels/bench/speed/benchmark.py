@@ -42,7 +42,7 @@ class SpeedBenchError(ValueError):
 
 @dataclass(frozen=True)
 class _Job:
-    """What one step measures."""
+    """Measurement of one step."""
 
     group: Group
     name: str

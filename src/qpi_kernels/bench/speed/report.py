@@ -106,7 +106,7 @@ class GrowthPoint(BaseModel):
 
     @property
     def work(self) -> float:
-        """What an FFT of that size has to do: n log n for n pixels, n for defects and biases."""
+        """Work of an FFT of that size: n log n for n pixels, n for defects and biases."""
         pixels = self.size**2
         return pixels * np.log(pixels) if self.axis in ("map", "kernel") else float(self.size)
 

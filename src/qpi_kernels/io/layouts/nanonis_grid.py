@@ -19,7 +19,7 @@ _MAX_POINTS = 10_000_000
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the records of a grid lie in its file.
+    """Places of the records of a grid in its file.
 
     Parameters
     ----------

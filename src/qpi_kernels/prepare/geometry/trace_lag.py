@@ -11,7 +11,7 @@ from qpi_kernels.prepare.prepared import PreparationError
 
 __all__ = ["TraceLag", "trace_lag"]
 
-_LEAST_CORRELATION = 0.2
+_MIN_CORRELATION = 0.2
 _ROUNDS = 12
 _SETTLED_PX = 1e-3
 
@@ -65,7 +65,7 @@ def trace_lag(
     reach = min(max_lag_px, columns // 2)
     lags = np.arange(-reach, reach + 1)
     scores = np.array([_shifted_correlation(one, other, lag) for lag in lags])
-    if not np.isfinite(scores).any() or np.nanmax(scores) < _LEAST_CORRELATION:
+    if not np.isfinite(scores).any() or np.nanmax(scores) < _MIN_CORRELATION:
         raise PreparationError(
             "align traces: trace and retrace have too little in common; check that the retrace is "
             "of the same channel and not mirrored"

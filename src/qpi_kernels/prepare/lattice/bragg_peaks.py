@@ -46,7 +46,7 @@ _WIDE_SPACING_WEIGHT = 0.05
 # How far drift shears a lattice: lengths by 15 %, angles by 8 degrees.
 _LENGTH_TOLERANCE = 0.15
 _ANGLE_TOLERANCE_DEG = 8.0
-_LEAST_OBLIQUE_DEG = 25.0
+_MIN_OBLIQUE_DEG = 25.0
 _SUM_TOLERANCE = 0.05
 _GIVEN_LENGTH_TOLERANCE = 0.25
 _MINIMUM_PX = 16
@@ -230,7 +230,7 @@ def _group(
         # Waves of other origin make such pairs, too, but not their sum or difference.
         products = [_nearest(vectors, first + second), _nearest(vectors, first - second)]
         related = min(away for _, away in products) < _SUM_TOLERANCE
-        wide = _angle_deg(first, second) > _LEAST_OBLIQUE_DEG
+        wide = _angle_deg(first, second) > _MIN_OBLIQUE_DEG
         score *= 0.1 if related and wide else 0.0
     if constant is not None:
         area = abs(np.linalg.det(np.stack([first, second])))

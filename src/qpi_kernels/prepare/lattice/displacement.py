@@ -24,7 +24,7 @@ _MAX_OUTLIERS = 0.02
 _OUTLIER_RADIUS = 0.4
 _TALLER = 1.5
 # Below this share of counted pixels a lock-in is that of its neighbours.
-_LEAST_COVERAGE = 0.05
+_MIN_COVERAGE = 0.05
 _NARROW, _WIDE = 1.5, 3.0
 _WIDEST_SHARE = 1 / 7
 _AIMED_NOISE_PX = 0.05
@@ -33,7 +33,7 @@ _NOISE_PX = 0.09
 # Times the error of two or three passes in units of that.
 _NOISE_OF_PASSES = 1.6
 # Passes end when their change is no more than so many times that which noise makes.
-_LEAST_CHANGE = 2.0
+_MIN_CHANGE = 2.0
 # A wider window must agree with the narrow one within the noise of that.
 _AGREEMENT = 1.2
 _NARROWING = 0.8
@@ -42,7 +42,7 @@ _FIXED_POINT_ROUNDS = 10
 
 @dataclass(frozen=True, eq=False)
 class LatticeField:
-    """Where a lattice is displaced to, and its undisturbed wave vectors.
+    """Displacement of a lattice, and its undisturbed wave vectors.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class _LockIn:
         ]
         whole = self._sum(np.ones(signal.shape))
         self.coverage = self._sum(weight)
-        self.counted = self.coverage > _LEAST_COVERAGE * whole
+        self.counted = self.coverage > _MIN_COVERAGE * whole
         if not self.counted.any():
             raise PreparationError(
                 "the lattice is not resolved: too few pixels count in any window; mask less of it"
@@ -212,7 +212,7 @@ class _LockIn:
             # Of white noise, pass k adds 1 / sqrt(k (2k - 1)) times what the first one did.
             noise = noise_px / np.sqrt((number + 1) * (2 * number + 1))
             size = np.sqrt((change[:, self.counted] ** 2).sum(axis=0).mean())
-            if number > 0 and size < max(_ENOUGH_PX, _LEAST_CHANGE * noise):
+            if number > 0 and size < max(_ENOUGH_PX, _MIN_CHANGE * noise):
                 break
         strength = np.sum(np.abs(averages), axis=0)
         waves, coarse = self._without_slope(waves, coarse, strength)

@@ -20,7 +20,7 @@ _RING_WIDTH = 0.06
 _BESIDE = (0.12, 0.3)
 _BLANKED = 8
 # Samples of a ring are this small a part of the lattice's amplitude where it is still of interest.
-_LEAST_RING = 1e-3
+_MIN_RING = 1e-3
 
 
 def lattice_basis(plane: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -129,7 +129,7 @@ def ring_sentence(spectrum: Spectrum, waves: NDArray[np.float64], amplitude: flo
                 (1 + _BESIDE[0], 1 + _BESIDE[1]),
             )
         ]
-        beside_it = max(np.sqrt(medians[0] * medians[2]), _LEAST_RING * amplitude)
+        beside_it = max(np.sqrt(medians[0] * medians[2]), _MIN_RING * amplitude)
         if medians[1] > _RING_PROMINENCE * beside_it:
             return (
                 "a ring of standing waves has the wave number of the Bragg peaks: a part of it is "

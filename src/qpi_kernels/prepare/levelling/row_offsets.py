@@ -18,8 +18,8 @@ _ROUNDS = 3
 _LAGS = ((1,), (2, 3, 5, 8), (13, 21, 34))
 # Columns that are left after averaging along the rows.
 _BINS = 96
-_LEAST_SHARE = 0.1
-_LEAST_PIXELS = 8
+_MIN_SHARE = 0.1
+_MIN_PIXELS = 8
 # Neighbours with fewer pairs than this share of the usual number do not tie rows together.
 _WEAK_SHARE = 0.5
 # Makes the matrix of differences, which leave a constant free, positive definite.
@@ -90,7 +90,7 @@ def find_row_offsets(
         Zero everywhere if fewer than two rows have enough pixels.
     """
     count = np.isfinite(plane).sum(axis=1)
-    enough = max(_LEAST_PIXELS, _LEAST_SHARE * plane.shape[1])
+    enough = max(_MIN_PIXELS, _MIN_SHARE * plane.shape[1])
     places = np.flatnonzero(count >= min(enough, plane.shape[1]))
     none = np.zeros(0, np.int64), np.zeros(0)
     if places.size < 2:
@@ -158,7 +158,7 @@ def _within(
 ) -> NDArray[np.float64]:
     """Leave out pairs on different terraces, and rows with hardly any others; or set those."""
     kept = np.where(same, difference, np.nan)
-    few = np.isfinite(kept).mean(axis=1) < _LEAST_SHARE
+    few = np.isfinite(kept).mean(axis=1) < _MIN_SHARE
     kept[few] = np.nan if steps is None else steps[few, None]
     return kept
 

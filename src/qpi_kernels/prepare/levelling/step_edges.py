@@ -19,7 +19,7 @@ _AGREEMENT = 0.6
 # range that each side has in itself.
 _STRONG, _WEAK = 6.0, 3.0
 _ROUGHNESS = 1.5
-_LEAST_STRONG_SHARE = 0.3
+_MIN_STRONG_SHARE = 0.3
 # Half of a normal distribution lies within so many standard deviations, and a quarter; between
 # close steps hardly more than a quarter of the image is away from them.
 _HALF_WITHIN, _QUARTER_WITHIN = 0.6745, 0.3186
@@ -28,7 +28,7 @@ _HALF_WITHIN, _QUARTER_WITHIN = 0.6745, 0.3186
 _ALONG_FACTOR = 3.0
 # Wide edges are seen in images binned to fewer pixels, from about 256 down to so many.
 _BINNINGS = (1, 2, 4)
-_SIDE, _LEAST_SIDE = 256, 48
+_SIDE, _MIN_SIDE = 256, 48
 _GAP = 11
 _ALONG_BORDER = 0.9
 
@@ -63,7 +63,7 @@ def find_step_edges(
         return edges
     full = filled(plane)
     for size in np.array(_BINNINGS) * max(min(plane.shape) // _SIDE, 1):
-        if size > 1 and min(plane.shape) < size * _LEAST_SIDE:
+        if size > 1 and min(plane.shape) < size * _MIN_SIDE:
             break
         found = _edges(_binned(full, size), length / size, least)
         rows, columns = (np.arange(side) // size for side in plane.shape)
@@ -162,7 +162,7 @@ def _long_edges(
     labels = np.where(weak, labels, 0)
     pixels = np.bincount(labels.ravel(), minlength=count + 1)
     share = np.bincount(labels[strong], minlength=count + 1) / np.maximum(pixels, 1)
-    keep = share >= _LEAST_STRONG_SHARE
+    keep = share >= _MIN_STRONG_SHARE
     for label, region in enumerate(ndimage.find_objects(labels, count), start=1):
         sides = (0, 0) if region is None else tuple(part.stop - part.start for part in region)
         keep[label] &= bool((np.array(sides) >= length).any())

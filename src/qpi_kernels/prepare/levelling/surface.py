@@ -16,11 +16,11 @@ _ROUNDS = 40
 _ROUNDS_OF_SCALE = 8
 _TOLERANCE = 1e-9
 # Regions below this share of the counted pixels have no say in the surface.
-_LEAST_SHARE = 0.005
+_MIN_SHARE = 0.005
 _GROUPS = 64
 # From one distance of the differences to the next, twice as far, their scale may grow so much;
 # where fewer than this share agree, all terraces are narrower.
-_GROWTH, _LEAST_WEIGHT = 1.5, 0.03
+_GROWTH, _MIN_WEIGHT = 1.5, 0.03
 _SAMPLE = 2**15
 
 
@@ -44,7 +44,7 @@ class Surface:
 
 
 def label_terraces(
-    counted: NDArray[np.bool_], least_share: float = _LEAST_SHARE
+    counted: NDArray[np.bool_], least_share: float = _MIN_SHARE
 ) -> NDArray[np.int64]:
     """Label connected regions of counted pixels, the largest as 1.
 
@@ -124,7 +124,7 @@ def _slope(plane: NDArray[np.float64]) -> float:
         scale = last = min(scale, _GROWTH * last)
         for _ in range(3 if scale > 0 else 0):
             weight = np.maximum(1 - ((difference - centre) / (3 * scale)) ** 2, 0.0) ** 2
-            if slope is not None and weight.mean() < _LEAST_WEIGHT:
+            if slope is not None and weight.mean() < _MIN_WEIGHT:
                 return slope
             centre = float((weight * difference).sum() / max(weight.sum(), 1e-12))
         slope = centre / lag

@@ -18,7 +18,7 @@ _DROP = 1.8
 _REACH_OF_OTHERS = 2.5
 _FEWEST_PERIODS = 8
 _PADDING = 8
-_LEAST_ROW_PIXELS = 16
+_MIN_ROW_PIXELS = 16
 # Rows over which a wandering phase is averaged; the best predicts a row from the others.
 _WIDTHS = (0.7, 1.0, 1.5, 2.5, 4.0, 8.0, 16.0, 32.0)
 _PREDICTED_SHARE = 0.7
@@ -119,7 +119,7 @@ def without_row_tones(
     phases = np.outer(waves, columns)
     terms = np.concatenate([np.ones((1, width)), np.cos(phases), -np.sin(phases)])
     weight = (0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(width) + 0.5) / width)) * counted
-    enough = counted.sum(axis=1) >= max(_LEAST_ROW_PIXELS, 4 * len(waves))
+    enough = counted.sum(axis=1) >= max(_MIN_ROW_PIXELS, 4 * len(waves))
     normal = np.einsum("ax,yx,bx->yab", terms, weight, terms)
     normal[~enough] = np.eye(len(terms))
     right = np.einsum("ax,yx->ya", terms, weight * np.where(counted, plane, 0.0))

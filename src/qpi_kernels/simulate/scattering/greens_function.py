@@ -83,7 +83,7 @@ class Box:
     dtype: torch.dtype
     """float32 or float64."""
     device: torch.device
-    """Where arrays live."""
+    """Device of the arrays."""
 
     def momenta(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute wave vectors (kx, ky) in rad/nm, each (size, size), rows along ky."""

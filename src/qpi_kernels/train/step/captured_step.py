@@ -96,7 +96,7 @@ class CapturedSteps:
             ):
                 losses = step(cast(Batch, inputs), drawn)
                 values = torch.stack([value.float() for value in losses.values()])
-        except BaseException:
+        except BaseException:  # An interrupt, too: it is raised again below.
             # A recording that fails at its end leaves its stream in use.
             torch.cuda.set_stream(outer)
             raise

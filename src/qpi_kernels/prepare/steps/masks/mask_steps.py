@@ -23,7 +23,7 @@ from qpi_kernels.prepare.step import Step
 
 __all__ = ["STEP", "MaskSteps"]
 
-_LEAST_MARGIN_PX = 3.0
+_MIN_MARGIN_PX = 3.0
 _MARGIN_SHARE = 0.02
 
 
@@ -61,7 +61,7 @@ class MaskSteps(Step):
         length: float | NDArray[np.float64] = default_length_px(plane.shape)
         if self.length is not None:
             length = self.length / sides
-        margin, sampling = max(_LEAST_MARGIN_PX, _MARGIN_SHARE * min(plane.shape)), np.ones(2)
+        margin, sampling = max(_MIN_MARGIN_PX, _MARGIN_SHARE * min(plane.shape)), np.ones(2)
         if self.margin is not None:
             # In units of the shorter side of a pixel.
             margin, sampling = float(self.margin / sides.min()), sides / sides.min()

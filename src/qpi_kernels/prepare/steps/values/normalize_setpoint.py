@@ -20,7 +20,7 @@ __all__ = ["STEP", "NormalizeSetpoint"]
 # 2 kappa = 2 sqrt(2 m phi) / hbar, in 1/nm for phi in eV.
 _DECAY_PER_ROOT_EV = 10.246
 # Below this spread the feedback held the current at every bias (workbench: 3 %).
-_LEAST_CURRENT_SPREAD = 0.03
+_MIN_CURRENT_SPREAD = 0.03
 _PAIR_TOLERANCE = 0.25
 _FLOOR_SHARE = 0.01
 
@@ -90,7 +90,7 @@ class NormalizeSetpoint(Step):
         counted = current.where(scan.mask)
         mean = counted.mean(("y", "x"), skipna=True)
         spread = float((counted.std(("y", "x"), skipna=True) / np.abs(mean)).median())
-        if spread < _LEAST_CURRENT_SPREAD:
+        if spread < _MIN_CURRENT_SPREAD:
             raise PreparationError(
                 f"normalize set-point: the current varies by {100 * spread:.1f} % at each bias, so "
                 "the feedback held it and I/V carries nothing; use way='ratio' or 'height'"
