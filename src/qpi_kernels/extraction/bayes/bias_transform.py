@@ -119,7 +119,12 @@ def select_bias_transform(
         each.append(costs)
         total.append(likely_families(costs)[1])
     if total[0] <= total[1]:
-        return None, each[0]
+        # Of the planes as they are, not over their noise.
+        shift = 2 * families.samples * np.log(noise)
+        return None, [
+            {name: cost + float(more) for name, cost in costs.items()}
+            for costs, more in zip(each[0], shift, strict=True)
+        ]
     return BiasTransform("cosines along the bias", cosines, noise), each[1]
 
 

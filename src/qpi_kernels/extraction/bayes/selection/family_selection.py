@@ -67,7 +67,7 @@ class FamilySelection:
         self._names = names
         self._factors, self._normals = factors, normals
         self._operators = operators
-        self._samples = samples
+        self.samples = samples
         self._roots: dict[int, torch.Tensor] = {}
         self._families: dict[int, _Family] = {}
 
@@ -109,7 +109,7 @@ class FamilySelection:
             self._families[index] = _Family(self._normals[index].cpu().numpy())
         family = self._families[index]
         quadrature = family.quadrature(right)
-        evidence = Evidence(np.array([energy]), self._samples, family.spectrum)
+        evidence = Evidence(np.array([energy]), self.samples, family.spectrum)
         ridge = evidence.best_ridge(quadrature)
         return float(evidence.cost(ridge[:, None], quadrature)[0, 0]), float(ridge[0])
 
@@ -125,7 +125,7 @@ class FamilySelection:
         numbers = torch.stack([explained, volume]).cpu().numpy()
         misfit = np.maximum(energy - numbers[0], 1e-13 * energy + 1e-300)
         return np.asarray(
-            self._samples * np.log(misfit) + numbers[1] - root.shape[-1] * _RIDGE_STEP * step
+            self.samples * np.log(misfit) + numbers[1] - root.shape[-1] * _RIDGE_STEP * step
         )
 
     def _root(self, step: int) -> torch.Tensor:
