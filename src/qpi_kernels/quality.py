@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from qpi_kernels.predictive_score import PredictiveScore
 from qpi_kernels.quality_sentences import SENTENCES, Sentence
 
 __all__ = ["Quality", "QualityText", "Reason", "Trust", "describe_quality", "lowest_trust"]
@@ -68,6 +69,9 @@ class Quality(BaseModel):
     converged: bool = Field(description="whether the solver reached its tolerance")
     symmetry_scores: dict[str, float] = Field(
         description="correlation with its rotated copies, 1 is perfect; imposed ones are left out"
+    )
+    prediction: PredictiveScore | None = Field(
+        default=None, description="prediction of left-out pixels, where that was asked for"
     )
     trust: Trust = Field(description="whether the data determine the kernel")
     reasons: list[Reason] = Field(description="why, and remarks")

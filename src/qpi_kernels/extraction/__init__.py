@@ -3,6 +3,11 @@
 Begin at `extract`; `registry` lists the methods, `parameters` what an estimator has to have.
 """
 
+from qpi_kernels.extraction.cross_validation.cross_validate import (
+    compare_models,
+    cross_validate,
+    start_cross_validation,
+)
 from qpi_kernels.extraction.extract import Extraction, extract, start_extraction
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.registry import known_estimators, make_parameters, register, unregister
@@ -12,10 +17,13 @@ __all__ = [
     "EstimatorParameters",
     "Extraction",
     "ExtractionError",
+    "compare_models",
+    "cross_validate",
     "extract",
     "known_estimators",
     "make_parameters",
     "register",
+    "start_cross_validation",
     "start_extraction",
     "start_warm_up",
     "unregister",

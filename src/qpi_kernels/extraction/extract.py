@@ -39,6 +39,8 @@ def start_extraction(
     stepper themselves, `extract` drives it with `qpi_kernels.progress.drive`.
     """
     # Here, because it imports torch and forms are made of the parameters long before a run.
+    from qpi_kernels.extraction.cross_validation.validated import ValidatedExtraction
+    from qpi_kernels.extraction.cross_validation.window import WindowedExtraction
     from qpi_kernels.extraction.device_run import DeviceRun
     from qpi_kernels.extraction.problem import Problem
     from qpi_kernels.threads import OneThreadStepper
@@ -46,9 +48,19 @@ def start_extraction(
     given = {name: value for name, value in fields.items() if value is not ...}
     chosen = make_parameters(given, parameters)
 
+    def check(wanted: EstimatorParameters) -> Problem:
+        """Check the input for parameters, with a window or another."""
+        return Problem.check(observation, defects, mask, wanted)
+
+    def start_checked(problem: Problem) -> Extraction:
+        """Start the extraction of a checked problem, validated where that is asked for."""
+        run = DeviceRun(problem, estimator(chosen.method).start)
+        return ValidatedExtraction(problem, run) if chosen.validation_folds else run
+
     def start() -> Extraction:
-        problem = Problem.check(observation, defects, mask, chosen)
-        return DeviceRun(problem, estimator(chosen.method).start)
+        if chosen.choose_window:
+            return WindowedExtraction(check, chosen, start_checked)
+        return start_checked(check(chosen))
 
     return OneThreadStepper(start)
 
@@ -60,7 +72,7 @@ def extract(
     mask: ArrayLike | xr.DataArray | None = None,
     parameters: EstimatorParameters | None = None,
     method: str | Default = ...,
-    kernel_shape: tuple[int, int] | Default = ...,
+    kernel_shape: tuple[int, int] | Literal["auto"] | Default = ...,
     prior: Literal["library", "learned", "smooth", "none"] | Default = ...,
     library: str | Default = ...,
     refine: Literal["positions", "positions+strengths"] | Default | None = ...,
@@ -72,6 +84,7 @@ def extract(
     background: BackgroundChoice | Default = ...,
     tolerance: float | Default = ...,
     max_iterations: int | Default = ...,
+    validation_folds: int | Default = ...,
     device: str | Default = ...,
     dtype: Literal["auto", "float32", "float64"] | Default = ...,
     seed: int | Default = ...,
@@ -99,8 +112,9 @@ def extract(
     method : str, default "bayes"
         ``bayes``, ``least_squares``, ``average``, ``two_step``, ``one_step``, ``blind``, or
         another of `qpi_kernels.extraction.known_estimators`.
-    kernel_shape : tuple of int, default (64, 64)
-        (h, w) of the kernel window, in pixels; at most the image's.
+    kernel_shape : tuple of int or "auto", default (64, 64)
+        (h, w) of the kernel window, in pixels; at most the image's. ``auto`` takes the smallest
+        square window beyond which left-out parts of the map are not predicted better.
     prior : str, default "library"
         Kernels expected beforehand: ``library``, ``learned``, ``smooth`` or ``none``; of bayes
         and blind.
@@ -125,6 +139,9 @@ def extract(
         Relative residual at which the solver stops; of bayes, least_squares and blind.
     max_iterations : int, default 300
         Solver iterations before giving up; of bayes, least_squares and blind.
+    validation_folds : int, default 0
+        Predict each of so many parts of the map from the rest, and keep the score as
+        ``quality.prediction``; see `qpi_kernels.extraction.cross_validate`.
     device : str, default "auto"
         ``cpu``, ``cuda``, ``cuda:0``, ``mps``, or ``auto``: a GPU when there is one.
     dtype : str, default "auto"
@@ -177,6 +194,7 @@ def extract(
         samples=samples,
         symmetry=symmetry,
         background=background,
+        validation_folds=validation_folds,
         tolerance=tolerance,
         max_iterations=max_iterations,
         device=device,

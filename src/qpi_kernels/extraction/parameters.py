@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qpi_kernels.symmetry import Symmetry
 
@@ -13,6 +13,10 @@ __all__ = ["BackgroundChoice", "EstimatorParameters", "ExtractionError", "Solver
 BackgroundChoice: TypeAlias = Literal[
     "auto", "none", "offset", "plane", "quadratic", "rows", "rows+quadratic"
 ]
+
+
+# As it is given in Python, and as the command line divides it.
+_AUTO = ("auto", ("auto", "auto"), ["auto", "auto"])
 
 
 class ExtractionError(ValueError):
@@ -77,6 +81,24 @@ class EstimatorParameters(BaseModel):
             "steps get an offset each."
         ),
     )
+    choose_window: bool = Field(
+        default=False,
+        description=(
+            "Choose the smallest window that predicts left-out parts of the map best, instead of "
+            "the given one; kernel_shape 'auto' stands for this. Ten times as long."
+        ),
+        json_schema_extra={"advanced": True},
+    )
+    validation_folds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description=(
+            "Predict each of so many parts of the map from the rest, and keep the score in the "
+            "quality; 0 for none. So many times as long."
+        ),
+        json_schema_extra={"advanced": True},
+    )
     device: str = Field(
         default="auto",
         description="cpu, cuda, cuda:0, mps, or auto: a GPU when there is one.",
@@ -110,6 +132,8 @@ class EstimatorParameters(BaseModel):
         ExtractionError
             If height or width is larger than the image's.
         """
+        if self.choose_window:
+            return
         height, width = self.kernel_shape
         rows, columns = image_shape
         if height > rows or width > columns:
@@ -117,6 +141,23 @@ class EstimatorParameters(BaseModel):
                 f"kernel_shape ({height}, {width}) is larger than the image ({rows}, {columns}), "
                 f"which can not determine such a kernel; take at most ({rows}, {columns})"
             )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_auto(cls, values: Any) -> Any:
+        """Take the word auto for a window that is to be chosen."""
+        if isinstance(values, dict) and values.get("kernel_shape") in _AUTO:
+            values = {name: one for name, one in values.items() if name != "kernel_shape"}
+            values["choose_window"] = True
+        return values
+
+    @field_validator("validation_folds")
+    @classmethod
+    def _not_one(cls, value: int) -> int:
+        """Refuse a single fold, which would leave out all of the map."""
+        if value == 1:
+            raise ValueError("validation_folds must be 0, or 2 and more")
+        return value
 
     @field_validator("symmetry")
     @classmethod

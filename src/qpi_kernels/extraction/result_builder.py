@@ -218,7 +218,7 @@ class ResultBuilder:
             prefix = f"{kind}: " if len(problem.model.kinds) > 1 else ""
             found = symmetry_scores(self._kernel[:, index], self._free_folds())
             scores |= {prefix + name: score for name, score in found.items()}
-        numbers = self._numbers
+        numbers: dict[str, Any] = dict(self._numbers)
         fit = FitNumbers(
             kernel=self._kernel,
             std=self._std,
