@@ -23,6 +23,7 @@ from qpi_kernels.extraction.registry import combined_parameters, methods_with
 from shared.toy_estimator import ToyParameters, registered_toy
 
 COMMON = {"kernel_shape", "method", "symmetry", "background", "device", "dtype", "seed"}
+COMMON |= {"choose_window", "validation_folds"}
 SOLVER = {"tolerance", "max_iterations"}
 OWN = {
     "bayes": SOLVER | {"prior", "library", "model", "refine"},

@@ -13,7 +13,7 @@ LIBRARY_FLOORS = (
     {
         *("devices", "interpolation", "parameters", "symmetry", "progress", "metrics", "linalg"),
         *("io", "defects", "background", "forward", "models", "threads"),
-        *("quality", "quality_sentences"),
+        *("predictive_score", "quality", "quality_sentences"),
     },
     {"prepare", "result", "kernel_files"},
     {"inspect"},

@@ -84,6 +84,7 @@ def extract(
     background: BackgroundChoice | Default = ...,
     tolerance: float | Default = ...,
     max_iterations: int | Default = ...,
+    choose_window: bool | Default = ...,
     validation_folds: int | Default = ...,
     device: str | Default = ...,
     dtype: Literal["auto", "float32", "float64"] | Default = ...,
@@ -139,6 +140,8 @@ def extract(
         Relative residual at which the solver stops; of bayes, least_squares and blind.
     max_iterations : int, default 300
         Solver iterations before giving up; of bayes, least_squares and blind.
+    choose_window : bool, default False
+        True for ``kernel_shape="auto"``.
     validation_folds : int, default 0
         Predict each of so many parts of the map from the rest, and keep the score as
         ``quality.prediction``; see `qpi_kernels.extraction.cross_validate`.
@@ -194,6 +197,7 @@ def extract(
         samples=samples,
         symmetry=symmetry,
         background=background,
+        choose_window=choose_window,
         validation_folds=validation_folds,
         tolerance=tolerance,
         max_iterations=max_iterations,

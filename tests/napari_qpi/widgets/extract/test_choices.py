@@ -50,6 +50,7 @@ def test_every_method_shows_the_rows_it_uses(viewer: Viewer, image: Image) -> No
     panel = open_dock(viewer, "Extract kernel", ExtractKernel)
     assert panel.parameters().method == "bayes"
     always = {"kernel_shape", "method", "symmetry", "background", "device", "dtype", "seed"}
+    always |= {"choose_window", "validation_folds"}
     solvers = always | {"tolerance", "max_iterations"}
     networks = always | {"model", "samples"}
     for method, rows in {
