@@ -13,6 +13,7 @@ from qpi_kernels.cli import (
     extract,
     info,
     library,
+    plan,
     prepare,
     simulate,
     train,
@@ -35,6 +36,7 @@ app.command("info")(info.info)
 app.command("prepare")(prepare.prepare)
 app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
+app.command("plan")(plan.plan)
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.command("library")(library.library)

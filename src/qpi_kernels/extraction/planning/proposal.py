@@ -1,0 +1,270 @@
+"""Proposal of a map from a topograph: where to scan, with which pixels, for how long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.extract import start_extraction
+from qpi_kernels.extraction.parameters import ExtractionError
+from qpi_kernels.extraction.planning.expected_kernels import ExpectedPrior
+from qpi_kernels.extraction.planning.map_plan import MapPlan
+from qpi_kernels.extraction.planning.map_planning import MapPlanning
+from qpi_kernels.extraction.planning.pixel_choice import propose_pixels
+from qpi_kernels.extraction.planning.rectangle import ScanRectangle, choose_rectangle
+from qpi_kernels.prepare.prepared import Prepared, label_image
+from qpi_kernels.progress import Event, GeneratorStepper, follow, portion
+from qpi_kernels.result import KernelResult
+
+__all__ = ["MapProposal", "ProposalSearch"]
+
+# Pixel pitches that are compared, over the topograph's; and the smallest window, in pixels.
+_PITCHES, _MIN_WINDOW = (1.0, 1.5, 2.0), 9
+_UNITS_OF_LENGTH = ("nm",)
+
+
+@dataclass(frozen=True, eq=False)
+class MapProposal:
+    """Plans of one map with pixels of several pitches.
+
+    Parameters
+    ----------
+    rectangle : ScanRectangle
+        Where to scan, in pixels of the topograph.
+    plans : tuple of MapPlan
+        For each pitch, finest first.
+    wanted_error : float
+        Error that is wanted, of the kernel's rms.
+    measured : array of bool, (rows, columns), optional
+        Pixels of the topograph to be measured, if not all of the rectangle.
+    pilot : KernelResult, optional
+        The topograph's own kernel, if it is what is expected.
+    """
+
+    rectangle: ScanRectangle
+    plans: tuple[MapPlan, ...]
+    wanted_error: float
+    measured: NDArray[np.bool_] | None = None
+    pilot: KernelResult | None = None
+
+    @property
+    def best(self) -> MapPlan:
+        """The plan that is the first to reach the wanted error, or else comes nearest to it."""
+        reached = [one for one in self.plans if math.isfinite(one.hours_for(self.wanted_error))]
+        if reached:
+            return min(reached, key=lambda one: one.hours_for(self.wanted_error))
+        return min(self.plans, key=lambda one: one.error)
+
+    def time_per_pixel_s(self, one: MapPlan) -> float:
+        """Compute the integration time of a pixel and bias for the wanted error, in s."""
+        return one.hours_for(self.wanted_error) * 3600 / (one.pixels * one.biases)
+
+
+class ProposalSearch(GeneratorStepper[MapProposal]):
+    """Plan a map from a topograph, or a quick map, with marked defects, as a stepper.
+
+    Unless a prior is given, the topograph's own kernel is what the map is expected to show, and
+    its noise that of the map.
+
+    Parameters
+    ----------
+    topograph : array, DataArray or Prepared, (y, x)
+        With coordinates in nm, unless `pixel_nm` is given.
+    defects : Defects or array, (N, 2)
+        Positions (row, col), in its pixels.
+    kernel_shape : tuple of int
+        (h, w) of the kernel window, in its pixels.
+    wanted_error : float
+        Error of the kernel that is wanted, of its rms.
+    time_per_pixel_s : float
+        Integration time at which the noise is what it is, in s.
+    noise, signal, prior
+        As in `qpi_kernels.extraction.plan`; of the topograph where left out.
+    biases : int
+        Planes that are to be measured.
+    pixel_nm : float, optional
+        Pitch of a topograph without coordinates.
+    whole : bool
+        Scan the whole frame, not a rectangle of it.
+    share : float
+        Share of the pixels of the rectangle that is to be measured, see `propose_pixels`.
+    seed : int
+        As in `qpi_kernels.extraction.plan`.
+    **fields
+        Parameters of the extraction.
+
+    Raises
+    ------
+    ExtractionError
+        If the input does not fit together; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        topograph: ArrayLike | xr.DataArray | Prepared,
+        defects: Defects | ArrayLike,
+        kernel_shape: tuple[int, int],
+        *,
+        wanted_error: float = 0.05,
+        time_per_pixel_s: float = 1.0,
+        noise: float | None = None,
+        signal: float | None = None,
+        prior: ExpectedPrior | None = None,
+        biases: int = 1,
+        pixel_nm: float | None = None,
+        whole: bool = False,
+        share: float = 1.0,
+        seed: int = 0,
+        **fields: Any,
+    ) -> None:
+        image = topograph.image if isinstance(topograph, Prepared) else label_image(topograph)
+        if image.ndim != 2:
+            raise ExtractionError("plan from one plane: a topograph, or a map at one bias")
+        if not wanted_error > 0 or not 0 < share <= 1:
+            raise ExtractionError("the wanted error must be above zero, the share in 0 to 1")
+        self._topograph = topograph
+        self._image = image
+        self._table = defects if isinstance(defects, Defects) else Defects(defects)
+        self._window = (int(kernel_shape[0]), int(kernel_shape[1]))
+        self._pixel_nm = pixel_nm or _pitch(image)
+        self._wanted, self._time = wanted_error, time_per_pixel_s
+        self._noise, self._signal, self._prior = noise, signal, prior
+        self._biases, self._whole, self._share, self._seed = biases, whole, share, seed
+        self._fields = fields
+
+    def _run(self) -> Generator[Event, None, MapProposal]:
+        """Extract the topograph's kernel, choose where to scan, and rehearse pitches."""
+        pilot, start = None, 0.0
+        if self._prior is None or self._noise is None:
+            work = start_extraction(
+                self._topograph, self._table, **self._fields, kernel_shape=self._window
+            )
+            start = 0.15
+            pilot = yield from portion(follow(work), 0.0, start)
+        prior = pilot if self._prior is None else self._prior
+        noise = self._noise
+        if noise is None and pilot is not None:
+            noise = float(pilot.quality.noise_sigma[0])
+        assert prior is not None
+        assert noise is not None
+        allowed = self._allowed()
+        shape = (allowed.shape[0], allowed.shape[1])
+        size = shape if self._whole else None
+        rectangle = choose_rectangle(self._table, shape, self._window, size=size, allowed=allowed)
+        clean = allowed[_slices(rectangle)]
+        measured = None if clean.all() else clean
+        if self._share < 1:
+            count = max(1, round(self._share * int(clean.sum())))
+            measured = propose_pixels(
+                rectangle.within(self._table),
+                (rectangle.rows, rectangle.columns),
+                self._window,
+                count,
+                noise=noise,
+                signal=self._signal or _size_of(pilot),
+                allowed=clean,
+                seed=self._seed,
+            )
+        # Pixels that were chosen are of one pitch.
+        pitches = _PITCHES if measured is None else _PITCHES[:1]
+        plans = []
+        for number, pitch in enumerate(pitches):
+            one = self._planning(rectangle, pitch, noise, prior, measured)
+            if one is None:
+                break
+            stop = start + (1 - start) * (number + 1) / len(pitches)
+            plans.append((yield from portion(follow(one), start, stop)))
+            start = stop
+        return MapProposal(
+            rectangle,
+            tuple(plans),
+            self._wanted,
+            _on_frame(measured, rectangle, shape) if self._share < 1 else None,
+            pilot if self._prior is None else None,
+        )
+
+    def _planning(
+        self,
+        rectangle: ScanRectangle,
+        pitch: float,
+        noise: float,
+        prior: ExpectedPrior,
+        measured: NDArray[np.bool_] | None,
+    ) -> MapPlanning | None:
+        """Set up the plan of a pitch over the topograph's; None if it leaves too few pixels."""
+        shape = [int(side / pitch) for side in (rectangle.rows, rectangle.columns)]
+        window = [round(side / pitch) for side in self._window]
+        if pitch > 1 and min(window) < _MIN_WINDOW:
+            return None
+        window = [min(one, side) for one, side in zip(window, shape, strict=True)]
+        within = rectangle.within(self._table)
+        # Pixels are counted from the centre of the first.
+        within = within.moved((within.positions + 0.5) / pitch - 0.5)
+        return MapPlanning(
+            within,
+            (shape[0], shape[1]),
+            self._pixel_nm * pitch,
+            (window[0], window[1]),
+            noise=noise,
+            prior=prior,
+            signal=self._signal,
+            biases=self._biases,
+            time_per_pixel_s=self._time,
+            measured=measured,
+            seed=self._seed,
+            finest_nm=self._pixel_nm,
+            **self._fields,
+        )
+
+    def _allowed(self) -> NDArray[np.bool_]:
+        """Find the pixels of the topograph that count."""
+        if isinstance(self._topograph, Prepared):
+            return np.asarray(self._topograph.mask)
+        # What was not measured may well be measured the next time.
+        return np.ones(self._image.shape, bool)
+
+
+def _pitch(image: xr.DataArray) -> float:
+    """Read the pitch of an image, in nm.
+
+    Raises
+    ------
+    ExtractionError
+        If it has none.
+    """
+    if "x" in image.coords and image.sizes["x"] > 1:
+        x = image["x"]
+        if x.attrs.get("units", "nm") in _UNITS_OF_LENGTH:
+            return abs(float(x[1] - x[0]))
+    raise ExtractionError("the topograph has no coordinates in nm; give its pixel pitch")
+
+
+def _slices(rectangle: ScanRectangle) -> tuple[slice, slice]:
+    """Return the rows and columns of a rectangle."""
+    return (
+        slice(rectangle.row, rectangle.row + rectangle.rows),
+        slice(rectangle.col, rectangle.col + rectangle.columns),
+    )
+
+
+def _on_frame(
+    measured: NDArray[np.bool_] | None, rectangle: ScanRectangle, shape: Sequence[int]
+) -> NDArray[np.bool_] | None:
+    """Place the pixels of a rectangle in the topograph."""
+    if measured is None:
+        return None
+    whole = np.zeros(tuple(shape), bool)
+    whole[_slices(rectangle)] = measured
+    return whole
+
+
+def _size_of(pilot: KernelResult | None) -> float | None:
+    """Return the rms of a kernel."""
+    return None if pilot is None else float(np.sqrt(np.square(pilot.kernel.values).mean()))
