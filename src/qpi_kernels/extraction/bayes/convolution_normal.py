@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import scipy.fft
 import torch
 
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.linalg.transform_length import fast_length
 
 __all__ = ["ConvolutionNormal", "choose_normal_operator", "normal_operators"]
 
@@ -82,7 +82,7 @@ class ConvolutionNormal:
         self, model: ForwardModel, coverage: torch.Tensor, noise: NoiseModel | None = None
     ) -> None:
         self._shape = model.kernel_shape
-        self._size = [scipy.fft.next_fast_len(2 * side - 1, real=True) for side in self._shape]
+        self._size = [fast_length(2 * side - 1) for side in self._shape]
         lags = self._lags(model.activation, noise)
         # A spectrum that is cut to a window of lags may dip below zero.
         spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
@@ -101,7 +101,7 @@ class ConvolutionNormal:
     def _lags(self, activation: torch.Tensor, noise: NoiseModel | None) -> torch.Tensor:
         """Correlate the activation maps: (kind, kind, lag rows, lag columns), lag 0 first."""
         extent = [
-            scipy.fft.next_fast_len(have + side - 1, real=True)
+            fast_length(have + side - 1)
             for have, side in zip(activation.shape[-2:], self._shape, strict=True)
         ]
         spectrum = torch.fft.rfft2(activation, s=extent)

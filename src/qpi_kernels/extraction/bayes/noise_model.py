@@ -86,10 +86,11 @@ class NoiseModel:
 
     def whiten(self, images: torch.Tensor) -> torch.Tensor:
         """Divide images (..., rows, columns) by the square root of the power; symmetric."""
-        shape = images.shape[-2:]
-        spectrum = torch.fft.rfft2(images)
-        whitened: torch.Tensor = torch.fft.irfft2(spectrum * self._inverse_root(images), s=shape)
-        return whitened
+        return _filtered(images, self._inverse_root(images))
+
+    def weigh(self, images: torch.Tensor) -> torch.Tensor:
+        """Divide images (..., rows, columns) by the power."""
+        return _filtered(images, self._inverse_root(images).square())
 
     def _inverse_root(self, images: torch.Tensor) -> torch.Tensor:
         """Return the inverse root of the power in the precision and on the device of images."""
@@ -108,6 +109,13 @@ class NoiseModel:
         larger[top : top + rows, left : left + columns] = lags
         inverse = np.fft.rfft2(np.fft.ifftshift(larger)).real
         return torch.from_numpy(np.maximum(inverse, 1e-3 / self.power.max()))
+
+
+def _filtered(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Multiply the spectra of images (..., rows, columns)."""
+    spectrum = torch.fft.rfft2(images) * factors
+    filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=images.shape[-2:])
+    return filtered
 
 
 def _geometric_mean(power: NDArray[np.float64]) -> float:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.symmetrisation import Symmetrisation
+from qpi_kernels.linalg.transform_length import fast_length
 
 __all__ = [
     "ComponentRoot",
@@ -62,14 +63,14 @@ class WhiteRoot:
 
 
 class WaveRoot:
-    """Waves of some spectrum under an envelope, periodic in the window.
+    """Waves of some spectrum under an envelope, periodic in `period`.
 
     Parameters
     ----------
     envelope : array, (h, w)
         Standard deviation at each pixel.
-    power : array, (h, w // 2 + 1)
-        Power at each wave vector of `numpy.fft.rfft2`.
+    power : array, (rows, columns // 2 + 1)
+        Power at each wave vector of `numpy.fft.rfft2` on the `period` of the window.
     like : tensor
         Precision and device.
     """
@@ -78,9 +79,16 @@ class WaveRoot:
         self, envelope: NDArray[np.floating], power: NDArray[np.floating], like: torch.Tensor
     ) -> None:
         self._shape = envelope.shape
-        self.size = envelope.size
+        self._period = self.period(envelope.shape)
+        self.size = self._period[0] * self._period[1]
         self._envelope = torch.from_numpy(envelope).to(like)
         self._filter = torch.from_numpy(np.sqrt(power)).to(like)
+
+    @staticmethod
+    def period(window: Sequence[int]) -> tuple[int, int]:
+        """Return the rows and columns after which the waves of a window repeat."""
+        rows, columns = window
+        return fast_length(rows), fast_length(columns)
 
     @classmethod
     def round(
@@ -113,14 +121,16 @@ class WaveRoot:
         rows, columns = (np.arange(side) - side // 2 for side in shape)
         radius = np.hypot(rows[:, None], columns[None, :]) / scale
         envelope = np.interp(radius, np.arange(len(profile)), profile)
+        repeat = cls.period(shape)
         momentum = period * np.hypot(
-            np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
+            np.fft.fftfreq(repeat[0])[:, None], np.fft.rfftfreq(repeat[1])[None, :]
         )
         return cls(envelope, np.interp(momentum, np.arange(len(spectrum)), spectrum), like)
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """Apply the root, see `CovarianceRoot`."""
-        return self._filtered(numbers.reshape(-1, *self._shape)) * self._envelope
+        waves = self._filtered(numbers.reshape(-1, *self._period))
+        return waves[:, : self._shape[0], : self._shape[1]] * self._envelope
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the transpose, see `CovarianceRoot`."""
@@ -130,8 +140,8 @@ class WaveRoot:
         """Multiply the spectra of images by that of the waves."""
         if not len(images):
             return images
-        spectrum = torch.fft.rfft2(images) * self._filter
-        filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=self._shape)
+        spectrum = torch.fft.rfft2(images, s=self._period) * self._filter
+        filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=self._period)
         return filtered
 
 

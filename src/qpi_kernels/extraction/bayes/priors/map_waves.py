@@ -62,7 +62,7 @@ def fitted_numbers(shape: tuple[int, int], kinds: int) -> float:
 def _estimate(
     kernel: NDArray[np.float64], noise: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Estimate the envelope (h, w) and the power (h, w // 2 + 1) of one kernel's waves."""
+    """Estimate the envelope (h, w) of one kernel's waves, and their power as `WaveRoot` has it."""
     variance = np.square(noise).mean(axis=0)
     rows, columns = (np.arange(side) - side // 2 for side in kernel.shape)
     radius = np.hypot(rows[:, None], columns[None, :])
@@ -84,14 +84,15 @@ def _estimate(
     envelope = np.sqrt(np.interp(radius, np.arange(len(profile)), profile))
     # Pixels where noise prevails count less (Wiener's weights).
     weight = 1 / (1 + variance / envelope**2)
+    period = WaveRoot.period(kernel.shape)
     measured, chance = (
-        np.abs(np.fft.fft2(weight * values / envelope)) ** 2 for values in (kernel, noise)
+        np.abs(np.fft.fft2(weight * values / envelope, s=period)) ** 2 for values in (kernel, noise)
     )
     expected = chance.mean(axis=0)
     power = scipy.ndimage.gaussian_filter(measured - expected, _SPECTRAL_WIDTH, mode="wrap")
     strongest = max(power.max(), expected.mean(), 1e-300)
     power = np.maximum(power, _MIN_POWER * strongest) / np.square(weight).sum()
-    return envelope, power[:, : kernel.shape[1] // 2 + 1]
+    return envelope, power[:, : period[1] // 2 + 1]
 
 
 def _numpy(values: torch.Tensor) -> NDArray[np.float64]:
