@@ -54,6 +54,11 @@ class Symmetrisation:
             self._order = len(group.operations())
             self.rank = max(1, round(kinds * float(matrix.trace())))
 
+    @property
+    def imposed(self) -> bool:
+        """True if there is a point group."""
+        return self._matrix is not None
+
     def apply(self, vectors: torch.Tensor) -> torch.Tensor:
         """Expand free numbers to flattened kernels, (vector, n)."""
         return vectors if self._matrix is None else self._times(self._matrix, vectors)

@@ -61,14 +61,19 @@ class PosteriorSample:
     ----------
     deviations : tensor, (draw, kind, h, w)
         In the plane's scaled units.
+    variance : tensor, (kind, h, w), optional
+        Of the kernels; that of the draws, averaged over neighbouring pixels, when left out.
     """
 
     deviations: torch.Tensor
+    variance: torch.Tensor | None = None
 
     @cached_property
     def std(self) -> torch.Tensor:
-        """Standard deviation of the kernels, (kind, h, w), smoothed over neighbouring pixels."""
-        return smoothed(self.deviations.square().mean(dim=0)).sqrt()
+        """Standard deviation of the kernels, (kind, h, w)."""
+        if self.variance is None:
+            return smoothed(self.deviations.square().mean(dim=0)).sqrt()
+        return self.variance.sqrt()
 
 
 def kind_sizes(posteriors: Sequence[Posterior]) -> torch.Tensor | None:

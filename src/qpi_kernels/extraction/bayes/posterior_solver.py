@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
+from qpi_kernels.extraction.bayes.posterior_spread import Spread, draw_spreads
 from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, KernelRoot
 from qpi_kernels.extraction.normal_operator import NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
 from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
 from qpi_kernels.progress import Event, open_ended, portion
@@ -35,11 +35,10 @@ _RIDGE_TOLERANCE = 0.02
 # less than such a share of it between two checks.
 _HOPELESS, _PATIENCE, _PACE = 0.3, 0.6, 0.1
 _DRAWS = 8
-_DRAW_TOLERANCE = 0.01
 # Iterations to the next check: a share of those done, and at least so many.
 _CHECK_SHARE, _MIN_CHECK = 0.15, 8
 # Iterations that a part usually takes.
-_TYPICAL_PROBE, _TYPICAL_SOLVE, _TYPICAL_SAMPLE = 40, 60, 80
+_TYPICAL_PROBE, _TYPICAL_SOLVE = 40, 60
 # Ridges for which draws are made together: more take too much memory.
 _NODES_AT_ONCE = 2
 # Ridge over the largest eigenvalue at which data no longer matter.
@@ -84,7 +83,7 @@ class PosteriorSolver:
         self._mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
         self._min_variance = 0.0 if mean is None else 1.0
         self._spectrum: OperatorSpectrum | None = None
-        self._deviations: dict[float, torch.Tensor] = {}
+        self._spreads: dict[float, Spread] = {}
 
     def estimate_spectrum(
         self, ridge: float | None = None
@@ -247,9 +246,7 @@ class PosteriorSolver:
     ) -> Generator[Event, None, list[PosteriorSample]]:
         """Draw kernels from posteriors of this prior.
 
-        A draw is a kernel from the prior less the estimate from a map of it with noise: its
-        covariance is the posterior's (Matheron's rule; Papandreou and Yuille 2010). It depends
-        smoothly on the ridge, so a few ridges serve many planes.
+        They depend smoothly on the ridge, so a few ridges serve many planes: see `draw_spreads`.
 
         Parameters
         ----------
@@ -265,50 +262,38 @@ class PosteriorSolver:
         exponents = np.log2(counted)
         sizes = np.sqrt(counted / ridges)
         nodes = _nodes(exponents)
-        missing = [node for node in nodes if node not in self._deviations]
+        missing = [node for node in nodes if node not in self._spreads]
+        determined = max((one.determined for one in posteriors), default=0.0)
         for start in range(0, len(missing), _NODES_AT_ONCE):
             some = missing[start : start + _NODES_AT_ONCE]
             part = (start / len(missing), (start + len(some)) / len(missing))
-            drawn = yield from portion(self._draw(some, message), *part)
-            self._deviations |= dict(zip(some, drawn, strict=True))
+            drawing = draw_spreads(
+                self._root,
+                lambda numbers: self._normal(self._quick, numbers),
+                [2.0**node for node in some],
+                determined,
+                self._drawn_prior,
+                self._drawn_noise,
+                message,
+            )
+            drawn = yield from portion(drawing, *part)
+            self._spreads |= dict(zip(some, drawn, strict=True))
         samples = []
         for one, exponent, size in zip(posteriors, exponents, sizes, strict=True):
             right = int(np.clip(np.searchsorted(nodes, exponent), 1, max(len(nodes) - 1, 1)))
-            deviations = self._deviations[nodes[right - 1]]
+            spread = self._spreads[nodes[right - 1]]
+            deviations, variance = spread.kernels, spread.variance
             if len(nodes) > 1:
                 share = (exponent - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
-                deviations = torch.lerp(deviations, self._deviations[nodes[right]], float(share))
-            samples.append(PosteriorSample(deviations * (size * one.noise_variance**0.5)))
+                upper = self._spreads[nodes[right]]
+                deviations = torch.lerp(deviations, upper.kernels, float(share))
+                # Of a number of eigenvalue g it is 1/(g + ridge).
+                low, high = 2.0 ** nodes[right - 1], 2.0 ** nodes[right]
+                share = (2.0**exponent - low) / (high - low)
+                variance = 1 / torch.lerp(1 / variance, 1 / upper.variance, float(share))
+            scale = float(size) ** 2 * one.noise_variance
+            samples.append(PosteriorSample(deviations * scale**0.5, variance * scale))
         return samples
-
-    def _draw(
-        self, exponents: Sequence[float], message: str
-    ) -> Generator[Event, None, torch.Tensor]:
-        """Draw deviations (ridge, draw, kind, h, w) for unit noise by conjugate gradients."""
-        count = len(exponents)
-        ridges = torch.tensor([2.0**one for one in exponents]).to(self._drawn_prior)
-        ridge = ridges.repeat_interleave(_DRAWS)[:, None]
-        drawn = self._drawn_prior.repeat(count, 1)
-        scale = ridge**-0.5
-        image = self._normal(self._quick, self._drawn_prior).repeat(count, 1)
-        solver = ConjugateGradients(
-            lambda numbers: self._normal(self._quick, numbers) + ridge * numbers,
-            self._drawn_noise.repeat(count, 1) + scale * image,
-            orthogonal=True,
-        )
-        # Rounding delays convergence beyond the number of unknowns.
-        max_iterations = min(self._problem.parameters.max_iterations, 4 * self._root.size)
-        before = float("inf")
-        while True:
-            for _ in range(_until_check(solver.iterations, max_iterations)):
-                solver.step()
-                yield open_ended(message, solver.iterations, _TYPICAL_SAMPLE)
-            deviations = self._root.apply(scale * drawn - solver.solution)
-            spread = float(deviations.square().mean()) ** 0.5
-            # From above: unknowns that are not solved yet still vary as the prior does.
-            if spread >= (1 - _DRAW_TOLERANCE) * before or solver.iterations >= max_iterations:
-                return deviations.view(count, _DRAWS, *deviations.shape[1:])
-            before = spread
 
     @cached_property
     def _drawn_prior(self) -> torch.Tensor:

@@ -39,6 +39,11 @@ class CovarianceRoot(Protocol):
         """Apply the transpose of `apply`."""
         ...
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel of a kernel, (h, w)."""
+        ...
+
 
 class WhiteRoot:
     """Every pixel on its own: the ridge.
@@ -60,6 +65,11 @@ class WhiteRoot:
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the transpose, see `CovarianceRoot`."""
         return kernels.flatten(1)
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel, see `CovarianceRoot`."""
+        return torch.ones(self._shape)
 
 
 class WaveRoot:
@@ -136,6 +146,17 @@ class WaveRoot:
         """Apply the transpose, see `CovarianceRoot`."""
         return self._filtered(kernels * self._envelope).flatten(1)
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel, see `CovarianceRoot`."""
+        # Waves along the columns stand for those of the opposite wave vectors, too.
+        times = torch.full_like(self._filter[0], 2.0)
+        times[0] = 1.0
+        if self._shape[1] % 2 == 0:
+            times[-1] = 1.0
+        mean = (self._filter.square() * times).sum() / self.size
+        return self._envelope.square() * mean
+
     def _filtered(self, images: torch.Tensor) -> torch.Tensor:
         """Multiply the spectra of images by that of the waves."""
         if not len(images):
@@ -167,6 +188,11 @@ class ComponentRoot:
         """Apply the transpose, see `CovarianceRoot`."""
         return kernels.flatten(1) @ self._components.T
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel, see `CovarianceRoot`."""
+        return self._components.square().sum(dim=0).view(*self._shape)
+
 
 class SumRoot:
     """Sum of independent parts, each with a weight.
@@ -195,6 +221,11 @@ class SumRoot:
         """Apply the transpose, see `CovarianceRoot`."""
         return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
 
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel, see `CovarianceRoot`."""
+        return torch.stack([weight**2 * part.variance for weight, part in self._parts]).sum(dim=0)
+
 
 class KindRoot:
     """A factor for each kind of defect, where each has a prior of its own.
@@ -220,6 +251,11 @@ class KindRoot:
         count = len(self._kinds)
         made = [kind.adjoint(kernels[index::count]) for index, kind in enumerate(self._kinds)]
         return torch.stack(made, dim=1).flatten(0, 1)
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel of each kind, (kind, h, w)."""
+        return torch.stack([kind.variance for kind in self._kinds])
 
 
 class KernelRoot:
@@ -264,3 +300,15 @@ class KernelRoot:
         flat = self._symmetrisation.adjoint(sized.flatten(0, 1).flatten(1))
         numbers = self._root.adjoint(flat.view(-1, *kernels.shape[-2:]))
         return numbers.reshape(len(kernels), self.size)
+
+    @property
+    def variance(self) -> torch.Tensor | None:
+        """Variance of each pixel, (kind, h, w); None where an imposed symmetry averages over it."""
+        if self._symmetrisation.imposed:
+            return None
+        variance = self._root.variance
+        if variance.ndim == 2:
+            variance = variance.expand(self._kinds, *variance.shape)
+        if self._sizes is None:
+            return variance
+        return variance.to(self._sizes) * self._sizes.square()
