@@ -26,12 +26,12 @@ COMMON = {"kernel_shape", "method", "symmetry", "background", "device", "dtype",
 COMMON |= {"choose_window", "validation_folds"}
 SOLVER = {"tolerance", "max_iterations"}
 OWN = {
-    "bayes": SOLVER | {"prior", "library", "model", "refine"},
+    "bayes": SOLVER | {"prior", "library", "noise", "model", "refine"},
     "least_squares": SOLVER | {"ridge", "refine"},
     "average": set(),
     "two_step": {"model", "samples"},
     "one_step": {"model", "samples"},
-    "blind": SOLVER | {"prior", "library", "model", "kinds"},
+    "blind": SOLVER | {"prior", "library", "noise", "model", "kinds"},
 }
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from math import isfinite
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from napari_qpi.tasks.method_comparison import MethodRun
+from napari_qpi.tasks.method_comparison import Comparison, MethodRun
 from napari_qpi.widgets.extract.quality_summary import number_range, percent_range
 
 __all__ = ["ComparisonTable", "comparison_row"]
 
 _COLUMNS = {
     "Method": "",
+    "R²": (
+        "Share of the variance of left-out pixels that the method predicts from the rest of the "
+        "map, within the kernel windows. Noise counts as not predicted. It needs no known kernel, "
+        "and what a method assumes does not flatter it."
+    ),
     "Residual χ²": "Variance of the residual over that of pixel noise; 1: white noise.",
     "Explained": "Share of the map's variance that kernel, defects and background explain.",
     "Error": (
@@ -48,11 +52,16 @@ class ComparisonTable(QTableWidget):
         header.setStretchLastSection(True)
         self.setVisible(False)
 
-    def show_runs(self, runs: Sequence[MethodRun]) -> None:
+    def show_comparison(self, comparison: Comparison) -> None:
         """Show what each method gave."""
+        runs, validation = comparison.runs, comparison.validation
+        scores = {} if validation is None else validation.scores
         self.setRowCount(len(runs))
         for row, run in enumerate(runs):
-            for column, text in enumerate(comparison_row(run)):
+            texts = comparison_row(run)
+            score = scores.get(run.method)
+            predicted = _NO_NUMBER if score is None else f"{score.r_squared:.4f}"
+            for column, text in enumerate((texts[0], predicted, *texts[1:])):
                 item = QTableWidgetItem(text)
                 item.setToolTip(f"<qt>{escape(run.reason)}</qt>" if run.reason else "")
                 self.setItem(row, column, item)

@@ -8,7 +8,7 @@ from functools import partial
 
 import napari
 from napari.layers import Image, Points
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QPushButton
 
 from napari_qpi.layers.comparison import show_side_by_side
 from napari_qpi.layers.conversion import (
@@ -20,7 +20,7 @@ from napari_qpi.layers.conversion import (
 from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
-from napari_qpi.tasks.method_comparison import COMPARED, MethodComparison, MethodRun
+from napari_qpi.tasks.method_comparison import COMPARED, Comparison, MethodComparison
 from napari_qpi.tasks.trained_models import models_changed
 from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.layer_combo import (
@@ -39,6 +39,7 @@ from napari_qpi.widgets.extract.defect_review import DefectReview
 from napari_qpi.widgets.extract.export_buttons import ExportButtons
 from napari_qpi.widgets.extract.form import ExtractionForm
 from napari_qpi.widgets.extract.kernel_size import KernelSize
+from napari_qpi.widgets.extract.prediction_view import PredictionView
 from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
 from qpi_kernels.extraction import EstimatorParameters, ExtractionError, start_warm_up
@@ -107,7 +108,14 @@ class ExtractKernel(RunDock):
             "show their kernels next to each other, on the colour scale of bayes. Positions are "
             "not refined.</qt>"
         )
+        self.predict_box = QCheckBox("Predict left-out blocks (6 times as long)")
+        self.predict_box.setChecked(True)
+        self.predict_box.setToolTip(
+            "<qt>Leave out a fifth of the map at a time, in blocks, and predict it from the rest: "
+            "shows without a known kernel which method is better, and whether that is real.</qt>"
+        )
         self.comparison_table = ComparisonTable()
+        self.prediction_view = PredictionView()
         self.defect_review = DefectReview(self.viewer)
         self.export_buttons = ExportButtons()
 
@@ -120,7 +128,15 @@ class ExtractKernel(RunDock):
         self.column.addWidget(self.run_controls)
         self.column.addWidget(self.card)
         self.column.addWidget(group("Check the defects", self.defect_review))
-        self.column.addWidget(group("Compare", self.compare_button, self.comparison_table))
+        self.column.addWidget(
+            group(
+                "Compare",
+                self.compare_button,
+                self.predict_box,
+                self.comparison_table,
+                self.prediction_view,
+            )
+        )
         self.column.addWidget(group("Keep", self.export_buttons))
         self.column.addStretch()
 
@@ -155,7 +171,11 @@ class ExtractKernel(RunDock):
         tasks = self._tasks(lambda form: form.parameters_of_each(COMPARED))
         if tasks:
             image = tasks[0].image
-            self.start(lambda: MethodComparison(tasks), partial(self._show_comparison, image))
+            predict = self.predict_box.isChecked()
+            self.start(
+                lambda: MethodComparison(tasks, predict=predict),
+                partial(self._show_comparison, image),
+            )
 
     def propose(self) -> None:
         """Start looking for defects that the last extraction suggests, and for doubtful marks."""
@@ -240,12 +260,14 @@ class ExtractKernel(RunDock):
         self.defect_review.show_result(task, placed, points)
         self.run_controls.show_status(status)
 
-    def _show_comparison(self, image: Image, runs: list[MethodRun]) -> None:
+    def _show_comparison(self, image: Image, comparison: Comparison) -> None:
         """Show the results of several methods side by side."""
+        runs = comparison.runs
         results = {run.title: run.result for run in runs if run.result is not None}
         show_side_by_side(self.viewer, results, image)
         self.viewer.reset_view()
-        self.comparison_table.show_runs(runs)
+        self.comparison_table.show_comparison(comparison)
+        self.prediction_view.show_comparison(comparison)
         failed = [f"{run.title}: {run.reason}" for run in runs if run.result is None]
         done = f"{len(results)} methods in {self.seconds:.1f} s."
         self.run_controls.show_status(" ".join([done, *failed]))
@@ -272,6 +294,7 @@ class ExtractKernel(RunDock):
             self.run_controls.show_status("")
         self.card.clear()
         self.comparison_table.clear_runs()
+        self.prediction_view.clear()
         self.export_buttons.clear()
         self.defect_review.clear()
 

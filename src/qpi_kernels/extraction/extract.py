@@ -75,6 +75,7 @@ def extract(
     kernel_shape: tuple[int, int] | Literal["auto"] | Default = ...,
     prior: Literal["library", "learned", "smooth", "none"] | Default = ...,
     library: str | Default = ...,
+    noise: Literal["auto", "white", "coloured"] | Default = ...,
     refine: Literal["positions", "positions+strengths"] | Default | None = ...,
     kinds: int | Literal["auto"] | Default = ...,
     ridge: float | Literal["auto"] | Default = ...,
@@ -121,6 +122,9 @@ def extract(
         and blind.
     library : str, default "bundled"
         File of simulated kernels; of bayes and blind.
+    noise : str, default "auto"
+        ``white``, ``coloured`` as the residual is, or ``auto``: coloured where the residual is; of
+        bayes and blind.
     refine : str or None, default None
         ``positions`` or ``positions+strengths`` moves marked defects; of bayes and least_squares.
     kinds : int or "auto", default "auto"
@@ -190,6 +194,7 @@ def extract(
         kernel_shape=kernel_shape,
         prior=prior,
         library=library,
+        noise=noise,
         refine=refine,
         kinds=kinds,
         ridge=ridge,

@@ -249,3 +249,21 @@ def test_methods_take_the_fields_they_have() -> None:
     """A prior is of bayes alone, and no error for the others."""
     found = scores(noisy(), methods=("average", "least_squares"), prior="smooth", folds=2)
     assert len(found.scores) == 2
+
+
+def test_the_noise_model_is_decided_by_prediction() -> None:
+    """Strong slow noise is left to the noise by one model and given to the kernel by the other."""
+    random = np.random.default_rng(2)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE), indexing="ij"))
+    white = np.fft.fft2(random.normal(size=(SIZE, SIZE)))
+    slow = np.fft.ifft2(white / np.maximum(frequency * SIZE, 1) ** 1.5).real
+    found = compare_models(
+        SIGNAL + 0.6 * slow / slow.std() + 0.05 * random.normal(size=SIGNAL.shape),
+        PLACES,
+        {"white": {"noise": "white"}, "coloured": {"noise": "coloured"}},
+        prior="smooth",
+        kernel_shape=SHAPE,
+        folds=2,
+    )
+    assert found.ranking[0] == "coloured"
+    assert found.difference("coloured", "white").real

@@ -51,10 +51,15 @@ def test_a_comparison_goes_on_where_one_method_fails(task: ExtractionInput) -> N
         replace(task, parameters=_parameters("average")),
     ]
     shares: list[float] = []
-    runs = drive(MethodComparison(tasks), lambda event: shares.append(event.fraction or 0.0))
+    comparison = drive(
+        MethodComparison(tasks, predict=True),
+        lambda event: shares.append(event.fraction or 0.0),
+    )
+    runs = comparison.runs
     assert [run.method for run in runs] == ["least_squares", "two_step", "average"]
     assert [run.result is None for run in runs] == [False, True, False]
     assert runs[1].reason
+    assert comparison.validation.ranking == ["least_squares", "average"]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     expected = qk.extract(

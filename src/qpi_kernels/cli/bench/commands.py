@@ -25,6 +25,7 @@ from qpi_kernels.cli.batch import (
     write_anew,
 )
 from qpi_kernels.cli.bench.gpu import gpu
+from qpi_kernels.cli.bench.real import real
 from qpi_kernels.cli.bench.speed import speed
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.parameter_options import with_parameters
@@ -33,6 +34,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Measure what is claimed, on this machine.", no_args_is_help=True)
 app.command()(gpu)
+app.command()(real)
 app.command()(speed)
 
 

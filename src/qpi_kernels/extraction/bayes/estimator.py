@@ -175,10 +175,14 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
         work = selection.select(planes, signal, combined.white, findings)
         white_noise = yield from portion(work, 0.1, 0.5)
         selected, noise = white_noise, None
+        choice = problem.parameters.noise
+        if choice == "white":
+            return selected
+        any_colour = choice == "coloured" or problem.noise_covariance is not None
         for number in range(_MAX_ROUNDS):
             estimate = _residual_noise(problem, signal, selected)
             settled = noise is not None and estimate.difference(noise) < _SETTLED
-            if settled or not (estimate.coloured or problem.noise_covariance is not None):
+            if settled or not (estimate.coloured or any_colour):
                 break
             noise = estimate
             selection = PriorSelection(problem, priors.library, priors.learned, noise)

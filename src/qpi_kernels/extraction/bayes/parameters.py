@@ -43,6 +43,14 @@ class PriorParameters(SolverParameters):
         ),
         json_schema_extra={"advanced": True, "files": "Libraries of kernels (*.safetensors)"},
     )
+    noise: Literal["auto", "white", "coloured"] = Field(
+        default="auto",
+        description=(
+            "Noise expected in the map: auto, with the residual's spectrum where that is not "
+            "white; white; coloured, always with the residual's spectrum."
+        ),
+        json_schema_extra={"advanced": True},
+    )
     model: str = Field(
         default="bundled",
         description=(

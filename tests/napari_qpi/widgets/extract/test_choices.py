@@ -54,17 +54,17 @@ def test_every_method_shows_the_rows_it_uses(viewer: Viewer, image: Image) -> No
     solvers = always | {"tolerance", "max_iterations"}
     networks = always | {"model", "samples"}
     for method, rows in {
-        "bayes": solvers | {"prior", "library", "refine"},
+        "bayes": solvers | {"prior", "library", "noise", "refine"},
         "least_squares": solvers | {"ridge", "refine"},
         "average": always,
         "two_step": networks,
         "one_step": networks,
-        "blind": solvers | {"prior", "library", "kinds"},
+        "blind": solvers | {"prior", "library", "noise", "kinds"},
     }.items():
         panel.form.set_values({"method": method})
         assert shown_rows(panel) == rows, method
     panel.form.set_values({"method": "bayes", "prior": "learned"})
-    assert shown_rows(panel) == solvers | {"prior", "library", "refine", "model"}
+    assert shown_rows(panel) == solvers | {"prior", "library", "noise", "refine", "model"}
     panel.form.set_values({"method": "average"})
     assert shown_rows(panel) == always
 

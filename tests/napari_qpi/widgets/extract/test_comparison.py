@@ -15,7 +15,8 @@ import qpi_kernels as qk
 from napari_qpi.layers.conversion import result_of
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
-from napari_qpi.tasks.method_comparison import COMPARED
+from napari_qpi.tasks.method_comparison import COMPARED, Comparison
+from napari_qpi.widgets.extract import dock
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from qpi_kernels.defects import Defects
 from shared.extract_panel import (
@@ -44,6 +45,7 @@ def test_methods_are_compared_side_by_side(
     shares: list[float] = []
     panel.job.progressed.connect(lambda event: messages.append(event.message))
     panel.job.progressed.connect(lambda event: shares.append(event.fraction))
+    panel.predict_box.setChecked(False)
     panel.compare_button.click()
     finish(qtbot, panel)
     assert panel.result is result
@@ -70,14 +72,16 @@ def test_methods_are_compared_side_by_side(
 
     table = panel.comparison_table
     assert not table.isHidden()
-    shown = [[table.item(row, column).text() for column in range(5)] for row in range(4)]
+    shown = [[table.item(row, column).text() for column in range(6)] for row in range(4)]
     assert [row[0] for row in shown] == ["average", "least squares", "two step", "bayes"]
-    assert shown[3][1] == f"{expected.quality.reduced_chi2[0]:.3g}"
-    assert shown[3][2] == f"{expected.quality.r_squared[0]:.1%}"
+    assert shown[3][2] == f"{expected.quality.reduced_chi2[0]:.3g}"
+    assert shown[3][3] == f"{expected.quality.r_squared[0]:.1%}"
     said = expected.quality.verdict[0]
-    assert f"expected error {shown[3][3]}" in said
-    assert all(float(row[4]) >= 0 for row in shown)
+    assert f"expected error {shown[3][4]}" in said
+    assert all(float(row[5]) >= 0 for row in shown)
 
+    assert [row[1] for row in shown] == ["–"] * 4  # noqa: RUF001
+    assert panel.prediction_view.isHidden()
     panel.compare_button.click()
     finish(qtbot, panel)
     extract(qtbot, panel)
@@ -88,6 +92,35 @@ def test_methods_are_compared_side_by_side(
     assert (np.diff(left) > 8 * image.scale[-1]).all()
 
 
+def test_predictions_are_shown_with_errors_and_words(
+    qtbot: QtBot, panel: ExtractKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dock, "COMPARED", ("average", "least_squares"))
+    assert panel.predict_box.isChecked()
+    panel.compare_button.click()
+    finish(qtbot, panel)
+    view, table = panel.prediction_view, panel.comparison_table
+    assert not view.isHidden()
+    assert not view.plot.isHidden()
+    words = view.words.text()
+    assert "Least squares predicts best: R² 0." in words
+    assert "Average predicts worse: R² smaller by 0." in words
+    average, least_squares = (float(table.item(row, 1).text()) for row in (0, 1))
+    expected = qk.extraction.cross_validate(
+        observed(), DEFECTS, methods=("average", "least_squares"), kernel_shape=(9, 9)
+    )
+    assert least_squares == pytest.approx(expected.scores["least_squares"].r_squared, abs=1e-4)
+    gap = expected.difference("average", "least_squares")
+    assert average - least_squares == pytest.approx(gap.r_squared, abs=2e-4)
+    view.show_comparison(Comparison([], None, "there are 2 blocks"))
+    assert view.words.text() == "Nothing was predicted: there are 2 blocks"
+    assert view.plot.isHidden()
+    panel.predict_box.setChecked(False)
+    panel.compare_button.click()
+    finish(qtbot, panel)
+    assert view.isHidden()
+
+
 def test_a_stack_with_two_kinds_is_compared(qtbot: QtBot, viewer: Viewer) -> None:
     stack = np.stack([observed(), 2 * observed()])
     image = viewer.add_image(
@@ -95,6 +128,7 @@ def test_a_stack_with_two_kinds_is_compared(qtbot: QtBot, viewer: Viewer) -> Non
     )
     add_defects(viewer, image, Defects(DEFECTS.positions, list("ababa")))
     panel = open_panel(viewer, method="bayes", prior="smooth")
+    panel.predict_box.setChecked(False)
     panel.compare_button.click()
     finish(qtbot, panel)
     kernels = of_role(viewer, "kernel")
@@ -139,10 +173,11 @@ def test_one_method_may_fail(
     panel.form.set_values({"method": "bayes", "prior": "smooth"})
     panel.form.set_values({"method": "two_step"})
     panel.form.set_values({"model": str(tmp_path / "no model")})
+    panel.predict_box.setChecked(False)
     panel.compare_button.click()
     finish(qtbot, panel)
     assert len(of_role(viewer, "kernel")) == 3
-    item = panel.comparison_table.item(2, 1)
+    item = panel.comparison_table.item(2, 2)
     assert item is not None
     assert item.text() == "failed"
     assert "two step:" in panel.run_controls.status.text()

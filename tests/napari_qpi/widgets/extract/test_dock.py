@@ -13,7 +13,7 @@ import qpi_kernels as qk
 from napari_qpi.layers.conversion import result_of
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
-from napari_qpi.tasks.method_comparison import MethodRun
+from napari_qpi.tasks.method_comparison import Comparison, MethodRun
 from napari_qpi.widgets.extract.dock import ExtractKernel
 from qpi_kernels.extraction import start_warm_up
 from qpi_kernels.progress import CancelToken
@@ -216,7 +216,7 @@ def test_another_image_takes_verdict_and_comparison_away(
     panel.image_choice.layer = image
     extract(qtbot, panel)
     run = MethodRun("average", 0.1, panel.result, 0.1)
-    panel.comparison_table.show_runs([run])
+    panel.comparison_table.show_comparison(Comparison([run]))
     assert not panel.card.isHidden()
     assert not panel.comparison_table.isHidden()
     panel.image_choice.layer = other
