@@ -249,6 +249,9 @@ class ExtractKernel(RunDock):
         placed = show_result(self.viewer, result, task.image)
         self.task, self.result = task, placed
         status = f"Kernel of {name} in {self.seconds:.1f} s."
+        if task.parameters.choose_window:
+            side = result.kernel.sizes["y"]
+            status += f" A window of {side} px predicts best."
         if points is None:
             found = points_from_defects(result.defects, task.image, name=f"{name} found defects")
             (points,) = add_layers(self.viewer, [found])

@@ -121,6 +121,10 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
             f"{quality.iterations} iterations",
         ),
     ]
+    score = quality.prediction
+    if score is not None:
+        shown = f"{score.r_squared:.4f} ± {score.r_squared_error:.4f}"
+        rows.insert(4, ("Left-out R²", shown, f"{score.within_2_sigma:.1%} within 2 sigma"))
     for kind, scores in _scores_by_kind(quality).items():
         rows.append((f"Symmetry {kind}".strip(), scores, "1: perfect"))
     return rows

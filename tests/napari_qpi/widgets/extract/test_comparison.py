@@ -121,6 +121,20 @@ def test_predictions_are_shown_with_errors_and_words(
     assert view.isHidden()
 
 
+def test_a_window_is_chosen_and_the_prediction_is_on_the_card(
+    qtbot: QtBot, panel: ExtractKernel
+) -> None:
+    panel.advanced_form.set_values({"choose_window": True, "validation_folds": 2})
+    extract(qtbot, panel)
+    assert panel.result is not None
+    side = panel.result.kernel.shape[0]
+    assert side in (8, 12, 16)
+    assert f"A window of {side} px predicts best" in panel.run_controls.status.text()
+    score = panel.result.quality.prediction
+    assert score is not None
+    assert f"{score.r_squared:.4f} ±" in panel.card.details.text()
+
+
 def test_a_stack_with_two_kinds_is_compared(qtbot: QtBot, viewer: Viewer) -> None:
     stack = np.stack([observed(), 2 * observed()])
     image = viewer.add_image(
