@@ -40,8 +40,8 @@ class CovarianceRoot(Protocol):
         ...
 
     @property
-    def variance(self) -> torch.Tensor:
-        """Variance of each pixel of a kernel, (h, w)."""
+    def variance(self) -> torch.Tensor | None:
+        """Variance of each pixel of a kernel, (h, w); None where it is not known."""
         ...
 
 
@@ -222,9 +222,11 @@ class SumRoot:
         return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
 
     @property
-    def variance(self) -> torch.Tensor:
+    def variance(self) -> torch.Tensor | None:
         """Variance of each pixel, see `CovarianceRoot`."""
-        return torch.stack([weight**2 * part.variance for weight, part in self._parts]).sum(dim=0)
+        known = [(weight, part.variance) for weight, part in self._parts]
+        found = [weight**2 * variance for weight, variance in known if variance is not None]
+        return torch.stack(found).sum(dim=0) if len(found) == len(known) else None
 
 
 class KindRoot:
@@ -253,9 +255,10 @@ class KindRoot:
         return torch.stack(made, dim=1).flatten(0, 1)
 
     @property
-    def variance(self) -> torch.Tensor:
-        """Variance of each pixel of each kind, (kind, h, w)."""
-        return torch.stack([kind.variance for kind in self._kinds])
+    def variance(self) -> torch.Tensor | None:
+        """Variance of each pixel of each kind, (kind, h, w); None where one is not known."""
+        found = [one for one in (kind.variance for kind in self._kinds) if one is not None]
+        return torch.stack(found) if len(found) == len(self._kinds) else None
 
 
 class KernelRoot:
@@ -303,10 +306,10 @@ class KernelRoot:
 
     @property
     def variance(self) -> torch.Tensor | None:
-        """Variance of each pixel, (kind, h, w); None where an imposed symmetry averages over it."""
-        if self._symmetrisation.imposed:
+        """Variance of each pixel, (kind, h, w); None where a symmetry averages over it."""
+        variance = None if self._symmetrisation.imposed else self._root.variance
+        if variance is None:
             return None
-        variance = self._root.variance
         if variance.ndim == 2:
             variance = variance.expand(self._kinds, *variance.shape)
         if self._sizes is None:

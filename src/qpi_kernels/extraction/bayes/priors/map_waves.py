@@ -11,24 +11,33 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
 from qpi_kernels.extraction.bayes.priors.covariance_roots import KindRoot, WaveRoot
+from qpi_kernels.extraction.bayes.priors.near_symmetry import (
+    NearlySymmetricRoot,
+    measure_near_symmetry,
+)
 
 __all__ = ["MAP_WAVES", "fitted_numbers", "map_waves"]
 
 MAP_WAVES = "waves as in this map"
-# Envelope and spectrum are averaged over so many pixels and wave vectors (standard deviation).
-_RADIAL_WIDTH, _SPECTRAL_WIDTH = 2.0, 1.25
-# They fade no further than to these shares of their maxima.
-_MIN_AMPLITUDE, _MIN_POWER = 0.03, 0.002
+# Envelope and spectrum are averaged over so many pixels and wave vectors (standard deviation), and
+# the spectrum of the noise, which is known from a few draws only.
+_RADIAL_WIDTH, _SPECTRAL_WIDTH, _CHANCE_WIDTH = 2.0, 1.25, 3.0
+# They fade no further than to these shares of their maxima, and the spectrum not below this share
+# of the noise's: so much chance may hide.
+_MIN_AMPLITUDE, _MIN_POWER, _HIDDEN_POWER = 0.03, 1e-5, 0.3
+# Shares of four symmetries, and the direction of a mirror.
+_SYMMETRY_NUMBERS = 5
 # Pixels that fewer defects show than this share of the maximum say nothing of the envelope.
 _MIN_COVERAGE = 0.02
 
 
 def map_waves(white: Posterior, sample: PosteriorSample, coverage: torch.Tensor) -> KindRoot:
-    r"""Root the prior of stationary waves under a round envelope, both estimated from a map.
+    r"""Root the prior of nearly symmetric waves under a round envelope, all estimated from a map.
 
     Empirical Bayes: variance at each distance and power at each wave vector are those of the least
-    squares kernel less those of its noise, averaged over neighbours. Such a prior knows where a
-    kernel has faded, its rings in momentum and its lattice directions, whatever the material.
+    squares kernel less those of its noise, averaged over neighbours; how far
+    rotations and reflections change it is measured likewise. Such a prior knows where a kernel has
+    faded, its rings in momentum, its lattice directions and its symmetry, whatever the material.
 
     Parameters
     ----------
@@ -47,7 +56,9 @@ def map_waves(white: Posterior, sample: PosteriorSample, coverage: torch.Tensor)
     roots = []
     for index in range(len(kernels)):
         envelope, power = _estimate(kernels[index], noise[:, index])
-        roots.append(WaveRoot(envelope, power, coverage))
+        shares = measure_near_symmetry(kernels[index], noise[:, index], envelope, coverage)
+        waves = WaveRoot(envelope, power, coverage)
+        roots.append(NearlySymmetricRoot(waves, shares, envelope.shape, coverage))
     return KindRoot(roots)
 
 
@@ -56,7 +67,7 @@ def fitted_numbers(shape: tuple[int, int], kinds: int) -> float:
     height, width = shape
     spectral = height * width / (4 * math.pi * _SPECTRAL_WIDTH**2)
     radial = math.hypot(height, width) / 2 / (2 * math.pi**0.5 * _RADIAL_WIDTH)
-    return float(kinds * (spectral + radial))
+    return float(kinds * (spectral + radial + _SYMMETRY_NUMBERS))
 
 
 def _estimate(
@@ -91,7 +102,8 @@ def _estimate(
     expected = chance.mean(axis=0)
     power = scipy.ndimage.gaussian_filter(measured - expected, _SPECTRAL_WIDTH, mode="wrap")
     strongest = max(power.max(), expected.mean(), 1e-300)
-    power = np.maximum(power, _MIN_POWER * strongest) / np.square(weight).sum()
+    unseen = _HIDDEN_POWER * scipy.ndimage.gaussian_filter(expected, _CHANCE_WIDTH, mode="wrap")
+    power = np.maximum(power, np.maximum(_MIN_POWER * strongest, unseen)) / np.square(weight).sum()
     return envelope, power[:, : period[1] // 2 + 1]
 
 
