@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,6 +13,9 @@ from qpi_kernels.background import Background
 from qpi_kernels.forward import ForwardModel
 
 __all__ = ["ExactNormal", "NormalOperator", "NormalOperators", "Whitening"]
+
+# Pixels of maps that a CPU transforms together: its caches hold no more.
+_MAX_PIXELS = 2**19
 
 
 class NormalOperator(Protocol):
@@ -77,6 +81,14 @@ class ExactNormal:
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
+        at_once = len(kernels)
+        if kernels.device.type == "cpu":
+            at_once = max(1, _MAX_PIXELS // math.prod(self._model.fft_shape))
+        parts = [self._apply(some) for some in torch.split(kernels, at_once)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _apply(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the operator to as many kernels as are fast together."""
         if self._noise is not None:
             weighed = self._noise.weigh(self._background.remove(self._model.apply(kernels)))
             return self._model.adjoint(self._background.remove(weighed))
