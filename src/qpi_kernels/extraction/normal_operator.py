@@ -79,6 +79,11 @@ class ExactNormal:
         self._noise = noise
         self.noise_shape = model.image_shape
 
+    @property
+    def is_white(self) -> bool:
+        """True for white noise."""
+        return self._noise is None
+
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
         at_once = len(kernels)

@@ -31,6 +31,8 @@ _RIDGE_STEP, _MAX_BEHIND = 1.1, 100.0
 _MAX_ROOTS = 8
 # Components whose images are made in a step: so many, unless the map is large.
 _COMPONENTS_AT_ONCE, _MAX_PIXELS = 32, 2**22
+# Numbers of the maps of all components that are held at once.
+_MAX_MAP_NUMBERS = 2**26
 
 
 class FamilySelection:
@@ -165,12 +167,26 @@ def prepare_families(
     at_once = max(1, min(_COMPONENTS_AT_ONCE, _MAX_PIXELS // pixels))
     if problem.device.type == "cuda":
         at_once = components.count
+    # Coloured noise spreads maps to pixels that do not count.
+    counted = problem.mask_tensor if operators.exact.is_white else problem.mask_tensor.new_ones(1)
+    places = counted.expand(problem.image_shape).flatten().nonzero()[:, 0]
+    # Behind a mask the exact operator is the quick one: products of maps take half its transforms.
+    by_maps = operators.quick is operators.exact
+    by_maps &= components.count * components.kinds * len(places) <= _MAX_MAP_NUMBERS
+    if by_maps and problem.device.type == "cpu":
+        at_once = max(1, at_once // 4)
     total = -(-components.count // at_once) * components.kinds + 1
     products = []
     for kernels in components.kernels(at_once):
-        products.append(components.products(operators.quick.apply(kernels)))
+        if by_maps:
+            maps = operators.exact.forward(kernels).flatten(1)
+            products.append(maps.index_select(1, places))
+        else:
+            products.append(components.products(operators.quick.apply(kernels)))
         yield Event(message, len(products), total)
     normal = torch.cat(products)
+    if by_maps:
+        normal = normal @ normal.T
     normal = normal.cpu().double() if normal.device.type == "mps" else normal.double()
     normal = (normal + normal.T) / 2
     roots = _covariance_roots(library, components.count, normal.device)
