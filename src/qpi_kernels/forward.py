@@ -81,11 +81,13 @@ class Convolution:
     def spectrum(self, arrays: torch.Tensor) -> torch.Tensor:
         """Transform kernels, activations or images (..., rows, columns)."""
         rows, columns = self.fft_shape
+        spectrum: torch.Tensor
         if arrays.device.type != "cpu":
-            spectrum: torch.Tensor = torch.fft.rfft2(arrays, s=self.fft_shape)
-            return spectrum
-        # Rows that are zero need no transform.
-        return torch.fft.fft(torch.fft.rfft(arrays, n=columns), n=rows, dim=-2)
+            spectrum = torch.fft.rfft2(arrays, s=self.fft_shape)
+        else:
+            # Rows that are zero need no transform.
+            spectrum = torch.fft.fft(torch.fft.rfft(arrays, n=columns), n=rows, dim=-2)
+        return spectrum
 
     def point_spectrum(
         self, points: NDArray[np.float64], strengths: NDArray[np.float64]
@@ -135,12 +137,14 @@ class Convolution:
 
     def _cropped(self, spectrum: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
         """Transform back and keep the first rows and columns."""
+        arrays: torch.Tensor
         if spectrum.device.type != "cpu":
-            arrays: torch.Tensor = torch.fft.irfft2(spectrum, s=self.fft_shape)
-            return arrays[..., : shape[0], : shape[1]]
-        # Nor do rows that are not wanted.
-        some = torch.fft.ifft(spectrum, dim=-2)[..., : shape[0], :]
-        return torch.fft.irfft(some, n=self.fft_shape[1])[..., : shape[1]]
+            arrays = torch.fft.irfft2(spectrum, s=self.fft_shape)[..., : shape[0], :]
+        else:
+            # Nor do rows that are not wanted.
+            wanted = torch.fft.ifft(spectrum, dim=-2)[..., : shape[0], :]
+            arrays = torch.fft.irfft(wanted, n=self.fft_shape[1])
+        return arrays[..., : shape[1]]
 
 
 class ForwardModel:
