@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qpi_kernels.predictive_score import PredictiveScore
 from qpi_kernels.quality_sentences import SENTENCES, Sentence
 
-__all__ = ["Quality", "QualityText", "Reason", "Trust", "describe_quality", "lowest_trust"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "Quality",
+    "QualityText",
+    "Reason",
+    "ResidualChecks",
+    "Trust",
+    "describe_quality",
+    "lowest_trust",
+]
 
 Trust = Literal["good", "uncertain", "undetermined"]
 
@@ -29,6 +41,71 @@ class Reason(BaseModel):
     threshold: float | None = Field(default=None, description="what it was compared with")
     place: str = Field(default="", description="kind, biases, symmetry or prior it is about")
     trust: Trust = Field(default="good", description="the highest trust that it leaves")
+
+
+class ResidualChecks(BaseModel):
+    """What the residual of an extraction shows beside noise.
+
+    From `qpi_kernels.extraction.check_residual`; of a stack, the plane with the clearest kernel.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+    explained: dict[str, float] = Field(
+        description="chi-squared that each change of the model would explain; empty where there "
+        "are too few marks to tell"
+    )
+    usual: dict[str, float] = Field(description="what that hardly exceeds by chance")
+    reasons: list[Reason] = Field(description="what is told of it")
+    radius_px: list[float] = Field(description="distances from a mark, in pixels")
+    around: list[float] = Field(
+        description="whitened residual at these distances, summed over the marks and divided by "
+        "its standard deviation; mean over directions"
+    )
+    around_band: list[float] = Field(description="two standard deviations of it for noise")
+    power: list[float] = Field(
+        description="mean square of the whitened residual at these distances from a mark, 1 for "
+        "noise; shows what differs from mark to mark"
+    )
+    power_band: list[float] = Field(description="two standard deviations of it for noise")
+    wave_vector: list[float] = Field(description="wave vectors of the spectrum, rad per pixel")
+    spectrum: list[float] = Field(description="power of the residual there over its mean")
+    noise_spectrum: list[float] = Field(description="the same of the noise model")
+    spectrum_band: list[float] = Field(
+        description="two standard deviations of the power for noise, as a share of it"
+    )
+
+    def plot_around(self, axes: Axes) -> Axes:
+        """Draw the mean residual over the marks on matplotlib axes, with the band of noise."""
+        _draw(axes, self.radius_px, self.around, 0.0, np.asarray(self.around_band))
+        axes.set(xlabel="distance from the marks (px)", ylabel="mean residual (sigma)")
+        return axes
+
+    def plot_power(self, axes: Axes) -> Axes:
+        """Draw the mean square residual about the marks on matplotlib axes, with its band."""
+        _draw(axes, self.radius_px, self.power, 1.0, np.asarray(self.power_band))
+        axes.set(xlabel="distance from the marks (px)", ylabel="mean square residual")
+        return axes
+
+    def plot_spectrum(self, axes: Axes) -> Axes:
+        """Draw the residual's spectrum on matplotlib axes, with the band of the noise model."""
+        model = np.asarray(self.noise_spectrum)
+        _draw(axes, self.wave_vector, self.spectrum, model, model * np.asarray(self.spectrum_band))
+        axes.set(xlabel="wave vector (rad/px)", ylabel="power / mean")
+        return axes
+
+
+def _draw(
+    axes: Axes,
+    places: list[float],
+    values: list[float],
+    expected: float | NDArray[np.float64],
+    band: NDArray[np.float64],
+) -> None:
+    """Draw numbers over the band that noise would leave them in."""
+    axes.fill_between(places, expected - band, expected + band, color="0.85", label="noise")
+    axes.plot(places, values, color="tab:blue", label="residual")
+    axes.legend(frameon=False)
 
 
 class Quality(BaseModel):
@@ -74,6 +151,9 @@ class Quality(BaseModel):
         default=None, description="prediction of left-out pixels, where that was asked for"
     )
     trust: Trust = Field(description="whether the data determine the kernel")
+    checks: ResidualChecks | None = Field(
+        default=None, description="what the residual shows beside noise, where that was tested"
+    )
     reasons: list[Reason] = Field(description="why, and remarks")
 
     @model_validator(mode="before")

@@ -102,6 +102,52 @@ SENTENCES = {
         "kernels larger than their window, another kind of defect, or coloured noise. Try a larger "
         "kernel, then more kinds, then mark the defects by hand.",
     ),
+    "tip_change": Sentence(
+        "The map changes at scan line {place}, as with a tip change (chi-squared {number:.0f}, by "
+        "chance up to {threshold:.0f}).",
+        "Mask the part on one side of that line, or crop the map there.",
+    ),
+    "drift": Sentence(
+        "The map drifts against the marks along the slow axis (chi-squared {number:.0f}, by chance "
+        "up to {threshold:.0f}).",
+        "Refine the positions, or mark the defects in this map.",
+    ),
+    "drift_within": Sentence(
+        "Kernels are sheared or stretched more and more along the slow axis: the drift changed "
+        "within the map (chi-squared {number:.0f}, by chance up to {threshold:.0f}).",
+        "Correct the drift on the lattice, or crop to rows in which it was steady.",
+    ),
+    "multiple_scattering": Sentence(
+        "Waves scatter from defect to defect (chi-squared {number:.0f}, by chance up to "
+        "{threshold:.0f}): the map is no sum of kernels.",
+        "The standard deviation does not include that. Use a part of the sample with fewer "
+        "defects; more defects do not help.",
+    ),
+    "marks_empty": Sentence(
+        "Marks at which no defect shows: {place} (chi-squared {number:.0f}, by chance up to "
+        "{threshold:.0f}).",
+        "Review the marks and remove them: they make the kernel weaker.",
+    ),
+    "marks_displaced": Sentence(
+        "The marks are off by about {place} px (chi-squared {number:.0f}, by chance up to "
+        "{threshold:.0f}).",
+        "Refine the positions.",
+    ),
+    "second_kind": Sentence(
+        "The marked defects look like two kinds; {place} of them are of the rarer one (chi-squared "
+        "{number:.0f}, by chance up to {threshold:.0f}).",
+        "Give the kinds labels of their own, or mark one kind and mask the other.",
+    ),
+    "unmarked_defects": Sentence(
+        "Defects that are not marked: {place} or more (chi-squared {number:.0f}, by chance up to "
+        "{threshold:.0f}).",
+        "Review the marks: the missed ones are proposed there.",
+    ),
+    "strengths_differ": Sentence(
+        "The defects' strengths differ by {place} (chi-squared {number:.0f}, by chance up to "
+        "{threshold:.0f}).",
+        "Refine positions and strengths.",
+    ),
     "little_explained": Sentence(
         "The defects explain {number:.0%} of the map, and the residual is not noise.",
         _OTHER_STRUCTURE,
@@ -130,6 +176,11 @@ SENTENCES = {
         "The residual holds slightly more than pixel noise (chi-squared {number:.3g}).",
         "Misplaced positions, a second kind, waves that scatter from defect to defect, or a kernel "
         "larger than its window. Noise may hide most of it.",
+    ),
+    "waves_beyond_window": Sentence(
+        "The defects' waves go on beyond the kernel window (mean square {number:.2f} of noise "
+        "there).",
+        "A larger window describes them; the part within this one is hardly wrong for that.",
     ),
     "planes_structure": Sentence("The residual holds more than pixel noise at {place}."),
     "planes_not_explained": Sentence("The kernel explains no more than chance at {place}."),

@@ -44,6 +44,8 @@ def start_refined(
 ) -> Stepper[KernelResult]:
     """Start an estimator, with moves of the defects before it where `refine` asks for them.
 
+    The residual of the last kernel is checked for what a sum of kernels leaves out.
+
     Parameters
     ----------
     problem : Problem
@@ -53,9 +55,12 @@ def start_refined(
     quick_estimator : callable
         Makes those of the kernels that the moves are found with.
     """
+    from qpi_kernels.extraction.residual_checks.check import CheckedExtraction
+
     if problem.parameters.refine is None:
-        return estimator(problem)
+        return CheckedExtraction(problem, estimator(problem))
     from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
 
     moves = RefinementParameters(refine=problem.parameters.refine)
-    return Refinement(problem, estimator, moves, quick_estimator=quick_estimator)
+    refinement = Refinement(problem, estimator, moves, quick_estimator=quick_estimator)
+    return CheckedExtraction(problem, refinement)

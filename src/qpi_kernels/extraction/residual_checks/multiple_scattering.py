@@ -1,0 +1,162 @@
+"""Waves that scatter from defect to defect, for kernels that are rings of one wavelength."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+from numpy.typing import NDArray
+
+from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual
+from qpi_kernels.extraction.residual_checks.scan_order import explained_beyond
+
+__all__ = ["FreeWave", "scattered_chi2"]
+
+Wave = NDArray[np.complex128]
+
+_CORE_PX = 3.0
+_MIN_SHARE = 0.6
+_MIN_SIDE = 12
+# Shortest wavelength of the waves in pixels; twice that of the kernel's rings.
+_SHORTEST_PX = 5.0
+_STEPS_PER_WINDOW = 20
+# Numbers of the largest table of waves: pixels times marks.
+_MAX_TABLE = 4_000_000
+
+
+@dataclass(frozen=True)
+class FreeWave:
+    r"""Green's function of free electrons, :math:`g(r) = H_0^{(1)}(kr)\, e^{-r/\ell}`.
+
+    Parameters
+    ----------
+    wave_number : float
+        k in radians per pixel.
+    decay : float
+        Inverse of the length l, per pixel.
+    share : float
+        Share of the kernel's variance outside its core that the real and imaginary part of g^2
+        explain.
+    """
+
+    wave_number: float
+    decay: float
+    share: float
+
+    @classmethod
+    def fit(cls, kernel: Image) -> FreeWave | None:
+        """Fit a kernel, Im(t g^2) for a point scatterer; None where it is no ring.
+
+        The wave number follows from the kernel's mean over directions.
+        """
+        half = min(kernel.shape) // 2
+        if 2 * half < _MIN_SIDE:
+            return None
+        rows, columns = (np.arange(size) - size // 2 for size in kernel.shape)
+        distance = np.hypot(rows[:, None], columns)
+        far = distance > _CORE_PX
+        weight = np.bincount(np.rint(distance[far]).astype(int))
+        mean = np.bincount(np.rint(distance[far]).astype(int), kernel[far]) / np.maximum(weight, 1)
+        shown = weight > 0
+        radius = np.flatnonzero(shown).astype(np.float64)
+        profile, root = mean[shown], np.sqrt(weight[shown])
+        step = 1.0 / _STEPS_PER_WINDOW
+        numbers = np.arange(np.pi / half, 2 * np.pi / _SHORTEST_PX, 4 * step / half)
+        decays = np.array([0.0, 0.5, 1.0]) / half
+        best = _best(profile, radius, root, numbers, decays)
+        for width in (4 * step, step):
+            near = best[0] + width / half * np.linspace(-1, 1, 9)
+            decays = np.maximum(best[1] + width / half * 5 * np.linspace(-1, 1, 5), 0.0)
+            best = _best(profile, radius, root, near, decays)
+        squared = _wave(distance[far], *best) ** 2
+        basis = np.stack([squared.real, squared.imag, np.ones(far.sum())])
+        left = _left(basis[None], kernel[far])[0]
+        share = 1.0 - left / max(float(np.square(kernel[far] - kernel[far].mean()).sum()), 1e-300)
+        return cls(*best, float(share)) if share > _MIN_SHARE else None
+
+    def at(self, distance: Image) -> Wave:
+        """Evaluate g at distances in pixels."""
+        grid = np.arange(0.0, distance.max() + 1.0, 0.25)
+        return np.asarray(np.interp(distance, grid, _wave(grid, self.wave_number, self.decay)))
+
+
+def scattered_chi2(residual: MarkedResidual, patterns: Image) -> float | None:
+    r"""Compute the chi-squared that scattering between pairs of marks explains.
+
+    To second order in the T-matrix, with amplitudes alike, the map has beside the sum of kernels
+
+    .. math:: \mathrm{Im}\, t^2 \sum_{i \ne j} g(r - r_i)\, g(r_i - r_j)\, g(r_j - r)
+
+    (A. Balatsky, I. Vekhter and J.-X. Zhu, RMP 78, 373, 2006): two numbers, the complex t^2.
+
+    Parameters
+    ----------
+    residual : MarkedResidual
+        The residual.
+    patterns : array, (n, rows, columns)
+        Whitened changes of the map that the kernel follows.
+
+    Returns
+    -------
+    float or None
+        None where the kernel of the kind with most marks is no ring of one wavelength.
+    """
+    number = int(np.bincount(residual.kind).argmax())
+    wave = FreeWave.fit(residual.kernels[number])
+    if wave is None or len(residual.defects) < 2:
+        return None
+    chosen = (residual.kind == number) & (residual.defects.strength != 0)
+    positions, strength = residual.defects.positions[chosen], residual.defects.strength[chosen]
+    step = int(np.ceil(np.sqrt(residual.values.size * len(positions) / _MAX_TABLE)))
+    grid = np.moveaxis(np.indices(residual.shape).astype(float), 0, -1)[::step, ::step]
+    away = grid.reshape(-1, 2)
+    table = wave.at(np.hypot(*(positions[:, None] - away).transpose(2, 0, 1)))
+    apart = wave.at(np.hypot(*(positions[:, None] - positions).transpose(2, 0, 1)))
+    np.fill_diagonal(apart, 0.0)
+    apart *= strength[:, None] * strength
+    pairs = (table * (apart @ table)).sum(axis=0).reshape(grid.shape[:2])
+    single = (strength[:, None] * table**2).sum(axis=0).reshape(grid.shape[:2])
+    tested, known = (
+        np.stack([_on_grid(part, residual.shape, step) for part in (one.real, one.imag)])
+        for one in (pairs, single)
+    )
+    fitted = np.concatenate([patterns, residual.whiten(known)])
+    return explained_beyond(residual.white, residual.whiten(tested), fitted)
+
+
+def _on_grid(values: Image, shape: tuple[int, int], step: int) -> Image:
+    """Put values of every so many pixels on all pixels, zero between."""
+    if step == 1:
+        return values
+    image = np.zeros(shape)
+    image[::step, ::step] = values
+    return image
+
+
+def _wave(distance: Image, wave_number: float, decay: float) -> Wave:
+    """Evaluate g; within a pixel of the defect it is that of a pixel's distance."""
+    regular = np.maximum(distance, 1.0)
+    wave = scipy.special.hankel1(0, wave_number * regular) * np.exp(-decay * regular)
+    return np.asarray(wave)
+
+
+def _best(
+    profile: Image, radius: Image, weight: Image, numbers: Image, decays: Image
+) -> tuple[float, float]:
+    """Find wave number and decay whose g^2 fits a radial profile best."""
+    squared = scipy.special.hankel1(0, numbers[:, None, None] * radius) ** 2
+    squared = squared * np.exp(-2 * decays[:, None] * radius)
+    basis = np.stack([squared.real, squared.imag, np.ones_like(squared.real)], axis=-2) * weight
+    left = _left(basis, profile * weight)
+    row, column = np.unravel_index(int(left.argmin()), left.shape)
+    return float(numbers[row]), float(decays[column])
+
+
+def _left(basis: Image, target: Image) -> Image:
+    """Compute the squares that fits of a basis (..., 3, n) leave of a target (n,)."""
+    basis = basis / np.sqrt(np.square(basis).sum(axis=-1, keepdims=True))
+    normal = basis @ np.swapaxes(basis, -1, -2) + 1e-9 * np.eye(basis.shape[-2])
+    product = basis @ target
+    fit = np.linalg.solve(normal, product[..., None])[..., 0]
+    return np.asarray(np.square(target).sum() - (fit * product).sum(axis=-1))
