@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qpi_kernels.bench.robustness.faults import FAULTS, confusion, find_fault
 from qpi_kernels.bench.robustness.maps import RobustnessMap
 from qpi_kernels.bench.robustness.scores import (
     ROBUSTNESS_CASES,
@@ -100,9 +102,9 @@ def show(axes: Axes, values: Image, colours: str, norm: AsinhNorm, title: str) -
 
 
 def tables(seeds: range) -> None:
-    """Print the tables: all methods at a signal to noise of 10, then bayes at others."""
+    """Print the tables: all methods at a signal to noise of 10, bayes at others, and the faults."""
     methods = ("average", "least_squares", "two_step", "bayes")
-    print(f"| | left out | {' | '.join(methods)} | χ² | coverage | doubts | warns |")
+    print(f"| | left out | {' | '.join(methods)} | χ² | coverage | doubts | told |")
     print("|---" * 10 + "|")
     for group, cases in ROBUSTNESS_CASES.items():
         print(f"| **{group}** | | | | | | | | | |")
@@ -112,21 +114,45 @@ def tables(seeds: range) -> None:
                 f"{found.nrmse[name]:.2f}" if name in found.nrmse else "-" for name in methods
             ]
             row = [one.name, f"{found.left_out:.2f}", *errors, f"{found.chi2:.2f}"]
-            row += [f"{found.coverage:.0%}", *warnings(found, seeds)]
+            row += [f"{found.coverage:.0%}", doubts(found, seeds), told(found.told)]
             print("| " + " | ".join(row) + " |", flush=True)
-    print("| bayes: error, coverage, warns | SNR 1 | SNR 10 | SNR 100 |")
+    print("| bayes: error, coverage, doubts | SNR 1 | SNR 10 | SNR 100 |")
     print("|---|---|---|---|")
     for cases in ROBUSTNESS_CASES.values():
         for one in cases:
             row = [one.name]
             for snr in (1.0, 10.0, 100.0):
                 found = robustness_scores(one, seeds, snr=snr, methods=("bayes",))
-                _, warned = warnings(found, seeds)
-                row.append(f"{found.nrmse['bayes']:.2f}, {found.coverage:.0%}, {warned}")
+                error = f"{found.nrmse['bayes']:.2f}"
+                row.append(f"{error}, {found.coverage:.0%}, {doubts(found, seeds)}")
+            print("| " + " | ".join(row) + " |", flush=True)
+    fault_table(range(20))
+
+
+def fault_table(seeds: range) -> None:
+    """Print how often each fault is told by which reason."""
+    print("| true fault | SNR | told | coverage | below 90 %, called good |")
+    print("|---|---|---|---|---|")
+    for fault in FAULTS:
+        for snr in (1.0, 10.0, 100.0):
+            found = [find_fault(fault, seed, snr=snr) for seed in seeds]
+            coverage = np.median([one.coverage for one in found])
+            wrong = sum(one.coverage < 0.9 and one.trust == "good" for one in found)
+            row = [fault, f"{snr:g}", told(confusion(found)), f"{coverage:.0%}", str(wrong)]
             print("| " + " | ".join(row) + " |", flush=True)
 
 
-def warnings(found: RobustnessScores, seeds: range) -> tuple[str, str]:
-    """Count the maps in which bayes doubts its kernel, and those in which it warns."""
-    doubts, warns = (round(share * len(seeds)) for share in (found.doubted, found.warned))
-    return f"{doubts}/{len(seeds)}", f"{warns}/{len(seeds)}"
+def told(codes: Mapping[str, int]) -> str:
+    """Write how often each reason was given, the most frequent first."""
+    ordered = sorted(codes.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{words(code)} {count}" for code, count in ordered)
+
+
+def words(code: str) -> str:
+    """Write a code without underscores."""
+    return code.replace("_", " ") or "nothing"
+
+
+def doubts(found: RobustnessScores, seeds: range) -> str:
+    """Count the maps in which bayes doubts its kernel."""
+    return f"{round(found.doubted * len(seeds))}/{len(seeds)}"

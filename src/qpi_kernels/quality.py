@@ -52,27 +52,45 @@ class ResidualChecks(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     explained: dict[str, float] = Field(
+        default_factory=dict,
         description="chi-squared that each change of the model would explain; empty where there "
-        "are too few marks to tell"
+        "are too few marks to tell",
     )
-    usual: dict[str, float] = Field(description="what that hardly exceeds by chance")
-    reasons: list[Reason] = Field(description="what is told of it")
-    radius_px: list[float] = Field(description="distances from a mark, in pixels")
+    usual: dict[str, float] = Field(
+        default_factory=dict, description="what that hardly exceeds by chance"
+    )
+    reasons: list[Reason] = Field(default_factory=list, description="what is told of it")
+    radius_px: list[float] = Field(
+        default_factory=list, description="distances from a mark, in pixels"
+    )
     around: list[float] = Field(
+        default_factory=list,
         description="whitened residual at these distances, summed over the marks and divided by "
-        "its standard deviation; mean over directions"
+        "its standard deviation; mean over directions",
     )
-    around_band: list[float] = Field(description="two standard deviations of it for noise")
+    around_band: list[float] = Field(
+        default_factory=list, description="two standard deviations of it for noise"
+    )
     power: list[float] = Field(
+        default_factory=list,
         description="mean square of the whitened residual at these distances from a mark, 1 for "
-        "noise; shows what differs from mark to mark"
+        "noise; shows what differs from mark to mark",
     )
-    power_band: list[float] = Field(description="two standard deviations of it for noise")
-    wave_vector: list[float] = Field(description="wave vectors of the spectrum, rad per pixel")
-    spectrum: list[float] = Field(description="power of the residual there over its mean")
-    noise_spectrum: list[float] = Field(description="the same of the noise model")
+    power_band: list[float] = Field(
+        default_factory=list, description="two standard deviations of it for noise"
+    )
+    wave_vector: list[float] = Field(
+        default_factory=list, description="wave vectors of the spectrum, rad per pixel"
+    )
+    spectrum: list[float] = Field(
+        default_factory=list, description="power of the residual there over its mean"
+    )
+    noise_spectrum: list[float] = Field(
+        default_factory=list, description="the same of the noise model"
+    )
     spectrum_band: list[float] = Field(
-        description="two standard deviations of the power for noise, as a share of it"
+        default_factory=list,
+        description="two standard deviations of the power for noise, as a share of it",
     )
 
     def plot_around(self, axes: Axes) -> Axes:

@@ -114,6 +114,7 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
         ("Predicted", percent_range(quality.predicted), "around the defects, less chance"),
         ("Window", f"{quality.fill:.1%}", "unknowns per pixel"),
         ("Fixed by data", percent_range(quality.determined), "the prior or ridge fixes the rest"),
+        *_model_rows(quality),
         ("Condition", f"{quality.condition:.3g}", "1: no noise amplified"),
         (
             "Solver",
@@ -128,6 +129,17 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
     for kind, scores in _scores_by_kind(quality).items():
         rows.append((f"Symmetry {kind}".strip(), scores, "1: perfect"))
     return rows
+
+
+def _model_rows(quality: Quality) -> list[tuple[str, str, str]]:
+    """Name the change of the model that would explain most, over what it explains by chance."""
+    if quality.checks is None or not quality.checks.explained:
+        return []
+    usual = quality.checks.usual
+    ratios = {name: chi2 / usual[name] for name, chi2 in quality.checks.explained.items()}
+    clearest = max(ratios, key=ratios.__getitem__)
+    meaning = f"{clearest.replace('_', ' ')}, over what chance explains at most"
+    return [("Wrong model", f"{ratios[clearest]:.2g}", meaning)]
 
 
 def _scores_by_kind(quality: Quality) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
+from qpi_kernels.bench.robustness.faults import FAULTS
 from qpi_kernels.bench.robustness.maps import (
     ALIKE,
     STRONG,
@@ -36,10 +38,8 @@ __all__ = [
     "robustness_scores",
 ]
 
-_WITHIN_95 = 1.959964
-_MORE_THAN_NOISE = {
-    *("residual_structure", "residual_excess", "symmetry_doubtful", "little_explained"),
-}
+_WITHIN_95, _COVERED = 1.959964, 0.9
+_GENERAL = ("residual_structure", "residual_excess", "little_explained", "coloured_noise")
 
 RobustnessMethod = Literal["average", "least_squares", "two_step", "bayes"]
 
@@ -122,9 +122,12 @@ class RobustnessScores:
     chi2, coverage : float
         Reduced chi-squared of bayes, and the share of its pixels within 1.96 standard deviations
         of the truth.
-    doubted, warned : float
-        Share of the seeds in which the trust in bayes is not good, and in which a reason is that
-        the residual holds more than noise.
+    doubted : float
+        Share of the seeds in which the trust in bayes is not good.
+    believed_wrongly : float
+        Share of the seeds in which it is good though less than 90 % of the pixels are covered.
+    told : dict of str to int
+        Number of seeds by the code of the first reason that names a fault, or else more than noise.
     trust : str
         `Quality.trust` of bayes, for the first seed.
     """
@@ -134,7 +137,8 @@ class RobustnessScores:
     chi2: float
     coverage: float
     doubted: float
-    warned: float
+    believed_wrongly: float
+    told: dict[str, int]
     trust: Trust
 
 
@@ -183,7 +187,15 @@ def robustness_scores(
         chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
         coverage=float(np.median(within)),
         doubted=float(np.mean([result.quality.trust != "good" for result in results])),
-        warned=float(np.mean([_warns(result) for result in results])),
+        believed_wrongly=float(
+            np.mean(
+                [
+                    share < _COVERED and result.quality.trust == "good"
+                    for share, result in zip(within, results, strict=True)
+                ]
+            )
+        ),
+        told=dict(Counter(_told(result) for result in results)),
         trust=results[0].quality.trust,
     )
 
@@ -198,6 +210,8 @@ def _errors(maps: list[RobustnessMap], results: list[KernelResult]) -> Iterator[
         yield float(affine_invariant_nrmse(one.kernel, first_kind(result.kernel)))
 
 
-def _warns(result: KernelResult) -> bool:
-    """Return whether a reason is that the residual holds more than noise."""
-    return any(reason.code in _MORE_THAN_NOISE for reason in result.quality.reasons)
+def _told(result: KernelResult) -> str:
+    """Return the code of the reason that names a fault, or that there is more than noise."""
+    codes = [reason.code for reason in result.quality.reasons]
+    named = [code for code in codes if code in FAULTS.values() or code == "strengths_differ"]
+    return next((code for code in [*named, *_GENERAL] if code in codes), "")

@@ -34,8 +34,8 @@ _FEW_NUMBERS, _SEARCHED = 2.0, 1.5
 _NOT_IN_TIME, _IN_TIME, _TWO_GROUPS = 0.7, 0.9, 0.75
 # Change of strength at an empty mark, how exactly, and the share of a shape that may be left.
 _EMPTY, _EMPTY_ERROR, _EMPTY_SHAPE = -1.0, 0.3, 0.5
-# Part of the expected error below which a wrong model does not matter.
-_HARMLESS = 0.3
+# Part of the expected error, and of the map, below which a wrong model does not matter.
+_HARMLESS, _MIN_EFFECT = 0.3, 2e-3
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def told_reasons(
     if told is None or told.excess <= 0:
         return []
     effect = float(np.sqrt(told.excess / max(energy, 1e-300) / told.averaged))
-    trust: Trust = "uncertain" if effect > _HARMLESS * expected_error else "good"
+    trust: Trust = "uncertain" if effect > max(_HARMLESS * expected_error, _MIN_EFFECT) else "good"
     return [
         Reason(
             code=told.code, number=told.chi2, threshold=told.usual, place=told.place, trust=trust

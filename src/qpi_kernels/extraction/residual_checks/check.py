@@ -46,16 +46,18 @@ def check_residual(result: KernelResult, mask: NDArray[np.bool_] | None = None) 
     Returns
     -------
     ResidualChecks
-        Chi-squared of each alternative with its usual value, reasons, and profiles to draw.
+        Chi-squared of each alternative with its usual value, reasons, and profiles to draw; empty
+        where there is no kernel or no residual.
     """
     residual = MarkedResidual.of(result, mask)
+    if residual is None:
+        return ResidualChecks()
     around = around_marks(residual)
     waves, spectrum, model, band = residual_spectrum(residual)
     reasons: list[Reason] = []
     explained: dict[str, float] = {}
     usual: dict[str, float] = {}
-    shown = bool(np.any(residual.kernels)) and residual.mask.any()
-    if shown and len(result.defects) >= _MIN_MARKS:
+    if len(result.defects) >= _MIN_MARKS:
         patterns = change_patterns(residual)
         found = explained_alternatives(residual, patterns)
         explained = {name: float(one.chi2) for name, one in found.items()}
@@ -99,9 +101,14 @@ class CheckedExtraction(GeneratorStepper[KernelResult]):
 
     def _run(self) -> Generator[Event, None, KernelResult]:
         """Follow the estimator and add the findings to its quality."""
-        result = yield from portion(follow(self._stepper), 0.0, 0.98)
-        yield Event("Checking the residual", 98, 100)
+        result = yield from portion(follow(self._stepper), 0.0, 0.96)
+        return (yield from portion(self._check(result), 0.96, 1.0))
+
+    def _check(self, result: KernelResult) -> Generator[Event, None, KernelResult]:
+        """Check a result."""
+        yield Event("Checking the residual", 0, 1)
         checks = check_residual(result, self._problem.mask)
+        yield Event("Checking the residual", 1, 1)
         return replace(result, quality=_with_checks(result.quality, checks))
 
 

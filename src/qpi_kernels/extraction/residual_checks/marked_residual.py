@@ -22,6 +22,8 @@ Spectra = NDArray[np.complex128]
 _MIN_EIGENVALUE = 1e-6
 # Power below this share of its mean is not relied on: there a kernel's own small errors show.
 _MIN_POWER = 0.1
+# A residual below this share of the kernel's largest value is rounding.
+_MIN_RESIDUAL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +51,17 @@ class MarkedResidual:
     noise: NoiseModel
 
     @classmethod
-    def of(cls, result: KernelResult, mask: NDArray[np.bool_] | None = None) -> MarkedResidual:
-        """Take the plane with the largest kernels over their noise from a result."""
+    def of(
+        cls, result: KernelResult, mask: NDArray[np.bool_] | None = None
+    ) -> MarkedResidual | None:
+        """Take the plane with the largest kernels over their noise; None if either is zero."""
         found = residual_map(result, mask, planes=1)
         count = max(int(found.mask.sum()), 1)
         values = np.where(found.mask, found.values[0] - found.values[0].sum() / count, 0.0)
-        scale = float(np.sqrt(np.square(values).sum() / count)) or 1.0
+        scale = float(np.sqrt(np.square(values).sum() / count))
         kernels = np.stack([planes[0] for planes in found.kernels.values()])
+        if scale <= _MIN_RESIDUAL * float(np.abs(kernels).max(initial=0.0)) or not kernels.any():
+            return None
         power = np.square(np.abs(scipy.fft.fft2(values / scale))) / count
         window = (kernels.shape[-2], kernels.shape[-1])
         noise = NoiseModel(power, window)
