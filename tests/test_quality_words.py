@@ -119,8 +119,8 @@ def test_words_are_prose():
 
 
 def test_a_code_of_a_later_version_shows_its_numbers():
-    quality = simple_result(reasons=[Reason(code="tip_change", number=7, threshold=2)]).quality
-    assert "tip_change: 7" in quality.verdict[1]
+    quality = simple_result(reasons=[Reason(code="tip_lost", number=7, threshold=2)]).quality
+    assert "tip_lost: 7" in quality.verdict[1]
 
 
 def test_reasons_are_frozen_and_saved(tmp_path):

@@ -144,7 +144,7 @@ SENTENCES = {
         "Review the marks: the missed ones are proposed there.",
     ),
     "strengths_differ": Sentence(
-        "The defects' strengths differ by {place} (chi-squared {number:.0f}, by chance up to "
+        "The defects' strengths scatter by {place} (chi-squared {number:.0f}, by chance up to "
         "{threshold:.0f}).",
         "Refine positions and strengths.",
     ),

@@ -127,5 +127,6 @@ def _value(name: str, count: int) -> object:
         "defects": 1,
         "trust": "good",
         "reasons": [],
+        "checks": None,
     }
     return values.get(name, [1.0] * count)

@@ -43,6 +43,7 @@ def start_extraction(
     from qpi_kernels.extraction.cross_validation.window import WindowedExtraction
     from qpi_kernels.extraction.device_run import DeviceRun
     from qpi_kernels.extraction.problem import Problem
+    from qpi_kernels.extraction.residual_checks.check import CheckedExtraction
     from qpi_kernels.threads import OneThreadStepper
 
     given = {name: value for name, value in fields.items() if value is not ...}
@@ -54,7 +55,9 @@ def start_extraction(
 
     def start_checked(problem: Problem) -> Extraction:
         """Start the extraction of a checked problem, validated where that is asked for."""
-        run = DeviceRun(problem, estimator(chosen.method).start)
+        run: Extraction = DeviceRun(problem, estimator(chosen.method).start)
+        if chosen.checks_residual:
+            run = CheckedExtraction(problem, run)
         return ValidatedExtraction(problem, run) if chosen.validation_folds else run
 
     def start() -> Extraction:

@@ -46,6 +46,8 @@ class EstimatorParameters(BaseModel):
         The estimator computes in double precision unless asked otherwise.
     separates_defects : bool
         Overlapping kernels of neighbouring defects are separated.
+    checks_residual : bool
+        The residual is that of a fit, and is tested for what a sum of kernels leaves out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +56,7 @@ class EstimatorParameters(BaseModel):
     finds_defects: ClassVar[bool] = False
     needs_double: ClassVar[bool] = False
     separates_defects: ClassVar[bool] = True
+    checks_residual: ClassVar[bool] = False
 
     kernel_shape: tuple[Annotated[int, Field(ge=3)], Annotated[int, Field(ge=3)]] = Field(
         default=(64, 64),

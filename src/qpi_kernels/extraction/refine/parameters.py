@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ __all__ = ["RefinableParameters", "start_refined"]
 
 class RefinableParameters(SolverParameters):
     """Parameters of estimators whose defects `Refinement` may move."""
+
+    checks_residual: ClassVar[bool] = True
 
     refine: Literal["positions", "positions+strengths"] | None = Field(
         default=None,
@@ -44,8 +46,6 @@ def start_refined(
 ) -> Stepper[KernelResult]:
     """Start an estimator, with moves of the defects before it where `refine` asks for them.
 
-    The residual of the last kernel is checked for what a sum of kernels leaves out.
-
     Parameters
     ----------
     problem : Problem
@@ -55,12 +55,9 @@ def start_refined(
     quick_estimator : callable
         Makes those of the kernels that the moves are found with.
     """
-    from qpi_kernels.extraction.residual_checks.check import CheckedExtraction
-
     if problem.parameters.refine is None:
-        return CheckedExtraction(problem, estimator(problem))
+        return estimator(problem)
     from qpi_kernels.extraction.refine.refinement import Refinement, RefinementParameters
 
     moves = RefinementParameters(refine=problem.parameters.refine)
-    refinement = Refinement(problem, estimator, moves, quick_estimator=quick_estimator)
-    return CheckedExtraction(problem, refinement)
+    return Refinement(problem, estimator, moves, quick_estimator=quick_estimator)

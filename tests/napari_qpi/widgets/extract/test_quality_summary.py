@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
 
 from napari_qpi.widgets.extract.quality_summary import QualitySummary, quality_rows
-from qpi_kernels.quality import Reason
+from qpi_kernels.quality import Reason, ResidualChecks
 from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def test_the_card_shows_trust_reasons_and_more(
     scored = quality.model_copy(update={"symmetry_scores": scores})
     rows = {row[0]: row[1] for row in quality_rows(scored, "")}
     assert rows["Symmetry b"].split() == ["C2", "0.90", "C3", "0.10"]
+    checks = ResidualChecks(explained={"drift": 60, "shear": 4}, usual={"drift": 30, "shear": 20})
+    tested = quality.model_copy(update={"checks": checks})
+    model = next(row for row in quality_rows(tested, "") if row[0] == "Wrong model")
+    assert model[1] == "2"
+    assert "drift" in model[2]
     card = QualitySummary()
     qtbot.addWidget(card)
     assert card.isHidden()
