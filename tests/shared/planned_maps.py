@@ -15,9 +15,9 @@ def ring(window=WINDOW, wave=0.5, reach=6.0):
     return kernel / kernel.std()
 
 
-def map_of(kernel, positions, noise, seed):
+def map_of(kernel, positions, noise, seed, side=SIZE):
     """Shift a padded kernel by Fourier phases to each defect, and add noise."""
-    window, size = len(kernel), SIZE + 2 * len(kernel)
+    window, size = len(kernel), side + 2 * len(kernel)
     spectrum = np.fft.rfft2(kernel, (size, size))
     rows, cols = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]
     corner = positions - window // 2 + window

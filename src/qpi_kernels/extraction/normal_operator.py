@@ -133,7 +133,10 @@ class NormalOperators:
         For right-hand sides and solutions.
     quick : NormalOperator
         The same or an approximation, for averages: spectra, draws, comparisons.
+    behind_holes : bool
+        True where the quick one is the mean over masks of random holes.
     """
 
     exact: ExactNormal
     quick: NormalOperator
+    behind_holes: bool = False

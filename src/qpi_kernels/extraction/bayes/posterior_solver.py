@@ -43,6 +43,8 @@ _TYPICAL_PROBE, _TYPICAL_SOLVE = 40, 60
 _NODES_AT_ONCE = 2
 # Ridge over the largest eigenvalue at which data no longer matter.
 _BEYOND = 10.0
+# Share of the samples that numbers may take before a mean over masks says nothing.
+_MAX_DETERMINED = 0.5
 
 
 class PosteriorSolver:
@@ -80,6 +82,7 @@ class PosteriorSolver:
         self._problem = problem
         self._root = KernelRoot(root, len(problem.model.kinds), problem.symmetrisation, sizes)
         self._exact, self._quick = operators.exact, operators.quick
+        self._behind_holes = operators.behind_holes
         self._mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
         self._min_variance = 0.0 if mean is None else 1.0
         self._spectrum: OperatorSpectrum | None = None
@@ -292,6 +295,10 @@ class PosteriorSolver:
                 share = (2.0**exponent - low) / (high - low)
                 variance = 1 / torch.lerp(1 / variance, 1 / upper.variance, float(share))
             scale = float(size) ** 2 * one.noise_variance
+            if self._behind_holes:
+                # The mean of an inverse over random masks, from the inverse of the mean (the
+                # deterministic equivalent of a sample covariance; Silverstein and Bai 1995).
+                scale /= 1 - min(one.determined / self._problem.samples, _MAX_DETERMINED)
             samples.append(PosteriorSample(deviations * scale**0.5, variance * scale))
         return samples
 

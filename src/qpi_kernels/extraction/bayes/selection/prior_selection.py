@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from qpi_kernels.extraction.bayes.convolution_normal import normal_operators
+from qpi_kernels.extraction.bayes.convolution_normal import (
+    normal_operators,
+    operators_for_priors,
+)
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import (
@@ -23,6 +27,7 @@ from qpi_kernels.extraction.bayes.priors.library_priors import (
     BROAD_PRIOR,
     WHITE_PRIOR,
     broad_prior,
+    components_on,
     narrow_prior,
 )
 from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
@@ -40,6 +45,7 @@ from qpi_kernels.extraction.bayes.selection.rules import (
     wants_broad,
     winners,
 )
+from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event, portion
@@ -54,6 +60,8 @@ Signal = Callable[[int], torch.Tensor]
 
 # Memory for Krylov spaces, and planes that are solved together.
 _KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
+# Components of the library that show whether a quick operator does for priors.
+_COMPONENTS = 128
 
 
 class PriorSelection:
@@ -85,6 +93,16 @@ class PriorSelection:
         self._operators = normal_operators(problem, noise)
         white = WhiteRoot(problem.parameters.kernel_shape)
         self._solvers = {WHITE_PRIOR: PosteriorSolver(problem, white, self._operators)}
+
+    @cached_property
+    def _prior_operators(self) -> NormalOperators:
+        """The normal operators for kernels of which a prior knows something."""
+        problem = self._problem
+        strongest = components_on(self._library, problem.parameters.kernel_shape)[:_COMPONENTS]
+        components = problem.symmetrisation.symmetrise(
+            torch.from_numpy(strongest).to(problem.coverage)
+        )
+        return operators_for_priors(problem, self._operators, components, self._noise)
 
     def solve_white(
         self, planes: Sequence[int], signal: Signal
@@ -277,7 +295,7 @@ class PriorSelection:
             samples = yield from portion(self._solvers[WHITE_PRIOR].sample(white), 0.0, 0.2)
         for number, (row, sample) in enumerate(zip(rows, samples, strict=True)):
             root = map_waves(candidates[row][WHITE_PRIOR], sample, problem.coverage)
-            solver = PosteriorSolver(problem, root, self._operators)
+            solver = PosteriorSolver(problem, root, self._prior_operators)
             work = solver.solve(signals[row, None], self._solving(MAP_WAVES, [planes[row]]))
             part = tuple(0.2 + 0.8 * (number + more) / len(rows) for more in (0, 1))
             (posterior,) = yield from portion(work, *part)
@@ -303,7 +321,7 @@ class PriorSelection:
             return
         if name not in self._solvers:
             self._solvers[name] = PosteriorSolver(
-                self._problem, make_root(), self._operators, sizes=findings.sizes
+                self._problem, make_root(), self._prior_operators, sizes=findings.sizes
             )
         message = self._solving(name, [planes[row] for row in rows])
         some = signals if len(rows) == len(signals) else signals[list(rows)]
