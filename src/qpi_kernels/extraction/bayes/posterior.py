@@ -39,6 +39,8 @@ class Posterior:
         Solver iterations.
     converged : bool
         Whether the solver reached its tolerance.
+    numbers : tensor, (n,), optional
+        The prior's unit numbers that the kernels are made of.
     """
 
     kernels: torch.Tensor
@@ -51,6 +53,7 @@ class Posterior:
     condition: float
     iterations: int
     converged: bool
+    numbers: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +66,16 @@ class PosteriorSample:
         In the plane's scaled units.
     variance : tensor, (kind, h, w), optional
         Of the kernels; that of the draws, averaged over neighbouring pixels, when left out.
+    numbers : tensor, (draw, n), optional
+        The deviations' unit numbers.
+    prior : tensor, (draw, n), optional
+        Those of the draws of the prior that they were made from.
     """
 
     deviations: torch.Tensor
     variance: torch.Tensor | None = None
+    numbers: torch.Tensor | None = None
+    prior: torch.Tensor | None = None
 
     @cached_property
     def std(self) -> torch.Tensor:

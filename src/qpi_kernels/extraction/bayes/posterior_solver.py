@@ -34,7 +34,7 @@ _RIDGE_TOLERANCE = 0.02
 # prior's (as a logarithm), after such a share of the iterations that took, and if it makes up for
 # less than such a share of it between two checks.
 _HOPELESS, _PATIENCE, _PACE = 0.3, 0.6, 0.1
-_DRAWS = 8
+_DRAWS, _ROUGH_DRAWS = 8, 4
 # Iterations to the next check: a share of those done, and at least so many.
 _CHECK_SHARE, _MIN_CHECK = 0.15, 8
 # Iterations that a part usually takes.
@@ -80,6 +80,7 @@ class PosteriorSolver:
         mean: torch.Tensor | None = None,
     ) -> None:
         self._problem = problem
+        self.prior, self.sizes = root, sizes
         self._root = KernelRoot(root, len(problem.model.kinds), problem.symmetrisation, sizes)
         self._exact, self._quick = operators.exact, operators.quick
         self._behind_holes = operators.behind_holes
@@ -236,6 +237,7 @@ class PosteriorSolver:
                 ),
                 iterations=lanczos.iterations,
                 converged=bool(converged[index]),
+                numbers=numbers[index],
             )
             for index in range(len(whitened))
         ]
@@ -301,6 +303,24 @@ class PosteriorSolver:
                 scale /= 1 - min(one.determined / self._problem.samples, _MAX_DETERMINED)
             samples.append(PosteriorSample(deviations * scale**0.5, variance * scale))
         return samples
+
+    def sample_roughly(self, posterior: Posterior) -> Generator[Event, None, PosteriorSample]:
+        """Draw a few kernels from a posterior, with enough precision for averages over them."""
+        drawing = draw_spreads(
+            self._root,
+            lambda numbers: self._normal(self._quick, numbers),
+            [posterior.ridge],
+            0.0,
+            self._drawn_prior[:_ROUGH_DRAWS],
+            self._drawn_noise[:_ROUGH_DRAWS],
+            "Comparing the kernel with its prior",
+        )
+        (spread,) = yield from drawing
+        scale = posterior.noise_variance**0.5
+        prior = self._drawn_prior[:_ROUGH_DRAWS] * (scale * posterior.ridge**-0.5)
+        return PosteriorSample(
+            spread.kernels * scale, spread.variance * scale**2, spread.numbers * scale, prior
+        )
 
     @cached_property
     def _drawn_prior(self) -> torch.Tensor:

@@ -20,7 +20,7 @@ __all__ = ["Spread", "draw_spreads"]
 _TOLERANCE = 0.003
 # Blocks between checks, to the first check, at which to stop although directions that the data
 # determine are missing, and in any case.
-_CHECK_EVERY, _FIRST_CHECK, _USUAL_BLOCKS, _MAX_BLOCKS = 2, 6, 28, 60
+_CHECK_EVERY, _FIRST_CHECK, _USUAL_BLOCKS, _MAX_BLOCKS = 4, 8, 28, 60
 # Residual of an eigenvector over its eigenvalue at which it counts as found: others lean to the
 # draws. Eigenvalue over ridge below which it tells nothing.
 _MAX_RESIDUAL, _MIN_VALUE = 0.02, 0.005

@@ -147,12 +147,26 @@ class WaveRoot:
         return self._filtered(kernels * self._envelope).flatten(1)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Size of the window."""
+        rows, columns = self._shape
+        return rows, columns
+
+    def scaled(self, envelope: NDArray[np.floating], power: NDArray[np.floating]) -> WaveRoot:
+        """Multiply the envelope and the power by factors of their sizes."""
+        return WaveRoot(
+            self._envelope.cpu().numpy() * envelope,
+            self._filter.square().cpu().numpy() * power,
+            self._envelope,
+        )
+
+    @property
     def variance(self) -> torch.Tensor:
         """Variance of each pixel, see `CovarianceRoot`."""
         # Waves along the columns stand for those of the opposite wave vectors, too.
         times = torch.full_like(self._filter[0], 2.0)
         times[0] = 1.0
-        if self._shape[1] % 2 == 0:
+        if self._period[1] % 2 == 0:
             times[-1] = 1.0
         mean = (self._filter.square() * times).sum() / self.size
         return self._envelope.square() * mean
@@ -204,7 +218,7 @@ class SumRoot:
     """
 
     def __init__(self, parts: Sequence[tuple[float, CovarianceRoot]]) -> None:
-        self._parts = parts
+        self.parts = tuple(parts)
         self._sizes = [part.size for _, part in parts]
         self.size = sum(self._sizes)
 
@@ -213,18 +227,18 @@ class SumRoot:
         shares = torch.split(numbers, self._sizes, dim=1)
         made = [
             weight * part.apply(share)
-            for (weight, part), share in zip(self._parts, shares, strict=True)
+            for (weight, part), share in zip(self.parts, shares, strict=True)
         ]
         return torch.stack(made).sum(dim=0)
 
     def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the transpose, see `CovarianceRoot`."""
-        return torch.cat([weight * part.adjoint(kernels) for weight, part in self._parts], dim=1)
+        return torch.cat([weight * part.adjoint(kernels) for weight, part in self.parts], dim=1)
 
     @property
     def variance(self) -> torch.Tensor | None:
         """Variance of each pixel, see `CovarianceRoot`."""
-        known = [(weight, part.variance) for weight, part in self._parts]
+        known = [(weight, part.variance) for weight, part in self.parts]
         found = [weight**2 * variance for weight, variance in known if variance is not None]
         return torch.stack(found).sum(dim=0) if len(found) == len(known) else None
 
@@ -241,6 +255,10 @@ class KindRoot:
     def __init__(self, kinds: Sequence[CovarianceRoot]) -> None:
         self._kinds = kinds
         self.size = kinds[0].size
+
+    def kind(self, index: int) -> CovarianceRoot:
+        """Return the factor of one kind."""
+        return self._kinds[index]
 
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """Apply the root, see `CovarianceRoot`."""

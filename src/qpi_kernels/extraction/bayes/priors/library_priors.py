@@ -39,6 +39,9 @@ BROAD_PRIOR = "simulated kernels"
 _STRICT, _FREE = 0.05, 0.15
 # Envelope and spectrum of the rest fade no further than to this share of their means.
 _MIN_SHARE = 0.1
+# Level of a kernel that its family does not tell, over the levels of all simulated kernels; and its
+# change towards an edge of the window, over that.
+_LEVEL, _SLOPE = 2.0, 0.25
 
 
 def narrow_prior(
@@ -75,7 +78,28 @@ def _known(problem: Problem, library: KernelPrior, rest: float, family: str = ""
     known = ComponentRoot(torch.from_numpy(components).to(problem.coverage))
     own = library.families[family] if family else library
     smooth = replace(library, profile=own.profile, spectrum=own.spectrum)
-    return SumRoot([(1.0, known), (rest, smooth_waves(problem, smooth))])
+    return SumRoot(
+        [(1.0, known), (rest, smooth_waves(problem, smooth)), (1.0, _level(problem, library))]
+    )
+
+
+def _level(problem: Problem, library: KernelPrior) -> ComponentRoot:
+    """Root the prior of what a background may hide of a kernel: its level and its slopes.
+
+    A family knows the level of its own kernels well, but a kernel of another may have any, and the
+    map hardly tells where defects keep apart.
+    """
+    window = problem.parameters.kernel_shape
+    rows, columns = (np.linspace(-1, 1, side) for side in window)
+    shapes = np.stack(
+        [
+            np.ones(window),
+            _SLOPE * np.broadcast_to(rows[:, None], window),
+            _SLOPE * np.broadcast_to(columns, window),
+        ]
+    )
+    level = float(np.square(components_on(library, window).mean(axis=(1, 2))).sum()) ** 0.5
+    return ComponentRoot(torch.from_numpy(_LEVEL * level * shapes).to(problem.coverage))
 
 
 @lru_cache(maxsize=4)

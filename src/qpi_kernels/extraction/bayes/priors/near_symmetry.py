@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -113,7 +114,7 @@ class NearlySymmetricRoot:
     def __init__(
         self, root: CovarianceRoot, shares: NearSymmetry, shape: tuple[int, int], like: torch.Tensor
     ) -> None:
-        self._root = root
+        self.root = root
         self.size = root.size
         self._turns: list[tuple[int, float, float]] = []
         self._interpolations: list[tuple[Symmetrisation, float, float]] = []
@@ -125,9 +126,15 @@ class NearlySymmetricRoot:
                 average = _average(group, shape, like.dtype, like.device)
                 self._interpolations.append((average, changed, kept - changed))
 
+    def of(self, root: CovarianceRoot) -> NearlySymmetricRoot:
+        """Give another root the same shares."""
+        other = copy.copy(self)
+        other.root = root
+        return other
+
     def apply(self, numbers: torch.Tensor) -> torch.Tensor:
         """Apply the root, see `CovarianceRoot`."""
-        kernels = self._root.apply(numbers)
+        kernels = self.root.apply(numbers)
         for turns, changed, more in self._turns:
             kernels = _reweighted(kernels, turns, changed, more)
         if not self._interpolations:
@@ -147,12 +154,12 @@ class NearlySymmetricRoot:
             kernels = kernels + _long_waves(made - long)
         for turns, changed, more in self._turns:
             kernels = _reweighted(kernels, turns, changed, more)
-        return self._root.adjoint(kernels)
+        return self.root.adjoint(kernels)
 
     @property
     def variance(self) -> torch.Tensor | None:
         """Variance of each pixel, see `CovarianceRoot`."""
-        return None if self._turns or self._interpolations else self._root.variance
+        return None if self._turns or self._interpolations else self.root.variance
 
 
 def measure_near_symmetry(

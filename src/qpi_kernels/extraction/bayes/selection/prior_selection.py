@@ -23,6 +23,7 @@ from qpi_kernels.extraction.bayes.posterior import (
 )
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, WhiteRoot
+from qpi_kernels.extraction.bayes.priors.discrepancy import fit_discrepancy, has_waves
 from qpi_kernels.extraction.bayes.priors.library_priors import (
     BROAD_PRIOR,
     WHITE_PRIOR,
@@ -62,6 +63,8 @@ Signal = Callable[[int], torch.Tensor]
 _KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
 # Components of the library that show whether a quick operator does for priors.
 _COMPONENTS = 128
+# Planes solved together beyond which their priors are taken as they are.
+_MAX_FITTED = 4
 
 
 class PriorSelection:
@@ -203,8 +206,11 @@ class PriorSelection:
             trials = self._try_learned(planes, signals, candidates, self._learned)
         else:
             trials = self._try_all(planes, signals, candidates, findings)
-        solvers = yield from portion(trials, 0.0, 0.8)
+        solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
+        if self._learned is None and len(planes) <= _MAX_FITTED:
+            work = self._fit_discrepancies(planes, signals, solvers, best, candidates)
+            solvers = yield from portion(work, 0.6, 0.8)
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
         shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
@@ -329,6 +335,33 @@ class PriorSelection:
         posteriors = yield from self._solvers[name].solve(some, message, rivals)
         for row, posterior in zip(rows, posteriors, strict=True):
             candidates[row][name] = posterior
+
+    def _fit_discrepancies(
+        self,
+        planes: Sequence[int],
+        signals: torch.Tensor,
+        solvers: Sequence[dict[str, PosteriorSolver]],
+        best: Sequence[str],
+        candidates: Sequence[dict[str, Posterior]],
+    ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
+        """Fit what the best prior of each plane lacks to its map, and keep it where that pays."""
+        kinds = len(self._problem.model.kinds)
+        fitted = [dict(one) for one in solvers]
+        for row, name in enumerate(best):
+            before, solver = candidates[row][name], solvers[row][name]
+            if before.determined < 1 or not has_waves(solver.prior):
+                continue
+            sample = yield from solver.sample_roughly(before)
+            found = fit_discrepancy(solver.prior, kinds, before, sample)
+            changed = PosteriorSolver(
+                self._problem, found.root, self._operators, sizes=solver.sizes
+            )
+            message = self._solving(name, [planes[row]])
+            (posterior,) = yield from changed.solve(signals[row, None], message)
+            posterior = replace(posterior, cost=posterior.cost + 2 * found.fitted)
+            if posterior.cost < before.cost:
+                candidates[row][name], fitted[row][name] = posterior, changed
+        return fitted
 
     def _try_learned(
         self,
