@@ -202,6 +202,11 @@ class ComponentRoot:
         """Apply the transpose, see `CovarianceRoot`."""
         return kernels.flatten(1) @ self._components.T
 
+    def scaled(self, factors: NDArray[np.floating]) -> ComponentRoot:
+        """Multiply the standard deviations by factors (m,)."""
+        rows = torch.from_numpy(factors).to(self._components)[:, None] * self._components
+        return ComponentRoot(rows.view(-1, *self._shape))
+
     @property
     def variance(self) -> torch.Tensor:
         """Variance of each pixel, see `CovarianceRoot`."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
 from qpi_kernels.extraction.bayes.priors.covariance_roots import (
+    ComponentRoot,
     CovarianceRoot,
     KindRoot,
     SumRoot,
@@ -28,6 +29,8 @@ _SPECTRAL_WIDTH, _RADIAL_WIDTH = 1.25, 2.0
 _PRIOR_NUMBERS = 6.0
 # The fixed-point iteration takes steps so much longer than its own, but none beyond this factor.
 _STEP, _MAX_CHANGE = 1.7, 30.0
+# Fewer components than this are no family's.
+_MIN_COMPONENTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,53 +75,96 @@ def fit_discrepancy(
     assert sample.numbers is not None
     assert sample.prior is not None
     made, fitted = [], 0.0
-    variance = posterior.noise_variance / posterior.ridge
-    found = posterior.numbers.view(kinds, -1)
-    drawn, had = (one.view(len(one), kinds, -1) for one in (sample.numbers, sample.prior))
+    size = (posterior.noise_variance / posterior.ridge) ** 0.5
+    numbers = _numpy(posterior.numbers).reshape(kinds, -1) / size
+    drawn, had = (
+        _numpy(one).reshape(len(one), kinds, -1) / size for one in (sample.numbers, sample.prior)
+    )
     for index in range(kinds):
         own = root.kind(index) if isinstance(root, KindRoot) else root
-        place = _place_of_waves(own)
-        assert place is not None
-        waves, start = place
-        window = slice(start, start + waves.size)
-        numbers = (
-            _numpy(one[..., index, window]) / math.sqrt(variance) for one in (found, drawn, had)
-        )
-        changed, count = _fitted(waves, *numbers)
-        made.append(_with_waves(own, waves, changed))
+        changed, count = _fitted(own, numbers[index], drawn[:, index], had[:, index])
+        made.append(changed)
         fitted += count
     return Discrepancy(made[0] if kinds == 1 else KindRoot(made), fitted)
 
 
 def has_waves(root: CovarianceRoot) -> bool:
     """Tell that a prior has waves that can be fitted."""
-    return _place_of_waves(root.kind(0) if isinstance(root, KindRoot) else root) is not None
-
-
-def _place_of_waves(root: CovarianceRoot) -> tuple[WaveRoot, int] | None:
-    """Find the waves of a prior, and where their unit numbers begin."""
+    if isinstance(root, KindRoot):
+        return has_waves(root.kind(0))
     if isinstance(root, NearlySymmetricRoot):
-        return _place_of_waves(root.root)
-    if isinstance(root, WaveRoot):
-        return root, 0
-    start = 0
-    for _, part in root.parts if isinstance(root, SumRoot) else ():
-        if isinstance(part, WaveRoot):
-            return part, start
-        start += part.size
-    return None
-
-
-def _with_waves(root: CovarianceRoot, waves: WaveRoot, changed: WaveRoot) -> CovarianceRoot:
-    """Replace the waves of a prior."""
-    if isinstance(root, NearlySymmetricRoot):
-        return root.of(_with_waves(root.root, waves, changed))
-    if not isinstance(root, SumRoot):
-        return changed
-    return SumRoot([(weight, changed if part is waves else part) for weight, part in root.parts])
+        return has_waves(root.root)
+    if isinstance(root, SumRoot):
+        return any(has_waves(part) for _, part in root.parts)
+    return isinstance(root, WaveRoot)
 
 
 def _fitted(
+    root: CovarianceRoot,
+    numbers: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    had: NDArray[np.float64],
+) -> tuple[CovarianceRoot, float]:
+    """Fit a prior to unit numbers, and count the numbers of it that the data determine.
+
+    Parameters
+    ----------
+    root : CovarianceRoot
+        The prior.
+    numbers : array, (n,)
+        Of the posterior's mean, over the prior's spread.
+    drawn, had : array, (draw, n)
+        Drawn from the posterior, and from the prior, over the latter's spread.
+    """
+    if isinstance(root, NearlySymmetricRoot):
+        inner, fitted = _fitted(root.root, numbers, drawn, had)
+        return root.of(inner), fitted
+    if isinstance(root, WaveRoot):
+        return _fitted_waves(root, numbers, drawn, had)
+    if isinstance(root, ComponentRoot) and root.size >= _MIN_COMPONENTS:
+        return _fitted_components(root, numbers, drawn, had)
+    if not isinstance(root, SumRoot):
+        return root, 0.0
+    parts, total, start = [], 0.0, 0
+    for weight, part in root.parts:
+        window = slice(start, start + part.size)
+        own, count = _fitted(part, numbers[window], drawn[:, window], had[:, window])
+        parts.append((weight, own))
+        total += count
+        start += part.size
+    return SumRoot(parts), total
+
+
+def _fitted_components(
+    root: ComponentRoot,
+    numbers: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    had: NDArray[np.float64],
+) -> tuple[ComponentRoot, float]:
+    """Fit how fast a family's components fade: kernels of another have more of its weak ones.
+
+    Components form groups, each of twice as many as the one before.
+    """
+    group = np.floor(np.log2(np.arange(root.size) + 1)).astype(int)
+    related = _related(drawn, had)
+    left = 1 - np.square(drawn).mean(axis=0) + related * (np.square(had).mean(axis=0) - 1)
+    known = np.maximum(np.bincount(group, left), 0.0)
+    ratio = (np.bincount(group, np.square(numbers)) + _PRIOR_NUMBERS) / (known + _PRIOR_NUMBERS)
+    ratio = np.clip(ratio**_STEP, 1 / _MAX_CHANGE, _MAX_CHANGE)
+    place = np.log2(np.arange(root.size) + 1) - 0.5
+    factor = np.exp(np.interp(place, np.arange(len(ratio)), np.log(ratio)) / 2)
+    return root.scaled(factor), float((known / (known + _PRIOR_NUMBERS)).sum())
+
+
+def _related(drawn: NDArray[np.float64], had: NDArray[np.float64]) -> float:
+    """Correlate squares of draws with those of the prior that they were made from.
+
+    Where the data tell little, both are nearly the same, and chance cancels.
+    """
+    return float((drawn * had).sum()) ** 2 / float((drawn**2).sum() * (had**2).sum())
+
+
+def _fitted_waves(
     waves: WaveRoot,
     numbers: NDArray[np.float64],
     drawn: NDArray[np.float64],
@@ -144,8 +190,7 @@ def _fitted(
     """
     period, shape = waves.period(waves.shape), waves.shape
     image, after, before = (one.reshape(-1, *period) for one in (numbers, drawn, had))
-    # Where the data tell little, draws are nearly those of the prior, and chance cancels.
-    related = float((drawn * had).sum()) ** 2 / float((drawn**2).sum() * (had**2).sum())
+    related = _related(drawn, had)
 
     def determined(
         of_draws: Callable[[NDArray[np.float64]], NDArray[np.float64]],

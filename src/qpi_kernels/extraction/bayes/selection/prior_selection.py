@@ -23,7 +23,6 @@ from qpi_kernels.extraction.bayes.posterior import (
 )
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, WhiteRoot
-from qpi_kernels.extraction.bayes.priors.discrepancy import fit_discrepancy, has_waves
 from qpi_kernels.extraction.bayes.priors.library_priors import (
     BROAD_PRIOR,
     WHITE_PRIOR,
@@ -32,6 +31,7 @@ from qpi_kernels.extraction.bayes.priors.library_priors import (
     narrow_prior,
 )
 from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
+from qpi_kernels.extraction.bayes.selection.discrepancy_fits import DiscrepancyFits
 from qpi_kernels.extraction.bayes.selection.family_selection import (
     FamilySelection,
     prepare_families,
@@ -59,12 +59,10 @@ __all__ = ["PriorSelection", "Signal"]
 
 Signal = Callable[[int], torch.Tensor]
 
-# Memory for Krylov spaces, and planes that are solved together.
-_KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
+# Memory for Krylov spaces, and planes that are solved together, at all or with priors of their own.
+_KRYLOV_BYTES, _MAX_PLANES, _MAX_FITTED = 2**28, 16, 4
 # Components of the library that show whether a quick operator does for priors.
 _COMPONENTS = 128
-# Planes solved together beyond which their priors are taken as they are.
-_MAX_FITTED = 4
 
 
 class PriorSelection:
@@ -209,7 +207,8 @@ class PriorSelection:
         solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
         if self._learned is None and len(planes) <= _MAX_FITTED:
-            work = self._fit_discrepancies(planes, signals, solvers, best, candidates)
+            fitting = DiscrepancyFits(self._problem, self._operators)
+            work = fitting.keep(signals, best, solvers, candidates, self._of(planes))
             solvers = yield from portion(work, 0.6, 0.8)
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
@@ -335,33 +334,6 @@ class PriorSelection:
         posteriors = yield from self._solvers[name].solve(some, message, rivals)
         for row, posterior in zip(rows, posteriors, strict=True):
             candidates[row][name] = posterior
-
-    def _fit_discrepancies(
-        self,
-        planes: Sequence[int],
-        signals: torch.Tensor,
-        solvers: Sequence[dict[str, PosteriorSolver]],
-        best: Sequence[str],
-        candidates: Sequence[dict[str, Posterior]],
-    ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
-        """Fit what the best prior of each plane lacks to its map, and keep it where that pays."""
-        kinds = len(self._problem.model.kinds)
-        fitted = [dict(one) for one in solvers]
-        for row, name in enumerate(best):
-            before, solver = candidates[row][name], solvers[row][name]
-            if before.determined < 1 or not has_waves(solver.prior):
-                continue
-            sample = yield from solver.sample_roughly(before)
-            found = fit_discrepancy(solver.prior, kinds, before, sample)
-            changed = PosteriorSolver(
-                self._problem, found.root, self._operators, sizes=solver.sizes
-            )
-            message = self._solving(name, [planes[row]])
-            (posterior,) = yield from changed.solve(signals[row, None], message)
-            posterior = replace(posterior, cost=posterior.cost + 2 * found.fitted)
-            if posterior.cost < before.cost:
-                candidates[row][name], fitted[row][name] = posterior, changed
-        return fitted
 
     def _try_learned(
         self,
