@@ -61,10 +61,10 @@ def test_variants_share_the_host_and_differ_in_the_impurity() -> None:
 
 
 def test_whole_families_can_be_held_out() -> None:
-    library = simulate.KernelSampler(seed=0)
+    library = simulate.KernelSampler(["elliptic", "graphene_site", "cuprate", "rashba"])
     kept = library.without("graphene_site", "cuprate")
     assert set(library.families) - set(kept.families) == {"graphene_site", "cuprate"}
-    drawn = {kept.recipe(index).family for index in range(120)}
+    drawn = {kept.recipe(index).family for index in range(30)}
     assert drawn == set(kept.families)
     with pytest.raises(ValueError, match="kagome can not be held out"):
         library.without("kagome")

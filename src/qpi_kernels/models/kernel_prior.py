@@ -24,7 +24,7 @@ __all__ = ["FamilyPrior", "KernelPrior", "bundled_prior"]
 _BUNDLED = Path(__file__).parent / "bundled" / "library.safetensors"
 _MIN_COMPONENTS = 128
 _MAX_NUMBERS = 2**22
-_FORMAT = "qpi-library-prior-3"
+_FORMAT = "qpi-library-prior-4"
 # So many of the strongest rows are kept in half precision; the weak ones, which are many, in bytes.
 _STRONG = 128
 _OWN = ("spread", "profile", "spectrum")
@@ -44,12 +44,20 @@ class FamilyPrior:
         Standard deviation of a kernel along each.
     profile, spectrum : array
         As those of `KernelPrior`.
+    fold : int
+        Rotations by 360/fold degrees leave all its kernels as they are; 0 for all rotations.
     """
 
     mixing: NDArray[np.float32]
     spread: NDArray[np.float32]
     profile: NDArray[np.float32]
     spectrum: NDArray[np.float32]
+    fold: int = 1
+
+    @property
+    def missing(self) -> float:
+        """Share of its kernels' variance that the components do not have."""
+        return max(0.0, 1.0 - float(np.square(self.spread, dtype=np.float64).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +173,7 @@ def _write(library: KernelPrior, path: Path) -> Path:
     metadata = {
         "format": _FORMAT,
         "shape": json.dumps(library.shape),
-        "families": json.dumps(list(library.families)),
+        "folds": json.dumps({name: one.fold for name, one in library.families.items()}),
         "description": json.dumps(library.description),
     }
     with replacing(path) as partial:
@@ -192,8 +200,10 @@ def _read(path: Path) -> KernelPrior:
             **_own(parts),
             description=json.loads(metadata["description"]) | {"sha256": _sha256(path)},
             families={
-                name: FamilyPrior(_unpacked(parts, f"{name}.mixing"), **_own(parts, f"{name}."))
-                for name in json.loads(metadata["families"])
+                name: FamilyPrior(
+                    _unpacked(parts, f"{name}.mixing"), **_own(parts, f"{name}."), fold=int(fold)
+                )
+                for name, fold in json.loads(metadata["folds"]).items()
             },
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:

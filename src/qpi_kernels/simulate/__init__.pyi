@@ -1,5 +1,6 @@
 from .bands import Band as Band
 from .bands import BismuthTellurideIodide as BismuthTellurideIodide
+from .bands import CrystalBand as CrystalBand
 from .bands import CuprateSuperconductor as CuprateSuperconductor
 from .bands import CustomBand as CustomBand
 from .bands import DiracBand as DiracBand
@@ -69,3 +70,4 @@ from .scattering.instrument import EnergyResolution as EnergyResolution
 from .scattering.instrument import SetPoint as SetPoint
 from .scattering.kernels import multiple_defects as multiple_defects
 from .scattering.kernels import single_defect as single_defect
+from .scattering.site_impurity import SiteImpurity as SiteImpurity

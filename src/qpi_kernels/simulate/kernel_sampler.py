@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.simulate.bands.crystal import CrystalBand
 from qpi_kernels.simulate.families import FAMILIES, Recipe
+from qpi_kernels.simulate.scattering.impurities import Impurity
 from qpi_kernels.simulate.scattering.kernels import single_defect
 from qpi_kernels.simulate.scattering.ldos import ldos_change
+from qpi_kernels.simulate.scattering.site_density import site_density
+from qpi_kernels.simulate.scattering.site_impurity import SiteImpurity
 
 __all__ = ["KernelSampler"]
 
@@ -140,24 +145,42 @@ class KernelSampler:
         array, (recipe, h, w)
             Else as `make` gives them.
         """
+        rows, cols = (np.arange(n) - n // 2 for n in self.shape)
+        kernels = self._without_cores(recipes)
+        for kernel, recipe in zip(kernels, recipes, strict=True):
+            if recipe.core is not None:
+                core = recipe.core.density(cols * self.pixel_nm, rows * self.pixel_nm)
+                kernel += np.float32(np.abs(kernel).max()) * core.astype(np.float32)
+        return kernels
+
+    def _without_cores(self, recipes: Sequence[Recipe]) -> NDArray[np.float32]:
+        """Simulate kernels of recipes of one band."""
         first = recipes[0]
+        energies, impurities = np.array([first.bias]), [recipe.impurity for recipe in recipes]
+        if isinstance(first.band, CrystalBand):
+            found = site_density(
+                first.band,
+                energies,
+                pixel_nm=self.pixel_nm,
+                shape=self.shape,
+                impurities=cast(list[SiteImpurity], impurities),
+                broadening=first.broadening,
+                tip_nm=first.tip_nm,
+            )
+            return found[:, 0].astype(np.float32)
         rows, cols = (np.arange(n) - n // 2 for n in self.shape)
         planes = ldos_change(
             first.band,
-            np.array([first.bias]),
+            energies,
             pixel_nm=self.pixel_nm,
             window=(rows, cols),
-            impurities=[recipe.impurity for recipe in recipes],
+            impurities=cast(list[Impurity], impurities),
             broadening=first.broadening,
             tip_nm=first.tip_nm,
             device=self.device,
             dtype=torch.float32,
         )
         kernels: NDArray[np.float32] = planes[:, 0].cpu().numpy()
-        for kernel, recipe in zip(kernels, recipes, strict=True):
-            if recipe.core is not None:
-                core = recipe.core.density(cols * self.pixel_nm, rows * self.pixel_nm)
-                kernel += np.float32(np.abs(kernel).max()) * core.astype(np.float32)
         return kernels
 
     def variants(self, index: int, count: int) -> list[Recipe]:

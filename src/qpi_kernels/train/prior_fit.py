@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.models.kernel_prior import FamilyPrior, KernelPrior
 from qpi_kernels.progress import Event, GeneratorStepper
+from qpi_kernels.simulate.families import FAMILIES
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 from qpi_kernels.train.files.card import code_version
 
@@ -24,10 +25,15 @@ _KERNELS_PER_STEP = 64
 _BLOCK = 512
 # A family keeps so many components, or those without which they lose this share of their variance.
 _MAX_COMPONENTS, _LOST_VARIANCE = 384, 1e-5
+# Atoms of any lattice turned by any angle have no few components: these keep their smooth part.
+_CRYSTAL_COMPONENTS = 32
 
 
 class PriorFit(GeneratorStepper[KernelPrior]):
     """Simulate as many kernels of each family and compress them, 64 kernels a step.
+
+    The components are those of the families that are band-limited, where there is one; of the
+    others they hold the smooth part, and envelope, spectrum and fold describe the rest.
 
     Parameters
     ----------
@@ -36,8 +42,8 @@ class PriorFit(GeneratorStepper[KernelPrior]):
     count : int
         How many; a multiple of 64 is made of each family.
     components : int
-        Principal components that are kept of all kernels together; families are described by
-        these.
+        Principal components that are kept of all band-limited kernels together; families are
+        described by these.
     """
 
     def __init__(self, library: KernelSampler, count: int = 65_536, components: int = 1024) -> None:
@@ -71,7 +77,8 @@ class PriorFit(GeneratorStepper[KernelPrior]):
 
     def _compress(self, made: dict[str, list[Kernels]]) -> KernelPrior:
         """Compute principal components of all kernels, and each family's covariance in them."""
-        everything = [batch for batches in made.values() for batch in batches]
+        smooth = [name for name in made if FAMILIES[name].band_limited] or list(made)
+        everything = [batch for name in smooth for batch in made[name]]
         flat = [batch.reshape(len(batch), -1) for batch in everything]
         values, vectors = _components(flat, self._components)
         profile, spectrum = _common(everything)
@@ -81,7 +88,15 @@ class PriorFit(GeneratorStepper[KernelPrior]):
             profile,
             spectrum,
             self._description(),
-            {name: _family(batches, vectors) for name, batches in made.items()},
+            {
+                name: _family(
+                    batches,
+                    vectors,
+                    _MAX_COMPONENTS if name in smooth else _CRYSTAL_COMPONENTS,
+                    FAMILIES[name].fold,
+                )
+                for name, batches in made.items()
+            },
         )
 
     def _description(self) -> dict[str, Any]:
@@ -108,15 +123,17 @@ def _batch(source: KernelSampler, number: int) -> Kernels:
     return np.stack(made).astype(np.float16)
 
 
-def _family(made: Sequence[Kernels], vectors: NDArray[np.float32]) -> FamilyPrior:
+def _family(
+    made: Sequence[Kernels], vectors: NDArray[np.float32], count: int, fold: int
+) -> FamilyPrior:
     """Compress one family's kernels in the common principal components."""
     numbers = [batch.reshape(len(batch), -1).astype(np.float32) @ vectors.T for batch in made]
-    values, mixing = _components(numbers, _MAX_COMPONENTS)
+    values, mixing = _components(numbers, count)
     lost = 1 - np.cumsum(values) / values.sum()
-    count = int(np.searchsorted(-lost, -_LOST_VARIANCE)) + 1
+    kept = int(np.searchsorted(-lost, -_LOST_VARIANCE)) + 1
     profile, spectrum = _common(made)
-    spread = np.sqrt(values[:count]).astype(np.float32)
-    return FamilyPrior(mixing[:count], spread, profile, spectrum)
+    spread = np.sqrt(values[:kept]).astype(np.float32)
+    return FamilyPrior(mixing[:kept], spread, profile, spectrum, fold)
 
 
 def _components(

@@ -3,10 +3,13 @@ from .band import Band as Band
 from .band import RotatedBand as RotatedBand
 from .band import SimulationError as SimulationError
 from .band import SingleBand as SingleBand
+from .crystal import Bond as Bond
+from .crystal import CrystalBand as CrystalBand
 from .custom import CustomBand as CustomBand
 from .custom import HamiltonianError as HamiltonianError
 from .free_electrons import EllipticBand as EllipticBand
 from .free_electrons import NematicPockets as NematicPockets
+from .free_electrons import ParabolaPair as ParabolaPair
 from .free_electrons import ParabolicBand as ParabolicBand
 from .free_electrons import WarpedBand as WarpedBand
 from .lattices import GrapheneBand as GrapheneBand

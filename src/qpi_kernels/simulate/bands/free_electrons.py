@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from qpi_kernels.simulate.bands.contour import Contour
 
-__all__ = ["MATERIALS", "EllipticBand", "NematicPockets", "ParabolicBand", "WarpedBand"]
+__all__ = [
+    "MATERIALS",
+    "EllipticBand",
+    "NematicPockets",
+    "ParabolaPair",
+    "ParabolicBand",
+    "WarpedBand",
+]
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,41 @@ class NematicPockets(Band):
         )
         nothing = kx.new_zeros(kx.shape)
         return complex_matrix([[holes, nothing], [nothing, electrons]])
+
+
+@dataclass(frozen=True)
+class ParabolaPair(Band):
+    """Two surface states that do not mix, each a parabola ``E = hbar^2 k^2 / 2m`` from the onset.
+
+    Parameters
+    ----------
+    first_mass, second_mass : float
+        In electron masses.
+    onset : float
+        Of both, in eV from the Fermi level.
+    ratio : float
+        Potential, or phase shift, of the second state over that of the first at a scatterer.
+    """
+
+    first_mass: float
+    second_mass: float
+    onset: float = 0.0
+    ratio: float = 1.0
+    orbitals = 2
+    reciprocity = True
+
+    def potential(self, kind: str) -> torch.Tensor:
+        """Return the potential of unit strength, unlike for the two states."""
+        import torch
+
+        return super().potential(kind) @ torch.diag(torch.tensor([1.0, self.ratio]).double())
+
+    def hamiltonian(self, kx: torch.Tensor, ky: torch.Tensor) -> torch.Tensor:
+        """Compute H as a diagonal (2, 2, ...) tensor."""
+        square = HBAR2_OVER_2M * (kx**2 + ky**2)
+        first, second = (self.onset + square / mass for mass in (self.first_mass, self.second_mass))
+        nothing = kx.new_zeros(kx.shape)
+        return complex_matrix([[first, nothing], [nothing, second]])
 
 
 MATERIALS = [

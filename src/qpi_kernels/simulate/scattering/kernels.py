@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.simulate.bands import Band, SimulationError
+from qpi_kernels.simulate.bands.crystal import CrystalBand
 from qpi_kernels.simulate.scattering.defect_core import CoreShape
 from qpi_kernels.simulate.scattering.impurities import (
     ClusterImpurity,
@@ -19,6 +20,8 @@ from qpi_kernels.simulate.scattering.impurities import (
 )
 from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 from qpi_kernels.simulate.scattering.ldos import ldos_change
+from qpi_kernels.simulate.scattering.site_density import site_density
+from qpi_kernels.simulate.scattering.site_impurity import SiteImpurity
 
 __all__ = ["SimulationError", "multiple_defects", "single_defect"]
 
@@ -31,7 +34,7 @@ def single_defect(
     bias: float | Sequence[float] | NDArray[np.float64],
     pixel_nm: float,
     shape: tuple[int, int],
-    impurity: Impurity | float,
+    impurity: Impurity | SiteImpurity | float,
     broadening: float,
     tip_nm: float = 0.0,
     resolution: EnergyResolution | None = None,
@@ -60,13 +63,15 @@ def single_defect(
         Pixel pitch.
     shape : tuple of int
         Kernel size (h, w); the defect sits at ``(h//2, w//2)``.
-    impurity : Impurity or float
-        What scatters; a number is a scalar point potential in eV nm^2, repulsive when positive.
+    impurity : Impurity, SiteImpurity or float
+        What scatters; a number is a scalar point potential in eV nm^2, repulsive when positive. A
+        `SiteImpurity` of a `CrystalBand` shows the orbitals one by one, see `site_density`.
     broadening : float
         Half-width eta of the states in eV.
     tip_nm : float
         Width sigma of the form factor ``phi = exp(-k^2 sigma^2 / 2)`` of tip and orbitals, for each
-        Green's function; 0.05 to 0.1 nm keeps atomic contrast.
+        Green's function; 0.05 to 0.1 nm keeps atomic contrast. With a `SiteImpurity` that of the
+        density.
     resolution : EnergyResolution, optional
         Thermal and lock-in broadening on top of `broadening`; none when left out.
     setpoint : SetPoint, optional
@@ -92,19 +97,34 @@ def single_defect(
         If the device does not exist.
     """
     biases = np.atleast_1d(np.asarray(bias, float))
-    planes = ldos_change(
-        band,
-        biases,
-        pixel_nm=pixel_nm,
-        window=_centred_window(shape),
-        impurities=[as_impurity(impurity)],
-        broadening=broadening,
-        tip_nm=tip_nm,
-        resolution=resolution,
-        setpoint=setpoint,
-        device=device,
-    )
-    values = planes[0].cpu().double().numpy()
+    if isinstance(impurity, SiteImpurity):
+        if not isinstance(band, CrystalBand) or resolution is not None or setpoint is not None:
+            raise SimulationError(
+                "a SiteImpurity needs a CrystalBand, and no energy resolution or set-point"
+            )
+        values = site_density(
+            band,
+            biases,
+            pixel_nm=pixel_nm,
+            shape=shape,
+            impurities=[impurity],
+            broadening=broadening,
+            tip_nm=tip_nm,
+        )[0]
+    else:
+        planes = ldos_change(
+            band,
+            biases,
+            pixel_nm=pixel_nm,
+            window=_centred_window(shape),
+            impurities=[as_impurity(impurity)],
+            broadening=broadening,
+            tip_nm=tip_nm,
+            resolution=resolution,
+            setpoint=setpoint,
+            device=device,
+        )
+        values = planes[0].cpu().double().numpy()
     y, x = ((np.arange(n) - n // 2) * pixel_nm for n in shape)
     if core is not None:
         values = values + core.density(x, y) * np.abs(values).max(axis=(-2, -1), keepdims=True)

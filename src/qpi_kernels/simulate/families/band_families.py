@@ -1,4 +1,4 @@
-"""Families of kernels: what is drawn at random within each, and the symmetry it must have.
+"""Families of bands under a tip about as wide as a pixel, whose waves are well sampled.
 
 Lengths are drawn in pixels and only then turned into nm, so that a family looks alike at every
 pixel size: its rings are a few to a dozen pixels wide, its lattices are resolved, and its waves
@@ -8,7 +8,7 @@ neither die within a few pixels nor outlive the window by far.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from qpi_kernels.simulate.bands import (
     EllipticBand,
     GrapheneBand,
     NematicPockets,
+    ParabolaPair,
     ParabolicBand,
     RashbaBand,
     RotatedBand,
@@ -27,7 +28,7 @@ from qpi_kernels.simulate.bands import (
     TriangularBand,
     WarpedBand,
 )
-from qpi_kernels.simulate.scattering.defect_core import CoreShape
+from qpi_kernels.simulate.families.family import ISOTROPIC, Recipe, draw_core, draw_damping
 from qpi_kernels.simulate.scattering.impurities import (
     ClusterImpurity,
     Impurity,
@@ -35,12 +36,8 @@ from qpi_kernels.simulate.scattering.impurities import (
     PhaseShiftImpurity,
 )
 
-__all__ = ["FAMILIES", "ISOTROPIC", "Family", "Recipe"]
+__all__ = ["BAND_FAMILIES", "BandFamily"]
 
-ISOTROPIC = 0
-"""The fold of kernels that are the same under every rotation."""
-
-_WINDOW_PX = 64.0
 _MAX_DRAWS = 20
 # eV per inverse pixel; the families' band widths are of the order of 1 eV.
 _SLOWEST_PX = 0.02
@@ -48,33 +45,8 @@ _LATTICE_TIP = (1.5, 1.9)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All that makes one kernel: the arguments of `single_defect`.
-
-    Parameters
-    ----------
-    family : str
-        Name of its family.
-    fold : int
-        Rotations by 360/fold degrees leave the kernel as it is; `ISOTROPIC` for all rotations, 1
-        for none.
-    band, bias, impurity, broadening, tip_nm, core
-        As for `single_defect`; one bias, in V.
-    """
-
-    family: str
-    fold: int
-    band: Band
-    bias: float
-    impurity: Impurity
-    broadening: float
-    tip_nm: float
-    core: CoreShape | None = None
-
-
-@dataclass(frozen=True)
-class Family:
-    """A named kind of kernels."""
+class BandFamily:
+    """A family of kernels of a band and an impurity of the simulator; a `Family`."""
 
     name: str
     """Its name."""
@@ -88,11 +60,12 @@ class Family:
     tip_px: tuple[float, float] = (1.0, 1.4)
     """Range of the form factor's width in pixels; with less than one pixel a kernel is not sampled
     well enough to be shifted by half a pixel, an atomic lattice needs more."""
+    band_limited: bool = field(default=True, init=False)
+    """Whether pixels sample its kernels well."""
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm."""
-        # Densities decay by about exp(-1.2) to exp(-4.4) from the centre to the edge of 64 pixels.
-        damping = np.exp(rng.uniform(np.log(0.6), np.log(2.2))) / (_WINDOW_PX / 2 * pixel_nm)
+        damping = draw_damping(rng, pixel_nm)
         for _ in range(_MAX_DRAWS):
             band, energy, impurity = self.draw(rng, pixel_nm)
             contour = band.contour(energy, 0.0, pixel_nm)
@@ -110,7 +83,7 @@ class Family:
             impurity=impurity,
             broadening=float(damping * contour.speed),
             tip_nm=float(rng.uniform(*self.tip_px) * pixel_nm),
-            core=self._core(rng, pixel_nm, turned.angle_deg),
+            core=draw_core(rng, pixel_nm, self.fold, turned.angle_deg),
         )
 
     def variant(self, rng: np.random.Generator, recipe: Recipe, pixel_nm: float) -> Recipe:
@@ -121,25 +94,8 @@ class Family:
         elif isinstance(impurity, ClusterImpurity | MagneticImpurity):
             impurity = impurity.scaled(float(rng.uniform(0.3, 2.0) * rng.choice([-1, 1])))
         assert isinstance(recipe.band, RotatedBand)
-        core = self._core(rng, pixel_nm, recipe.band.angle_deg)
+        core = draw_core(rng, pixel_nm, self.fold, recipe.band.angle_deg)
         return replace(recipe, impurity=impurity, core=core)
-
-    def _core(
-        self, rng: np.random.Generator, pixel_nm: float, angle_deg: float
-    ) -> CoreShape | None:
-        """Draw the core of a defect, for a third of the kernels."""
-        if rng.random() > 0.35:
-            return None
-        lobed = self.fold > 1 and rng.random() < 0.5
-        angle = angle_deg if self.fold == 3 else angle_deg + 90.0 * float(rng.integers(2))
-        return CoreShape(
-            amplitude=float(rng.choice([-1, 1]) * rng.uniform(0.2, 1.0)),
-            width_nm=float(rng.uniform(1.2, 1.8) * pixel_nm),
-            ring_nm=float(rng.choice([0.0, rng.uniform(1.0, 2.5) * pixel_nm])),
-            fold=self.fold if lobed else 0,
-            lobes=float(rng.uniform(0.3, 1.0)) if lobed else 0.0,
-            angle_deg=angle,
-        )
 
 
 def _wave_number(
@@ -312,39 +268,64 @@ def _asymmetric_cluster(rng: np.random.Generator, pixel_nm: float) -> tuple[Band
     return band, energy, impurity
 
 
+def _scattered_cluster(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw two to four unequal scatterers, up to twenty pixels apart, on a parabola."""
+    k, energy = _wave_number(rng, pixel_nm, smallest=0.3), 0.3
+    centres = int(rng.integers(2, 5))
+    radius = min(float(rng.uniform(1.6, 5.0)) / k, 10.0 * pixel_nm)
+    angle = (
+        rng.uniform(0, 2 * np.pi)
+        + 2 * np.pi * (np.arange(centres) + rng.uniform(-0.3, 0.3, centres)) / centres
+    )
+    away = radius * rng.uniform(0.7, 1.0, centres)
+    strengths = _strength(rng, _mass(k, energy)) * rng.uniform(0.3, 1.0, centres)
+    places = tuple(
+        zip((away * np.cos(angle)).tolist(), (away * np.sin(angle)).tolist(), strict=True)
+    )
+    impurity = ClusterImpurity(places, tuple(strengths.tolist()), 0.5 * pixel_nm)
+    return ParabolicBand(_mass(k, energy), onset=0.0), energy, impurity
+
+
+def _surface_state_pair(rng: np.random.Generator, pixel_nm: float) -> tuple[Band, float, Impurity]:
+    """Draw two round parabolas with a phase shift each."""
+    energy = 0.3
+    first, second = (_mass(_wave_number(rng, pixel_nm), energy) for _ in range(2))
+    ratio = float(rng.uniform(0.3, 1.5) * rng.choice([-1, 1]))
+    return ParabolaPair(first, second, ratio=ratio), energy, _point(rng)
+
+
 def _strength(rng: np.random.Generator, mass: float) -> float:
     """Draw a potential in eV nm^2, moderate to strong against 1/(pi rho_0) of a parabola."""
     density = mass / (4 * np.pi * HBAR2_OVER_2M)
     return float(rng.uniform(0.5, 4.0) * rng.choice([-1, 1]) / (np.pi * density))
 
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family("free_electrons", ISOTROPIC, "parabolic surface state", _free_electrons),
-        Family("rashba", ISOTROPIC, "Rashba-split surface state", _rashba),
-        Family("elliptic", 2, "anisotropic parabola", _elliptic),
-        Family("warped_two_fold", 2, "two-fold warped parabola", _warped(2, 0.3, 0.7)),
-        Family("nematic_pockets", 2, "crossed hole and electron pockets", _nematic_pockets),
-        Family("trimer", 3, "three scatterers on a surface state", _trimer),
-        Family("trigonal_dirac", 3, "three scatterers on a warped Dirac cone", _trigonal_dirac),
-        Family(
-            "graphene_site",
-            3,
-            "scatterer on one sublattice of graphene",
-            _graphene_site,
-            _LATTICE_TIP,
-        ),
-        Family("warped_four_fold", 4, "four-fold warped parabola", _warped(4, 0.35, 0.6, 0.35)),
-        Family("square_lattice", 4, "square-lattice band", _square_lattice, _LATTICE_TIP),
-        Family("cuprate", 4, "d-wave superconductor", _cuprate, _LATTICE_TIP),
-        Family("warped_six_fold", 6, "six-fold warped parabola", _warped(6, 0.4, 0.65, 0.5)),
-        Family(
-            "triangular_lattice", 6, "triangular-lattice band", _triangular_lattice, _LATTICE_TIP
-        ),
-        Family("dichalcogenide", 6, "2H dichalcogenide barrel", _dichalcogenide, _LATTICE_TIP),
-        Family("warped_dirac", 6, "hexagonally warped Dirac cone", _warped_dirac),
-        Family("asymmetric_cluster", 1, "uneven cluster of scatterers", _asymmetric_cluster),
-    )
-}
-"""All families by name."""
+BAND_FAMILIES = (
+    BandFamily("free_electrons", ISOTROPIC, "parabolic surface state", _free_electrons),
+    BandFamily("rashba", ISOTROPIC, "Rashba-split surface state", _rashba),
+    BandFamily("surface_state_pair", ISOTROPIC, "two surface states", _surface_state_pair),
+    BandFamily("elliptic", 2, "anisotropic parabola", _elliptic),
+    BandFamily("warped_two_fold", 2, "two-fold warped parabola", _warped(2, 0.3, 0.7)),
+    BandFamily("nematic_pockets", 2, "crossed hole and electron pockets", _nematic_pockets),
+    BandFamily("trimer", 3, "three scatterers on a surface state", _trimer),
+    BandFamily("trigonal_dirac", 3, "three scatterers on a warped Dirac cone", _trigonal_dirac),
+    BandFamily(
+        "graphene_site",
+        3,
+        "scatterer on one sublattice of graphene",
+        _graphene_site,
+        _LATTICE_TIP,
+    ),
+    BandFamily("warped_four_fold", 4, "four-fold warped parabola", _warped(4, 0.35, 0.6, 0.35)),
+    BandFamily("square_lattice", 4, "square-lattice band", _square_lattice, _LATTICE_TIP),
+    BandFamily("cuprate", 4, "d-wave superconductor", _cuprate, _LATTICE_TIP),
+    BandFamily("warped_six_fold", 6, "six-fold warped parabola", _warped(6, 0.4, 0.65, 0.5)),
+    BandFamily(
+        "triangular_lattice", 6, "triangular-lattice band", _triangular_lattice, _LATTICE_TIP
+    ),
+    BandFamily("dichalcogenide", 6, "2H dichalcogenide barrel", _dichalcogenide, _LATTICE_TIP),
+    BandFamily("warped_dirac", 6, "hexagonally warped Dirac cone", _warped_dirac),
+    BandFamily("asymmetric_cluster", 1, "uneven cluster of scatterers", _asymmetric_cluster),
+    BandFamily("scattered_cluster", 1, "scatterers far apart", _scattered_cluster),
+)
+"""All of them."""
