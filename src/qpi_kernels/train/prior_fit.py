@@ -25,8 +25,9 @@ _KERNELS_PER_STEP = 64
 _BLOCK = 512
 # A family keeps so many components, or those without which they lose this share of their variance.
 _MAX_COMPONENTS, _LOST_VARIANCE = 384, 1e-5
-# Atoms of any lattice turned by any angle have no few components: these keep their smooth part.
-_CRYSTAL_COMPONENTS = 32
+# Atoms of any lattice turned by any angle have no few components: these keep their smooth part,
+# for which this share of the kernels is enough.
+_CRYSTAL_COMPONENTS, _CRYSTAL_SHARE = 32, 4
 
 
 class PriorFit(GeneratorStepper[KernelPrior]):
@@ -40,7 +41,8 @@ class PriorFit(GeneratorStepper[KernelPrior]):
     library : KernelSampler
         Where kernels come from.
     count : int
-        How many; a multiple of 64 is made of each family.
+        How many at most; a multiple of 64 is made of each family, of those that are not
+        band-limited a quarter.
     components : int
         Principal components that are kept of all band-limited kernels together; families are
         described by these.
@@ -49,18 +51,22 @@ class PriorFit(GeneratorStepper[KernelPrior]):
     def __init__(self, library: KernelSampler, count: int = 65_536, components: int = 1024) -> None:
         self._library = library
         self._components = components
-        self._batches = -(-count // (_KERNELS_PER_STEP * len(library.families)))
+        most = -(-count // (_KERNELS_PER_STEP * len(library.families)))
+        self._batches = {
+            name: most if FAMILIES[name].band_limited else -(-most // _CRYSTAL_SHARE)
+            for name in library.families
+        }
 
     @property
     def count(self) -> int:
         """Number of kernels that are simulated."""
-        return _KERNELS_PER_STEP * self._batches * len(self._library.families)
+        return _KERNELS_PER_STEP * sum(self._batches.values())
 
     def _run(self) -> Generator[Event, None, KernelPrior]:
         """Simulate every family's kernels, then compress all of them."""
         families = self._library.families
         made: dict[str, list[Kernels]] = {name: [] for name in families}
-        total, done = self._batches * len(families) + 1, 0
+        total, done = sum(self._batches.values()) + 1, 0
         for name in families:
             source = KernelSampler(
                 [name],
@@ -69,7 +75,7 @@ class PriorFit(GeneratorStepper[KernelPrior]):
                 seed=self._library.seed,
                 device=self._library.device,
             )
-            for number in range(self._batches):
+            for number in range(self._batches[name]):
                 made[name].append(_batch(source, number))
                 done += 1
                 yield Event(f"Simulating kernels: {name}", done, total)

@@ -18,10 +18,11 @@ from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     SumRoot,
     WaveRoot,
 )
+from qpi_kernels.extraction.bayes.priors.near_symmetry import NearlySymmetricRoot, NearSymmetry
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.folder_files import ModelFormatError
-from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
+from qpi_kernels.models.kernel_prior import FamilyPrior, KernelPrior, bundled_prior
 
 __all__ = [
     "BROAD_PRIOR",
@@ -37,6 +38,8 @@ WHITE_PRIOR = "every pixel on its own"
 BROAD_PRIOR = "simulated kernels"
 # Amplitude of what simulated kernels do not have, over that of what they have.
 _STRICT, _FREE = 0.05, 0.15
+# Share of the variance that a family's rotations may change: interpolation turns atoms badly.
+_UNLIKE = 0.05
 # Envelope and spectrum of the rest fade no further than to this share of their means.
 _MIN_SHARE = 0.1
 # Level of a kernel that its family does not tell, over the levels of all simulated kernels; and its
@@ -77,10 +80,15 @@ def _known(problem: Problem, library: KernelPrior, rest: float, family: str = ""
     components = components_on(library, problem.parameters.kernel_shape, family)
     known = ComponentRoot(torch.from_numpy(components).to(problem.coverage))
     own = library.families[family] if family else library
-    smooth = replace(library, profile=own.profile, spectrum=own.spectrum)
-    return SumRoot(
-        [(1.0, known), (rest, smooth_waves(problem, smooth)), (1.0, _level(problem, library))]
+    waves: CovarianceRoot = smooth_waves(
+        problem, replace(library, profile=own.profile, spectrum=own.spectrum)
     )
+    if isinstance(own, FamilyPrior) and own.missing > rest**2:
+        # Most of a crystal's atoms are no component, but they have its symmetry.
+        rest, shape = own.missing**0.5, problem.parameters.kernel_shape
+        shares = NearSymmetry.of_fold(own.fold, _UNLIKE, square=shape[0] == shape[1])
+        waves = NearlySymmetricRoot(waves, shares, shape, problem.coverage)
+    return SumRoot([(1.0, known), (rest, waves), (1.0, _level(problem, library))])
 
 
 def _level(problem: Problem, library: KernelPrior) -> ComponentRoot:
