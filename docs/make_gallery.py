@@ -95,13 +95,30 @@ class Sheet:
 
 
 def families() -> None:
-    """Draw kernel, Fourier transform and map of every family."""
+    """Draw kernel, Fourier transform and map of every family of bands."""
     for fold, title in FOLDS.items():
-        members = [name for name, family in FAMILIES.items() if family.fold == fold]
+        members = [
+            name for name, family in FAMILIES.items() if family.fold == fold and family.band_limited
+        ]
         sheet = Sheet(940, 350 * len(members))
         for row, name in enumerate(members):
             family_row(sheet, 350 * row, name)
         sheet.save(title)
+
+
+def crystals() -> None:
+    """Draw kernels of every family of crystals."""
+    members = [name for name, family in FAMILIES.items() if not family.band_limited]
+    sheet = Sheet(940, 150 * len(members))
+    for row, name in enumerate(members):
+        library = KernelSampler([name], seed=SEED)
+        sheet.text(10, 150 * row + 60, name, weight="bold", family="monospace", size=9)
+        for column, index in enumerate(range(5)):
+            kernel = library.kernel(index).values
+            axes = sheet.axes(210 + 145 * column, 150 * row + 10, 130, 130)
+            axes.imshow(kernel, cmap=SIGNED, norm=signed_scale(kernel), interpolation="none")
+            axes.axis("off")
+    sheet.save("crystals")
 
 
 def family_row(sheet: Sheet, top: int, name: str) -> None:
@@ -338,6 +355,7 @@ def silver_stack(bias: ArrayLike, setpoint: SetPoint | None = None) -> xr.DataAr
 
 PAGES: dict[str, Callable[[], None]] = {
     "families": families,
+    "crystals": crystals,
     "artefacts": artefacts,
     "multiple": multiple,
     "energy": energy,

@@ -199,6 +199,13 @@ SENTENCES = {
         "{number:.0f} kinds of defects were found, with {place} defects.",
         "A kind may also be the same defect on another site of the lattice.",
     ),
+    "undersampled": Sentence(
+        "The kernel is sharper than the pixels sample: {number:.0%} of its variance lies in waves "
+        "of less than two and a half pixels.",
+        "Shifting it between pixels adds an error, about twice as large and not in the standard "
+        "deviation. Measure with smaller pixels, or extract on finer ones with "
+        "`extraction.oversample`.",
+    ),
     "not_converged": Sentence(
         "The solver stopped before reaching its tolerance.",
         "Allow more iterations, or raise the ridge.",

@@ -12,6 +12,7 @@ from qpi_kernels.extraction.extract import Extraction, extract, start_extraction
 from qpi_kernels.extraction.parameters import EstimatorParameters, ExtractionError
 from qpi_kernels.extraction.planning.plan import plan
 from qpi_kernels.extraction.registry import known_estimators, make_parameters, register, unregister
+from qpi_kernels.extraction.sampling.oversample import oversample
 from qpi_kernels.extraction.warm_up import start_warm_up, warm_up
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "extract",
     "known_estimators",
     "make_parameters",
+    "oversample",
     "plan",
     "register",
     "start_cross_validation",

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.sampling.sharpness import sampling_reasons
 from qpi_kernels.quality import Reason, Trust
 
 __all__ = [
@@ -113,6 +114,7 @@ def assess_fit(problem: Problem, fit: FitNumbers) -> list[Reason]:
         *explanation_reasons(problem, fit),
         *unseen_reasons(problem),
         *resampling_reasons(problem),
+        *sampling_reasons(problem, fit.kernel, fit.std),
         *_ridge_reasons(problem, fit),
     ]
     if fill >= 1:

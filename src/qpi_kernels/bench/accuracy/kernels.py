@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.simulate.datasets.protocol import protocol_labels
 from qpi_kernels.simulate.datasets.protocol_parameters import ProtocolParameters
+from qpi_kernels.simulate.families import FAMILIES
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
 __all__ = [
@@ -55,11 +56,12 @@ class SimulatedKernels:
     Parameters
     ----------
     families : sequence of str, optional
-        All when left out.
+        All that pixels sample well when left out.
     """
 
     def __init__(self, families: tuple[str, ...] | None = None) -> None:
-        self._families = families
+        smooth = (name for name, family in FAMILIES.items() if family.band_limited)
+        self._families = families or tuple(smooth)
 
     def kernel(self, number: int, side: int) -> tuple[Kernel, str]:
         """Simulate a kernel; see `KernelSource`."""

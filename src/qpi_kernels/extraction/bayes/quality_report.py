@@ -24,6 +24,7 @@ from qpi_kernels.extraction.quality_report import (
     unseen_reasons,
     usual_misfit,
 )
+from qpi_kernels.extraction.sampling.sharpness import sampling_reasons
 from qpi_kernels.quality import Reason
 
 __all__ = ["BayesAssessor"]
@@ -57,6 +58,7 @@ class BayesAssessor:
             *_misfit_reasons(problem, fit),
             *duplicate_reasons(problem),
             *resampling_reasons(problem),
+            *sampling_reasons(problem, fit.kernel, fit.std),
             *self._prior_reasons(),
         ]
         if coloured:

@@ -130,9 +130,10 @@ def _simulated(
             f"no families {', '.join(unknown) or '(none given)'}; give a KernelResult or an array "
             f"as prior=, 'library', or some of {', '.join(FAMILIES)}"
         )
-    families = None if "library" in names else names
+    if "library" in names:
+        names = [name for name, family in FAMILIES.items() if family.band_limited]
     sides = [max(3, round(side * pixel_nm / given_nm)) for side in window]
-    sampler = KernelSampler(families, shape=(sides[0], sides[1]), pixel_nm=given_nm, seed=seed)
+    sampler = KernelSampler(names, shape=(sides[0], sides[1]), pixel_nm=given_nm, seed=seed)
     drawn = [np.asarray(sampler.kernel(index).values, float) for index in range(_SIMULATED)]
     return [one / np.sqrt(np.square(one).sum()) for one in drawn]
 
