@@ -57,7 +57,9 @@ def test_recipes_are_plain_and_repeatable(name):
 
 
 def test_batches_show_defects_of_a_crystal_on_its_lattice():
-    parameters = simulate.BatchParameters(kernel_shape=(16, 16), image_shape=(24, 24), variants=2)
+    parameters = simulate.BatchParameters(
+        kernel_shape=(16, 16), image_shape=(24, 24), variants=2, artefacts=simulate.Artefacts()
+    )
     library = simulate.KernelSampler(["square_crystal"], shape=(32, 32))
     batch = simulate.SimulatedBatches(library, parameters, batch_size=4, steps=1)[0]
     assert batch["observation"].isfinite().all()

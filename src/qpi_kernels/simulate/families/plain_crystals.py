@@ -39,6 +39,7 @@ def plain_crystal(
     """
 
     def draw(rng: np.random.Generator) -> tuple[CrystalBand, SiteImpurity]:
+        """Draw a lattice, its bonds and an impurity."""
         lattice, basis = choices[int(rng.integers(len(choices)))]
         vectors = lattice(rng)
         twice = 2 * len(basis.places) <= _MAX_ORBITALS and rng.random() < 0.4
