@@ -88,7 +88,7 @@ class EstimatorParameters(BaseModel):
         default=False,
         description=(
             "Choose the smallest window that predicts left-out parts of the map best, instead of "
-            "the given one; kernel_shape 'auto' stands for this. Ten times as long."
+            "the given one; kernel_shape 'auto' stands for this. About twenty times as long."
         ),
         json_schema_extra={"advanced": True},
     )

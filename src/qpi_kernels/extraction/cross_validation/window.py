@@ -17,8 +17,8 @@ __all__ = ["WindowedExtraction", "candidate_windows"]
 
 _SIDES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 _FOLDS = 3
-# Windows that may in turn predict no better than a smaller one before larger ones are left out.
-_PATIENCE = 2
+# Windows that may predict no better than a smaller one before larger ones are left out.
+_PATIENCE = 1
 # The window whose residual tells how far the noise is correlated.
 _REFERENCE_PX = 32
 
