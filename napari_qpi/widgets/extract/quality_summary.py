@@ -132,14 +132,13 @@ def quality_rows(quality: Quality, units: str) -> list[tuple[str, str, str]]:
 
 
 def _model_rows(quality: Quality) -> list[tuple[str, str, str]]:
-    """Name the change of the model that would explain most, over what it explains by chance."""
+    """Name the change of the model that explains most, over what chance explains at most."""
     if quality.checks is None or not quality.checks.explained:
         return []
     usual = quality.checks.usual
     ratios = {name: chi2 / usual[name] for name, chi2 in quality.checks.explained.items()}
     clearest = max(ratios, key=ratios.__getitem__)
-    meaning = f"{clearest.replace('_', ' ')}, over what chance explains at most"
-    return [("Wrong model", f"{ratios[clearest]:.2g}", meaning)]
+    return [("Model test", f"{ratios[clearest]:.2g}", f"{clearest.replace('_', ' ')}; 1: chance")]
 
 
 def _scores_by_kind(quality: Quality) -> dict[str, str]:

@@ -33,7 +33,7 @@ _FEW_NUMBERS, _SEARCHED = 2.0, 1.5
 # ever for kinds, always after a tip change.
 _NOT_IN_TIME, _IN_TIME, _TWO_GROUPS = 0.7, 0.9, 0.75
 # Change of strength at an empty mark, how exactly, and the share of a shape that may be left.
-_EMPTY, _EMPTY_ERROR, _EMPTY_SHAPE = -1.0, 0.3, 0.5
+_EMPTY, _EMPTY_ERROR, _EMPTY_SHAPE = -1.0, 0.2, 0.5
 # Part of the expected error, and of the map, below which a wrong model does not matter.
 _HARMLESS, _MIN_EFFECT = 0.3, 2e-3
 
@@ -206,13 +206,14 @@ def _of_scan_order(order: ScanOrder, spread: float, moved: float) -> dict[str, A
 def _weighed_by_time(
     found: dict[str, Alternative], component: PatchComponent | None
 ) -> dict[str, Alternative]:
-    """Leave out the tip change if marks differ in no order of time, and kinds if they do."""
+    """Doubt changes with time if marks differ in no order of time, and kinds if they do."""
     if component is None or component.chi2 < _COMPONENT_MARGIN * component.chance:
         return found
+    two_groups = component.apart > _TWO_GROUPS
     if component.apart_in_time < _NOT_IN_TIME * component.apart:
-        return found | {"tip_change": replace(found["tip_change"], weight=0.0)}
-    ordered = component.apart_in_time > _IN_TIME * component.apart
-    if not (ordered and component.apart > _TWO_GROUPS):
+        names = ["tip_change", "drift", "shear"] if two_groups else ["tip_change"]
+        return found | {name: replace(found[name], weight=0.0) for name in names}
+    if not (two_groups and component.apart_in_time > _IN_TIME * component.apart):
         return found
     names = [name for name in ("second_kind", "strengths") if name in found]
     return found | {name: replace(found[name], weight=1 / _SEARCHED) for name in names}

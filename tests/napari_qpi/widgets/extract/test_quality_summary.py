@@ -29,7 +29,7 @@ def test_the_card_shows_trust_reasons_and_more(
     assert rows["Symmetry b"].split() == ["C2", "0.90", "C3", "0.10"]
     checks = ResidualChecks(explained={"drift": 60, "shear": 4}, usual={"drift": 30, "shear": 20})
     tested = quality.model_copy(update={"checks": checks})
-    model = next(row for row in quality_rows(tested, "") if row[0] == "Wrong model")
+    model = next(row for row in quality_rows(tested, "") if row[0] == "Model test")
     assert model[1] == "2"
     assert "drift" in model[2]
     card = QualitySummary()
