@@ -128,5 +128,6 @@ def _value(name: str, count: int) -> object:
         "trust": "good",
         "reasons": [],
         "checks": None,
+        "prediction": None,
     }
     return values.get(name, [1.0] * count)
