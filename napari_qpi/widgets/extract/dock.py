@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import napari
 from napari.layers import Image, Points
@@ -17,9 +18,11 @@ from napari_qpi.layers.conversion import (
     observation_from_layer,
     points_from_defects,
 )
+from napari_qpi.layers.planned import planned_layers
 from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
+from napari_qpi.tasks.map_plan import MapPlanInput
 from napari_qpi.tasks.method_comparison import COMPARED, Comparison, MethodComparison
 from napari_qpi.tasks.trained_models import models_changed
 from napari_qpi.widgets.common.dock import collapsed, group
@@ -39,11 +42,15 @@ from napari_qpi.widgets.extract.defect_review import DefectReview
 from napari_qpi.widgets.extract.export_buttons import ExportButtons
 from napari_qpi.widgets.extract.form import ExtractionForm
 from napari_qpi.widgets.extract.kernel_size import KernelSize
+from napari_qpi.widgets.extract.map_plan import MapPlanBox
 from napari_qpi.widgets.extract.prediction_view import PredictionView
 from napari_qpi.widgets.extract.quality_summary import QualitySummary
 from qpi_kernels.defects import DefectFormatError
 from qpi_kernels.extraction import EstimatorParameters, ExtractionError, start_warm_up
 from qpi_kernels.result import KernelResult
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.planning.proposal import MapProposal
 
 __all__ = ["ExtractKernel"]
 
@@ -118,6 +125,7 @@ class ExtractKernel(RunDock):
         self.prediction_view = PredictionView()
         self.defect_review = DefectReview(self.viewer)
         self.export_buttons = ExportButtons()
+        self.map_plan = MapPlanBox()
 
         self.notice = UnpreparedNotice(self, self.image_choice, self.points_choice)
 
@@ -138,6 +146,7 @@ class ExtractKernel(RunDock):
             )
         )
         self.column.addWidget(group("Keep", self.export_buttons))
+        self.column.addWidget(collapsed("Plan a map", self.map_plan))
         self.column.addStretch()
 
     def _connect(self) -> None:
@@ -157,6 +166,8 @@ class ExtractKernel(RunDock):
         self.defect_review.propose_button.clicked.connect(self.propose)
         self.defect_review.status.connect(self.run_controls.show_status)
         self.export_buttons.status.connect(self.run_controls.show_passing)
+        self.map_plan.plan_button.clicked.connect(self.plan)
+        self.map_plan.status.connect(self.run_controls.show_passing)
 
     # -- what the user or a script may call -------------------------------------------------
 
@@ -182,6 +193,12 @@ class ExtractKernel(RunDock):
         search = self.defect_review.search()
         if search is not None and not self.job.state.busy:
             self.start(search, self.defect_review.show_proposals)
+
+    def plan(self) -> None:
+        """Start planning a map from the image and its defects."""
+        for task in self._tasks(lambda form: [form.parameters()]):
+            wanted = self.map_plan.plan_of(task)
+            self.start(wanted.start, partial(self._show_plan, wanted))
 
     def parameters(self) -> EstimatorParameters:
         """Return the entered parameters, validated.
@@ -275,6 +292,12 @@ class ExtractKernel(RunDock):
         done = f"{len(results)} methods in {self.seconds:.1f} s."
         self.run_controls.show_status(" ".join([done, *failed]))
 
+    def _show_plan(self, wanted: MapPlanInput, proposal: MapProposal) -> None:
+        """Show where to scan, and the numbers of the plan."""
+        add_layers(self.viewer, planned_layers(proposal, wanted.task.image))
+        self.map_plan.show_proposal(proposal, wanted)
+        self.run_controls.show_status(f"Planned in {self.seconds:.1f} s.")
+
     # -- following the layers ---------------------------------------------------------------
 
     def _on_image_chosen(self, image: Image | None) -> None:
@@ -300,6 +323,7 @@ class ExtractKernel(RunDock):
         self.prediction_view.clear()
         self.export_buttons.clear()
         self.defect_review.clear()
+        self.map_plan.clear()
 
     def _on_points_chosen(self, points: Points | None) -> None:
         self._unfollow_points()
@@ -331,4 +355,5 @@ class ExtractKernel(RunDock):
         self.run_controls.show_ready(self.job.state, missing)
         ready = image is not None and marked and not self.job.state.busy
         self.compare_button.setEnabled(ready)
+        self.map_plan.plan_button.setEnabled(ready and not self._finds_defects)
         self.kernel_size.show_on(image, points)

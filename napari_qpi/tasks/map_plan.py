@@ -1,0 +1,87 @@
+"""`MapPlanInput`: a topograph with marks, and what a map of it is to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_qpi.tasks.extraction import ExtractionInput
+from napari_qpi.tasks.job import load_torch
+from qpi_kernels.extraction import ExtractionError
+from qpi_kernels.prepare import Prepared
+
+if TYPE_CHECKING:
+    from qpi_kernels.extraction.planning.proposal import MapProposal, ProposalSearch
+
+__all__ = ["MapPlanInput", "save_planned_tour"]
+
+
+@dataclass(frozen=True)
+class MapPlanInput:
+    """What a plan depends on.
+
+    Parameters
+    ----------
+    task : ExtractionInput
+        The topograph, its defects and the parameters of the extraction.
+    wanted_error : float
+        Error of the kernel that is wanted, of its rms.
+    time_per_pixel_s : float
+        Integration time of the topograph's pixels, in s.
+    share : float
+        Share of the pixels that is to be measured.
+    whole : bool
+        Scan the whole frame.
+    """
+
+    task: ExtractionInput
+    wanted_error: float
+    time_per_pixel_s: float
+    share: float
+    whole: bool
+
+    def start(self) -> ProposalSearch:
+        """Check the input and give the stepper; call this in the worker, it may import torch.
+
+        Raises
+        ------
+        ExtractionError
+            If the input does not fit together.
+        """
+        load_torch()
+        from qpi_kernels.extraction.planning.proposal import ProposalSearch
+
+        task = self.task
+        if task.parameters.finds_defects:
+            raise ExtractionError("plan with a method that takes marked defects, such as bayes")
+        scan = task.prepared
+        if scan is None:
+            scan = Prepared.start(task.observation, task.mask, task.defects)
+        # Positions are taken as they are: refining them would take most of the time.
+        fields = task.parameters.model_dump(exclude={"kernel_shape", "refine"})
+        return ProposalSearch(
+            scan,
+            task.defects,
+            task.parameters.kernel_shape,
+            wanted_error=self.wanted_error,
+            time_per_pixel_s=self.time_per_pixel_s,
+            share=self.share,
+            whole=self.whole,
+            **fields,
+        )
+
+
+def save_planned_tour(proposal: MapProposal, plan: MapPlanInput, path: str | Path) -> Path:
+    """Write the pixels that a plan measures as a table, in the order of a tour."""
+    from qpi_kernels.extraction.planning.tour import plan_tour, save_tour
+
+    image = plan.task.observation
+    measured = proposal.measured
+    if measured is None:
+        place = proposal.rectangle
+        measured = np.zeros(image.shape, bool)
+        measured[place.row : place.row + place.rows, place.col : place.col + place.columns] = True
+    return save_tour(plan_tour(measured), path, image)
