@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_qpi.layers.conversion import LayerData
 
-__all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "triangular_map"]
+__all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "sparse_map", "triangular_map"]
 
 
 def triangular_map() -> list[LayerData]:
@@ -27,6 +27,13 @@ def ag111_map() -> list[LayerData]:
     from qpi_kernels.simulate.scan import samples
 
     return _sample(samples.ag111_map(), "Ag(111)-like")
+
+
+def sparse_map() -> list[LayerData]:
+    """Show a dI/dV map of which a fifth of the pixels was measured, and its defects."""
+    from qpi_kernels.simulate.scan import samples
+
+    return _sample(samples.sparse_map(), "sparse map")
 
 
 def bias_grid() -> list[LayerData]:

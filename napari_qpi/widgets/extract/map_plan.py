@@ -164,8 +164,8 @@ def plan_row(proposal: MapProposal, one: MapPlan) -> list[str]:
     return [
         f"{one.pixel_nm:.3g}",
         f"{rows} x {columns}" if one.pixels == rows * columns else str(one.pixels),
-        f"{proposal.time_per_pixel_s(one):.2g}" if reached else "never",
-        f"{hours:.2g}" if reached else "never",
+        f"{proposal.time_per_pixel_s(one):.3g}" if reached else "never",
+        f"{hours:.3g}" if reached else "never",
         f"{100 * one.error:.2g} %",
         f"{-100 * one.gain_of(1.0):.0f} %",
     ]

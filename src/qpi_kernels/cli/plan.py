@@ -175,10 +175,10 @@ def _print_proposal(found: MapProposal) -> None:
         table.add_row(
             f"{one.pixel_nm:.3g}",
             f"{rows} x {columns}" + ("" if one.pixels == rows * columns else f", {one.pixels}"),
-            f"{one.hours:.2g} h",
+            f"{one.hours:.3g} h",
             f"{100 * one.error:.2g} %",
-            f"{found.time_per_pixel_s(one):.2g}" if reached else "never",
-            f"{hours:.2g} h" if reached else "never",
+            f"{found.time_per_pixel_s(one):.3g}" if reached else "never",
+            f"{hours:.3g} h" if reached else "never",
             f"{-100 * one.gain_of(1.0):.0f} %",
         )
     console.print(table)

@@ -1,4 +1,4 @@
-"""Four small scans with known defects and kernels, made on the spot."""
+"""Five small scans with known defects and kernels, made on the spot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qpi_kernels.simulate.scan.simulation import (
 )
 from qpi_kernels.simulate.scattering.kernels import single_defect
 
-__all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "triangular_map"]
+__all__ = ["ag111_map", "bi2te3_grid", "bias_grid", "sparse_map", "triangular_map"]
 
 _SILVER = ParabolicBand(mass=0.40, onset=-0.065)
 
@@ -42,6 +42,18 @@ def ag111_map() -> xr.Dataset:
         _SILVER, defects, bias=0.05, pixel_nm=0.3, impurity=-1.0, broadening=0.006, tip_nm=0.2,
         noise=0.5, row_offsets=0.2, name="Ag(111)-like surface state",
     )  # fmt: skip
+
+
+def sparse_map() -> xr.Dataset:
+    """Simulate a dI/dV map of which every fifth pixel was measured, at random; NaN elsewhere."""
+    defects = scatter_defects(20, (160, 160), seed=9, min_distance_px=10, margin_px=6)
+    scan = _scan(
+        _SILVER, defects, bias=0.05, pixel_nm=0.3, impurity=-1.0, broadening=0.006, tip_nm=0.2,
+        noise=0.3, row_offsets=0.0, name="Ag(111)-like surface state, sparse", size=160,
+    )  # fmt: skip
+    measured = np.random.default_rng(9).random((160, 160)) < 0.2
+    scan["didv"] = scan["didv"].where(xr.DataArray(measured, dims=("y", "x")))
+    return scan.assign_attrs(complete=False)
 
 
 def bias_grid() -> xr.Dataset:
@@ -74,6 +86,7 @@ def _scan(
     noise: float,
     row_offsets: float,
     name: str,
+    size: int | None = None,
 ) -> xr.Dataset:
     """Simulate a scan as `open_scan` would give it, with the truth beside it.
 
@@ -81,7 +94,7 @@ def _scan(
     cropped to a quarter of the map.
     """
     grid = np.ndim(bias) > 0
-    size = 96 if grid else 256
+    size = size or (96 if grid else 256)
     kernel = single_defect(
         band, bias=bias, pixel_nm=pixel_nm, shape=(size + 1, size + 1), impurity=impurity,
         broadening=broadening, tip_nm=tip_nm,
