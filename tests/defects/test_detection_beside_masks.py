@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from qpi_kernels.defects import detect_defects
-from qpi_kernels.defects.blobs import BlobFilter
+from qpi_kernels.defects.blobs import BlobFilter, DetectionError
 
 SIDE = 128
 ROWS, COLS = np.mgrid[:SIDE, :SIDE]
@@ -102,3 +102,17 @@ def test_both_polarities_are_kept_where_they_stand_out_alike():
     points = [(20, 30, 1), (40, 90, -1), (80, 30, 1), (100, 100, -1)]
     image = noise(7) + sum(spot(row, col, sign) for row, col, sign in points)
     assert detect_defects(image).counts() == {"bright": 2, "dark": 2}
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_sparse_map_is_refused_and_half_a_frame_is_not(lines):
+    rng = np.random.default_rng(0)
+    rows, cols = np.indices((96, 96))
+    spots = [(12, 12), (12, 60), (34, 36), (34, 84)]
+    image = sum(np.exp(-((rows - y) ** 2 + (cols - x) ** 2) / 12) for y, x in spots)
+    image = image + 0.05 * rng.standard_normal(image.shape)
+    holes = rng.random((96, 1) if lines else (96, 96)) > 0.3
+    with pytest.raises(DetectionError, match="sparse"):
+        detect_defects(np.where(holes, np.nan, image))
+    image[48:] = np.nan
+    assert len(detect_defects(image)) == 4

@@ -45,6 +45,8 @@ _ISLAND_SIZES, _ISLAND_SCORE = 1.9, 4.0
 _OWN_CORE, _WITHIN, _BESIDE, _PART = 0.33, 0.75, 1.1, 0.8
 # Least height of a spot over the waves around it, where it is no centre of rings.
 _MIN_OVER_WAVES = 3.0
+# Share of pixels that count, of those so near to one that does, below which a map is sparse.
+_NEIGHBOURHOOD_PX, _MIN_DENSITY = 6.0, 0.6
 _LOBE_REACH, _LOBE_OPPOSITE, _LOBE_SAME = 1.5, 0.5, 0.25
 
 
@@ -122,7 +124,8 @@ def detect_defects(
     Raises
     ------
     DetectionError
-        If the image is not 2-D or the mask does not fit it.
+        If the image is not 2-D, the mask does not fit it, or most pixels among those that count
+        do not.
     pydantic.ValidationError
         If a parameter is out of range.
 
@@ -137,6 +140,7 @@ def detect_defects(
     values, valid = checked_plane(image, mask)
     if not valid.any():
         return Defects(np.zeros((0, 2)))
+    _check_density(valid)
     filled = filled_lines(values, valid)
     spots = _cores(filled, valid, settings)
     rings = None
@@ -158,6 +162,23 @@ def detect_defects(
     if settings.min_distance_px != "auto":
         defects = without_duplicates(defects, settings.min_distance_px)
     return defects if settings.max_count is None else defects[: settings.max_count]
+
+
+def _check_density(valid: NDArray[np.bool_]) -> None:
+    """Refuse sparse maps, whose spots are not seen.
+
+    Raises
+    ------
+    DetectionError
+        If few of the pixels around those that count do.
+    """
+    share = masked_mean(valid.astype(float), np.ones_like(valid), _NEIGHBOURHOOD_PX)[0]
+    around = float(share[valid].mean())
+    if around < _MIN_DENSITY:
+        raise DetectionError(
+            f"only {100 * around:.0f} % of the pixels are measured; take the defects of the "
+            "topograph that this sparse map was planned from, or mark them by hand"
+        )
 
 
 def _cores(
