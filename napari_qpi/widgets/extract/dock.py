@@ -22,8 +22,8 @@ from napari_qpi.layers.planned import planned_layers
 from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import JobState
-from napari_qpi.tasks.map_plan import MapPlanInput
 from napari_qpi.tasks.method_comparison import COMPARED, Comparison, MethodComparison
+from napari_qpi.tasks.planning.map_plan import MapPlanInput
 from napari_qpi.tasks.trained_models import models_changed
 from napari_qpi.widgets.common.dock import collapsed, group
 from napari_qpi.widgets.common.layer_combo import (

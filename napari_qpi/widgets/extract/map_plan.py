@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_qpi.tasks.extraction import ExtractionInput
-from napari_qpi.tasks.map_plan import MapPlanInput, save_planned_tour
+from napari_qpi.tasks.planning.map_plan import MapPlanInput, save_planned_tour
 from napari_qpi.widgets.common.export import ask_save_path
 
 if TYPE_CHECKING:

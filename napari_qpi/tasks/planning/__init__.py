@@ -1,0 +1,1 @@
+"""Plans of maps that are not measured yet, from the layers of a topograph."""
