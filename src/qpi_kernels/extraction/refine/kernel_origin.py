@@ -15,6 +15,7 @@ _MIN_SYMMETRY = 0.7
 _MAX_ERRORS = 4.0
 _RIM_PX = 2
 _CORRELATED_PIXELS = 8.0
+_COHERENT = 5.0
 _NEWTON_STEPS = 12
 _MAX_STEP_PX = 0.5
 _SETTLED_PX = 1e-3
@@ -25,7 +26,7 @@ def rotation_centre(
     weight: NDArray[np.float64],
     expected: NDArray[np.float64],
     expected_error_px: float,
-) -> NDArray[np.float64] | None:
+) -> tuple[NDArray[np.float64], float] | None:
     """Locate a kernel's centre of two- or three-fold rotation, from the middle of its window.
 
     Parameters
@@ -41,8 +42,9 @@ def rotation_centre(
 
     Returns
     -------
-    array, (2,), or None
-        (row, col) in px; None when the kernel has no such symmetry (correlation with its rotated
+    (array, float), or None
+        (row, col) and the standard deviation of either, in px, the larger the less symmetric the
+        kernel is; None when the kernel has no such symmetry (correlation with its rotated
         copy below 0.7) or its centre is too far from the expected one.
     """
     if not kernels.any():
@@ -50,11 +52,11 @@ def rotation_centre(
     scaled = kernels * np.sqrt(weight)[:, None, None]
     searches = [_Search(scaled, fold) for fold in _FOLDS]
     centres = [search.run(expected, expected_error_px) for search in searches]
-    score, centre = max(centres, key=lambda scored: scored[0])
+    score, centre, error = max(centres, key=lambda scored: scored[0])
     distance = float(np.hypot(*(centre - expected)))
     if score < _MIN_SYMMETRY or distance > _MAX_ERRORS * expected_error_px:
         return None
-    return centre
+    return centre, error
 
 
 class _Search:
@@ -71,8 +73,8 @@ class _Search:
 
     def run(
         self, expected: NDArray[np.float64], expected_error_px: float
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Return the correlation with the rotated copy, and the centre."""
+    ) -> tuple[float, NDArray[np.float64], float]:
+        """Return the correlation with the rotated copy, the centre, and its error."""
         centre = np.array(expected)
         pull = 1.0 / expected_error_px**2
         for _ in range(_NEWTON_STEPS):
@@ -86,7 +88,10 @@ class _Search:
             centre = centre + step * min(1.0, _MAX_STEP_PX / max(length, 1e-12))
             if length < _SETTLED_PX:
                 break
-        return self._score(centre), centre
+        # What is not symmetric about the centre may be coherent over many pixels.
+        data = (normal - pull * np.eye(2)) / _COHERENT
+        error = float(np.trace(np.linalg.inv(data + pull * np.eye(2))) / 2) ** 0.5
+        return self._score(centre), centre, error
 
     def _moved(self, centre: NDArray[np.float64]) -> NDArray[np.float64]:
         rows, cols = (

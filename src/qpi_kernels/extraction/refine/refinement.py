@@ -14,6 +14,7 @@ from pydantic import Field
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
+from qpi_kernels.extraction.refine.position_doubt import with_position_doubt
 from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
 from qpi_kernels.extraction.refine.prior_width import prior_width
 from qpi_kernels.extraction.refine.residual import ResidualMap, residual_map
@@ -138,6 +139,7 @@ class Refinement(GeneratorStepper[KernelResult]):
             "strength_spread": moves.prior.spread,
             "moved_rms_px": float(np.sqrt(np.square(moved).mean())),
         }
+        result = with_position_doubt(result, moves.position_error, moves.shift_error)
         return replace(result, provenance={**result.provenance, "refinement": summary})
 
 
@@ -172,6 +174,9 @@ class _Moves:
         )
         self._previous: NDArray[np.float64] | None = None
         self._gain = np.ones(len(clicks))
+        # Standard deviation of each position, and of what those of a kind have in common, in px.
+        self.position_error = np.zeros((len(clicks), 2))
+        self.shift_error: dict[str, float] = {}
 
     def move(self, problem: Problem, result: KernelResult) -> Generator[Event, None, Defects]:
         """Move all defects to where a result's kernels explain the map best.
@@ -186,6 +191,7 @@ class _Moves:
         work = PositionFit.solve(before, self._clicks, residual, self.prior)
         fit = yield from portion(work, 0.0, 0.9)
         positions = self._extrapolated(before.positions, fit.defects.positions, residual.absorbed)
+        self.position_error = fit.position_error
         for kind in before.kinds:
             chosen = before.kind == kind
             moved = positions[chosen] - self._clicks.positions[chosen]
@@ -226,8 +232,12 @@ class _Moves:
         """Find the mean move of a kind that puts its kernel's origin at the window's middle."""
         mean = moved.mean(axis=0)
         uncertain = max(self.prior.jitter_px, 1e-3) / np.sqrt(len(moved))
-        centre = rotation_centre(residual.kernels[kind], residual.weight, -mean, uncertain)
-        return np.zeros(2) if centre is None else mean + centre
+        found = rotation_centre(residual.kernels[kind], residual.weight, -mean, uncertain)
+        if found is None:
+            self.shift_error[kind] = float(uncertain)
+            return np.zeros(2)
+        centre, self.shift_error[kind] = found
+        return np.asarray(mean + centre)
 
     def _normalised(self, defects: Defects) -> NDArray[np.float64]:
         """Scale strengths so that their mean ratio to the given ones is 1 for each kind."""

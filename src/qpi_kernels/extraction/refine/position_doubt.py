@@ -1,0 +1,79 @@
+"""The doubt that fitted positions leave about a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from qpi_kernels.defects import Defects
+from qpi_kernels.result import KernelResult
+
+__all__ = ["with_position_doubt"]
+
+
+def with_position_doubt(
+    result: KernelResult, position_error: NDArray[np.float64], shift_error: Mapping[str, float]
+) -> KernelResult:
+    r"""Widen a kernel's standard deviation by what the defects' positions leave open.
+
+    To first order positions that are off by :math:`d_i` change the map by
+    :math:`-\sum_i d_i \cdot \nabla A(r - r_i)`. What all defects of a kind have in common shifts
+    their kernel, and no data tell; the rest enters each pixel with the mean over N defects, so the
+    variance is :math:`\sum_a (\partial_a A)^2 (\sigma_a^2 / N + \sigma_0^2)`.
+
+    Parameters
+    ----------
+    result : KernelResult
+        With the kernel of these positions.
+    position_error : array, (N, 2)
+        Standard deviation of each row and column, in px.
+    shift_error : mapping of str to float
+        Standard deviation of the shift that the defects of a kind have in common, in px.
+
+    Returns
+    -------
+    KernelResult
+        The same with a larger `std`.
+    """
+    defects = result.defects
+    kernels, std = result.kernel, result.std
+    if "kind" not in kernels.dims:
+        (kind,) = defects.kinds
+        return replace(
+            result,
+            std=_widened(
+                kernels, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
+            ),
+        )
+    parts = [
+        _widened(
+            kernels.sel(kind=kind),
+            std.sel(kind=kind),
+            _variance(defects, kind, position_error),
+            shift_error.get(kind, 0.0),
+        )
+        for kind in kernels["kind"].values.tolist()
+    ]
+    widened = xr.concat(parts, dim=kernels["kind"]).transpose(*std.dims)
+    return replace(result, std=widened.assign_attrs(std.attrs))
+
+
+def _variance(
+    defects: Defects, kind: str, position_error: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average the variance of the positions of a kind over its defects, (2,)."""
+    chosen = position_error[defects.kind == kind]
+    return np.asarray(np.square(chosen).mean(axis=0) / max(len(chosen), 1))
+
+
+def _widened(
+    kernel: xr.DataArray, std: xr.DataArray, variance: NDArray[np.float64], shift: float
+) -> xr.DataArray:
+    """Add the variance that shifts make to that of one kind."""
+    slopes = np.stack(np.gradient(kernel.values.astype(float), axis=(-2, -1)))
+    added = np.tensordot(variance + shift**2, np.square(slopes), axes=1)
+    return std.copy(data=np.sqrt(np.square(std.values) + added).astype(std.dtype))

@@ -1,0 +1,59 @@
+"""Error bars of kernels whose defects were placed by a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qpi_kernels import Defects, extract
+from qpi_kernels.extraction.refine.position_doubt import with_position_doubt
+from shared.planted import random_waves, shift_and_add, with_noise
+
+
+def test_a_shift_widens_the_flanks_of_a_kernel() -> None:
+    kernel = random_waves((16, 16), 1)
+    positions = np.random.default_rng(0).integers(0, 64, (12, 2))
+    image = with_noise(shift_and_add(kernel, positions, (64, 64)), 100.0, 0)
+    marks = Defects(positions.astype(float))
+    result = extract(image, marks, kernel_shape=(16, 16), method="least_squares")
+    (kind,) = marks.kinds
+    same = with_position_doubt(result, np.zeros((12, 2)), {})
+    assert np.array_equal(same.std.values, result.std.values)
+    wide = with_position_doubt(result, np.zeros((12, 2)), {kind: 0.1})
+    moved = (np.roll(result.kernel.values, 1, 0) - np.roll(result.kernel.values, -1, 0)) / 2
+    across = (np.roll(result.kernel.values, 1, 1) - np.roll(result.kernel.values, -1, 1)) / 2
+    expected = np.sqrt(result.std.values**2 + 0.01 * (moved**2 + across**2))
+    assert wide.std.values[1:-1, 1:-1] == pytest.approx(expected[1:-1, 1:-1], rel=1e-5)
+    own = with_position_doubt(result, np.full((12, 2), 0.1 * 12**0.5), {})
+    assert own.std.values == pytest.approx(wide.std.values, rel=1e-5)
+
+
+def test_each_kind_has_a_doubt_of_its_own() -> None:
+    kernel = random_waves((12, 12), 2)
+    positions = np.random.default_rng(1).integers(0, 64, (14, 2))
+    kinds = np.array(["a", "b"])[np.arange(14) % 2]
+    image = with_noise(shift_and_add(kernel, positions, (64, 64)), 30.0, 0)
+    stack = np.stack([image, 2 * image])
+    marks = Defects(positions.astype(float), kind=kinds)
+    result = extract(stack, marks, kernel_shape=(12, 12), method="least_squares")
+    wide = with_position_doubt(result, np.zeros((14, 2)), {"b": 0.3})
+    assert wide.std.dims == result.std.dims
+    assert np.array_equal(wide.std.sel(kind="a"), result.std.sel(kind="a"))
+    assert (wide.std.sel(kind="b") >= result.std.sel(kind="b")).all()
+    assert float(wide.std.sel(kind="b").mean()) > 1.02 * float(result.std.sel(kind="b").mean())
+
+
+@pytest.mark.parametrize("seed", range(4, 7))
+def test_a_kernel_without_a_centre_is_covered_though_clicks_were_off(seed: int) -> None:
+    """Only the mean of the clicks tells where such a kernel's origin is."""
+    side = 20
+    rows = np.arange(side) - side // 2
+    kernel = random_waves((side, side), seed) * np.exp(-np.hypot(rows[:, None], rows) / 6)
+    positions = np.random.default_rng(3).integers(0, 96, (16, 2))
+    image = with_noise(shift_and_add(kernel, positions, (96, 96)), 30.0, 0)
+    clicks = positions + 0.5 * np.random.default_rng(seed).standard_normal((16, 2))
+    found = extract(
+        image, clicks, kernel_shape=(side, side), method="least_squares", refine="positions"
+    )
+    inside = np.abs(found.kernel.values - kernel) < 1.96 * found.std.values
+    assert inside.mean() > 0.72
