@@ -246,7 +246,8 @@ class PriorSelection:
         by_library = problem.parameters.prior == "library"
         narrow = [narrow_prior(problem, library, findings.families.get(one, "")) for one in planes]
         by_name = dict(narrow)
-        fit = [findings.fit.get(one, 0.0) for one in planes]
+        # A library without families was not compared.
+        fit = [findings.fit.get(one, FITS) for one in planes]
 
         def try_narrow(wanted: Sequence[bool]) -> Generator[Event, None, None]:
             """Try the narrow priors of some rows."""
@@ -264,7 +265,10 @@ class PriorSelection:
         open_rows = [row for row, one in enumerate(candidates) if not is_enough(one)]
         waves = self._try_waves(planes, open_rows, signals, candidates, findings)
         solvers = yield from portion(waves, 0.2, 0.5)
-        second = [DOES_NOT_FIT < one <= FITS for one in fit]
+        second = [
+            own <= FITS and (own > DOES_NOT_FIT or MAP_WAVES not in one)
+            for own, one in zip(fit, candidates, strict=True)
+        ]
         yield from portion(try_narrow(second), 0.5, 0.7)
         rows = [
             row

@@ -23,8 +23,10 @@ __all__ = [
 # Priors for other kernels are tried unless the narrow one leads them by so much log-evidence.
 _CLEAR_GAP = 5.0
 # Gain over least squares, as a share of the largest possible: of a family's strongest components if
-# it is to be tried first, or not at all; and of a prior beside which no other is tried.
-FITS, DOES_NOT_FIT, _ENOUGH = 0.8, -5.0, 0.9
+# it is to be tried first, or not beside waves as in the map; and of a prior beside which no other
+# is tried. In 48 maps of all families at SNR 1 to 100 the own one gained .69 at least; in 18 maps
+# of no family one won against waves twice, at .69 and .79.
+FITS, DOES_NOT_FIT, _ENOUGH = 0.8, 0.6, 0.9
 # Log-evidence that a broad prior does not make up for what the narrow one loses to waves.
 _HOPELESS = 250.0
 # What a prior must gain over none, as -2 log-evidence.
