@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.bayes.priors import discrepancy
 from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.models.kernel_prior import KernelPrior
@@ -62,6 +63,14 @@ def smooth_waves(prior: KernelPrior) -> Array:
     return (filtered * envelope).reshape(len(units), -1)
 
 
+def hidden_level(prior: KernelPrior) -> Array:
+    """Return a constant and two slopes, twice the prior's level: what a background may hide."""
+    means = components(prior).mean(axis=1)
+    rows, cols = np.meshgrid(*(np.linspace(-1, 1, size) for size in WINDOW), indexing="ij")
+    shapes = np.stack([np.ones(WINDOW), 0.25 * rows, 0.25 * cols]).reshape(3, -1)
+    return 2.0 * np.linalg.norm(means) * shapes
+
+
 class DensePosterior:
     """Kernels under a Gaussian prior of covariance C, whose width maximises the evidence."""
 
@@ -107,11 +116,14 @@ def bayes(image: Array, prior: KernelPrior, **choice: object) -> KernelResult:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_kernel_std_noise_and_evidence_are_those_of_dense_algebra(
-    prior: KernelPrior, seed: int
+    prior: KernelPrior, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The algebra of a prior as it is: all says beforehand that it lacks nothing.
+    monkeypatch.setattr(discrepancy, "_PRIOR_NUMBERS", 1e12)
     _, image = draw(prior, seed)
     known, rest = components(prior), REST * smooth_waves(prior)
-    dense = DensePosterior(known.T @ known + rest.T @ rest, image)
+    level = hidden_level(prior)
+    dense = DensePosterior(known.T @ known + rest.T @ rest + level.T @ level, image)
     white = DensePosterior(np.eye(known.shape[1]), image)
     found = bayes(image, prior)
     (chosen,) = found.provenance["priors"]
