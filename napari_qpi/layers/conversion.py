@@ -205,14 +205,18 @@ def defects_from_points(points: Points, image: Layer | None = None) -> Defects:
 def defects_from_table(positions: NDArray[np.float64], features: Any) -> Defects:
     """Take pixel positions ``(N, 2)`` and a points layer's feature table as defects.
 
-    A missing kind is the default kind, a missing strength is 1.
+    A missing kind is the default kind, a missing strength or probability is 1.
     """
-    kind, strength = None, None
+    kind = None
     if "kind" in features:
         kind = [DEFAULT_KIND if _missing(value) else str(value) for value in features["kind"]]
-    if "strength" in features:
-        strength = [1.0 if _missing(value) else float(value) for value in features["strength"]]
-    return Defects(positions, kind or None, strength or None)
+    strength, probability = (
+        [1.0 if _missing(value) else float(value) for value in features[name]]
+        if name in features and len(positions)
+        else None
+        for name in ("strength", "probability")
+    )
+    return Defects(positions, kind or None, strength, probability)
 
 
 def _missing(value: Any) -> bool:
@@ -236,18 +240,22 @@ def points_from_defects(
     Returns
     -------
     tuple
-        Layer data with the features ``kind`` and ``strength``.
+        Layer data with the features ``kind`` and ``strength``, and ``probability`` where a
+        computer found the defects.
     """
     features = {
         "kind": np.asarray(defects.kind, dtype=object),
         "strength": np.asarray(defects.strength, dtype=float),
     }
-    kinds = defects.kinds or (DEFAULT_KIND,)
+    defaults: dict[str, Any] = {"kind": (defects.kinds or (DEFAULT_KIND,))[0], "strength": 1.0}
+    if not (defects.probability == 1).all():
+        features["probability"] = np.asarray(defects.probability, dtype=float)
+        defaults["probability"] = 1.0
     arguments: dict[str, Any] = {
         "name": name,
         "ndim": 2,
         "features": features,
-        "feature_defaults": {"kind": kinds[0], "strength": 1.0},
+        "feature_defaults": defaults,
         "size": _POINT_SIZE_PX,
         "symbol": "ring",
         "border_width": 0.0,

@@ -17,7 +17,7 @@ from qpi_kernels.defects.activation import activation_map
 __all__ = ["DEFAULT_KIND", "DefectFormatError", "Defects", "read_frame"]
 
 DEFAULT_KIND = "defect"
-_FRAME = "frame"
+_FRAME, _PROBABILITY = "frame", "probability"
 
 
 class DefectFormatError(ValueError):
@@ -38,6 +38,9 @@ class Defects:
         stands for all.
     strength : array, (N,), optional
         Weight of each defect in units of its kind's kernel; 1 when left out.
+    probability : array, (N,), optional
+        Probability that a defect of that kind is there, where a computer found it; 1, as of marked
+        defects, when left out.
 
     Raises
     ------
@@ -48,12 +51,14 @@ class Defects:
     positions: NDArray[np.float64]
     kind: NDArray[np.str_]
     strength: NDArray[np.float64]
+    probability: NDArray[np.float64]
 
     def __init__(
         self,
         positions: ArrayLike,
         kind: str | Sequence[str] | NDArray[np.str_] | None = None,
         strength: float | ArrayLike | None = None,
+        probability: float | ArrayLike | None = None,
     ) -> None:
         points = np.array(positions, dtype=np.float64)
         if points.size == 0:
@@ -64,23 +69,25 @@ class Defects:
             )
         count = len(points)
         kinds = np.array(DEFAULT_KIND if kind is None else kind, dtype=str)
-        strengths = np.array(1.0 if strength is None else strength, dtype=np.float64)
+        strengths = _column(strength, count)
+        probabilities = _column(probability, count)
         if kinds.ndim == 0:
             kinds = np.full(count, str(kinds))
-        if strengths.ndim == 0:
-            strengths = np.full(count, float(strengths))
-        for name, column in (("kind", kinds), ("strength", strengths)):
+        columns = {"kind": kinds, "strength": strengths, "probability": probabilities}
+        for name, column in columns.items():
             if column.shape != (count,):
                 raise DefectFormatError(
                     f"{name} must have one entry per defect ({count}), not shape {column.shape}"
                 )
-        if not (np.isfinite(points).all() and np.isfinite(strengths).all()):
-            raise DefectFormatError("defect positions and strengths must be finite numbers")
-        for column in (points, kinds, strengths):
+        if not all(np.isfinite(numbers).all() for numbers in (points, strengths, probabilities)):
+            raise DefectFormatError(
+                "defect positions, strengths and probabilities must be finite numbers"
+            )
+        for column in (points, *columns.values()):
             column.setflags(write=False)
         object.__setattr__(self, "positions", points)
-        object.__setattr__(self, "kind", kinds)
-        object.__setattr__(self, "strength", strengths)
+        for name, column in columns.items():
+            object.__setattr__(self, name, column)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -92,6 +99,7 @@ class Defects:
             np.array_equal(self.positions, other.positions)
             and np.array_equal(self.kind, other.kind)
             and np.array_equal(self.strength, other.strength)
+            and np.array_equal(self.probability, other.probability)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -114,7 +122,9 @@ class Defects:
         return {kind: int((self.kind == kind).sum()) for kind in self.kinds}
 
     def __getitem__(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Defects:
-        return Defects(self.positions[index], self.kind[index], self.strength[index])
+        return Defects(
+            self.positions[index], self.kind[index], self.strength[index], self.probability[index]
+        )
 
     def of_kind(self, kind: str) -> Defects:
         """Return the defects of one kind."""
@@ -122,7 +132,7 @@ class Defects:
 
     def moved(self, positions: ArrayLike) -> Defects:
         """Return the same defects at other positions, ``(N, 2)`` as (row, col)."""
-        return Defects(positions, self.kind, self.strength)
+        return Defects(positions, self.kind, self.strength, self.probability)
 
     @classmethod
     def concatenate(cls, tables: Iterable[Defects]) -> Defects:
@@ -134,6 +144,7 @@ class Defects:
             np.concatenate([part.positions for part in parts]),
             np.concatenate([part.kind for part in parts]),
             np.concatenate([part.strength for part in parts]),
+            np.concatenate([part.probability for part in parts]),
         )
 
     def activation(
@@ -161,7 +172,8 @@ class Defects:
     def to_csv(self, path: str | Path, *, frame: Mapping[str, Any] | None = None) -> None:
         """Write a CSV that napari opens as a Points layer.
 
-        Columns ``index, axis-0, axis-1, kind, strength``: row and column in pixels.
+        Columns ``index, axis-0, axis-1, kind, strength``: row and column in pixels; and
+        ``probability`` where it is not 1.
 
         Parameters
         ----------
@@ -174,10 +186,15 @@ class Defects:
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             header = ["index", "axis-0", "axis-1", "kind", "strength"]
+            uncertain = not (self.probability == 1).all()
+            if uncertain:
+                header.append(_PROBABILITY)
             writer.writerow(header if frame is None else [*header, _FRAME])
             rows = zip(self.positions, self.kind, self.strength, strict=True)
             for index, ((row, col), kind, strength) in enumerate(rows):
                 cells = [index, repr(float(row)), repr(float(col)), kind, repr(float(strength))]
+                if uncertain:
+                    cells.append(repr(float(self.probability[index])))
                 if frame is not None:
                     cells.append("" if index else json.dumps(dict(frame)))
                 writer.writerow(cells)
@@ -190,8 +207,8 @@ class Defects:
         ----------
         path : path-like
             CSV with columns ``axis-0, axis-1`` (a third axis, as in the points of a
-            ``(bias, y, x)`` image, is allowed: the last two are used), and optionally ``kind``
-            and ``strength``.
+            ``(bias, y, x)`` image, is allowed: the last two are used), and optionally ``kind``,
+            ``strength`` and ``probability``.
 
         Raises
         ------
@@ -218,11 +235,20 @@ class Defects:
             )
         try:
             positions = [[float(row[axis]) for axis in axes] for row in rows]
-            strength = [float(row["strength"]) for row in rows] if "strength" in columns else None
+            strength, probability = (
+                [float(row[name]) for row in rows] if name in columns else None
+                for name in ("strength", _PROBABILITY)
+            )
         except (TypeError, ValueError) as error:
             raise DefectFormatError(f"{path.name}: an entry is not a number ({error})") from error
         kind = [row["kind"] or DEFAULT_KIND for row in rows] if "kind" in columns else None
-        return cls(positions, kind, strength)
+        return cls(positions, kind, strength, probability)
+
+
+def _column(values: float | ArrayLike | None, count: int) -> NDArray[np.float64]:
+    """Take the numbers of a column, one for all or one each; 1 where there are none."""
+    numbers = np.array(1.0 if values is None else values, dtype=np.float64)
+    return np.full(count, float(numbers)) if numbers.ndim == 0 else numbers
 
 
 def read_frame(path: str | Path) -> dict[str, Any] | None:

@@ -9,17 +9,22 @@ from qpi_kernels.defects.table import Defects
 
 __all__ = ["defect_variables", "defects_of"]
 
+_PROBABILITY = "defect_probability"
+
 
 def defect_variables(defects: Defects) -> dict[str, xr.DataArray]:
     """Store a table as ``defect_position`` (defect, axis), ``defect_kind`` and ``defect_strength``.
 
-    Positions are (row, col) in pixels.
+    Positions are (row, col) in pixels. Where it is not 1, there is ``defect_probability``, too.
     """
-    return {
+    variables = {
         "defect_position": xr.DataArray(defects.positions, dims=("defect", "axis")),
         "defect_kind": xr.DataArray(defects.kind.astype(object), dims="defect"),
         "defect_strength": xr.DataArray(defects.strength, dims="defect"),
     }
+    if not (defects.probability == 1).all():
+        variables[_PROBABILITY] = xr.DataArray(defects.probability, dims="defect")
+    return variables
 
 
 def defects_of(dataset: xr.Dataset) -> Defects:
@@ -28,4 +33,5 @@ def defects_of(dataset: xr.Dataset) -> Defects:
         dataset["defect_position"].values,
         np.asarray(dataset["defect_kind"].values, dtype=str),
         dataset["defect_strength"].values,
+        dataset[_PROBABILITY].values if _PROBABILITY in dataset else None,
     )

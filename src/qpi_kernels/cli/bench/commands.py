@@ -24,6 +24,7 @@ from qpi_kernels.cli.batch import (
     table_console,
     write_anew,
 )
+from qpi_kernels.cli.bench.blind import blind
 from qpi_kernels.cli.bench.gpu import gpu
 from qpi_kernels.cli.bench.real import real
 from qpi_kernels.cli.bench.speed import speed
@@ -33,6 +34,7 @@ from qpi_kernels.cli.parameter_options import with_parameters
 __all__ = ["app"]
 
 app = typer.Typer(help="Measure what is claimed, on this machine.", no_args_is_help=True)
+app.command()(blind)
 app.command()(gpu)
 app.command()(real)
 app.command()(speed)

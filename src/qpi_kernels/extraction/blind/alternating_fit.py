@@ -21,6 +21,7 @@ _FISTA_STEPS = 10
 _KERNEL_STEPS = 6
 _MIN_PEAK = 0.15
 _RELATIVE_RIDGE = 0.01
+_FIRST_KERNEL_STEPS, _POINTS_PITCH = 30, 8
 
 
 class AlternatingFit:
@@ -53,6 +54,41 @@ class AlternatingFit:
         self._activation = torch.zeros(len(start), *model.sites)
         self.sampler = GibbsSampler(model, len(start), seed)
         self.misfit = float(model.values.square().sum())
+
+    @classmethod
+    def of_points(
+        cls, model: ConvolutionModel, points: Points, kinds: int, seed: int
+    ) -> Generator[Event, None, AlternatingFit]:
+        """Begin with known points rather than with known kernels.
+
+        Parameters
+        ----------
+        model : ConvolutionModel
+            The maps.
+        points : Points
+            Where the defects are.
+        kinds : int
+            Number of kernels.
+        seed : int
+            Seed of the sampler.
+
+        Returns
+        -------
+        generator
+            Yields events and returns the fit.
+        """
+        start = torch.zeros(kinds, len(model.values), *model.kernel_shape)
+        fit = cls(model, start, seed)
+        fit.sampler.place(points, _POINTS_PITCH)
+        fit._normalise()
+        points = fit.sampler.points
+        sizes = np.bincount(points.kinds, points.strengths**2, minlength=kinds)
+        ridge = torch.from_numpy(_RELATIVE_RIDGE * np.maximum(sizes, 1.0)).float()
+        fit.kernels = yield from model.solve_kernels(
+            fit.sampler.spectrum, start, ridge, _FIRST_KERNEL_STEPS
+        )
+        fit._measure()
+        return fit
 
     def relax(self, threshold: float) -> Generator[Event, None, None]:
         """Fit sparse activations, then kernels, once, and centre the kernels.
@@ -118,10 +154,32 @@ class AlternatingFit:
         self.kernels = yield from portion(
             model.solve_kernels(spectrum, self.kernels, ridge, _KERNEL_STEPS), 0.8, 1.0
         )
-        self.misfit = float(model.residual(spectrum, self.kernels).square().sum())
+        self._measure()
         yield Event("Solving for the kernels", 10, 10)
-        self.sampler.learn(self.misfit)
         self.sampler.move(self._centre_kernels())
+
+    def sweep(self, pitch: int, reach: int) -> Generator[Event, None, None]:
+        """Sample once with points on a grid; between pixels, close points become one.
+
+        Parameters
+        ----------
+        pitch : int
+            Grid points per pixel.
+        reach : int
+            Longest move, in px.
+        """
+        self.sampler.place(self.sampler.points, pitch, reach, reach if pitch > 1 else 0)
+        yield from self.sample()
+
+    @property
+    def predicted(self) -> torch.Tensor:
+        """What the present fit explains of the maps, on all pixels, (plane, rows, columns)."""
+        return self.model.predict(self.sampler.spectrum, self.model.kernel_spectrum(self.kernels))
+
+    @property
+    def residual(self) -> torch.Tensor:
+        """What the present fit leaves of the maps, (plane, rows, columns)."""
+        return self.model.residual(self.sampler.spectrum, self.kernels)
 
     @property
     def cost(self) -> float:
@@ -132,6 +190,11 @@ class AlternatingFit:
     def noise(self) -> float:
         """Standard deviation of the residual, as a share of that of the maps."""
         return float(np.sqrt(self.misfit / self.model.counted))
+
+    def _measure(self) -> None:
+        """Measure the residual, and learn the noise from it."""
+        self.misfit = float(self.residual.square().sum())
+        self.sampler.learn(self.misfit)
 
     def _normalise(self) -> None:
         """Scale the typical strength to 1; weak points, some of them no defects, count less."""

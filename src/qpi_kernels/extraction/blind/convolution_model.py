@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.background import Background
+from qpi_kernels.extraction.blind.noise_colour import NoiseColour
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import Convolution
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
@@ -39,21 +41,55 @@ class ConvolutionModel:
     ----------
     values : tensor, (plane, rows, columns)
         The maps without background, zero where a pixel does not count.
-    counted : int
-        Number of counted pixels of all planes.
+    mask : tensor of bool, (rows, columns)
+        True where a pixel counts.
     """
 
     def __init__(self, problem: Problem) -> None:
+        self._problem = problem
         self.image_shape = problem.image_shape
         self.kernel_shape = problem.parameters.kernel_shape
-        self.mask = torch.from_numpy(problem.mask)
-        self.background = problem.make_background(self.mask, torch.float32)
+        self._count_only(torch.from_numpy(problem.mask))
         self._convolution = Convolution(self.image_shape, self.kernel_shape)
         self.sites = self._convolution.sites
         self._phase = self._convolution.phase.to(torch.complex64)
-        self._smooth = self.background.functions.flatten(1)
         self.values = self.project(_principal_components(problem, self.background))
-        self.counted = int(problem.mask.sum()) * len(self.values)
+
+    @property
+    def counted(self) -> int:
+        """Number of counted pixels of all planes."""
+        return int(self.mask.sum()) * len(self.values)
+
+    def _count_only(self, mask: torch.Tensor) -> None:
+        """Take only some pixels, and the background that is fitted to them."""
+        self.mask = mask
+        self.background = self._problem.make_background(mask, torch.float32)
+        self._smooth = self.background.functions.flatten(1)
+
+    def without(self, pixels: NDArray[np.bool_]) -> ConvolutionModel:
+        """Return the model of the same maps of which some pixels do not count."""
+        other = copy.copy(self)
+        other._count_only(self.mask & ~torch.from_numpy(pixels))
+        other.values = other.project(self.values)
+        return other
+
+    def with_values(self, values: torch.Tensor) -> ConvolutionModel:
+        """Return the model of other maps (plane, rows, columns), such as a residual."""
+        other = copy.copy(self)
+        other.values = values
+        return other
+
+    def whitened(self, colour: NoiseColour) -> ConvolutionModel:
+        """Return the model of the maps in which noise of a known colour is white.
+
+        Their kernels are filtered as the maps are; their activations are the same.
+        """
+        other = copy.copy(self)
+        white, mask = colour.whiten(self.values.numpy(), self.mask.numpy())
+        if not np.array_equal(mask, self.mask.numpy()):
+            other._count_only(torch.from_numpy(mask))
+        other.values = other.project(torch.from_numpy(white))
+        return other
 
     def project(self, images: torch.Tensor) -> torch.Tensor:
         """Subtract the best-fitting background and blank the pixels that do not count."""

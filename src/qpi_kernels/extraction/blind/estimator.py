@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,15 +14,21 @@ from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
+from qpi_kernels.extraction.blind.gibbs_sampler import Points
 from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset
 from qpi_kernels.extraction.blind.model_order import (
+    dominant_points,
+    pays_for_its_kernel,
     prefers_more_kinds,
     repeated_kinds,
     residual_is_white,
     strong_points,
 )
+from qpi_kernels.extraction.blind.noise_colour import NoiseColour
+from qpi_kernels.extraction.blind.orientation import Orientation
 from qpi_kernels.extraction.blind.parameters import BlindParameters
+from qpi_kernels.extraction.blind.posterior_points import probable_points
 from qpi_kernels.extraction.blind.quality_report import with_blind_reasons
 from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
@@ -31,10 +38,9 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["BlindExtraction"]
 
-_STARTS_OF_EACH_WIDTH, _STARTS_OF_KINDS = 3, 2
+_STARTS, _STARTS_OF_KINDS = 3, 2
 _THRESHOLDS = (0.5, 0.35, 0.25, 0.2)
-# Fits of one kind that go on after each: good first guesses are ahead from the first on, and end
-# alike. With more kinds all go on, as the best may begin as the worst.
+# Fits that go on after each: good first guesses are ahead from the first on, and end alike.
 _KEPT_GUESSES = (5, 3, 3, 3)
 # Number of fits that go on, sweeps of each, grid points per pixel and longest move in px: pieces
 # on whole pixels find the defects, and become one point each once points lie between pixels.
@@ -45,8 +51,13 @@ _MAX_SWEEPS, _WAITING_SWEEPS, _MIN_GAIN = 16, 3, 10.0
 _LAST_PITCH, _LAST_REACH, _LAST_SWEEPS = 8, 1, 2
 # Kinds that are tried unasked.
 _MAX_KINDS = 3
-# Time of the final solution, over that of the search for one number of kinds.
-_SOLUTION_COST = 0.3
+# Time of the final samples and the solution for the kernels, of all.
+_SOLUTION_SHARE = 0.2
+# Times that the noise is estimated, and sweeps after each; noise whose correlation tells less of
+# a pixel than this, in units of half a log-likelihood, is taken for white.
+_WHITENINGS, _WHITE_SWEEPS, _MIN_COLOUR = 2, 4, 0.03
+# Sweeps of all kinds together, and those at the end whose points are averaged.
+_JOINT_SWEEPS, _SAMPLES = 8, 10
 _NOTHING_FOUND = (
     "no repeating pattern was found: choose another kernel_shape or fewer kinds, mask steps and "
     "streaks, or mark the defects and use bayes"
@@ -89,52 +100,150 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     @torch.no_grad()
     def _run(self) -> Generator[Event, None, KernelResult]:
         """Search for growing numbers of kinds, then solve for the kernels of the best fit."""
-        model, asked = ConvolutionModel(self._problem), self._problem.parameters.kinds
-        counts = range(1, _MAX_KINDS + 1) if asked == "auto" else range(asked, asked + 1)
-        guesses = yield from portion(self._all_guesses(model, counts), 0.0, 0.0)
-        if counts[0] not in guesses:
-            raise ExtractionError(_NOTHING_FOUND)
-        share = 1 / (len(guesses) + _SOLUTION_COST)
+        yield Event("Looking for first guesses", 0, 1)
+        orientation = Orientation.standard(self._problem)
+        maps = ConvolutionModel(orientation.turn_problem(self._problem))
+        asked = self._problem.parameters.kinds
+        kinds = _MAX_KINDS if asked == "auto" else asked
         best: AlternatingFit | None = None
-        for number, count in enumerate(guesses):
-            if best is not None and residual_is_white(best):
-                break
-            search = self._search(model, guesses[count])
-            fit = yield from portion(search, number * share, (number + 1) * share)
-            if best is not None and not prefers_more_kinds(best, fit):
+        for start, stop in pairwise(np.linspace(0, 1 - _SOLUTION_SHARE, kinds + 1)):
+            if best is None:
+                fit = yield from portion(self._first_kind(maps), start, stop)
+            else:
+                work = self._another_kind(maps, best, asked == "auto")
+                fit = yield from portion(work, start, stop)
+            if fit is None:
                 break
             best = fit
-        assert best is not None
-        defects = self._defects(best)
+            if asked == "auto" and residual_is_white(best):
+                break
+        if best is None:
+            raise ExtractionError(_NOTHING_FOUND)
+        start, stop = 1 - _SOLUTION_SHARE, 1 - 0.5 * _SOLUTION_SHARE
+        defects = yield from portion(self._defects(maps, best, orientation), start, stop)
         estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
         solution = follow(estimator(replace(self._problem, defects=defects)))
-        return with_blind_reasons((yield from portion(solution, len(guesses) * share, 1.0)))
+        return with_blind_reasons((yield from portion(solution, stop, 1.0)))
 
-    def _all_guesses(
-        self, model: ConvolutionModel, counts: range
-    ) -> Generator[Event, None, dict[int, list[torch.Tensor]]]:
-        """Guess the kernels for each number of kinds that has enough patches."""
-        guesses = {}
-        for count in counts:
-            yield Event("Looking for first guesses", 0, 1)
-            if each := self._guesses(model, count):
-                guesses[count] = each
-        return guesses
+    def _first_kind(self, maps: ConvolutionModel) -> Generator[Event, None, AlternatingFit | None]:
+        """Search for one kind of defect, taking all else for noise; None if there is none.
 
-    def _guesses(self, model: ConvolutionModel, kinds: int) -> list[torch.Tensor]:
-        """Guess the kernels, several times, (kind, plane, h, w)."""
-        if kinds > 1:
-            return unlike_patches(model, kinds, _STARTS_OF_KINDS)
-        patches = energetic_patches(model, _STARTS_OF_EACH_WIDTH)
-        return [patch[None] for of_width in patches for patch in of_width]
+        Where that noise is not white, a second search starts with all of the map taken for it, in
+        which other kinds and the tails of waves count less.
+        """
+        fit = yield from portion(self._one_kind(maps), 0.0, 0.45)
+        if fit is None:
+            return None
+        fit = yield from portion(self._whitened(maps, fit), 0.45, 0.5)
+        if fit.model is maps:
+            return fit
+        values = maps.values.numpy()
+        colour = NoiseColour.estimate(values, 0 * values, maps.mask.numpy())
+        other = yield from portion(self._one_kind(maps.whitened(colour)), 0.5, 0.95)
+        if other is None:
+            return fit
+        other = yield from portion(self._whitened(maps, other), 0.95, 1.0)
+        return min(fit, other, key=lambda one: one.cost)
+
+    def _another_kind(
+        self, maps: ConvolutionModel, fit: AlternatingFit, tested: bool
+    ) -> Generator[Event, None, AlternatingFit | None]:
+        """Search for one more kind than a fit has; None if there is none.
+
+        It is searched in what the fit leaves. Where that shows a kind which predicts no better,
+        the fit may mix kinds, and all are searched together.
+        """
+        more = yield from portion(self._added_kind(maps, fit), 0.0, 0.4)
+        if more is None or not tested:
+            return more
+        named = partial(_named, "Predicting left-out blocks")
+        if not pays_for_its_kernel(fit, more):
+            return None
+        if (yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)):
+            return more
+        guesses = unlike_patches(maps, len(more.kernels), _STARTS_OF_KINDS)
+        if not guesses:
+            return None
+        kept = (len(guesses),) * len(_THRESHOLDS)
+        search = self._search(maps, guesses, kept, f", {len(more.kernels)} kinds")
+        joint = yield from portion(search, 0.5, 0.85)
+        joint = yield from portion(self._whitened(maps, joint), 0.85, 0.9)
+        if not pays_for_its_kernel(fit, joint):
+            return None
+        better = yield from portion(map_events(prefers_more_kinds(fit, joint), named), 0.9, 1.0)
+        return joint if better else None
+
+    def _added_kind(
+        self, maps: ConvolutionModel, fit: AlternatingFit
+    ) -> Generator[Event, None, AlternatingFit | None]:
+        """Add the kind that is found in what a fit leaves of the maps; None if there is none."""
+        kind = len(fit.kernels)
+        rest = fit.model.with_values(fit.residual)
+        found = yield from portion(self._one_kind(rest, f", kind {kind + 1}"), 0.0, 0.8)
+        if found is None:
+            return None
+        points = Points.concatenate([dominant_points(fit), dominant_points(found).of_kind(kind)])
+        both = yield from portion(self._together(fit.model, points, kind + 1), 0.8, 0.9)
+        return (yield from portion(self._whitened(maps, both), 0.9, 1.0))
+
+    def _together(
+        self, maps: ConvolutionModel, points: Points, kinds: int
+    ) -> Generator[Event, None, AlternatingFit]:
+        """Fit several kinds whose defects were found one kind after the other."""
+        start = AlternatingFit.of_points(maps, points, kinds, self._problem.parameters.seed)
+        named = partial(_named, "Fitting all kinds together")
+        fit = yield from portion(map_events(start, named), 0.0, 0.1)
+        for share in pairwise(np.linspace(0.1, 1, _JOINT_SWEEPS + 1)):
+            yield from portion(map_events(fit.sweep(_FINE_PITCH, _FINE_REACH), named), *share)
+        return fit
+
+    def _whitened(
+        self, maps: ConvolutionModel, fit: AlternatingFit
+    ) -> Generator[Event, None, AlternatingFit]:
+        """Fit maps in which the noise is white, if it is not yet.
+
+        The noise is what the defects that stand out leave.
+        """
+        seed, kinds = self._problem.parameters.seed, len(fit.kernels)
+        named = partial(_named, "Whitening the noise")
+        shares = pairwise(np.linspace(0, 1, _WHITENINGS * (_WHITE_SWEEPS + 2) + 1))
+        for _ in range(_WHITENINGS):
+            points = dominant_points(fit)
+            if not len(points):
+                return fit
+            work = map_events(AlternatingFit.of_points(maps, points, kinds, seed), named)
+            plain = yield from portion(work, *next(shares))
+            colour = NoiseColour.estimate(
+                plain.residual.numpy(), plain.predicted.numpy(), maps.mask.numpy()
+            )
+            white = maps.whitened(colour) if colour.strength > _MIN_COLOUR else maps
+            if white is maps and fit.model is maps:
+                return fit
+            work = map_events(AlternatingFit.of_points(white, points, kinds, seed), named)
+            fit = yield from portion(work, *next(shares))
+            for _ in range(_WHITE_SWEEPS):
+                sweep = map_events(fit.sweep(_FINE_PITCH, _FINE_REACH), named)
+                yield from portion(sweep, *next(shares))
+        return fit
+
+    def _one_kind(
+        self, model: ConvolutionModel, suffix: str = ""
+    ) -> Generator[Event, None, AlternatingFit | None]:
+        """Find the best fit of the maps by one kind, from several guesses; None without any."""
+        guesses = [patch[None] for each in energetic_patches(model, _STARTS) for patch in each]
+        if not guesses:
+            return None
+        return (yield from self._search(model, guesses, _KEPT_GUESSES, suffix))
 
     def _search(
-        self, model: ConvolutionModel, guesses: list[torch.Tensor]
+        self,
+        model: ConvolutionModel,
+        guesses: list[torch.Tensor],
+        kept: tuple[int, ...],
+        suffix: str,
     ) -> Generator[Event, None, AlternatingFit]:
-        """Find the best fit of the maps by as many kinds as the guesses have."""
-        seed, kinds = self._problem.parameters.seed, len(guesses[0])
-        suffix = f", {kinds} kinds" if kinds > 1 else ""
-        kept = _KEPT_GUESSES if kinds == 1 else (len(guesses),) * len(_THRESHOLDS)
+        """Find the best fit of the maps that starts from one of the guesses."""
+        seed = self._problem.parameters.seed
         shares = pairwise(np.linspace(0, 1, _round_count(len(guesses), kept) + 1))
         fits = [AlternatingFit(model, guess, seed + index) for index, guess in enumerate(guesses)]
         message = f"Trying first guesses{suffix}"
@@ -164,33 +273,55 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         yield from portion(_round(best.sample(settle=True), message, best), *next(shares))
         return best
 
-    def _defects(self, fit: AlternatingFit) -> Defects:
-        """Return the strong points of repeated kinds, about the centres of their kernels."""
-        points = strong_points(fit)
-        kinds = repeated_kinds(fit)
+    def _defects(
+        self, maps: ConvolutionModel, fit: AlternatingFit, orientation: Orientation
+    ) -> Generator[Event, None, Defects]:
+        """Return the probable points of repeated kinds, about the centres of their kernels."""
+        named = partial(_named, "Sampling the defects")
+        samples = []
+        for share in pairwise(np.linspace(0, 0.9, _SAMPLES + 1)):
+            yield from portion(map_events(fit.sweep(_LAST_PITCH, _LAST_REACH), named), *share)
+            samples.append(strong_points(fit))
+        points, probability = probable_points(samples)
+        kinds = repeated_kinds(points)
         if not kinds:
             raise ExtractionError(_NOTHING_FOUND)
+        seed = self._problem.parameters.seed
+        work = AlternatingFit.of_points(maps, points, len(fit.kernels), seed)
+        kernels = (yield from portion(map_events(work, named), 0.9, 1.0)).kernels
         # The kind that shows most comes first.
-        energy = fit.kernels.square().sum(dim=(1, 2, 3)).numpy()
+        energy = kernels.square().sum(dim=(1, 2, 3)).numpy()
         kinds.sort(key=lambda kind: -energy[kind] * np.sum(points.strengths[points.kinds == kind]))
         names = [f"kind {place}" for place in range(1, len(kinds) + 1)]
-        shape = self._problem.parameters.kernel_shape
-        middle = np.array([size // 2 - (size - 1) for size in shape])
+        middle = np.array([size // 2 - (size - 1) for size in maps.kernel_shape])
         tables = []
         for kind, name in zip(kinds, names if len(kinds) > 1 else [DEFAULT_KIND], strict=True):
             chosen = points.kinds == kind
-            offset = np.array(centre_offset(fit.kernels[kind].numpy()))
-            positions = points.sites[chosen] + middle + offset
-            tables.append(Defects(positions, kind=name, strength=points.strengths[chosen]))
+            offset = np.array(centre_offset(kernels[kind].numpy()))
+            positions = orientation.positions_before(
+                points.sites[chosen] + middle + offset, self._problem.image_shape
+            )
+            tables.append(
+                Defects(
+                    positions,
+                    kind=name,
+                    strength=points.strengths[chosen],
+                    probability=probability[chosen],
+                )
+            )
         return Defects.concatenate(tables)
+
+
+def _named(message: str, event: Event) -> Event:
+    """Put what is being done into an event."""
+    return replace(event, message=message)
 
 
 def _sweep(
     fit: AlternatingFit, pitch: int, reach: int, message: str
 ) -> Generator[Event, None, None]:
-    """Sample a fit once with points on a grid; between pixels, close points become one."""
-    fit.sampler.place(fit.sampler.points, pitch, reach, group_reach=reach if pitch > 1 else 0)
-    yield from _round(fit.sample(), message, fit)
+    """Sample a fit once, see `AlternatingFit.sweep`."""
+    yield from _round(fit.sweep(pitch, reach), message, fit)
 
 
 def _settled(costs: list[float]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from math import exp
 
@@ -43,6 +43,19 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.strengths)
+
+    def of_kind(self, kind: int) -> Points:
+        """Return the same points as points of one kind."""
+        return replace(self, kinds=np.full(len(self), kind))
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Points]) -> Points:
+        """Join points."""
+        return cls(
+            np.concatenate([points.sites for points in tables]),
+            np.concatenate([points.strengths for points in tables]),
+            np.concatenate([points.kinds for points in tables]),
+        )
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from itertools import permutations
 
 import numpy as np
@@ -12,14 +13,24 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
+from qpi_kernels.extraction.blind.left_out_blocks import predict_blocks
+from qpi_kernels.progress import Event, portion
 
-__all__ = ["prefers_more_kinds", "repeated_kinds", "residual_is_white", "strong_points"]
+__all__ = [
+    "dominant_points",
+    "pays_for_its_kernel",
+    "prefers_more_kinds",
+    "repeated_kinds",
+    "residual_is_white",
+    "strong_points",
+]
 
 _MIN_STRENGTH = 0.15
-# Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (2 in Akaike 1974).
-# As kinds choose their defects, superfluous ones gain up to 2.2, and true ones 2.9 and more.
-_PENALTY = 2.4
-_MIN_SITES = 2
+# Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (Akaike 1974), and
+# by how many standard errors left-out blocks must be predicted better.
+_PENALTY, _MIN_SIGNIFICANCE = 2.0, 2.0
+_MIN_SITES, _STRONGEST, _SEED = 2, 8, 0
+_MAX_FAINT_SHARE = 0.25
 # Points of two kinds are colocalised if so few maps with points at random would have as many
 # within so many windows of each other.
 _SIGNIFICANCE, _NEAR_WINDOWS = 1e-3, 0.75
@@ -35,9 +46,26 @@ def strong_points(fit: AlternatingFit) -> Points:
     return Points(points.sites[strong], points.strengths[strong], points.kinds[strong])
 
 
-def repeated_kinds(fit: AlternatingFit) -> list[int]:
+def dominant_points(fit: AlternatingFit) -> Points:
+    """Select the points that are surely defects, where many may be none.
+
+    Noise and the tails of kernels are taken for faint defects. Where these are many, only points
+    at least half as strong as the strongest few of their kind remain.
+    """
+    points = strong_points(fit)
+    chosen = np.ones(len(points), bool)
+    for kind in np.unique(points.kinds):
+        of_kind = points.kinds == kind
+        strengths = points.strengths[of_kind]
+        if np.mean(strengths < 0.5) > _MAX_FAINT_SHARE:
+            strongest = np.sort(strengths)[-_STRONGEST:]
+            chosen &= ~of_kind | (points.strengths > 0.5 * np.median(strongest))
+    return Points(points.sites[chosen], points.strengths[chosen], points.kinds[chosen])
+
+
+def repeated_kinds(points: Points) -> list[int]:
     """Select the kinds with several defects; pure noise too has kinds that occur once."""
-    kinds, counts = np.unique(strong_points(fit).kinds, return_counts=True)
+    kinds, counts = np.unique(points.kinds, return_counts=True)
     return [int(kind) for kind in kinds[counts > 1]]
 
 
@@ -48,7 +76,7 @@ def residual_is_white(fit: AlternatingFit) -> bool:
     structured. It shows in the spectrum, or where its defects are few, in the local variance.
     """
     model = fit.model
-    residual = model.residual(fit.sampler.spectrum, fit.kernels).double()
+    residual = fit.residual.double()
     power = torch.fft.fft2(residual).abs().square().numpy()
     size = _SMOOTHED_FREQUENCIES
     smooth = scipy.ndimage.uniform_filter(power, (0, size, size), mode="wrap")
@@ -63,8 +91,19 @@ def residual_is_white(fit: AlternatingFit) -> bool:
     return bool(local.std() < _MAX_FLUCTUATION * expected * local.mean())
 
 
-def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
-    """Decide whether one more kind improves the fit by more than its kernel's penalty.
+def pays_for_its_kernel(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
+    """Test whether a further kind gains more likelihood than as many numbers gain of noise.
+
+    Where defects stand so densely that many are not found, groups of them predict a little as a
+    kind, and do not pass. The costs compare under different whitenings, see `NoiseColour`.
+    """
+    return poorer.cost - richer.cost > _PENALTY * richer.kernels[0].numel()
+
+
+def prefers_more_kinds(
+    poorer: AlternatingFit, richer: AlternatingFit
+) -> Generator[Event, None, bool]:
+    """Decide whether the map has one more kind, by the prediction of blocks left out.
 
     A kind at a single site is rejected: it may be a few defects of another kind close together.
     Kinds that are colocalised are rejected, too: one consists of pieces of the other's kernel,
@@ -74,30 +113,27 @@ def prefers_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
     ----------
     poorer, richer : AlternatingFit
         The best fits of the same maps by fewer and by more kinds.
+
+    Returns
+    -------
+    generator
+        Yields events and returns the decision.
     """
-    # Before a kind is added its signal counts as colour of the noise, after it colour as signal.
-    area = np.sqrt(_correlation_area(poorer) * _correlation_area(richer))
-    if poorer.cost - richer.cost <= _PENALTY * richer.kernels[0].numel() * area:
-        return False
     points = strong_points(richer)
     sites = np.rint(points.sites).astype(int)
     kinds = [sites[points.kinds == kind] for kind in range(len(richer.kernels))]
     if any(_separate_sites(one, richer) < _MIN_SITES for one in kinds):
         return False
-    return not any(_colocalised(one, other, richer) for other, one in permutations(kinds, 2))
-
-
-def _correlation_area(fit: AlternatingFit) -> float:
-    """Estimate the correlation area of the residual in pixels, 1 in white noise.
-
-    It is the sum of squares of the autocorrelation: the gain in likelihood is too large by this
-    factor, for the noise holds that many times fewer independent numbers than pixels.
-    """
-    residual = fit.model.residual(fit.sampler.spectrum, fit.kernels)
-    power = torch.fft.rfft2(residual).abs().square().flatten(1).double()
-    # A periodogram of white noise has twice its squared mean as mean square.
-    area = power.square().mean(dim=1) / (2 * power.mean(dim=1).square())
-    return max(1.0, float(area.mean()))
+    if any(_colocalised(one, other, richer) for other, one in permutations(kinds, 2)):
+        return False
+    # The same pixels are to be predicted: both see the noise as the richer fit does.
+    start = AlternatingFit.of_points(
+        richer.model, dominant_points(poorer), len(poorer.kernels), _SEED
+    )
+    poorer = yield from portion(start, 0.0, 0.1)
+    fewer = yield from portion(predict_blocks(poorer), 0.1, 0.55)
+    more = yield from portion(predict_blocks(richer), 0.55, 1.0)
+    return more.significance_over(fewer) > _MIN_SIGNIFICANCE
 
 
 def _separate_sites(points: NDArray[np.int64], fit: AlternatingFit) -> int:
