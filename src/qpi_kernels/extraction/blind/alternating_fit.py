@@ -187,6 +187,12 @@ class AlternatingFit:
         return self.sampler.cost(self.misfit)
 
     @property
+    def cost_of_nothing(self) -> float:
+        """Cost of the same maps without any defect."""
+        signal = max(float(self.model.values.square().sum()), 1e-12)
+        return self.model.counted * float(np.log(signal))
+
+    @property
     def noise(self) -> float:
         """Standard deviation of the residual, as a share of that of the maps."""
         return float(np.sqrt(self.misfit / self.model.counted))

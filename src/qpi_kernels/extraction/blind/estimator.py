@@ -71,12 +71,19 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     al. 2020, doi:10.1038/s41467-020-14633-1): accelerated proximal gradients for non-negative
     activations under a falling threshold, least squares for the kernels. Each activation is then
     turned into points, which are drawn from their posterior in turn with the kernels and the noise
-    level (`GibbsSampler`); the guesses that explain the map best go on. Last, the points get
-    sub-pixel positions, and the kernels are those of `BayesExtraction` with them.
+    level (`GibbsSampler`); the guesses that explain the map best go on.
 
-    This is done for one kind of defect, then for two and three, as long as the residual is not
-    white, the fit improves by more than the penalty of another kernel (Akaike 1974) and kinds are
-    not colocalised (`model_order`). Defects of the other sign are a kind of their own.
+    All that the defects which stand out leave is then taken for noise: correlated noise, waves
+    that reach beyond the window, other kinds. The map is filtered until that is white
+    (`NoiseColour`), and what was mistaken for faint defects goes.
+
+    Another kind is searched in what is left. It is taken if blocks of pixels that were left out
+    are predicted better with it (`left_out_blocks`), and it gains more than its kernel's free
+    numbers would of noise (`model_order`). Defects of the other sign are a kind of their own.
+
+    Last, the points of several sweeps are averaged; how many sweeps have a defect is its
+    probability, and those below one half are left out. The kernels are those of
+    `BayesExtraction` with the others. All is done in a standard `Orientation` of the map.
 
     Positions and kernels are found up to a common shift of each kind, which is fixed by the
     kernel's own centre (`centre_offset`), and strengths up to a factor: the typical one is 1.
@@ -100,7 +107,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     @torch.no_grad()
     def _run(self) -> Generator[Event, None, KernelResult]:
         """Search for growing numbers of kinds, then solve for the kernels of the best fit."""
-        yield Event("Looking for first guesses", 0, 1)
+        yield from portion(_announced("Looking for first guesses"), 0.0, 0.0)
         orientation = Orientation.standard(self._problem)
         maps = ConvolutionModel(orientation.turn_problem(self._problem))
         asked = self._problem.parameters.kinds
@@ -117,7 +124,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             best = fit
             if asked == "auto" and residual_is_white(best):
                 break
-        if best is None:
+        if best is None or not pays_for_its_kernel(None, best):
             raise ExtractionError(_NOTHING_FOUND)
         start, stop = 1 - _SOLUTION_SHARE, 1 - 0.5 * _SOLUTION_SHARE
         defects = yield from portion(self._defects(maps, best, orientation), start, stop)
@@ -310,6 +317,11 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
                 )
             )
         return Defects.concatenate(tables)
+
+
+def _announced(message: str) -> Generator[Event, None, None]:
+    """Say what is being done before it is."""
+    yield Event(message, 0, 1)
 
 
 def _named(message: str, event: Event) -> Event:

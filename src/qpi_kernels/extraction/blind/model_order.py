@@ -91,13 +91,21 @@ def residual_is_white(fit: AlternatingFit) -> bool:
     return bool(local.std() < _MAX_FLUCTUATION * expected * local.mean())
 
 
-def pays_for_its_kernel(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
+def pays_for_its_kernel(poorer: AlternatingFit | None, richer: AlternatingFit) -> bool:
     """Test whether a further kind gains more likelihood than as many numbers gain of noise.
 
     Where defects stand so densely that many are not found, groups of them predict a little as a
     kind, and do not pass. The costs compare under different whitenings, see `NoiseColour`.
+
+    Parameters
+    ----------
+    poorer : AlternatingFit, optional
+        The fit without the kind; of no defects at all when left out.
+    richer : AlternatingFit
+        The fit with it.
     """
-    return poorer.cost - richer.cost > _PENALTY * richer.kernels[0].numel()
+    cost = richer.cost_of_nothing if poorer is None else poorer.cost
+    return cost - richer.cost > _PENALTY * richer.kernels[0].numel()
 
 
 def prefers_more_kinds(
