@@ -5,8 +5,8 @@ import pytest
 
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
+from qpi_kernels.extraction.blind.evidence.left_out_blocks import BlockErrors, predict_blocks
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
-from qpi_kernels.extraction.blind.left_out_blocks import BlockErrors, predict_blocks
 from qpi_kernels.progress import finish
 from shared.blind_maps import observe, problem_of, rings
 from shared.friedel_maps import scattered

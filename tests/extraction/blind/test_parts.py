@@ -7,10 +7,10 @@ import torch
 from qpi_kernels import Defects
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
+from qpi_kernels.extraction.blind.evidence.model_order import residual_is_white
 from qpi_kernels.extraction.blind.fista import sparse_activation
 from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
-from qpi_kernels.extraction.blind.model_order import residual_is_white
 from qpi_kernels.extraction.blind.quality_report import faint_defects
 from qpi_kernels.extraction.blind.sampler_residual import SamplerResidual
 from qpi_kernels.forward import ForwardModel

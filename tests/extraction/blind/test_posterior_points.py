@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from qpi_kernels.extraction.blind.evidence.posterior_points import probable_points
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
-from qpi_kernels.extraction.blind.posterior_points import probable_points
 
 
 def sweeps(count=10, seed=0):

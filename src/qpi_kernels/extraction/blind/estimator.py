@@ -14,10 +14,7 @@ from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
-from qpi_kernels.extraction.blind.gibbs_sampler import Points
-from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
-from qpi_kernels.extraction.blind.kernel_centre import centre_offset
-from qpi_kernels.extraction.blind.model_order import (
+from qpi_kernels.extraction.blind.evidence.model_order import (
     dominant_points,
     pays_for_its_kernel,
     prefers_more_kinds,
@@ -25,10 +22,13 @@ from qpi_kernels.extraction.blind.model_order import (
     residual_is_white,
     strong_points,
 )
+from qpi_kernels.extraction.blind.evidence.posterior_points import probable_points
+from qpi_kernels.extraction.blind.gibbs_sampler import Points
+from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
+from qpi_kernels.extraction.blind.kernel_centre import centre_offset
 from qpi_kernels.extraction.blind.noise_colour import NoiseColour
 from qpi_kernels.extraction.blind.orientation import Orientation
 from qpi_kernels.extraction.blind.parameters import BlindParameters
-from qpi_kernels.extraction.blind.posterior_points import probable_points
 from qpi_kernels.extraction.blind.quality_report import with_blind_reasons
 from qpi_kernels.extraction.least_squares.estimator import LeastSquares
 from qpi_kernels.extraction.parameters import ExtractionError
@@ -146,7 +146,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             return fit
         values = maps.values.numpy()
         colour = NoiseColour.estimate(values, 0 * values, maps.mask.numpy())
-        other = yield from portion(self._one_kind(maps.whitened(colour)), 0.5, 0.95)
+        other = yield from portion(self._one_kind(maps.whitened(colour, maps.values)), 0.5, 0.95)
         if other is None:
             return fit
         other = yield from portion(self._whitened(maps, other), 0.95, 1.0)
@@ -161,20 +161,24 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         the fit may mix kinds, and all are searched together.
         """
         more = yield from portion(self._added_kind(maps, fit), 0.0, 0.4)
-        if more is None or not tested:
-            return more
-        named = partial(_named, "Predicting left-out blocks")
-        if not pays_for_its_kernel(fit, more):
+        if more is None:
             return None
-        if (yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)):
-            return more
+        named = partial(_named, "Predicting left-out blocks")
+        if pays_for_its_kernel(fit, more):
+            better = yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)
+            if better:
+                return more
+        elif tested:
+            return None
         guesses = unlike_patches(maps, len(more.kernels), _STARTS_OF_KINDS)
         if not guesses:
-            return None
+            return None if tested else more
         kept = (len(guesses),) * len(_THRESHOLDS)
         search = self._search(maps, guesses, kept, f", {len(more.kernels)} kinds")
         joint = yield from portion(search, 0.5, 0.85)
         joint = yield from portion(self._whitened(maps, joint), 0.85, 0.9)
+        if not tested:
+            return min(more, joint, key=lambda one: one.cost)
         if not pays_for_its_kernel(fit, joint):
             return None
         better = yield from portion(map_events(prefers_more_kinds(fit, joint), named), 0.9, 1.0)
@@ -223,7 +227,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             colour = NoiseColour.estimate(
                 plain.residual.numpy(), plain.predicted.numpy(), maps.mask.numpy()
             )
-            white = maps.whitened(colour) if colour.strength > _MIN_COLOUR else maps
+            white = maps.whitened(colour, plain.residual) if colour.strength > _MIN_COLOUR else maps
             if white is maps and fit.model is maps:
                 return fit
             work = map_events(AlternatingFit.of_points(white, points, kinds, seed), named)
@@ -320,7 +324,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
 
 
 def _announced(message: str) -> Generator[Event, None, None]:
-    """Say what is being done before it is."""
+    """Report what is being done before it is."""
     yield Event(message, 0, 1)
 
 

@@ -61,14 +61,14 @@ class Orientation:
         )
 
     def turn(self, images: NDArray[Number]) -> NDArray[Number]:
-        """Bring images (..., rows, columns) into this orientation."""
+        """Rotate and flip images (..., rows, columns) into this orientation."""
         turned = np.swapaxes(images, -2, -1) if self.transposed else images
         for axis, flip in zip((-2, -1), self.flipped, strict=True):
             turned = np.flip(turned, axis) if flip else turned
         return np.ascontiguousarray(turned)
 
     def turn_problem(self, problem: Problem[BlindParameters]) -> Problem[BlindParameters]:
-        """Bring the input of an extraction into this orientation, its scan lines included."""
+        """Rotate and flip the input of an extraction, its scan lines included."""
         lines, terraces = problem.labels.lines, problem.labels.terraces
         if lines is None and self.transposed and problem.background_kind.startswith("rows"):
             rows = np.arange(problem.image_shape[0])[:, None]

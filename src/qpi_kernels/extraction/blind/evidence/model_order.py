@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
+from qpi_kernels.extraction.blind.evidence.left_out_blocks import predict_blocks
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
-from qpi_kernels.extraction.blind.left_out_blocks import predict_blocks
 from qpi_kernels.progress import Event, portion
 
 __all__ = [
@@ -105,7 +105,8 @@ def pays_for_its_kernel(poorer: AlternatingFit | None, richer: AlternatingFit) -
         The fit with it.
     """
     cost = richer.cost_of_nothing if poorer is None else poorer.cost
-    return cost - richer.cost > _PENALTY * richer.kernels[0].numel()
+    penalty = _PENALTY * richer.kernels[0].numel() * richer.model.noise_area
+    return cost - richer.cost > penalty
 
 
 def prefers_more_kinds(
