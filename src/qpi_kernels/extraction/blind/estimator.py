@@ -56,6 +56,9 @@ _SOLUTION_SHARE = 0.2
 # Times that the noise is estimated, and sweeps after each; noise whose correlation tells less of
 # a pixel than this, in units of half a log-likelihood, is taken for white.
 _WHITENINGS, _WHITE_SWEEPS, _MIN_COLOUR = 2, 4, 0.03
+# Gain of one more kind for each pixel of its kernel, as -2 log-likelihood, from which on all kinds
+# are searched together.
+_HINT = 1.5
 # Sweeps of all kinds together, and those at the end whose points are averaged.
 _JOINT_SWEEPS, _SAMPLES = 8, 10
 _NOTHING_FOUND = (
@@ -168,7 +171,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             better = yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)
             if better:
                 return more
-        elif tested:
+        elif tested and not pays_for_its_kernel(fit, more, _HINT):
             return None
         guesses = unlike_patches(maps, len(more.kernels), _STARTS_OF_KINDS)
         if not guesses:

@@ -91,7 +91,9 @@ def residual_is_white(fit: AlternatingFit) -> bool:
     return bool(local.std() < _MAX_FLUCTUATION * expected * local.mean())
 
 
-def pays_for_its_kernel(poorer: AlternatingFit | None, richer: AlternatingFit) -> bool:
+def pays_for_its_kernel(
+    poorer: AlternatingFit | None, richer: AlternatingFit, penalty: float = _PENALTY
+) -> bool:
     """Test whether a further kind gains more likelihood than as many numbers gain of noise.
 
     Where defects stand so densely that many are not found, groups of them predict a little as a
@@ -103,10 +105,11 @@ def pays_for_its_kernel(poorer: AlternatingFit | None, richer: AlternatingFit) -
         The fit without the kind; of no defects at all when left out.
     richer : AlternatingFit
         The fit with it.
+    penalty : float
+        For each pixel of the kernel, as -2 log-likelihood.
     """
     cost = richer.cost_of_nothing if poorer is None else poorer.cost
-    penalty = _PENALTY * richer.kernels[0].numel() * richer.model.noise_area
-    return cost - richer.cost > penalty
+    return cost - richer.cost > penalty * richer.kernels[0].numel()
 
 
 def prefers_more_kinds(
