@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from qpi_kernels.defects import (
     inside_mask,
     without_duplicates,
 )
+from qpi_kernels.defects.variables import defect_variables, defects_of
 
 finite = st.floats(-1e6, 1e6)
 
@@ -163,3 +165,19 @@ def test_a_missing_csv_is_called_so(tmp_path):
 def test_defects_are_counted_in_words():
     counted = [Defects(np.zeros((count, 2))).in_words() for count in (0, 1, 2)]
     assert counted == ["0 defects", "1 defect", "2 defects"]
+
+
+def test_probabilities_stay_with_their_defects(tmp_path):
+    sure = Defects([(1, 2), (3, 4)])
+    np.testing.assert_array_equal(sure.probability, [1.0, 1.0])
+    sure.to_csv(tmp_path / "sure.csv")
+    assert "probability" not in (tmp_path / "sure.csv").read_text()
+    found = Defects([(1, 2), (3, 4)], probability=[0.9, 0.6])
+    found.to_csv(tmp_path / "found.csv")
+    assert Defects.from_csv(tmp_path / "found.csv") == found
+    assert found != sure
+    assert defects_of(xr.Dataset(defect_variables(found))) == found
+    assert Defects.concatenate([found[1:], found[:1]]).probability.tolist() == [0.6, 0.9]
+    assert found.moved([(0, 0), (1, 1)]).probability.tolist() == [0.9, 0.6]
+    with pytest.raises(DefectFormatError, match="probability"):
+        Defects([(1, 2)], probability=[0.9, 0.6])

@@ -23,7 +23,7 @@ def test_the_share_of_sweeps_is_the_probability():
     points, probability = probable_points(sweeps())
     order = np.lexsort(points.sites.T)
     np.testing.assert_allclose(points.sites[order], [[10, 10], [30.5, 30], [20, 60]], atol=0.15)
-    np.testing.assert_array_equal(probability[order], [1.0, 0.6, 0.8])
+    np.testing.assert_allclose(probability[order], np.array([10.5, 6.5, 8.5]) / 11)
     np.testing.assert_array_equal(points.kinds[order], [0, 0, 1])
 
 
@@ -32,7 +32,7 @@ def test_a_defect_that_is_now_and_then_two_is_one():
     split = Points(np.array([[9.3, 10.0], [10.7, 10.0]]), np.array([0.5, 0.5]), np.array([0, 0]))
     points, probability = probable_points([whole] * 6 + [split] * 4)
     assert len(points) == 1
-    assert probability[0] == 1.0
+    assert probability[0] > 0.95
 
 
 def test_nothing_in_no_sweep_is_nothing():

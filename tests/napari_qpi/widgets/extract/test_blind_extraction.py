@@ -45,6 +45,7 @@ def test_blind_needs_no_points_and_gives_them(
     assert panel.result is not None
     (found,) = of_role(viewer, "defects")
     assert found.name == "map found defects"
+    assert found.features["probability"].between(0.5, 0.99).all()
     found_by_library = qk.extract(
         observed(), method="blind", kernel_shape=(9, 9), prior="none", kinds=1
     )

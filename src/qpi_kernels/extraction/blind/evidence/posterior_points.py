@@ -21,8 +21,9 @@ def probable_points(
     """Average the points of several sweeps.
 
     Beginning where most sweeps have a point, the points next to it, one of each sweep, are taken
-    for the same defect. The share of sweeps that have one of the most frequent kind is its
-    probability; two points of one sweep that now and then stand for one defect have less.
+    for the same defect. How many sweeps have one of the most frequent kind gives its probability,
+    never quite 0 or 1 (Jeffreys 1946); two points of one sweep that now and then stand for one
+    defect have less.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def probable_points(
         of_kind = members[kinds[members] == kind]
         free[members] = False
         if len(of_kind) >= least:
-            found.append((of_kind, len(of_kind) / len(samples)))
+            found.append((of_kind, (len(of_kind) + 0.5) / (len(samples) + 1)))
     points = Points(
         np.array([sites[members].mean(axis=0) for members, _ in found]).reshape(-1, 2),
         np.array([strengths[members].mean() for members, _ in found]),
