@@ -7,7 +7,6 @@ import pytest
 from qpi_kernels.extraction.bayes.learned import simulated_latents
 from qpi_kernels.models import load_model
 from qpi_kernels.models.latent_prior import LatentPrior, bundled_latent_prior
-from qpi_kernels.simulate.families import FAMILIES
 
 __all__ = ["keep_few_directions"]
 
@@ -17,7 +16,7 @@ def keep_few_directions(monkeypatch: pytest.MonkeyPatch, count: int = 48) -> Non
 
     Each costs a derivative of the decoder for each kind; there are 190.
     """
-    prior = bundled_latent_prior(load_model().digest, list(FAMILIES))
+    prior = bundled_latent_prior(load_model().digest, list(simulated_latents.ENCODED_FAMILIES))
     assert prior is not None
     few = LatentPrior(prior.mean, prior.root[:, :count])
     monkeypatch.setattr(simulated_latents, "bundled_latent_prior", lambda *_: few)

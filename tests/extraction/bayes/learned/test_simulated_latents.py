@@ -15,7 +15,6 @@ from qpi_kernels.extraction.bayes.learned.simulated_latents import (
 from qpi_kernels.models import latent_prior, load_model
 from qpi_kernels.models.latent_prior import LatentPrior, bundled_latent_prior
 from qpi_kernels.progress import finish
-from qpi_kernels.simulate.families import FAMILIES
 
 CPU = torch.device("cpu")
 
@@ -38,7 +37,7 @@ def test_the_bundled_network_needs_no_simulation() -> None:
 @pytest.mark.slow
 def test_the_bundled_latents_are_those_of_the_simulation_and_the_network() -> None:
     model = load_model()
-    bundled = bundled_latent_prior(model.digest, list(FAMILIES))
+    bundled = bundled_latent_prior(model.digest, list(simulated_latents.ENCODED_FAMILIES))
     fresh = finish(fit_latent_prior(model, None, CPU))
     assert bundled is not None
     torch.testing.assert_close(bundled.mean, fresh.mean, rtol=0, atol=1e-4)
@@ -52,7 +51,7 @@ def test_another_network_and_other_families_are_encoded_anew(
     monkeypatch.setattr(simulated_latents, "_SIMULATED", 16)
     monkeypatch.setattr(simulated_latents, "_PRIORS", {})
     model = load_model()
-    assert bundled_latent_prior("another model", list(FAMILIES)) is None
+    assert bundled_latent_prior("another model", list(simulated_latents.ENCODED_FAMILIES)) is None
     few = ["free_electrons", "rashba"]
     assert bundled_latent_prior(model.digest, few) is None
     prior = finish(prepare_latent_prior(model, few, CPU))

@@ -14,6 +14,7 @@ from qpi_kernels.extraction.bayes.learned.latent_map_estimate import (
     LatentEstimate,
     maximise_posterior,
 )
+from qpi_kernels.extraction.bayes.learned.simulated_latents import ENCODED_FAMILIES
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     ComponentRoot,
@@ -30,7 +31,6 @@ from qpi_kernels.extraction.symmetrisation import Symmetrisation
 from qpi_kernels.models import KernelModel, ModelFormatError, load_model
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event, portion
-from qpi_kernels.simulate.families import FAMILIES
 
 __all__ = ["LEARNED", "LearnedPrior", "LearnedPriors", "learned_model", "load_learned_priors"]
 
@@ -169,7 +169,7 @@ def load_learned_priors(
     """
     model = learned_model(problem.parameters.model, problem.device)
     named = library.description.get("families", ())
-    families = [name for name in named if name in FAMILIES]
+    families = [name for name in named if name in ENCODED_FAMILIES]
     decoder = yield from prepare_decoder(problem, model, families or None)
     provenance = {
         "source": problem.parameters.model,

@@ -18,7 +18,10 @@ from qpi_kernels.progress import Event, finish
 from qpi_kernels.simulate.families import FAMILIES
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
-__all__ = ["encode", "fit_latent_prior", "prepare_latent_prior"]
+__all__ = ["ENCODED_FAMILIES", "encode", "fit_latent_prior", "prepare_latent_prior"]
+
+ENCODED_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.band_limited)
+"""Families of kernels that networks make: atoms finer than pixels sample are none."""
 
 # More would make a step longer than the wait for a cancel should be.
 _KERNELS_AT_ONCE = 8
@@ -46,7 +49,7 @@ def prepare_latent_prior(
     model, families, device
         As in `fit_latent_prior`.
     """
-    key = model.digest, tuple(FAMILIES if families is None else families)
+    key = model.digest, tuple(ENCODED_FAMILIES if families is None else families)
     prior = bundled_latent_prior(*key) or _PRIORS.get(key)
     if prior is None:
         prior = _PRIORS[key] = yield from fit_latent_prior(model, families, device)
@@ -63,11 +66,11 @@ def fit_latent_prior(
     model : KernelModel
         A two-step model.
     families : sequence of str or None
-        Simulated families; all if None.
+        Simulated families; `ENCODED_FAMILIES` if None.
     device : torch.device
         Where the networks are.
     """
-    sampler = KernelSampler(families, shape=model.grid, seed=_SEED)
+    sampler = KernelSampler(families or ENCODED_FAMILIES, shape=model.grid, seed=_SEED)
     latents = []
     for first in range(0, _SIMULATED, _KERNELS_AT_ONCE):
         yield Event("Encoding simulated kernels", first, _SIMULATED)
@@ -81,4 +84,4 @@ def fit_latent_prior(
 if __name__ == "__main__":
     bundled = load_model()
     prior = finish(fit_latent_prior(bundled, None, torch.device("cpu")))
-    print(prior.save(BUNDLED_LATENTS, bundled.digest, list(FAMILIES)))
+    print(prior.save(BUNDLED_LATENTS, bundled.digest, list(ENCODED_FAMILIES)))
