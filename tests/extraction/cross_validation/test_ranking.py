@@ -43,6 +43,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_ranking_is_that_of_the_true_error() -> None:
     correlations = []
     for seed in range(9):
@@ -59,6 +60,7 @@ def test_the_ranking_is_that_of_the_true_error() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_windows_chosen_by_prediction_lose_little() -> None:
     """The error in the chosen window is near that of the best window, over all of the kernel."""
     losses = []
