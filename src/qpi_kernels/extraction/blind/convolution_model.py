@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.background import Background
-from qpi_kernels.extraction.blind.noise_colour import NoiseColour, correlation_area
+from qpi_kernels.extraction.blind.noise_colour import NoiseColour
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import Convolution
 from qpi_kernels.linalg.conjugate_gradients import ConjugateGradients
@@ -43,11 +43,7 @@ class ConvolutionModel:
         The maps without background, zero where a pixel does not count.
     mask : tensor of bool, (rows, columns)
         True where a pixel counts.
-    noise_area : float
-        Pixels that share an independent number of the noise, 1 if it is white.
     """
-
-    noise_area = 1.0
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
@@ -83,21 +79,12 @@ class ConvolutionModel:
         other.values = values
         return other
 
-    def whitened(self, colour: NoiseColour, noise: torch.Tensor) -> ConvolutionModel:
+    def whitened(self, colour: NoiseColour) -> ConvolutionModel:
         """Return the model of the maps in which noise of a known colour is white.
 
         Their kernels are filtered as the maps are; their activations are the same.
-
-        Parameters
-        ----------
-        colour : NoiseColour
-            Of the noise.
-        noise : tensor, (plane, rows, columns)
-            The noise itself, or what is taken for it.
         """
         other = copy.copy(self)
-        left, _ = colour.whiten(noise.numpy(), self.mask.numpy())
-        other.noise_area = correlation_area(left)
         white, mask = colour.whiten(self.values.numpy(), self.mask.numpy())
         if not np.array_equal(mask, self.mask.numpy()):
             other._count_only(torch.from_numpy(mask))

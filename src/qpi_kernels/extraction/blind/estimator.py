@@ -149,7 +149,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             return fit
         values = maps.values.numpy()
         colour = NoiseColour.estimate(values, 0 * values, maps.mask.numpy())
-        other = yield from portion(self._one_kind(maps.whitened(colour, maps.values)), 0.5, 0.95)
+        other = yield from portion(self._one_kind(maps.whitened(colour)), 0.5, 0.95)
         if other is None:
             return fit
         other = yield from portion(self._whitened(maps, other), 0.95, 1.0)
@@ -230,7 +230,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             colour = NoiseColour.estimate(
                 plain.residual.numpy(), plain.predicted.numpy(), maps.mask.numpy()
             )
-            white = maps.whitened(colour, plain.residual) if colour.strength > _MIN_COLOUR else maps
+            white = maps.whitened(colour) if colour.strength > _MIN_COLOUR else maps
             if white is maps and fit.model is maps:
                 return fit
             work = map_events(AlternatingFit.of_points(white, points, kinds, seed), named)

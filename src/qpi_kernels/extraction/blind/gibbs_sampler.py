@@ -237,8 +237,7 @@ class GibbsSampler:
             Sum of squares of the residual of the maps.
         """
         points = self.points
-        variance = misfit / self._model.counted
-        self.noise_variance = max(variance * self._model.noise_area, 1e-6)
+        self.noise_variance = max(misfit / self._model.counted, 1e-6)
         self.density = np.maximum((self._counts(points) + 0.5) / self._site_count, 1e-5)
         for kind in np.unique(points.kinds):
             strengths = points.strengths[points.kinds == kind]

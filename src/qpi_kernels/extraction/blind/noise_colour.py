@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-__all__ = ["NoiseColour", "correlation_area"]
+__all__ = ["NoiseColour"]
 
 _MAX_LAG_PX = 8
 # Power of the noise at least: share of its mean, and of the signal's own power, as no model is
@@ -110,18 +110,6 @@ class NoiseColour:
         power = scipy.fft.fft2(grid).real
         floored: NDArray[np.float64] = np.maximum(power, _MIN_SHARE * float(power.mean()))
         return floored
-
-
-def correlation_area(noise: NDArray[np.floating]) -> float:
-    """Estimate the correlation area of noise (plane, rows, columns) in pixels, 1 if it is white.
-
-    It is the sum of squares of the autocorrelation: noise without any power at some frequencies
-    holds that many times fewer independent numbers than pixels.
-    """
-    power = np.square(np.abs(scipy.fft.rfft2(noise.astype(np.float64)))).reshape(len(noise), -1)
-    # A periodogram of white noise has twice its squared mean as mean square.
-    area = np.square(power).mean(axis=1) / (2 * np.square(power.mean(axis=1)))
-    return max(1.0, float(area.mean()))
 
 
 def _covariance(images: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
