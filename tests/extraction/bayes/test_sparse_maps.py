@@ -15,7 +15,7 @@ from qpi_kernels.extraction.bayes.convolution_normal import (
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot
-from qpi_kernels.extraction.bayes.priors.library_priors import broad_prior, components_on
+from qpi_kernels.extraction.bayes.priors.library_priors import broad_prior
 from qpi_kernels.extraction.bayes.selection.family_selection import prepare_families
 from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperators
 from qpi_kernels.extraction.problem import Problem
@@ -30,10 +30,6 @@ POSITIONS = np.random.default_rng(4).uniform(2, SIZE - 3, (24, 2))
 def sparse(mask: NDArray[np.bool_]) -> Problem[BayesParameters]:
     observation = np.where(mask, map_of(ring(16), POSITIONS, 0.5, 3, SIZE), np.nan)
     return Problem.check(observation, POSITIONS, None, BayesParameters(kernel_shape=WINDOW))
-
-
-def components(problem: Problem) -> torch.Tensor:
-    return torch.from_numpy(components_on(bundled_prior(), WINDOW)[:64]).to(problem.coverage)
 
 
 def random_holes(share: float) -> NDArray[np.bool_]:
@@ -52,7 +48,7 @@ def test_the_spread_behind_holes_is_that_of_the_exact_operator(
     problem = sparse(np.array(mask))
     exact = normal_operators(problem)
     assert exact.quick is exact.exact
-    quick = operators_for_priors(problem, exact, components(problem))
+    quick = operators_for_priors(problem, exact, bundled_prior())
     assert isinstance(quick.quick, ConvolutionNormal)
     root: CovarianceRoot = broad_prior(problem, bundled_prior())
     found = []
@@ -75,7 +71,7 @@ def test_holes_where_the_defects_are_need_the_exact_operator() -> None:
     near = [np.hypot(rows - y, cols - x) < 4 for y, x in POSITIONS]
     problem = sparse(~np.any(near, axis=0) & random_holes(0.5))
     exact = normal_operators(problem)
-    assert operators_for_priors(problem, exact, components(problem)) is exact
+    assert operators_for_priors(problem, exact, bundled_prior()) is exact
 
 
 @pytest.mark.parametrize("coloured", [False, True])

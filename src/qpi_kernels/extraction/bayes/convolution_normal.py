@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
+from qpi_kernels.extraction.bayes.priors.library_priors import components_on
 from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.linalg.transform_length import fast_length
+from qpi_kernels.models.kernel_prior import KernelPrior
 
 __all__ = [
     "ConvolutionNormal",
@@ -23,8 +25,10 @@ _MIN_SPEEDUP = 2.0
 # far from the exact one, as behind a mask of stripes.
 _MAX_NEGATIVE_SHARE, _MAX_DIFFERENCE = 0.02, 0.2
 # The same for kernels of a prior, drawn so many, on which holes at random average out: a tenth of
-# the pixels, or a fifth of the lines, changes by 2 to 11 % (measured).
-_MAX_DIFFERENCE_OF_PRIORS, _DRAWN = 0.12, 8
+# the pixels, or a fifth of the lines, changes by 2 to 15 % (measured).
+_MAX_DIFFERENCE_OF_PRIORS, _DRAWN = 0.15, 8
+# Components of the library that such kernels are made of.
+_COMPONENTS = 128
 
 
 def normal_operators(problem: Problem, noise: NoiseModel | None = None) -> NormalOperators:
@@ -38,7 +42,7 @@ def normal_operators(problem: Problem, noise: NoiseModel | None = None) -> Norma
 def operators_for_priors(
     problem: Problem,
     operators: NormalOperators,
-    components: torch.Tensor,
+    library: KernelPrior,
     noise: NoiseModel | None = None,
 ) -> NormalOperators:
     """Choose the quick operator for kernels of which a prior knows something.
@@ -51,8 +55,8 @@ def operators_for_priors(
         The checked input.
     operators : NormalOperators
         For any kernels.
-    components : tensor, (component, h, w)
-        The strongest components of what is known, times their standard deviations.
+    library : KernelPrior
+        What is known.
     noise : NoiseModel, optional
         White noise when left out.
     """
@@ -62,6 +66,8 @@ def operators_for_priors(
     if near.negative_share >= _MAX_NEGATIVE_SHARE:
         return operators
     kinds = len(problem.model.kinds)
+    strongest = components_on(library, problem.parameters.kernel_shape)[:_COMPONENTS]
+    components = problem.symmetrisation.symmetrise(torch.from_numpy(strongest).to(problem.coverage))
     generator = torch.Generator().manual_seed(problem.parameters.seed)
     numbers = torch.randn((_DRAWN, kinds, len(components)), generator=generator).to(components)
     kernels = torch.einsum("vkc,chw->vkhw", numbers, components)

@@ -27,7 +27,6 @@ from qpi_kernels.extraction.bayes.priors.library_priors import (
     BROAD_PRIOR,
     WHITE_PRIOR,
     broad_prior,
-    components_on,
     narrow_prior,
 )
 from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
@@ -61,8 +60,6 @@ Signal = Callable[[int], torch.Tensor]
 
 # Memory for Krylov spaces, and planes that are solved together, at all or with priors of their own.
 _KRYLOV_BYTES, _MAX_PLANES, _MAX_FITTED = 2**28, 16, 4
-# Components of the library that show whether a quick operator does for priors.
-_COMPONENTS = 128
 
 
 class PriorSelection:
@@ -98,12 +95,7 @@ class PriorSelection:
     @cached_property
     def _prior_operators(self) -> NormalOperators:
         """The normal operators for kernels of which a prior knows something."""
-        problem = self._problem
-        strongest = components_on(self._library, problem.parameters.kernel_shape)[:_COMPONENTS]
-        components = problem.symmetrisation.symmetrise(
-            torch.from_numpy(strongest).to(problem.coverage)
-        )
-        return operators_for_priors(problem, self._operators, components, self._noise)
+        return operators_for_priors(self._problem, self._operators, self._library, self._noise)
 
     def solve_white(
         self, planes: Sequence[int], signal: Signal
