@@ -50,6 +50,7 @@ def ring_prior() -> WaveRoot:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("snr", [1.0, 20.0])
 def test_ranks_of_kernels_drawn_from_a_prior_are_flat(snr: float) -> None:
     root = ring_prior()
@@ -75,6 +76,7 @@ def test_ranks_of_kernels_drawn_from_a_prior_are_flat(snr: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_pixels_of_kernels_drawn_from_the_library_are_covered() -> None:
     """Kernels of the Gaussian of each family in turn, extracted with all of them as priors."""
     library = bundled_prior()
