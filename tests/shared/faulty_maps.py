@@ -89,10 +89,17 @@ def scattered(positions: NDArray[np.float64]) -> Image:
     return np.asarray(whole - single).reshape(SIDE, SIDE)
 
 
-def faulty(fault: str, seed: int, snr: float = 10.0, noise: str = "white") -> FaultyMap:
-    """Draw a map with a fault, ``none`` for a sound one."""
+def faulty(
+    fault: str, seed: int, snr: float = 10.0, noise: str = "white", *, whole: bool = False
+) -> FaultyMap:
+    """Draw a map with a fault, ``none`` for a sound one.
+
+    Rings have a cusp, which no interpolation carries to fractions of a pixel: at a high signal to
+    noise only maps with defects on whole pixels are sums of one kernel.
+    """
     random = np.random.default_rng([seed, 1])
     true = random.uniform(2, SIDE - 3, (COUNT, 2))
+    true = np.rint(true) if whole else true
     marks, observation = true.copy(), summed(true)
     taken: tuple[complex, ...] = (T_MATRIX,)
     if fault == "marks_displaced":

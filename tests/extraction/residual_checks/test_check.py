@@ -138,7 +138,7 @@ def test_an_extraction_doubts_a_drifting_map_and_its_file_keeps_why(tmp_path) ->
 def test_sound_maps_raise_few_alarms(noise: str, snr: float) -> None:
     alarms = 0
     for seed in range(100, 140):
-        sound = faulty("none", seed, snr, noise)
+        sound = faulty("none", seed, snr, noise, whole=True)
         result = extract(
             sound.observation.astype(np.float32),
             Defects(sound.marks),
