@@ -13,6 +13,7 @@ from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
 from qpi_kernels.extraction.bayes.priors.covariance_roots import KindRoot, WaveRoot
 from qpi_kernels.extraction.bayes.priors.near_symmetry import (
     NearlySymmetricRoot,
+    NearSymmetry,
     measure_near_symmetry,
 )
 
@@ -25,6 +26,8 @@ _RADIAL_WIDTH, _SPECTRAL_WIDTH, _CHANCE_WIDTH = 2.0, 1.25, 3.0
 # They fade no further than to these shares of their maxima, and the spectrum not below this share
 # of the noise's: so much chance may hide.
 _MIN_AMPLITUDE, _MIN_POWER, _HIDDEN_POWER = 0.03, 1e-5, 0.3
+# Noise of the least-squares kernel, over its signal, below which interpolation's own errors matter.
+_MIN_NOISE = 0.004
 # Shares of four symmetries, and the direction of a mirror.
 _SYMMETRY_NUMBERS = 5
 # Pixels that fewer defects show than this share of the maximum say nothing of the envelope.
@@ -57,6 +60,9 @@ def map_waves(white: Posterior, sample: PosteriorSample, coverage: torch.Tensor)
     for index in range(len(kernels)):
         envelope, power = _estimate(kernels[index], noise[:, index])
         shares = measure_near_symmetry(kernels[index], noise[:, index], envelope, coverage)
+        if np.square(noise[:, index]).mean() < _MIN_NOISE * np.square(kernels[index]).mean():
+            # Averages that interpolate would be further from the kernel than least squares.
+            shares = NearSymmetry(shares.two, four=shares.four)
         waves = WaveRoot(envelope, power, coverage)
         roots.append(NearlySymmetricRoot(waves, shares, envelope.shape, coverage))
     return KindRoot(roots)
