@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +50,12 @@ class Discrepancy:
 
 
 def fit_discrepancy(
-    root: CovarianceRoot, kinds: int, posterior: Posterior, sample: PosteriorSample
+    root: CovarianceRoot,
+    kinds: int,
+    posteriors: Sequence[Posterior],
+    samples: Sequence[PosteriorSample],
 ) -> Discrepancy:
-    r"""Fit envelope and spectrum of the waves of a prior to the posterior under it.
+    r"""Fit envelope and spectrum of the waves of a prior to posteriors under it.
 
     A family that nearly fits is not the truth: how much its kernels lack, how far from the defect
     and at which wave vectors, the map tells. For a group of unit numbers of which the data
@@ -66,23 +69,23 @@ def fit_discrepancy(
         The prior, of one kind; it `has_waves`.
     kinds : int
         How many kinds there are.
-    posterior : Posterior
-        The posterior under it.
-    sample : PosteriorSample
-        Drawn from it.
+    posteriors : sequence of Posterior
+        The posteriors of one or several planes under it.
+    samples : sequence of PosteriorSample
+        Drawn from each.
     """
-    assert posterior.numbers is not None
-    assert sample.numbers is not None
-    assert sample.prior is not None
     made, fitted = [], 0.0
-    size = (posterior.noise_variance / posterior.ridge) ** 0.5
-    numbers = _numpy(posterior.numbers).reshape(kinds, -1) / size
+    sizes = [(one.noise_variance / one.ridge) ** 0.5 for one in posteriors]
+    numbers = np.concatenate(
+        [_units(one.numbers, kinds, size) for one, size in zip(posteriors, sizes, strict=True)]
+    )
     drawn, had = (
-        _numpy(one).reshape(len(one), kinds, -1) / size for one in (sample.numbers, sample.prior)
+        np.concatenate([_units(one, kinds, size) for one, size in zip(ones, sizes, strict=True)])
+        for ones in ([one.numbers for one in samples], [one.prior for one in samples])
     )
     for index in range(kinds):
         own = root.kind(index) if isinstance(root, KindRoot) else root
-        changed, count = _fitted(own, numbers[index], drawn[:, index], had[:, index])
+        changed, count = _fitted(own, numbers[:, index], drawn[:, index], had[:, index])
         made.append(changed)
         fitted += count
     return Discrepancy(made[0] if kinds == 1 else KindRoot(made), fitted)
@@ -111,10 +114,10 @@ def _fitted(
     ----------
     root : CovarianceRoot
         The prior.
-    numbers : array, (n,)
-        Of the posterior's mean, over the prior's spread.
+    numbers : array, (plane, n)
+        Of the posteriors' means, over the prior's spread.
     drawn, had : array, (draw, n)
-        Drawn from the posterior, and from the prior, over the latter's spread.
+        Drawn from the posteriors, and from the prior, over the latter's spread.
     """
     if isinstance(root, NearlySymmetricRoot):
         inner, fitted = _fitted(root.root, numbers, drawn, had)
@@ -128,7 +131,7 @@ def _fitted(
     parts, total, start = [], 0.0, 0
     for weight, part in root.parts:
         window = slice(start, start + part.size)
-        own, count = _fitted(part, numbers[window], drawn[:, window], had[:, window])
+        own, count = _fitted(part, numbers[:, window], drawn[:, window], had[:, window])
         parts.append((weight, own))
         total += count
         start += part.size
@@ -148,8 +151,9 @@ def _fitted_components(
     group = np.floor(np.log2(np.arange(root.size) + 1)).astype(int)
     related = _related(drawn, had)
     left = 1 - np.square(drawn).mean(axis=0) + related * (np.square(had).mean(axis=0) - 1)
-    known = np.maximum(np.bincount(group, left), 0.0)
-    ratio = (np.bincount(group, np.square(numbers)) + _PRIOR_NUMBERS) / (known + _PRIOR_NUMBERS)
+    known = np.maximum(np.bincount(group, len(numbers) * left), 0.0)
+    squares = np.bincount(group, np.square(numbers).sum(axis=0))
+    ratio = (squares + _PRIOR_NUMBERS) / (known + _PRIOR_NUMBERS)
     ratio = np.clip(ratio**_STEP, 1 / _MAX_CHANGE, _MAX_CHANGE)
     place = np.log2(np.arange(root.size) + 1) - 0.5
     factor = np.exp(np.interp(place, np.arange(len(ratio)), np.log(ratio)) / 2)
@@ -176,10 +180,10 @@ def _fitted_waves(
     ----------
     waves : WaveRoot
         The prior's.
-    numbers : array, (n,)
-        Of the posterior's mean.
+    numbers : array, (plane, n)
+        Of the posteriors' means.
     drawn, had : array, (draw, n)
-        Drawn from the posterior, and from the prior.
+        Drawn from the posteriors, and from the prior.
 
     Returns
     -------
@@ -201,7 +205,7 @@ def _fitted_waves(
 
     def mean_power(images: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average the power of images at each wave vector."""
-        return np.asarray((np.abs(np.fft.fft2(images)) ** 2).mean(axis=0) / numbers.size)
+        return np.asarray((np.abs(np.fft.fft2(images)) ** 2).mean(axis=0) / numbers.shape[1])
 
     def mean_square(images: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average the squares of images at each pixel."""
@@ -211,7 +215,8 @@ def _fitted_waves(
         """Tell how far each average is known: 0 not at all, 1 fully."""
         return averaged / (averaged + _PRIOR_NUMBERS)
 
-    area = 4 * math.pi * _SPECTRAL_WIDTH**2
+    planes = len(numbers)
+    area = planes * 4 * math.pi * _SPECTRAL_WIDTH**2
     power, left = (
         scipy.ndimage.gaussian_filter(values, _SPECTRAL_WIDTH, mode="wrap") * area
         for values in (
@@ -221,13 +226,13 @@ def _fitted_waves(
     )
     left = np.maximum(left, 0.0)
     spectral = (power + _PRIOR_NUMBERS) / (left + _PRIOR_NUMBERS)
-    known = float(share(left).sum()) / area
+    known = float(share(left).sum()) * planes / area
     # What the spectrum's factor already says on the whole is not said again by the envelope's.
     total = (power.sum() + _PRIOR_NUMBERS * area) / (left.sum() + _PRIOR_NUMBERS * area)
     rows, columns = (np.arange(side) - side // 2 for side in shape)
     radius = np.hypot(rows[:, None], columns[None, :])
     ring = np.rint(radius).astype(int)
-    length = 2 * math.sqrt(math.pi) * _RADIAL_WIDTH
+    length = planes * 2 * math.sqrt(math.pi) * _RADIAL_WIDTH
     amplitude, left = (
         scipy.ndimage.gaussian_filter1d(
             np.bincount(ring.ravel(), values.ravel()), _RADIAL_WIDTH, mode="nearest"
@@ -237,7 +242,7 @@ def _fitted_waves(
     )
     left = np.maximum(left, 0.0)
     radial = (amplitude + _PRIOR_NUMBERS) / (left * total + _PRIOR_NUMBERS)
-    known += float(share(left).sum()) / length
+    known += float(share(left).sum()) * planes / length
     spectral, radial = (
         np.clip(values**_STEP, 1 / _MAX_CHANGE, _MAX_CHANGE) for values in (spectral, radial)
     )
@@ -245,5 +250,8 @@ def _fitted_waves(
     return waves.scaled(factor, spectral[:, : period[1] // 2 + 1]), known
 
 
-def _numpy(values: torch.Tensor) -> NDArray[np.float64]:
-    return values.cpu().double().numpy()
+def _units(numbers: torch.Tensor | None, kinds: int, size: float) -> NDArray[np.float64]:
+    """Divide unit numbers by the prior's spread, (vector, kind, n)."""
+    assert numbers is not None
+    vectors = len(numbers) if numbers.ndim == 2 else 1
+    return numbers.cpu().double().numpy().reshape(vectors, kinds, -1) / size

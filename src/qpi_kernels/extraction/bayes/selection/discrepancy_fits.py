@@ -8,14 +8,17 @@ from dataclasses import replace
 import torch
 
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.bayes.posterior import Posterior
+from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.discrepancy import fit_discrepancy, has_waves
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
-from qpi_kernels.progress import Event
+from qpi_kernels.progress import Event, portion
 
 __all__ = ["DiscrepancyFits"]
+
+# Planes of a stack whose kernels are compared with their prior.
+_MAX_COMPARED = 3
 
 
 class DiscrepancyFits:
@@ -61,20 +64,44 @@ class DiscrepancyFits:
         list of dict of str to PosteriorSolver
             The solvers, with those of fits that pay.
         """
-        kinds = len(self._problem.model.kinds)
         kept = [dict(one) for one in solvers]
+        # Planes under one prior are of one host, and share what it lacks.
+        shared: dict[int, list[int]] = {}
         for row, name in enumerate(best):
-            before, solver = candidates[row][name], solvers[row][name]
-            if before.determined < 1 or not has_waves(solver.prior):
-                continue
-            sample = yield from solver.sample_roughly(before)
-            found = fit_discrepancy(solver.prior, kinds, before, sample)
-            changed = PosteriorSolver(
-                self._problem, found.root, self._operators, sizes=solver.sizes
-            )
-            message = f"Solving for the kernel{planes}, prior: {name}, fitted"
-            (posterior,) = yield from changed.solve(signals[row, None], message)
-            posterior = replace(posterior, cost=posterior.cost + 2 * found.fitted)
-            if posterior.cost < before.cost:
-                candidates[row][name], kept[row][name] = posterior, changed
+            if candidates[row][name].determined >= 1 and has_waves(solvers[row][name].prior):
+                shared.setdefault(id(solvers[row][name]), []).append(row)
+        for number, rows in enumerate(shared.values()):
+            name, solver = best[rows[0]], solvers[rows[0]][best[rows[0]]]
+            before = [candidates[row][name] for row in rows]
+            work = self._fit(signals[rows], name, solver, before, planes)
+            part = (number / len(shared), (number + 1) / len(shared))
+            changed, after, cost = yield from portion(work, *part)
+            if cost < sum(one.cost for one in before):
+                for row, posterior in zip(rows, after, strict=True):
+                    candidates[row][name], kept[row][name] = posterior, changed
         return kept
+
+    def _fit(
+        self,
+        signals: torch.Tensor,
+        name: str,
+        solver: PosteriorSolver,
+        before: Sequence[Posterior],
+        planes: str,
+    ) -> Generator[Event, None, tuple[PosteriorSolver, list[Posterior], float]]:
+        """Fit the prior that some planes share, and solve them under it."""
+        step = -(-len(before) // _MAX_COMPARED)
+        compared = before[::step]
+        samples: list[PosteriorSample] = []
+        for one in compared:
+            sample = yield from solver.sample_roughly(one)
+            samples.append(sample)
+        kinds = len(self._problem.model.kinds)
+        found = fit_discrepancy(solver.prior, kinds, compared, samples)
+        changed = PosteriorSolver(self._problem, found.root, self._operators, sizes=solver.sizes)
+        message = f"Solving for the kernel{planes}, prior: {name}, fitted"
+        after = yield from changed.solve(signals, message)
+        # Each number that was fitted to the planes gains one by chance, and costs one more.
+        each = 2 * found.fitted / len(after)
+        after = [replace(one, cost=one.cost + each) for one in after]
+        return changed, after, sum(one.cost for one in after)

@@ -58,8 +58,8 @@ __all__ = ["PriorSelection", "Signal"]
 
 Signal = Callable[[int], torch.Tensor]
 
-# Memory for Krylov spaces, and planes that are solved together, at all or with priors of their own.
-_KRYLOV_BYTES, _MAX_PLANES, _MAX_FITTED = 2**28, 16, 4
+# Memory for Krylov spaces, and planes that are solved together.
+_KRYLOV_BYTES, _MAX_PLANES = 2**28, 16
 
 
 class PriorSelection:
@@ -198,7 +198,7 @@ class PriorSelection:
             trials = self._try_all(planes, signals, candidates, findings)
         solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
-        if self._learned is None and len(planes) <= _MAX_FITTED:
+        if self._learned is None:
             fitting = DiscrepancyFits(self._problem, self._operators)
             work = fitting.keep(signals, best, solvers, candidates, self._of(planes))
             solvers = yield from portion(work, 0.6, 0.8)
@@ -289,7 +289,8 @@ class PriorSelection:
         if findings.priors is not None and MAP_WAVES not in findings.priors:
             return solvers
         fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
-        rows = [row for row in rows if candidates[row][WHITE_PRIOR].determined >= 1]
+        # No prior can gain more than the volume, and this one must pay for what is fitted.
+        rows = [row for row in rows if candidates[row][WHITE_PRIOR].volume > 2 * fitted]
         white = [candidates[row][WHITE_PRIOR] for row in rows]
         samples = []
         if white:
