@@ -21,6 +21,9 @@ __all__ = ["BiasTransform", "fits_memory", "have_similar_noise", "select_bias_tr
 _MAX_BYTES = 2**30
 # Of a plane's rms: noise of what is only rounding, and largest ratio between two planes' noise.
 _MIN_NOISE, _MAX_NOISE_RATIO = 1e-9, 3.0
+# Gain of combinations, as a share of the largest possible, at which families decide: what is beside
+# a family's kernels, and fitted later, changes the evidence by a few percent.
+_MIN_GAIN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ def select_bias_transform(
     """Choose combinations of biases by the evidence of simulated kernels.
 
     Candidates are the planes themselves, and cosines along the bias, in whose last ones kernels
-    that change slowly do not show.
+    that change slowly do not show, and the first of which take up noise that all planes share.
 
     Parameters
     ----------
@@ -118,7 +121,8 @@ def select_bias_transform(
             yield Event("Comparing combinations of biases", done, 2 * len(planes))
         each.append(costs)
         total.append(likely_families(costs)[1])
-    if total[0] <= total[1]:
+    volume = sum(one.volume for one in white)
+    if total[0] - total[1] <= _MIN_GAIN * volume:
         # Of the planes as they are, not over their noise.
         shift = 2 * families.samples * np.log(noise)
         return None, [

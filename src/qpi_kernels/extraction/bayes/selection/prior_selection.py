@@ -37,10 +37,10 @@ from qpi_kernels.extraction.bayes.selection.family_selection import (
 )
 from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior, StackFindings
 from qpi_kernels.extraction.bayes.selection.rules import (
-    DOES_NOT_FIT,
     FITS,
     compared_cost,
     is_enough,
+    possible_gain,
     representatives,
     wants_broad,
     winners,
@@ -239,7 +239,7 @@ class PriorSelection:
         narrow = [narrow_prior(problem, library, findings.families.get(one, "")) for one in planes]
         by_name = dict(narrow)
         # A library without families was not compared.
-        fit = [findings.fit.get(one, FITS) for one in planes]
+        fits = [findings.fit.get(one, 1.0) > FITS for one in planes]
 
         def try_narrow(wanted: Sequence[bool]) -> Generator[Event, None, None]:
             """Try the narrow priors of some rows."""
@@ -252,20 +252,16 @@ class PriorSelection:
         if not by_library:
             yield from try_narrow([True] * len(planes))
             return [self._solvers] * len(planes)
-        first = [one > FITS for one in fit]
-        yield from portion(try_narrow(first), 0.0, 0.2)
+        yield from portion(try_narrow(fits), 0.0, 0.2)
         open_rows = [row for row, one in enumerate(candidates) if not is_enough(one)]
         waves = self._try_waves(planes, open_rows, signals, candidates, findings)
         solvers = yield from portion(waves, 0.2, 0.5)
-        second = [
-            own <= FITS and (own > DOES_NOT_FIT or MAP_WAVES not in one)
-            for own, one in zip(fit, candidates, strict=True)
-        ]
-        yield from portion(try_narrow(second), 0.5, 0.7)
+        alone = [len(one) == 1 for one in candidates]
+        yield from portion(try_narrow(alone), 0.5, 0.7)
         rows = [
             row
             for row, (one, (name, _)) in enumerate(zip(candidates, narrow, strict=True))
-            if fit[row] > DOES_NOT_FIT and not is_enough(one) and wants_broad(one, name)
+            if fits[row] and not is_enough(one) and wants_broad(one, name)
         ]
 
         def broad() -> CovarianceRoot:
@@ -289,8 +285,8 @@ class PriorSelection:
         if findings.priors is not None and MAP_WAVES not in findings.priors:
             return solvers
         fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
-        # No prior can gain more than the volume, and this one must pay for what is fitted.
-        rows = [row for row in rows if candidates[row][WHITE_PRIOR].volume > 2 * fitted]
+        # What is fitted must be paid for.
+        rows = [row for row in rows if possible_gain(candidates[row]) > 2 * fitted]
         white = [candidates[row][WHITE_PRIOR] for row in rows]
         samples = []
         if white:
