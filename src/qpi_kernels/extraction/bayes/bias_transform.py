@@ -21,9 +21,9 @@ __all__ = ["BiasTransform", "fits_memory", "have_similar_noise", "select_bias_tr
 _MAX_BYTES = 2**30
 # Of a plane's rms: noise of what is only rounding, and largest ratio between two planes' noise.
 _MIN_NOISE, _MAX_NOISE_RATIO = 1e-9, 3.0
-# Gain of combinations, as a share of the largest possible, at which families decide: what is beside
-# a family's kernels, and fitted later, changes the evidence by a few percent.
-_MIN_GAIN = 0.05
+# Gain of combinations over what families may still leave unexplained, at which they are taken: what
+# is beside a family's kernels is fitted later, and better in planes as they are.
+_MIN_GAIN = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +121,15 @@ def select_bias_transform(
             yield Event("Comparing combinations of biases", done, 2 * len(planes))
         each.append(costs)
         total.append(likely_families(costs)[1])
-    volume = sum(one.volume for one in white)
-    if total[0] - total[1] <= _MIN_GAIN * volume:
-        # Of the planes as they are, not over their noise.
-        shift = 2 * families.samples * np.log(noise)
-        return None, [
-            {name: cost + float(more) for name, cost in costs.items()}
-            for costs, more in zip(each[0], shift, strict=True)
-        ]
+    # Of the planes as they are, not over their noise.
+    shift = 2 * families.samples * np.log(noise)
+    planes_alone = [
+        {name: cost + float(more) for name, cost in costs.items()}
+        for costs, more in zip(each[0], shift, strict=True)
+    ]
+    possible = sum(one.volume - one.cost for one in white) + total[0] + float(shift.sum())
+    if total[0] - total[1] <= _MIN_GAIN * possible:
+        return None, planes_alone
     return BiasTransform("cosines along the bias", cosines, noise), each[1]
 
 
