@@ -99,3 +99,18 @@ def test_sums_over_scan_lines_have_a_fixed_order_on_every_device(pretended: str)
     here = Background("rows", mask, lines=lines).remove(image)
     there = Background("rows", mask.to(pretended), lines=lines).remove(image.to(pretended))
     torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["offset", "plane", "rows"])
+def test_the_level_of_a_terrace_holds_for_its_pixels_that_do_not_count(
+    kind: BackgroundKind, device: str
+) -> None:
+    row, column = np.indices(SHAPE)
+    terraces = 1 + (row + column > 9)
+    image = torch.from_numpy(3.0 + 5.0 * (terraces == 2)).to(device)
+    mask = np.ones(SHAPE, bool)
+    mask[2:4, 8:11] = mask[5:7, 1:3] = False
+    background = Background(
+        kind, torch.from_numpy(mask).to(device), torch.float64, terraces=torch.from_numpy(terraces)
+    )
+    torch.testing.assert_close(background.fit(image[None])[0], image)

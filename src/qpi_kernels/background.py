@@ -70,8 +70,9 @@ class Background:
             # Offsets of lines that were turned or bent are no functions of y.
             functions += [y] if kind == "rows" else [y, y * y]
         if kind != "none" and terraces is not None:
-            terraces = torch.where(mask, terraces.to(mask.device), 0)
-            labels = torch.unique(terraces).tolist()
+            # On all their pixels, those that do not count too: a level is predicted there.
+            terraces = terraces.to(mask.device)
+            labels = torch.unique(terraces[mask]).tolist()
             functions += [(terraces == label).double() for label in labels if label > 0]
         self._row_weight = self._sum_of_lines(self.weight).clamp(min=1.0)
         self._basis = self._orthonormalise([f.to(mask.device, dtype) for f in functions])
