@@ -48,7 +48,9 @@ def test_every_row_is_written_when_it_is_there(tmp_path: Path) -> None:
     assert 0 < first.numbers["first_event_s"] < first.numbers["first_s"]
     assert first.numbers["warm_s"] > 0
     assert second.error == "OSError: no such map"
-    assert equal.numbers["kernel_max"] == equal.numbers["std_max"] == 0
+    # Batches differ between devices, and so does rounding.
+    assert equal.numbers["kernel_max"] < 1e-4
+    assert equal.numbers["std_max"] < 1e-3
     assert not equal.missed
     assert report.failed == ["broken"]
     assert "threads" in report.machine["cpu_threads"]

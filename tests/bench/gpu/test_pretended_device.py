@@ -75,7 +75,7 @@ def test_no_method_mixes_devices(pretended: str, method: str) -> None:
     there = extract(image, positions, device=str(pretended), **choice)
     here = extract(image, positions, device="cpu", **choice)
     assert there.provenance["device"] == str(pretended)
-    # The networks are in single precision.
-    for name, share in (("kernel", 1e-5), ("std", 1e-3)):
+    # Single precision in other batches; `bayes` fits its prior to what was drawn with it.
+    for name, share in (("kernel", 1e-4), ("std", 1e-3)):
         ours, theirs = (np.asarray(getattr(one, name).values) for one in (there, here))
         assert np.abs(ours - theirs).max() < share * np.sqrt(np.square(theirs).mean())

@@ -22,6 +22,8 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["CheckedExtraction", "check_residual"]
 
+# Codes of a kernel that is too sharp for its pixels, and of one larger than its window.
+_SHARP, _WAVES = "undersampled", "waves_beyond_window"
 # A kernel follows what is wrong about fewer marks.
 _MIN_MARKS = 4
 
@@ -65,9 +67,7 @@ def check_residual(result: KernelResult, mask: NDArray[np.bool_] | None = None) 
         energy = float(np.square(patterns[0]).sum())
         reasons += told_reasons(found, energy, result.quality.expected_error)
     if around.beyond > around.usual:
-        reasons.append(
-            Reason(code="waves_beyond_window", number=around.beyond, threshold=around.usual)
-        )
+        reasons.append(Reason(code=_WAVES, number=around.beyond, threshold=around.usual))
     return ResidualChecks(
         explained=explained,
         usual=usual,
@@ -114,6 +114,9 @@ class CheckedExtraction(GeneratorStepper[KernelResult]):
 
 def _with_checks(quality: Quality, checks: ResidualChecks) -> Quality:
     """Add findings to a quality; trust only falls."""
-    reasons = [*quality.reasons, *checks.reasons]
+    # What interpolation between pixels can not carry looks like wrong marks.
+    sharp = any(one.code == _SHARP for one in quality.reasons)
+    told = [one for one in checks.reasons if not sharp or one.code == _WAVES]
+    reasons = [*quality.reasons, *told]
     trust = lowest_trust(reasons)
     return quality.model_copy(update={"checks": checks, "reasons": reasons, "trust": trust})

@@ -199,7 +199,7 @@ class PriorSelection:
         solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
         if self._learned is None:
-            fitting = DiscrepancyFits(self._problem, self._operators)
+            fitting = DiscrepancyFits(self._problem, self._prior_operators)
             work = fitting.keep(signals, best, solvers, candidates, self._of(planes))
             solvers = yield from portion(work, 0.6, 0.8)
         samples: dict[int, PosteriorSample] = {}
