@@ -35,6 +35,11 @@ class DiscrepancyFits:
     def __init__(self, problem: Problem[PriorParameters], operators: NormalOperators) -> None:
         self._problem = problem
         self._operators = operators
+        self._latest: dict[PosteriorSolver, PosteriorSolver] = {}
+
+    def latest(self, solver: PosteriorSolver) -> PosteriorSolver:
+        """Return the solver of the fitted prior, where a fit paid, for planes that come later."""
+        return self._latest.get(solver, solver)
 
     def keep(
         self,
@@ -66,19 +71,24 @@ class DiscrepancyFits:
         """
         kept = [dict(one) for one in solvers]
         # Planes under one prior are of one host, and share what it lacks.
-        shared: dict[int, list[int]] = {}
+        shared: dict[PosteriorSolver, list[int]] = {}
         for row, name in enumerate(best):
-            if candidates[row][name].determined >= 1 and has_waves(solvers[row][name].prior):
-                shared.setdefault(id(solvers[row][name]), []).append(row)
-        for number, rows in enumerate(shared.values()):
-            name, solver = best[rows[0]], solvers[rows[0]][best[rows[0]]]
+            solver = solvers[row][name]
+            open_one = solver not in self._latest and has_waves(solver.prior)
+            if open_one and candidates[row][name].determined >= 1:
+                shared.setdefault(solver, []).append(row)
+        for number, (solver, rows) in enumerate(shared.items()):
+            name = best[rows[0]]
             before = [candidates[row][name] for row in rows]
             work = self._fit(signals[rows], name, solver, before, planes)
             part = (number / len(shared), (number + 1) / len(shared))
             changed, after, cost = yield from portion(work, *part)
-            if cost < sum(one.cost for one in before):
-                for row, posterior in zip(rows, after, strict=True):
-                    candidates[row][name], kept[row][name] = posterior, changed
+            if cost >= sum(one.cost for one in before):
+                self._latest[solver] = solver
+                continue
+            self._latest[solver] = self._latest[changed] = changed
+            for row, posterior in zip(rows, after, strict=True):
+                candidates[row][name], kept[row][name] = posterior, changed
         return kept
 
     def _fit(

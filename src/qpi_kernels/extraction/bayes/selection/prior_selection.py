@@ -97,6 +97,11 @@ class PriorSelection:
         """The normal operators for kernels of which a prior knows something."""
         return operators_for_priors(self._problem, self._operators, self._library, self._noise)
 
+    @cached_property
+    def _discrepancy_fits(self) -> DiscrepancyFits:
+        """What priors lack, fitted to the first planes that take them."""
+        return DiscrepancyFits(self._problem, self._prior_operators)
+
     def solve_white(
         self, planes: Sequence[int], signal: Signal
     ) -> Generator[Event, None, list[Posterior]]:
@@ -199,9 +204,11 @@ class PriorSelection:
         solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
         if self._learned is None:
-            fitting = DiscrepancyFits(self._problem, self._prior_operators)
-            work = fitting.keep(signals, best, solvers, candidates, self._of(planes))
+            fits = self._discrepancy_fits
+            work = fits.keep(signals, best, solvers, candidates, self._of(planes))
             solvers = yield from portion(work, 0.6, 0.8)
+            # Planes that follow are of the same host, however many are solved together.
+            self._solvers = {name: fits.latest(one) for name, one in self._solvers.items()}
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
         shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
