@@ -19,11 +19,13 @@ from qpi_kernels.extraction.cross_validation.partition import (
 )
 from qpi_kernels.extraction.cross_validation.validation import CrossValidation
 from qpi_kernels.extraction.device_run import DeviceRun
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.registry import estimator, make_parameters
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.models.folder_files import ModelFormatError
 from qpi_kernels.predictive_score import LeftOut
-from qpi_kernels.progress import Cancelled, Event, GeneratorStepper, follow, map_events, portion
+from qpi_kernels.progress import Event, GeneratorStepper, follow, map_events, portion
 from qpi_kernels.result import KernelResult
 
 __all__ = ["CrossValidationRun", "Division", "Scoring", "divide", "predict"]
@@ -32,6 +34,8 @@ Images = NDArray[np.float64]
 
 _MIN_REACH = 1e-6
 _PLAIN = "least_squares"
+# How an extraction fails on some maps; others are errors of the program. torch raises RuntimeError.
+_FAILURES = (ExtractionError, ModelFormatError, np.linalg.LinAlgError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Division:
     left_out : str
         ``blocks`` or ``defects``.
     block_px : int, optional
-        Side of a block; twice the correlation length of the residual when left out.
+        Side of a block; see `choose_block_size` when left out.
     seed : int
         Of the random division.
     """
@@ -179,9 +183,7 @@ def predict(
             place = f"{name.replace('_', ' ')}, fold {number + 1} of {partition.count}"
             try:
                 result = yield from portion(_extraction(problem, fold, place), low, high)
-            except Cancelled:
-                raise
-            except Exception as error:
+            except _FAILURES as error:
                 failures[name] = str(error)
                 sums.pop(name, None)
                 continue

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.extraction.cross_validation.block_sums import BlockSums
 from qpi_kernels.extraction.cross_validation.partition import Partition
+from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.predictive_score import PredictiveScore
 
 if TYPE_CHECKING:
@@ -104,7 +105,16 @@ class CrossValidation:
 
     @property
     def ranking(self) -> list[str]:
-        """Names of the alternatives, that of the largest R squared first."""
+        """Names of the alternatives, that of the largest R squared first.
+
+        Raises
+        ------
+        ExtractionError
+            If all of them failed.
+        """
+        if not self.sums:
+            reasons = "; ".join(f"{_words(name)}: {why}" for name, why in self.failures.items())
+            raise ExtractionError(f"no alternative could be scored; {reasons or 'there is none'}")
         misfit = {name: float(one.misfit.sum()) for name, one in self.sums.items()}
         return sorted(misfit, key=misfit.__getitem__)
 
