@@ -112,8 +112,8 @@ class ExtractKernel(RunDock):
         self.compare_button = QPushButton("Compare methods")
         self.compare_button.setToolTip(
             "<qt>Run average, least squares, two step and bayes on the same image and defects, and "
-            "show their kernels next to each other, on the colour scale of bayes. Positions are "
-            "not refined.</qt>"
+            "show their kernels next to each other, on the colour scale of bayes. All have the "
+            "window that is entered, and positions are not refined.</qt>"
         )
         self.predict_box = QCheckBox("Predict left-out blocks (6 times as long)")
         self.predict_box.setChecked(True)

@@ -88,15 +88,17 @@ class ExtractionForm(QObject):
     def parameters_of_each(self, methods: Iterable[str]) -> list[EstimatorParameters]:
         """Validate what is entered for several methods that are compared on the same defects.
 
-        Positions are not refined, and networks other than the chosen ones are the bundled ones.
+        Positions are not refined, networks other than the chosen ones are the bundled ones, and
+        all methods have the window that is entered: it is neither chosen nor validated.
 
         Raises
         ------
         ExtractionError
             If an entry is out of range.
         """
+        alike = {"refine", "choose_window", "validation_folds"}
         return [
-            self._parameters(method, {"refine"} if method == self.method else {"refine", "model"})
+            self._parameters(method, alike if method == self.method else alike | {"model"})
             for method in methods
         ]
 

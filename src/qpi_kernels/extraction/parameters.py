@@ -145,6 +145,29 @@ class EstimatorParameters(BaseModel):
                 f"which can not determine such a kernel; take at most ({rows}, {columns})"
             )
 
+    def check_single(self, purpose: str) -> None:
+        """Refuse choices that are made by several extractions of one map.
+
+        Parameters
+        ----------
+        purpose : str
+            What takes one extraction in a given window, for the message.
+
+        Raises
+        ------
+        ExtractionError
+            If the window is to be chosen or the extraction to be validated.
+        """
+        if self.choose_window:
+            raise ExtractionError(
+                f"{purpose} takes a given window: leave out choose_window, and give kernel_shape "
+                "as (height, width), such as the one that extract chooses"
+            )
+        if self.validation_folds:
+            raise ExtractionError(
+                f"{purpose} takes no validation_folds: leave it out, it is for extract alone"
+            )
+
     @model_validator(mode="before")
     @classmethod
     def _read_auto(cls, values: Any) -> Any:

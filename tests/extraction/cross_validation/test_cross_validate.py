@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -186,19 +188,41 @@ def test_refined_positions_predict_better_than_wrong_marks() -> None:
     assert found.difference("refined", "as marked").real
 
 
-def test_a_method_that_fails_is_named_and_the_others_go_on() -> None:
-    with registered_toy():
-        from qpi_kernels.extraction.registry import register, unregister
+@contextmanager
+def broken_toy(error: Exception) -> Iterator[None]:
+    """Register an estimator that fails."""
+    from qpi_kernels.extraction.registry import register, unregister
 
+    with registered_toy():
         unregister("toy")
 
         @register(ToyParameters)
         def start_broken(problem):
-            raise RuntimeError("the toy is broken")
+            raise error
 
-        found = scores(noisy(), methods=("toy", "least_squares"))
+        yield
+
+
+@pytest.mark.parametrize("kind", [ExtractionError, RuntimeError, np.linalg.LinAlgError])
+def test_a_method_that_fails_is_named_and_the_others_go_on(kind) -> None:
+    with broken_toy(kind("the toy is broken")):
+        found = scores(noisy(), methods=("toy", "least_squares"), folds=2)
     assert found.failures == {"toy": "the toy is broken"}
     assert list(found.scores) == ["least_squares"]
+
+
+def test_an_error_of_the_program_is_no_failure_of_a_method() -> None:
+    with broken_toy(TypeError("a typo")), pytest.raises(TypeError, match="a typo"):
+        scores(noisy(), methods=("toy", "least_squares"), folds=2)
+
+
+def test_nothing_is_best_where_all_fail() -> None:
+    with broken_toy(RuntimeError("the toy is broken")):
+        found = scores(noisy(), methods=("toy",), folds=2)
+    assert found.to_dict()["sentences"] == []
+    for ask in (lambda: found.ranking, lambda: found.simplest, found.sentences):
+        with pytest.raises(ExtractionError, match="toy: the toy is broken"):
+            ask()
 
 
 def test_it_is_json_and_a_picture() -> None:
@@ -238,6 +262,8 @@ def test_progress_goes_on_to_its_end() -> None:
         ({"methods": []}, "name at least one"),
         ({"methods": ["leastsquares"]}, "did you mean"),
         ({"kernle": 3}, "there is no field 'kernle'"),
+        ({"kernel_shape": "auto"}, "give kernel_shape as"),
+        ({"validation_folds": 3}, "leave it out"),
     ],
 )
 def test_wrong_arguments_are_refused(options, words) -> None:

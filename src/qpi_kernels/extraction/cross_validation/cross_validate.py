@@ -62,7 +62,7 @@ def cross_validate(
         Number of extractions with each method.
     block_px : int, optional
         Side of a block, in pixels; when left out twice the distance over which the residual of
-        least squares is correlated, and at least 4.
+        least squares is correlated, at least 4 and at most 32 or an eighth of the shorter side.
     leave_out : str
         ``blocks``, or ``defects``: the surroundings of defects, the central half of their windows.
     on_event : callable, optional
@@ -71,6 +71,7 @@ def cross_validate(
         Stops from another thread.
     **fields
         Fields of the methods, such as ``kernel_shape``; each method takes those that it has.
+        Neither ``choose_window`` nor ``validation_folds``.
 
     Returns
     -------
@@ -219,6 +220,7 @@ def start_comparison(
                 f"{name}: {parameters.method} finds the defects, and only predictions from marked "
                 "ones are compared; leave it out, and mark what it finds"
             )
+        parameters.check_single(f"{name}: a comparison")
 
     def start() -> Stepper[CrossValidation]:
         problems = {

@@ -60,3 +60,13 @@ def test_the_kernel_is_at_most_as_large_as_the_image(qtbot: QtBot, model: Viewer
     editor._spins[0].setValue(2147483647)
     assert editor.value() == (40, 30)
     size.disconnect_events()
+
+
+def test_methods_are_compared_in_the_window_that_is_entered(qtbot: QtBot) -> None:
+    form = make_form(qtbot)
+    form.main.set_values({"kernel_shape": (9, 9)})
+    form.advanced.set_values({"choose_window": True, "validation_folds": 3})
+    assert form.parameters().choose_window
+    for one in form.parameters_of_each(["least_squares", "bayes"]):
+        assert one.kernel_shape == (9, 9)
+        assert (one.choose_window, one.validation_folds) == (False, 0)
