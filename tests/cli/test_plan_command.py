@@ -63,3 +63,18 @@ def test_what_can_not_be_planned_is_told(run_command, topograph, tmp_path):
     refused = run_command(*words(topograph, "--pixels", tmp_path / "mask.png"))
     assert refused.exit_code == 1
     assert ".npy or .tif" in refused.stderr
+
+
+def test_the_tour_is_that_of_the_quickest_plan(run_command, topograph, tmp_path):
+    tour, mask, report = (tmp_path / name for name in ("tour.csv", "pixels.npy", "plan.json"))
+    done = run_command(*words(topograph, "--error", "0.3", "--tour", tour, "--pixels", mask,
+                              "--prior", "free_electrons", "--json", report))  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    plans = json.loads(report.read_text())["plans"]
+    best = min(plans, key=lambda one: one["hours_for_wanted_error"] or float("inf"))
+    assert best["pixel_nm"] > PIXEL_NM
+    assert list(np.load(mask).shape) == best["shape"]
+    rows = list(csv.DictReader(tour.read_text().splitlines()))
+    assert len(rows) == best["pixels"]
+    steps = np.diff([(float(row["x_nm"]), float(row["y_nm"])) for row in rows], axis=0)
+    assert np.median(np.hypot(*steps.T)) == pytest.approx(best["pixel_nm"], rel=1e-3)

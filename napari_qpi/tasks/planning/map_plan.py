@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.extraction import ExtractionError
 from qpi_kernels.prepare import Prepared
 
 if TYPE_CHECKING:
-    from qpi_kernels.extraction.planning.proposal import MapProposal, ProposalSearch
+    from qpi_kernels.extraction.planning.proposal import MapProposal
+    from qpi_kernels.progress import Stepper
 
 __all__ = ["MapPlanInput", "save_planned_tour"]
 
@@ -43,7 +42,7 @@ class MapPlanInput:
     share: float
     whole: bool
 
-    def start(self) -> ProposalSearch:
+    def start(self) -> Stepper[MapProposal]:
         """Check the input and give the stepper; call this in the worker, it may import torch.
 
         Raises
@@ -53,6 +52,7 @@ class MapPlanInput:
         """
         load_torch()
         from qpi_kernels.extraction.planning.proposal import ProposalSearch
+        from qpi_kernels.threads import OneThreadStepper
 
         task = self.task
         if task.parameters.finds_defects:
@@ -60,28 +60,28 @@ class MapPlanInput:
         scan = task.prepared
         if scan is None:
             scan = Prepared.start(task.observation, task.mask, task.defects)
-        # Positions are taken as they are: refining them would take most of the time.
-        fields = task.parameters.model_dump(exclude={"kernel_shape", "refine"})
-        return ProposalSearch(
-            scan,
-            task.defects,
-            task.parameters.kernel_shape,
-            wanted_error=self.wanted_error,
-            time_per_pixel_s=self.time_per_pixel_s,
-            share=self.share,
-            whole=self.whole,
-            **fields,
+        # Positions are taken as they are: refining them would take most of the time. So is the
+        # window, which is neither chosen nor validated.
+        fields = task.parameters.model_dump(
+            exclude={"kernel_shape", "refine", "choose_window", "validation_folds"}
+        )
+        return OneThreadStepper(
+            lambda: ProposalSearch(
+                scan,
+                task.defects,
+                task.parameters.kernel_shape,
+                wanted_error=self.wanted_error,
+                time_per_pixel_s=self.time_per_pixel_s,
+                share=self.share,
+                whole=self.whole,
+                **fields,
+            )
         )
 
 
 def save_planned_tour(proposal: MapProposal, plan: MapPlanInput, path: str | Path) -> Path:
-    """Write the pixels that a plan measures as a table, in the order of a tour."""
+    """Write the pixels of the best plan as a table, in the order of a tour."""
     from qpi_kernels.extraction.planning.tour import plan_tour, save_tour
 
-    image = plan.task.observation
-    measured = proposal.measured
-    if measured is None:
-        place = proposal.rectangle
-        measured = np.zeros(image.shape, bool)
-        measured[place.row : place.row + place.rows, place.col : place.col + place.columns] = True
-    return save_tour(plan_tour(measured), path, image)
+    chosen = proposal.pixels(proposal.best, plan.task.observation)
+    return save_tour(plan_tour(chosen), path, chosen)

@@ -39,7 +39,7 @@ def plan(
         tuple[int, int], typer.Option(help="Height and width of the kernel window (px).")
     ] = (64, 64),
     error: Annotated[
-        float, typer.Option(min=1e-4, help="Wanted error of the kernel, of its rms.")
+        float, typer.Option(min=1e-4, help="Wanted error, as a fraction of the kernel's rms.")
     ] = 0.05,
     time: Annotated[
         float, typer.Option(min=1e-6, help="Integration time of a pixel and bias (s).")
@@ -75,11 +75,16 @@ def plan(
     ] = 1.0,
     tour: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Write the pixels to measure in the order of a tour."),
+        typer.Option(
+            metavar="CSV",
+            help="Write the pixels of the quickest plan in the order of a tour.",
+        ),
     ] = None,
     pixels: Annotated[
         Path | None,
-        typer.Option(metavar="NPY|TIF", help="Write the pixels to measure as a mask."),
+        typer.Option(
+            metavar="NPY|TIF", help="Write the pixels of the quickest plan as a mask of its map."
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.")
@@ -94,7 +99,8 @@ def plan(
     """Predict the error of a kernel before its map is measured, and propose what to measure.
 
     Maps as they will be are simulated and their kernels extracted: for pixels of several pitches,
-    with the time for the wanted error, and what one more hour buys.
+    with the time for the wanted error, and what one more hour buys. Times are integration times;
+    settling of the tip and its travel come on top.
     """
     try:
         counted = None if mask is None else scan_files.read_mask(mask)
@@ -110,34 +116,39 @@ def plan(
     def work(job: FileTask) -> FileResult:
         """Plan a map from one topograph."""
         from qpi_kernels.extraction.planning.proposal import ProposalSearch
+        from qpi_kernels.threads import OneThreadStepper
 
         scan = read_prepared(job, choice, channel, bias, counted, Defects.from_csv(defects))
         if scan.image.ndim == 3:
             raise CommandError("plan from one plane: choose it with --bias")
-        search = ProposalSearch(
-            scan,
-            scan.defects if scan.defects is not None else Defects.from_csv(defects),
-            kernel_size,
-            wanted_error=error,
-            time_per_pixel_s=time,
-            noise=noise or None,
-            signal=signal or None,
-            prior=_expected(prior),
-            biases=biases,
-            pixel_nm=pixel_nm or None,
-            whole=whole,
-            share=share,
-        )
-        found = drive(search, job.on_event, job.cancel)
+
+        def start() -> ProposalSearch:
+            """Check the topograph and what is wanted."""
+            return ProposalSearch(
+                scan,
+                scan.defects if scan.defects is not None else Defects.from_csv(defects),
+                kernel_size,
+                wanted_error=error,
+                time_per_pixel_s=time,
+                noise=noise or None,
+                signal=signal or None,
+                prior=_expected(prior),
+                biases=biases,
+                pixel_nm=pixel_nm or None,
+                whole=whole,
+                share=share,
+            )
+
+        found = drive(OneThreadStepper(start), job.on_event, job.cancel)
         _print_proposal(found)
         if tour is not None or pixels is not None:
             from qpi_kernels.extraction.planning.tour import plan_tour, save_tour
 
-            chosen = _measured(found, scan.image.shape)
+            chosen = found.pixels(found.best, scan.image)
             if pixels is not None:
-                _write_mask(pixels, chosen)
+                _write_mask(pixels, chosen.values)
             if tour is not None:
-                save_tour(plan_tour(chosen), tour, scan.image)
+                save_tour(plan_tour(chosen), tour, chosen)
         if report is not None:
             _write_report(report, found)
         return FileResult(job.path, found.best.in_words())
@@ -182,17 +193,6 @@ def _print_proposal(found: MapProposal) -> None:
             f"{-100 * one.gain_of(1.0):.0f} %",
         )
     console.print(table)
-
-
-def _measured(found: MapProposal, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the pixels to measure: the chosen ones, or all of the rectangle."""
-    import numpy as np
-
-    if found.measured is not None:
-        return found.measured
-    place, chosen = found.rectangle, np.zeros(shape, bool)
-    chosen[place.row : place.row + place.rows, place.col : place.col + place.columns] = True
-    return chosen
 
 
 def _write_mask(path: Path, chosen: NDArray[np.bool_]) -> None:

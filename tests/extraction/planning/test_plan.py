@@ -136,6 +136,8 @@ def test_kinds_and_biases_of_a_result_are_rehearsed():
         ({"measured": np.zeros((SIZE, SIZE))}, "no pixel"),
         ({"window": (99, 99)}, "larger"),
         ({"method": "blind"}, "blind"),
+        ({"choose_window": True}, "given window"),
+        ({"validation_folds": 3}, "validation_folds"),
         ({"prior": np.full((WINDOW, WINDOW), np.nan)}, "NaN"),
         ({"prior": np.zeros((WINDOW, WINDOW))}, "zero"),
     ],

@@ -17,7 +17,7 @@ from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.families import FAMILIES
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
 
-__all__ = ["ExpectedKernels", "ExpectedPrior"]
+__all__ = ["ExpectedKernels", "ExpectedPrior", "is_families"]
 
 ExpectedPrior: TypeAlias = str | Sequence[str] | KernelResult | xr.DataArray | ArrayLike
 """What is known of the kernel: a result, an array, families of simulated kernels or "library"."""
@@ -82,8 +82,8 @@ class ExpectedKernels:
             If the prior is unknown, or needs a signal and none is given.
         """
         given_nm = finest_nm or pixel_nm
-        if isinstance(prior, str) or _is_names(prior):
-            names = [prior] if isinstance(prior, str) else [str(one) for one in prior]
+        if is_families(prior):
+            names = [prior] if isinstance(prior, str) else list(prior)
             if signal is None:
                 raise ExtractionError(
                     "simulated kernels have no amplitude of their own: give signal=, the root "
@@ -109,9 +109,9 @@ class ExpectedKernels:
         return cls(tuple(kernels), beyond, where)
 
 
-def _is_names(prior: object) -> TypeGuard[Sequence[str]]:
-    """Tell that a prior is a sequence of names."""
-    return (
+def is_families(prior: object) -> TypeGuard[str | Sequence[str]]:
+    """Tell that a prior is the name of a family of simulated kernels, or a sequence of names."""
+    return isinstance(prior, str) or (
         isinstance(prior, Sequence) and bool(prior) and all(isinstance(one, str) for one in prior)
     )
 

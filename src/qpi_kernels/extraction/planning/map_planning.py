@@ -62,6 +62,7 @@ class MapPlanning(GeneratorStepper[MapPlan]):
             raise ExtractionError(
                 f"{self._parameters.method} finds its defects; plan with bayes or least_squares"
             )
+        self._parameters.check_single("a plan")
         self._parameters.check_window(self._shape)
         self._window = self._parameters.kernel_shape
         table = defects if isinstance(defects, Defects) else Defects(defects)

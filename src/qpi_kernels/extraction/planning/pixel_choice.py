@@ -12,6 +12,7 @@ from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.models.kernel_prior import KernelPrior, bundled_prior
+from qpi_kernels.threads import one_thread
 
 __all__ = ["propose_pixels"]
 
@@ -24,6 +25,8 @@ _ROUNDS, _CHOICE = 20, 3
 _USUAL_SIGNAL = 1.0
 
 
+# Sums of several threads add in another order, which would choose other pixels.
+@one_thread()
 def propose_pixels(
     defects: Defects | ArrayLike,
     shape: tuple[int, int],

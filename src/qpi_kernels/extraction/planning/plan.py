@@ -106,20 +106,24 @@ def plan(
     """
     # Here, because it imports torch, and the name is public.
     from qpi_kernels.extraction.planning.map_planning import MapPlanning
+    from qpi_kernels.threads import OneThreadStepper
 
-    stepper = MapPlanning(
-        defects,
-        shape,
-        pixel_nm,
-        kernel_shape,
-        noise=noise,
-        prior=prior,
-        signal=signal,
-        biases=biases,
-        time_per_pixel_s=time_per_pixel_s,
-        measured=measured,
-        rehearsals=rehearsals,
-        seed=seed,
-        **fields,
-    )
-    return drive(stepper, on_event, cancel)
+    def start() -> MapPlanning:
+        """Check the arguments."""
+        return MapPlanning(
+            defects,
+            shape,
+            pixel_nm,
+            kernel_shape,
+            noise=noise,
+            prior=prior,
+            signal=signal,
+            biases=biases,
+            time_per_pixel_s=time_per_pixel_s,
+            measured=measured,
+            rehearsals=rehearsals,
+            seed=seed,
+            **fields,
+        )
+
+    return drive(OneThreadStepper(start), on_event, cancel)

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.extract import start_extraction
 from qpi_kernels.extraction.parameters import ExtractionError
-from qpi_kernels.extraction.planning.expected_kernels import ExpectedPrior
+from qpi_kernels.extraction.planning.expected_kernels import ExpectedPrior, is_families
 from qpi_kernels.extraction.planning.map_plan import MapPlan
 from qpi_kernels.extraction.planning.map_planning import MapPlanning
 from qpi_kernels.extraction.planning.pixel_choice import propose_pixels
 from qpi_kernels.extraction.planning.rectangle import ScanRectangle, choose_rectangle
+from qpi_kernels.extraction.registry import make_parameters
 from qpi_kernels.prepare.prepared import Prepared, label_image
 from qpi_kernels.progress import Event, GeneratorStepper, follow, portion
 from qpi_kernels.result import KernelResult
@@ -43,7 +44,8 @@ class MapProposal:
     wanted_error : float
         Error that is wanted, of the kernel's rms.
     measured : array of bool, (rows, columns), optional
-        Pixels of the topograph to be measured, if not all of the rectangle.
+        Pixels of the topograph to be measured, if not all of the rectangle: a chosen share, or
+        those that count.
     pilot : KernelResult, optional
         The topograph's own kernel, if it is what is expected.
     """
@@ -61,6 +63,37 @@ class MapProposal:
         if reached:
             return min(reached, key=lambda one: one.hours_for(self.wanted_error))
         return min(self.plans, key=lambda one: one.error)
+
+    def pixels(self, one: MapPlan, topograph: xr.DataArray) -> xr.DataArray:
+        """Mark the pixels that a plan measures, on the plan's own pixels.
+
+        Parameters
+        ----------
+        one : MapPlan
+            One of `plans`.
+        topograph : xarray.DataArray, (y, x)
+            What was planned from.
+
+        Returns
+        -------
+        xarray.DataArray of bool, (y, x)
+            Of the plan's shape, with coordinates in the topograph's frame (its pixels where it has none).
+        """
+        place, pitch = self.rectangle, one.pixel_nm / self.plans[0].pixel_nm
+        chosen = np.ones(one.shape, bool)
+        if self.measured is not None:
+            # Pixels are only chosen on the topograph's own pitch.
+            chosen = self.measured[_slices(place)]
+        coords = {}
+        for axis, first, count in zip("yx", (place.row, place.col), one.shape, strict=True):
+            at = first + (np.arange(count) + 0.5) * pitch - 0.5
+            units = "px"
+            if axis in topograph.coords:
+                values = topograph[axis]
+                at = np.interp(at, np.arange(values.size), values)
+                units = values.attrs.get("units", "nm")
+            coords[axis] = (axis, at, {"units": units})
+        return xr.DataArray(chosen, dims=("y", "x"), coords=coords)
 
     def time_per_pixel_s(self, one: MapPlan) -> float:
         """Compute the integration time of a pixel and bias for the wanted error, in s."""
@@ -86,7 +119,8 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
     time_per_pixel_s : float
         Integration time at which the noise is what it is, in s.
     noise, signal, prior
-        As in `qpi_kernels.extraction.plan`; of the topograph where left out.
+        As in `qpi_kernels.extraction.plan`; of the topograph where left out. A known kernel has its
+        own rms, and families together with a given noise need a signal.
     biases : int
         Planes that are to be measured.
     pixel_nm : float, optional
@@ -129,6 +163,7 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
             raise ExtractionError("plan from one plane: a topograph, or a map at one bias")
         if not wanted_error > 0 or not 0 < share <= 1:
             raise ExtractionError("the wanted error must be above zero, the share in 0 to 1")
+        make_parameters({**fields, "kernel_shape": tuple(kernel_shape)}).check_single("a plan")
         self._topograph = topograph
         self._image = image
         self._table = defects if isinstance(defects, Defects) else Defects(defects)
@@ -172,11 +207,15 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
                 allowed=clean,
                 seed=self._seed,
             )
+        signal = self._signal
+        if signal is None and is_families(prior):
+            # Only simulated kernels have no amplitude of their own.
+            signal = _size_of(pilot)
         # Pixels that were chosen are of one pitch.
         pitches = _PITCHES if measured is None else _PITCHES[:1]
         plans = []
         for number, pitch in enumerate(pitches):
-            one = self._planning(rectangle, pitch, noise, prior, measured)
+            one = self._planning(rectangle, pitch, noise, prior, signal, measured)
             if one is None:
                 break
             stop = start + (1 - start) * (number + 1) / len(pitches)
@@ -186,7 +225,7 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
             rectangle,
             tuple(plans),
             self._wanted,
-            _on_frame(measured, rectangle, shape) if self._share < 1 else None,
+            _on_frame(measured, rectangle, shape),
             pilot if self._prior is None else None,
         )
 
@@ -196,6 +235,7 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
         pitch: float,
         noise: float,
         prior: ExpectedPrior,
+        signal: float | None,
         measured: NDArray[np.bool_] | None,
     ) -> MapPlanning | None:
         """Set up the plan of a pitch over the topograph's; None if it leaves too few pixels."""
@@ -214,7 +254,7 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
             (window[0], window[1]),
             noise=noise,
             prior=prior,
-            signal=self._signal,
+            signal=signal,
             biases=self._biases,
             time_per_pixel_s=self._time,
             measured=measured,

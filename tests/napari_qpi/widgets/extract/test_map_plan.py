@@ -70,16 +70,22 @@ def test_a_plan_is_shown_and_its_tour_saved(
 
 
 def test_all_pixels_are_planned_for_several_pitches(
-    viewer: Viewer, topograph: Image, qtbot: QtBot
+    viewer: Viewer, topograph: Image, qtbot: QtBot, tmp_path: Path
 ) -> None:
     panel = open_panel(viewer, kernel_shape=(WINDOW, WINDOW))
+    # What an extraction does with its window is no matter of a plan.
+    panel.advanced_form.set_values({"choose_window": True, "validation_folds": 3})
     panel.plan()
     finish(qtbot, panel)
     box = panel.map_plan
     assert not of_role(viewer, "planned pixels")
     assert box.table.rowCount() == 3
     pitches = [float(box.table.item(row, 0).text()) for row in range(3)]
-    np.testing.assert_allclose(pitches, [PIXEL_NM, 1.5 * PIXEL_NM, 2 * PIXEL_NM])
+    np.testing.assert_allclose(pitches, [PIXEL_NM, 1.5 * PIXEL_NM, 2 * PIXEL_NM], rtol=5e-3)
+    path = box.save_tour(tmp_path / "tour.csv")
+    assert path is not None
+    proposal, _ = box._shown
+    assert len(path.read_text().splitlines()) == 1 + proposal.best.pixels
     panel._clear_result()
     assert box.table.isHidden()
     assert not box.tour_button.isEnabled()
