@@ -38,7 +38,10 @@ class RealBenchParameters(Parameters):
     block_px: int | None = Field(
         default=None,
         ge=1,
-        description="Side of a block; twice the correlation length of the residual when left out.",
+        description=(
+            "Side of a block; when left out twice the correlation length of the residual, at least "
+            "4 and at most 32 or an eighth of the map's shorter side."
+        ),
         json_schema_extra={"unit": "px"},
     )
     leave_out: LeftOut = "blocks"
