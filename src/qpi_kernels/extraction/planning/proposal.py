@@ -77,7 +77,8 @@ class MapProposal:
         Returns
         -------
         xarray.DataArray of bool, (y, x)
-            Of the plan's shape, with coordinates in the topograph's frame (its pixels where it has none).
+            Of the plan's shape, with coordinates in the topograph's frame, or in its pixels where
+            it has none.
         """
         place, pitch = self.rectangle, one.pixel_nm / self.plans[0].pixel_nm
         chosen = np.ones(one.shape, bool)
