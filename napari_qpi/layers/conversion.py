@@ -42,6 +42,7 @@ __all__ = [
     "defects_from_points",
     "defects_from_table",
     "detached",
+    "feature_columns",
     "image_id",
     "is_observation",
     "layer_geometry",
@@ -223,6 +224,17 @@ def _missing(value: Any) -> bool:
     return value is None or value != value or value == ""
 
 
+def feature_columns(defects: Defects) -> dict[str, NDArray[Any]]:
+    """Make a points layer's features of a table: ``probability`` only where it is not 1."""
+    features: dict[str, NDArray[Any]] = {
+        "kind": np.array(defects.kind, dtype=object),
+        "strength": np.array(defects.strength),
+    }
+    if not (defects.probability == 1).all():
+        features["probability"] = np.array(defects.probability)
+    return features
+
+
 def points_from_defects(
     defects: Defects, image: Layer | Geometry | None = None, name: str = "defects"
 ) -> LayerData:
@@ -243,13 +255,9 @@ def points_from_defects(
         Layer data with the features ``kind`` and ``strength``, and ``probability`` where a
         computer found the defects.
     """
-    features = {
-        "kind": np.asarray(defects.kind, dtype=object),
-        "strength": np.asarray(defects.strength, dtype=float),
-    }
+    features = feature_columns(defects)
     defaults: dict[str, Any] = {"kind": (defects.kinds or (DEFAULT_KIND,))[0], "strength": 1.0}
-    if not (defects.probability == 1).all():
-        features["probability"] = np.asarray(defects.probability, dtype=float)
+    if "probability" in features:
         defaults["probability"] = 1.0
     arguments: dict[str, Any] = {
         "name": name,

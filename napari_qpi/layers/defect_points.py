@@ -15,6 +15,7 @@ from napari_qpi.layers.conversion import (
     METADATA_KEY,
     PROPOSALS,
     defects_from_points,
+    feature_columns,
     points_from_defects,
 )
 from napari_qpi.layers.geometry import pixel_to_pixel
@@ -212,13 +213,7 @@ class DefectPoints:
         if len(positions):
             positions = pixel_to_pixel(positions, image, self.layer)
         leading = np.zeros((len(positions), self.layer.ndim - 2))
-        self._set_points(
-            np.hstack([leading, positions]),
-            {
-                "kind": np.asarray(defects.kind, dtype=object),
-                "strength": np.array(defects.strength),
-            },
-        )
+        self._set_points(np.hstack([leading, positions]), feature_columns(defects))
         self.current_kind = current
         self.complete()
         self._colour()
@@ -230,7 +225,12 @@ class DefectPoints:
         current = self.current_kind
         positions = pixel_to_pixel(defects.positions, image, self.layer)
         leading = np.zeros((len(positions), self.layer.ndim - 2))
-        new = {"kind": list(map(str, defects.kind)), "strength": defects.strength.tolist()}
+        new = feature_columns(defects)
+        features = self.layer.features
+        if "probability" in new and "probability" not in features:
+            features = features.assign(probability=1.0)
+        elif "probability" in features:
+            new["probability"] = np.array(defects.probability)
         unknown = [None] * len(positions)
         self._set_points(
             np.vstack([self.layer.data, np.hstack([leading, positions])]),
@@ -238,7 +238,7 @@ class DefectPoints:
                 name: np.array(
                     [*column, *new.get(name, unknown)], object if name == "kind" else None
                 )
-                for name, column in self.layer.features.items()
+                for name, column in features.items()
             },
         )
         self.current_kind = current
@@ -285,7 +285,9 @@ class DefectPoints:
             self._set_features(features)
 
     def _set_features(self, features: Any) -> None:
-        defaults = {name: column.iloc[0] for name, column in self.layer.feature_defaults.items()}
+        known = {name: column.iloc[0] for name, column in self.layer.feature_defaults.items()}
+        # The next click is a mark, which is sure.
+        defaults = {"probability": 1.0} | known
         self.layer.features = features
         self.layer.feature_defaults = {
             name: value for name, value in defaults.items() if name in features

@@ -11,6 +11,7 @@ from qpi_kernels.defects import (
     Defects,
     by_kind,
     inside_mask,
+    snap_positions,
     without_duplicates,
 )
 from qpi_kernels.defects.variables import defect_variables, defects_of
@@ -181,3 +182,16 @@ def test_probabilities_stay_with_their_defects(tmp_path):
     assert found.moved([(0, 0), (1, 1)]).probability.tolist() == [0.9, 0.6]
     with pytest.raises(DefectFormatError, match="probability"):
         Defects([(1, 2)], probability=[0.9, 0.6])
+
+
+@pytest.mark.parametrize("probability", [[-0.1], [1.01]])
+def test_a_probability_beyond_0_to_1_is_refused(probability):
+    with pytest.raises(DefectFormatError, match="within 0 to 1"):
+        Defects([[1, 2]], probability=probability)
+
+
+def test_other_places_and_strengths_keep_kind_and_probability():
+    table = Defects([[1, 2], [3, 4]], ["a", "b"], [1.0, 2.0], [0.25, 0.75])
+    changed = table.moved(table.positions + 1).with_strength([5.0, 6.0])
+    assert changed == Defects([[2, 3], [4, 5]], ["a", "b"], [5.0, 6.0], [0.25, 0.75])
+    assert snap_positions(np.eye(8), table).probability.tolist() == [0.25, 0.75]

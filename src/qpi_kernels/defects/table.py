@@ -45,7 +45,7 @@ class Defects:
     Raises
     ------
     DefectFormatError
-        If the lengths disagree or a number is not finite.
+        If the lengths disagree, a number is not finite, or a probability is not within 0 to 1.
     """
 
     positions: NDArray[np.float64]
@@ -82,6 +82,11 @@ class Defects:
         if not all(np.isfinite(numbers).all() for numbers in (points, strengths, probabilities)):
             raise DefectFormatError(
                 "defect positions, strengths and probabilities must be finite numbers"
+            )
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise DefectFormatError(
+                f"probabilities must be within 0 to 1, not {probabilities.min():g} to "
+                f"{probabilities.max():g}"
             )
         for column in (points, *columns.values()):
             column.setflags(write=False)
@@ -133,6 +138,10 @@ class Defects:
     def moved(self, positions: ArrayLike) -> Defects:
         """Return the same defects at other positions, ``(N, 2)`` as (row, col)."""
         return Defects(positions, self.kind, self.strength, self.probability)
+
+    def with_strength(self, strength: float | ArrayLike) -> Defects:
+        """Return the same defects with other strengths, ``(N,)`` or one for all."""
+        return Defects(self.positions, self.kind, strength, self.probability)
 
     @classmethod
     def concatenate(cls, tables: Iterable[Defects]) -> Defects:

@@ -82,12 +82,14 @@ def test_a_tenth_spurious_is_flagged() -> None:
     empty = np.array([[48.0, 30.0], [20.0, 70.0]])
     while cdist(empty, true.positions).min() < 4:
         empty = empty + 1.7
-    result = extracted(image, Defects.concatenate([true, Defects(empty)]))
+    marks = Defects.concatenate([true, Defects(empty, probability=0.5)])
+    result = extracted(image, marks)
     report = spurious_defects(result)
     assert set(report.index) == {20, 21}
     assert np.abs(report.defects.strength).max() < 0.4
+    assert report.defects.probability.tolist() == [0.5, 0.5]
     everything = marked_defects(result)
-    assert len(everything) == 22
+    np.testing.assert_array_equal(everything.defects.probability, marks.probability)
     assert (everything.z_score[:20] > 5).all()
 
 

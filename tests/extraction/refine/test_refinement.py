@@ -230,9 +230,11 @@ def test_an_imposed_symmetry_fixes_the_origin() -> None:
 def test_strengths_are_found_and_their_mean_stays() -> None:
     strength = 1 + 0.3 * np.random.default_rng(8).standard_normal(14)
     true = placed(14, 96, seed=7, strength=strength / strength.mean())
-    clicks = clicked(true, 0.5)
+    probability = np.linspace(0.5, 1, 14)
+    clicks = Defects(clicked(true, 0.5).positions, probability=probability)
     image = observed(rings(20)[None], true, 96, snr=50)
     result = refined(problem(image, clicks, 20), refine="positions+strengths")
+    np.testing.assert_array_equal(result.defects.probability, probability)
     assert result.defects.strength.mean() == pytest.approx(1.0)
     np.testing.assert_allclose(result.defects.strength, true.strength, atol=0.06)
     assert result.provenance["refinement"]["strength_spread"] == pytest.approx(0.3, abs=0.12)

@@ -7,7 +7,6 @@ from collections.abc import Generator
 import numpy as np
 import torch
 
-from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.extraction.result_builder import ResultBuilder
 from qpi_kernels.forward import ForwardModel
@@ -90,7 +89,7 @@ def _squared_strengths(problem: Problem) -> ForwardModel:
     """Make the forward model of the same defects with their strengths squared."""
     defects = problem.defects
     return ForwardModel(
-        Defects(defects.positions, defects.kind, np.square(defects.strength)),
+        defects.with_strength(np.square(defects.strength)),
         problem.image_shape,
         problem.parameters.kernel_shape,
         dtype=problem.dtype,

@@ -254,9 +254,7 @@ def _fit_marked(
     residual = residual_map(result, mask)
     marked = result.defects
     # Strengths of zero have no share of the kernel that could be scaled.
-    given = Defects(
-        marked.positions, marked.kind, np.where(marked.strength == 0, 1e-12, marked.strength)
-    )
+    given = marked.with_strength(np.where(marked.strength == 0, 1e-12, marked.strength))
     prior = PointPrior(1e-6, _FREE_SPREAD, 1e-6)
     fit = yield from PositionFit.solve(given, given, residual, prior, sweeps=_SWEEPS)
     strength = np.array(fit.defects.strength)
@@ -266,7 +264,7 @@ def _fit_marked(
         typical = float(np.median(strength[chosen])) or 1.0
         strength[chosen] /= typical
         error[chosen] /= abs(typical)
-    defects = Defects(marked.positions, marked.kind, strength)
+    defects = marked.with_strength(strength)
     score = strength / np.maximum(error, 1e-300)
     return DefectReport(defects, error, score, np.arange(len(marked)))
 

@@ -107,7 +107,7 @@ class PositionFit:
             if np.abs(after - before).max(initial=0.0) < _SETTLED:
                 break
         return cls(
-            Defects(sweep.position, defects.kind, sweep.factor * clicks.strength),
+            defects.moved(sweep.position).with_strength(sweep.factor * clicks.strength),
             sweep.error[:, :2],
             sweep.error[:, 2],
         )

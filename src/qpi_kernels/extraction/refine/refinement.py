@@ -207,7 +207,7 @@ class _Moves:
         farthest = float(np.abs(positions - before.positions).max(initial=0.0))
         values = {"farthest_move_px": farthest, "jitter_px": self.prior.jitter_px}
         yield Event("Moving the defects", 1, 1, values)
-        return Defects(positions, before.kind, strengths)
+        return before.moved(positions).with_strength(strengths)
 
     def _extrapolated(
         self, before: NDArray[np.float64], fitted: NDArray[np.float64], absorbed: float
