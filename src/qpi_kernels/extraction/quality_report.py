@@ -14,6 +14,7 @@ from qpi_kernels.extraction.sampling.sharpness import sampling_reasons
 from qpi_kernels.quality import Reason, Trust
 
 __all__ = [
+    "ERROR_CODES",
     "MAX_ERROR",
     "MAX_MISFIT",
     "Assessor",
@@ -32,6 +33,8 @@ __all__ = [
     "usual_misfit",
 ]
 
+ERROR_CODES = ("error_exceeds_kernel", "large_error")
+"""Codes of `error_reasons`."""
 MAX_ERROR = 0.5
 MAX_MISFIT = 1.3
 _MAX_SYMMETRY_MISFIT = 1.1

@@ -9,6 +9,8 @@ from qpi_kernels import Defects, extract
 from qpi_kernels.extraction.refine.position_doubt import with_position_doubt
 from shared.planted import random_waves, shift_and_add, with_noise
 
+WORST = {"uncertain": "large_error", "undetermined": "error_exceeds_kernel"}
+
 
 def test_a_shift_widens_the_flanks_of_a_kernel() -> None:
     kernel = random_waves((16, 16), 1)
@@ -41,6 +43,28 @@ def test_each_kind_has_a_doubt_of_its_own() -> None:
     assert np.array_equal(wide.std.sel(kind="a"), result.std.sel(kind="a"))
     assert (wide.std.sel(kind="b") >= result.std.sel(kind="b")).all()
     assert float(wide.std.sel(kind="b").mean()) > 1.02 * float(result.std.sel(kind="b").mean())
+    expected = [
+        float(np.sqrt(np.square(wide.std.sel(kind=kind)).mean()))
+        / float(np.sqrt(np.square(wide.kernel.sel(kind=kind)).mean()))
+        for kind in "ab"
+    ]
+    assert wide.quality.expected_error == pytest.approx(max(expected), rel=1e-6)
+
+
+def test_the_trust_falls_where_a_shift_hides_the_kernel() -> None:
+    kernel = random_waves((16, 16), 1)
+    positions = np.random.default_rng(0).integers(0, 64, (12, 2))
+    image = with_noise(shift_and_add(kernel, positions, (64, 64)), 100.0, 0)
+    result = extract(image, positions, kernel_shape=(16, 16), method="least_squares")
+    assert result.quality.expected_error < 0.5
+    trusts = []
+    for shift in (0.0, 0.5, 5.0):
+        wide = with_position_doubt(result, np.zeros((12, 2)), {"defect": shift}).quality
+        told = {reason.code: reason for reason in wide.reasons}
+        trusts.append(wide.trust)
+        assert wide.trust == "good" or told[WORST[wide.trust]].number == wide.expected_error
+        assert len(told) == len(wide.reasons)
+    assert trusts == ["good", "uncertain", "undetermined"]
 
 
 @pytest.mark.parametrize("seed", range(4, 7))

@@ -10,6 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.quality_report import ERROR_CODES, error_reasons, relative_error
+from qpi_kernels.quality import Quality, lowest_trust
 from qpi_kernels.result import KernelResult
 
 __all__ = ["with_position_doubt"]
@@ -37,29 +39,50 @@ def with_position_doubt(
     Returns
     -------
     KernelResult
-        The same with a larger `std`.
+        The same with a larger `std`, and with its quality's expected error and the reasons that
+        tell it.
     """
     defects = result.defects
     kernels, std = result.kernel, result.std
     if "kind" not in kernels.dims:
         (kind,) = defects.kinds
-        return replace(
-            result,
-            std=_widened(
-                kernels, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
-            ),
+        widened = _widened(
+            kernels, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
         )
-    parts = [
-        _widened(
+        errors = {kind: relative_error(kernels.values, widened.values)}
+        return replace(result, std=widened, quality=_judged(result.quality, errors))
+    parts = {
+        kind: _widened(
             kernels.sel(kind=kind),
             std.sel(kind=kind),
             _variance(defects, kind, position_error),
             shift_error.get(kind, 0.0),
         )
         for kind in kernels["kind"].values.tolist()
-    ]
-    widened = xr.concat(parts, dim=kernels["kind"]).transpose(*std.dims)
-    return replace(result, std=widened.assign_attrs(std.attrs))
+    }
+    errors = {
+        kind: relative_error(kernels.sel(kind=kind).values, part.values)
+        for kind, part in parts.items()
+    }
+    widened = xr.concat(list(parts.values()), dim=kernels["kind"]).transpose(*std.dims)
+    return replace(
+        result,
+        std=widened.assign_attrs(std.attrs),
+        quality=_judged(result.quality, errors),
+    )
+
+
+def _judged(quality: Quality, errors: dict[str, float]) -> Quality:
+    """Put the errors of the widened standard deviation in place of those before."""
+    others = [reason for reason in quality.reasons if reason.code not in ERROR_CODES]
+    reasons = [*error_reasons(errors), *others]
+    return quality.model_copy(
+        update={
+            "expected_error": max(errors.values()),
+            "reasons": reasons,
+            "trust": lowest_trust(reasons),
+        }
+    )
 
 
 def _variance(
