@@ -17,6 +17,8 @@ Wave = NDArray[np.complex128]
 
 _CORE_PX = 3.0
 _MIN_SHARE = 0.6
+# Variance below this share of the mean square is rounding.
+_MIN_VARIANCE = 1e-20
 _MIN_SIDE = 12
 # Shortest wavelength of the waves in pixels; twice that of the kernel's rings.
 _SHORTEST_PX = 5.0
@@ -46,7 +48,7 @@ class FreeWave:
 
     @classmethod
     def fit(cls, kernel: Image) -> FreeWave | None:
-        """Fit a kernel, Im(t g^2) for a point scatterer; None where it is no ring.
+        """Fit a kernel, Im(t g^2) for a point scatterer; None where it is no ring, or level.
 
         The wave number follows from the kernel's mean over directions.
         """
@@ -56,6 +58,9 @@ class FreeWave:
         rows, columns = (np.arange(size) - size // 2 for size in kernel.shape)
         distance = np.hypot(rows[:, None], columns)
         far = distance > _CORE_PX
+        total = float(np.square(kernel[far] - kernel[far].mean()).sum())
+        if not total > _MIN_VARIANCE * float(np.square(kernel[far]).sum()):
+            return None
         weight = np.bincount(np.rint(distance[far]).astype(int))
         mean = np.bincount(np.rint(distance[far]).astype(int), kernel[far]) / np.maximum(weight, 1)
         shown = weight > 0
@@ -72,7 +77,7 @@ class FreeWave:
         squared = _wave(distance[far], *best) ** 2
         basis = np.stack([squared.real, squared.imag, np.ones(far.sum())])
         left = _left(basis[None], kernel[far])[0]
-        share = 1.0 - left / max(float(np.square(kernel[far] - kernel[far].mean()).sum()), 1e-300)
+        share = 1.0 - left / total
         return cls(*best, float(share)) if share > _MIN_SHARE else None
 
     def at(self, distance: Image) -> Wave:
@@ -100,23 +105,26 @@ def scattered_chi2(residual: MarkedResidual, patterns: Image) -> float | None:
     Returns
     -------
     float or None
-        None where the kernel of the kind with most marks is no ring of one wavelength.
+        None where the kernel of the kind with most marks is no ring of one wavelength, or fewer
+        than two marks of that kind have a strength.
     """
     number = int(np.bincount(residual.kind).argmax())
-    wave = FreeWave.fit(residual.kernels[number])
-    if wave is None or len(residual.defects) < 2:
-        return None
     chosen = (residual.kind == number) & (residual.defects.strength != 0)
+    wave = FreeWave.fit(residual.kernels[number]) if chosen.sum() > 1 else None
+    if wave is None:
+        return None
     positions, strength = residual.defects.positions[chosen], residual.defects.strength[chosen]
     step = int(np.ceil(np.sqrt(residual.values.size * len(positions) / _MAX_TABLE)))
-    grid = np.moveaxis(np.indices(residual.shape).astype(float), 0, -1)[::step, ::step]
-    away = grid.reshape(-1, 2)
-    table = wave.at(np.hypot(*(positions[:, None] - away).transpose(2, 0, 1)))
+    rows, columns = (np.arange(0, side, step) for side in residual.shape)
+    down, across = rows - positions[:, :1], columns - positions[:, 1:]
+    distance = np.sqrt(np.square(down)[:, :, None] + np.square(across)[:, None])
+    table = wave.at(distance).reshape(len(positions), -1)
     apart = wave.at(np.hypot(*(positions[:, None] - positions).transpose(2, 0, 1)))
     np.fill_diagonal(apart, 0.0)
     apart *= strength[:, None] * strength
-    pairs = (table * (apart @ table)).sum(axis=0).reshape(grid.shape[:2])
-    single = (strength[:, None] * table**2).sum(axis=0).reshape(grid.shape[:2])
+    size = (len(rows), len(columns))
+    pairs = np.einsum("np,np->p", table, apart @ table).reshape(size)
+    single = (strength @ np.square(table)).reshape(size)
     tested, known = (
         np.stack([_on_grid(part, residual.shape, step) for part in (one.real, one.imag)])
         for one in (pairs, single)

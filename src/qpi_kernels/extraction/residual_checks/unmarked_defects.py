@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.ndimage
+from numpy.typing import NDArray
 
 from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual, Spectra
 
@@ -37,10 +38,7 @@ class UnmarkedDefects(NamedTuple):
     @classmethod
     def search(cls, residual: MarkedResidual, white: Image) -> UnmarkedDefects:
         """Filter a whitened residual with the kernel of each kind."""
-        allowed = np.ones(residual.shape, bool)
-        rows, columns = np.indices(residual.shape)
-        for row, column in residual.defects.positions:
-            allowed &= np.hypot(rows - row, columns - column) > _DISTANCE_PX
+        allowed = _away_from(residual.defects.positions, residual.shape)
         weighted = scipy.fft.irfft2(
             scipy.fft.rfft2(white) / np.sqrt(residual.power), residual.shape
         )
@@ -72,6 +70,18 @@ class UnmarkedDefects(NamedTuple):
         highest = best == scipy.ndimage.maximum_filter(best, 2 * _DISTANCE_PX + 1)
         peaks = best[highest & (best > _SIGMAS)]
         return cls(float(np.square(peaks).sum()), len(peaks))
+
+
+def _away_from(positions: Image, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Find the pixels farther than the least distance from all positions, (rows, columns)."""
+    side = 2 * _DISTANCE_PX + 3
+    around = np.indices((side, side)).reshape(2, -1).T - side // 2
+    near = np.rint(positions).astype(int)[:, None] + around
+    close = np.hypot(*(near - positions[:, None]).transpose(2, 0, 1)) <= _DISTANCE_PX
+    close &= ((near >= 0) & (near < np.array(shape))).all(axis=-1)
+    away = np.ones(shape, bool)
+    away[tuple(near[close].T)] = False
+    return away
 
 
 def _filtered(residual: MarkedResidual, image: Image, spectrum: Spectra) -> Image:
