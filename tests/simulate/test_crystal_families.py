@@ -1,5 +1,7 @@
 """Families of crystals: atoms at the distances asked for, with the symmetry that is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,15 @@ def test_kernels_together_are_those_alone():
     for recipe, kernel in zip(recipes, together, strict=True):
         alone = sampler.make(recipe).values
         np.testing.assert_allclose(kernel, alone, atol=1e-5 * np.abs(alone).max())
+
+
+def test_a_family_whose_crystals_hold_no_waves_is_refused():
+    family = CRYSTALS["square_crystal"]
+
+    def still(rng):
+        band, impurity = family.draw(rng)
+        bonds = tuple((*bond[:4], 1e-9 * bond[4]) for bond in band.bonds)
+        return replace(band, bonds=bonds), impurity
+
+    with pytest.raises(simulate.SimulationError, match="none of 40 crystals"):
+        replace(family, draw=still).recipe(np.random.default_rng(0), 0.5)

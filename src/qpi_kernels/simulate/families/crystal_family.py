@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from qpi_kernels.simulate.bands.band import SimulationError
 from qpi_kernels.simulate.bands.crystal import CrystalBand
 from qpi_kernels.simulate.families.crystal_draws import HOPPING, as_points
 from qpi_kernels.simulate.families.family import Recipe, draw_core, draw_damping
@@ -43,7 +44,13 @@ class CrystalFamily:
     """Whether pixels sample its kernels well."""
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
-        """Draw a kernel's recipe for a pixel size in nm."""
+        """Draw a kernel's recipe for a pixel size in nm.
+
+        Raises
+        ------
+        SimulationError
+            If no crystal of many draws has waves that move and are damped as drawn.
+        """
         damping = draw_damping(rng, pixel_nm)
         lattice, tip = (
             float(np.exp(rng.uniform(*np.log(span)))) for span in (_LATTICE_PX, _TIP_PX)
@@ -60,6 +67,11 @@ class CrystalFamily:
             reached = band.smallest_damping(energy, broadening, pixel_nm)
             if broadening > damping * slowest and reached > damping / 2:
                 break
+        else:
+            raise SimulationError(
+                f"{self.name}: none of {_MAX_DRAWS} crystals has waves that move and are damped as "
+                "drawn; take another seed, or report the family"
+            )
         return Recipe(
             family=self.name,
             fold=self.fold,
