@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction import extract, oversample
+from qpi_kernels.extraction import ExtractionError, extract, oversample
 from qpi_kernels.extraction.sampling.sharpness import short_wave_share
+from qpi_kernels.prepare.prepared import Prepared
 
 Array = NDArray[Any]
 SIDE, WINDOW = 96, 17
@@ -101,5 +102,38 @@ def test_finer_maps_keep_axes_biases_and_kinds() -> None:
     assert int(np.isfinite(fine).sum()) == 24
     np.testing.assert_allclose(np.diff(fine["x"]), 0.5 / 3)
     np.testing.assert_allclose(marks.positions, [[3.0, 7.5]])
-    with pytest.raises(ValueError, match="at least 1"):
-        oversample(coarse, [[1.0, 2.5]], factor=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"factor": 0}, "at least 1"),
+        ({"defects": None}, "no defects"),
+        ({"mask": np.ones((4, 3), bool)}, "the map's shape"),
+        ({"mask": np.ones((3, 4))}, "boolean"),
+        ({"observation": np.ones(3)}, "of shape"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], words: str) -> None:
+    given = {"observation": np.ones((3, 4)), "defects": [[1.0, 2.5]]} | options
+    with pytest.raises(ExtractionError, match=words):
+        oversample(**given)
+
+
+def test_masked_pixels_are_not_measured_on_finer_ones() -> None:
+    counted = np.ones((3, 4), bool)
+    counted[1, 2] = False
+    prepared = Prepared.start(np.ones((3, 4)), counted, [[1.0, 2.5]])
+    other = np.ones((3, 4), bool)
+    other[0, 0] = False
+    measured = [
+        np.isfinite(fine.values)[::2, ::2]
+        for fine, _ in (
+            oversample(np.ones((3, 4), int), [[1.0, 2.5]], mask=counted),
+            oversample(prepared),
+            oversample(prepared, mask=other),
+        )
+    ]
+    for found, expected in zip(measured, (counted, counted, counted & other), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(oversample(prepared)[1].positions, [[2.0, 5.0]])

@@ -7,15 +7,19 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.prepare.prepared import label_image
+from qpi_kernels.extraction.background_choice import PixelLabels
+from qpi_kernels.extraction.parameters import ExtractionError
+from qpi_kernels.prepare.prepared import PreparationError, Prepared, label_image
 
 __all__ = ["oversample"]
 
 
 def oversample(
-    observation: xr.DataArray | ArrayLike,
-    defects: Defects | ArrayLike,
+    observation: xr.DataArray | ArrayLike | Prepared,
+    defects: Defects | ArrayLike | None = None,
     factor: int = 2,
+    *,
+    mask: xr.DataArray | ArrayLike | None = None,
 ) -> tuple[xr.DataArray, Defects]:
     """Put a map on finer pixels, NaN between its own, to extract a kernel sharper than these.
 
@@ -26,12 +30,15 @@ def oversample(
 
     Parameters
     ----------
-    observation : DataArray or array, (rows, columns) or (bias, rows, columns)
-        The map.
+    observation : DataArray, array or Prepared, (rows, columns) or (bias, rows, columns)
+        The map. Of a prepared one the image and its mask count; `extract` does not learn what the
+        preparation did, so rows and terraces that it levelled are not fitted again.
     defects : Defects or array, (N, 2)
-        Positions in its pixels.
+        Positions in its pixels; those of a `Prepared` when left out.
     factor : int
         Finer pixels per pixel along an axis, at least 1.
+    mask : array of bool, (rows, columns), optional
+        True where a pixel counts; others are NaN on the finer pixels, too.
 
     Returns
     -------
@@ -42,8 +49,8 @@ def oversample(
 
     Raises
     ------
-    ValueError
-        If the factor is below 1.
+    ExtractionError
+        If the factor is below 1, there are no defects, or the mask does not fit.
 
     Examples
     --------
@@ -52,13 +59,34 @@ def oversample(
     ((8, 12), 24, [[3.0, 4.0]])
     """
     if factor < 1:
-        raise ValueError(f"factor must be at least 1, not {factor}")
-    coarse = label_image(observation)
+        raise ExtractionError(f"factor must be at least 1, not {factor}")
+    counted, terraces = np.ones((), bool), None
+    if isinstance(observation, Prepared):
+        defects = observation.defects if defects is None else defects
+        counted, terraces = observation.mask, PixelLabels.of(observation).terraces
+        observation = observation.image
+    if defects is None:
+        raise ExtractionError("there are no defects; give their positions in pixels of the map")
+    try:
+        coarse = label_image(observation)
+    except PreparationError as error:
+        raise ExtractionError(str(error)) from error
+    counted = np.broadcast_to(counted, coarse.shape[-2:])
+    if terraces is not None:
+        counted = counted & (terraces > 0)
+    if mask is not None:
+        given = np.asarray(mask)
+        if given.shape != counted.shape or given.dtype != np.bool_:
+            raise ExtractionError(
+                f"the mask must be boolean and of the map's shape {counted.shape}, not "
+                f"{given.dtype} of {given.shape}"
+            )
+        counted = counted & given
     rows, columns = coarse.dims[-2:]
     kind = coarse.dtype if np.issubdtype(coarse.dtype, np.floating) else np.dtype(np.float64)
     shape = (*coarse.shape[:-2], *(factor * side for side in coarse.shape[-2:]))
     values = np.full(shape, np.nan, kind)
-    values[..., ::factor, ::factor] = coarse.values
+    values[..., ::factor, ::factor] = np.where(counted, coarse.values, np.nan)
     finer = {
         name: (name, _finer(coarse[name].values, factor), coarse[name].attrs)
         for name in (rows, columns)
