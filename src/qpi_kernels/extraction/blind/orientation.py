@@ -7,7 +7,6 @@ from itertools import product
 from typing import TypeVar
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -49,7 +48,7 @@ class Orientation:
         problem : Problem
             The checked input.
         """
-        values = problem.planes(0, problem.plane_count).values.to("cpu", torch.float64)
+        values = problem.planes(0, problem.plane_count).values.cpu().double()
         energy = (values - values.sum((1, 2), keepdim=True) / problem.mask.sum()).square()
         shown = energy.sum(dim=0).numpy() * problem.mask
         return max(
