@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from qpi_kernels import extract
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.residual_checks import check_residual
+from qpi_kernels.extraction import check_residual
 from qpi_kernels.quality import ResidualChecks, describe_quality
 from qpi_kernels.result import KernelResult
 from shared.faulty_maps import COUNT, SIDE, FaultyMap, faulty, sum_of_kernels
