@@ -7,7 +7,6 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
-from qpi_kernels.extraction.background_choice import PixelLabels
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.prepare.prepared import PreparationError, Prepared, label_image
 
@@ -62,6 +61,9 @@ def oversample(
         raise ExtractionError(f"factor must be at least 1, not {factor}")
     counted, terraces = np.ones((), bool), None
     if isinstance(observation, Prepared):
+        # Imports torch, which forms do without.
+        from qpi_kernels.extraction.background_choice import PixelLabels
+
         defects = observation.defects if defects is None else defects
         counted, terraces = observation.mask, PixelLabels.of(observation).terraces
         observation = observation.image
