@@ -285,6 +285,7 @@ class DefectPoints:
             self._set_features(features)
 
     def _set_features(self, features: Any) -> None:
+        """Set the features, and keep those of the next click."""
         known = {name: column.iloc[0] for name, column in self.layer.feature_defaults.items()}
         # The next click is a mark, which is sure.
         defaults = {"probability": 1.0} | known
