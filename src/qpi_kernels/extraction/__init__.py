@@ -19,6 +19,16 @@ from qpi_kernels.extraction.warm_up import start_warm_up, warm_up
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.residual_checks import check_residual
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import on first use what only a finished extraction needs."""
+        if name != "check_residual":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from qpi_kernels.extraction.residual_checks import check_residual
+
+        return check_residual
+
 
 __all__ = [
     "EstimatorParameters",
@@ -39,12 +49,3 @@ __all__ = [
     "unregister",
     "warm_up",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import on first use what only a finished extraction needs."""
-    if name != "check_residual":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from qpi_kernels.extraction.residual_checks import check_residual
-
-    return check_residual
