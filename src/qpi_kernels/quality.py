@@ -44,7 +44,7 @@ class Reason(BaseModel):
 
 
 class ResidualChecks(BaseModel):
-    """What the residual of an extraction shows beside noise.
+    """Findings in the residual of an extraction beside noise.
 
     From `qpi_kernels.extraction.check_residual`; of a stack, the plane with the clearest kernel.
     """

@@ -11,7 +11,7 @@ __all__ = ["BlindReport", "BlindRow"]
 
 
 class BlindRow(BaseModel):
-    """What was found in one map."""
+    """Findings in one map."""
 
     group: str = Field(description="dense, pairs, coloured, samples or turned")
     name: str = Field(description="which map")

@@ -59,7 +59,7 @@ class RealReport(BaseModel):
 
     @property
     def division(self) -> str:
-        """How the map was divided, in words."""
+        """Division of the map, in words."""
         scores = [row.score for row in self.rows if row.score is not None]
         if not scores:
             return "nothing was predicted"

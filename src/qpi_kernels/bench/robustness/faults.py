@@ -45,7 +45,7 @@ _OTHER_CODES = frozenset(FAULTS.values()) | {"strengths_differ"}
 
 @dataclass(frozen=True)
 class FaultFinding:
-    """What bayes makes of a map with a fault.
+    """Answer of bayes for a map with a fault.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from qpi_kernels.cli.batch import stop_with, table_console, write_anew
+from qpi_kernels.cli.bench.groups import choose_groups
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["blind"]
@@ -40,10 +41,7 @@ def blind(
     from qpi_kernels.bench.blind.benchmark import GROUPS, BlindBench
     from qpi_kernels.progress import drive
 
-    unknown = [name for name in only or () if name not in GROUPS]
-    if unknown:
-        raise stop_with(f"there is no group {unknown[0]!r}; choose of {', '.join(GROUPS)}")
-    groups = [name for name in GROUPS if not only or name in only]
+    groups = choose_groups(only, GROUPS)
     found = drive(BlindBench(groups, quick=quick, report_path=target))
     heads, *lines = found.table()
     table = Table(*heads)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from qpi_kernels.bench.gpu.report import GpuReport
 from qpi_kernels.cli.batch import stop_with, table_console, write_anew
+from qpi_kernels.cli.bench.groups import choose_groups
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["gpu"]
@@ -52,10 +53,7 @@ def gpu(
     from qpi_kernels.devices import DeviceError
     from qpi_kernels.progress import drive
 
-    unknown = [name for name in only or () if name not in GROUPS]
-    if unknown:
-        raise stop_with(f"there is no group {unknown[0]!r}; choose of {', '.join(GROUPS)}")
-    groups = [name for name in GROUPS if not only or name in only]
+    groups = choose_groups(only, GROUPS)
     try:
         bench = GpuBench(device, quick=quick, groups=groups, limit=limit, report_path=target)
     except DeviceError as error:

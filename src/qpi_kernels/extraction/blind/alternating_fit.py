@@ -173,12 +173,12 @@ class AlternatingFit:
 
     @property
     def predicted(self) -> torch.Tensor:
-        """What the present fit explains of the maps, on all pixels, (plane, rows, columns)."""
+        """Maps that the present fit predicts, on all pixels, (plane, rows, columns)."""
         return self.model.predict(self.sampler.spectrum, self.model.kernel_spectrum(self.kernels))
 
     @property
     def residual(self) -> torch.Tensor:
-        """What the present fit leaves of the maps, (plane, rows, columns)."""
+        """Residual maps of the present fit, (plane, rows, columns)."""
         return self.model.residual(self.sampler.spectrum, self.kernels)
 
     @property

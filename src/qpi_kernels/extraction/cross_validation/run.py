@@ -40,7 +40,7 @@ _FAILURES = (ExtractionError, ModelFormatError, np.linalg.LinAlgError, RuntimeEr
 
 @dataclass(frozen=True)
 class Division:
-    """How a map is divided for a cross-validation.
+    """Division of a map for a cross-validation.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from qpi_kernels.simulate.kernel_sampler import KernelSampler
 __all__ = ["ExpectedKernels", "ExpectedPrior", "is_families"]
 
 ExpectedPrior: TypeAlias = str | Sequence[str] | KernelResult | xr.DataArray | ArrayLike
-"""What is known of the kernel: a result, an array, families of simulated kernels or "library"."""
+"""Expected kernel: a result, an array, families of simulated kernels or "library"."""
 
 # Simulated kernels that stand for families.
 _SIMULATED = 4

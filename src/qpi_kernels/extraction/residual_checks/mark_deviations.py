@@ -20,7 +20,7 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class MarkDeviations:
-    """How far strengths and places of the marks are from what was given.
+    """Deviations of strengths and places from those that were marked.
 
     Parameters
     ----------

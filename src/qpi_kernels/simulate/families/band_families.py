@@ -61,7 +61,7 @@ class BandFamily:
     """Range of the form factor's width in pixels; with less than one pixel a kernel is not sampled
     well enough to be shifted by half a pixel, an atomic lattice needs more."""
     band_limited: bool = field(default=True, init=False)
-    """Whether pixels sample its kernels well."""
+    """True if pixels sample its kernels well."""
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm."""

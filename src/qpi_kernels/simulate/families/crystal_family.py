@@ -41,7 +41,7 @@ class CrystalFamily:
     draw: Callable[[np.random.Generator], tuple[CrystalBand, SiteImpurity]]
     """``draw(rng)`` returns a crystal of lattice constant 1 nm, and an impurity."""
     band_limited: bool = field(default=False, init=False)
-    """Whether pixels sample its kernels well."""
+    """True if pixels sample its kernels well."""
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:
         """Draw a kernel's recipe for a pixel size in nm.

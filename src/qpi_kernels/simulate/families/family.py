@@ -65,7 +65,7 @@ class Family(Protocol):
 
     @property
     def band_limited(self) -> bool:
-        """Whether pixels sample all its kernels well enough to shift them by half a pixel."""
+        """True if pixels sample all its kernels well enough to shift them by half a pixel."""
         ...
 
     def recipe(self, rng: np.random.Generator, pixel_nm: float) -> Recipe:

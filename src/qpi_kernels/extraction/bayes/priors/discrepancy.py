@@ -1,4 +1,4 @@
-"""What a family of kernels lacks, learnt from a map: the waves of a prior, fitted by evidence."""
+"""The waves of a prior fitted to a map by evidence: kernels that a family lacks."""
 
 from __future__ import annotations
 

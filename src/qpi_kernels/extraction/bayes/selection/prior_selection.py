@@ -99,7 +99,7 @@ class PriorSelection:
 
     @cached_property
     def _discrepancy_fits(self) -> DiscrepancyFits:
-        """What priors lack, fitted to the first planes that take them."""
+        """The fits of what priors lack, to the first planes that take them."""
         return DiscrepancyFits(self._problem, self._prior_operators)
 
     def solve_white(
