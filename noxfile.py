@@ -95,7 +95,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Make the pictures of docs/simulator.md anew; arguments after ``--`` name some of them."""
-    install(session, ".[docs]")
+    install(session, ".")
     session.run("python", "docs/make_gallery.py", *session.posargs)
 
 

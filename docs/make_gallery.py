@@ -1,7 +1,7 @@
 """Make the pictures of docs/simulator.md with the simulator as it is.
 
 Usage: ``python docs/make_gallery.py [families] [artefacts] [multiple] [energy]`` in an environment
-with napari-qpi and matplotlib (``pip install "napari-qpi[docs]"``); all four when none is named.
+with napari-qpi; all four when none is named.
 The numbers that the page quotes are printed. Images are laid out pixel by pixel: nothing in them
 is resampled but for the kernels, which are drawn twice as large.
 """

@@ -5,27 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PlotsNeedMatplotlibError", "check_plots", "make_figure", "save_figures"]
-
-
-class PlotsNeedMatplotlibError(ImportError):
-    """Matplotlib is missing; the message says how to install it."""
-
-
-def check_plots() -> None:
-    """Check that pictures can be drawn, before hours are spent on them.
-
-    Raises
-    ------
-    PlotsNeedMatplotlibError
-        If matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise PlotsNeedMatplotlibError(
-            "pictures need matplotlib: pip install 'napari-qpi[bench]', or leave out --plots"
-        ) from error
+__all__ = ["make_figure", "save_figures"]
 
 
 def make_figure(width: float, height: float) -> Any:

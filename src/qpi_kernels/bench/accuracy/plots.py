@@ -11,7 +11,7 @@ import numpy as np
 from qpi_kernels.bench.accuracy.parameters import METHODS, MethodName
 from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import CellScores, Spread
-from qpi_kernels.bench.plotting import check_plots, make_figure, save_figures
+from qpi_kernels.bench.plotting import make_figure, save_figures
 
 __all__ = ["write_accuracy_plots"]
 
@@ -41,13 +41,7 @@ def write_accuracy_plots(report: AccuracyReport, folder: str | Path) -> list[Pat
     list of Path
         ``error_ratio.png``: median error over that of the tuned ridge, with what 80 % of the maps
         have; ``coverage.png``: share of pixels within the 95 % interval, likewise.
-
-    Raises
-    ------
-    PlotsNeedMatplotlibError
-        If matplotlib is not installed.
     """
-    check_plots()
     errors, axes = _by_cell(report, METHODS, lambda cell, method: cell.ratios[method])
     _plain_log_scale(axes)
     axes.axvline(1.0, color="k", linewidth=0.8)

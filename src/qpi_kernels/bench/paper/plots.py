@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.bench.paper.latents import LatentCodes, plane
 from qpi_kernels.bench.paper.report import PaperReport
-from qpi_kernels.bench.plotting import check_plots, make_figure, save_figures
+from qpi_kernels.bench.plotting import make_figure, save_figures
 
 __all__ = ["PaperPictures", "write_plots"]
 
@@ -46,13 +46,7 @@ def write_plots(report: PaperReport, pictures: PaperPictures, folder: str | Path
     list of Path
         ``rmse.png``: mean OOD errors with their intervals beside the published ones;
         ``kernels.png``: kernels and what is found of them; ``latent.png``: the latent space.
-
-    Raises
-    ------
-    PlotsNeedMatplotlibError
-        If matplotlib is not installed.
     """
-    check_plots()
     figures = {
         "rmse.png": _errors(report),
         "kernels.png": _kernels(pictures),

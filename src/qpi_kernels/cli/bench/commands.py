@@ -61,7 +61,7 @@ def prepare(
 
     Drift, rows, steps and pickup. Programs that are not installed are left out.
     """
-    target = _checked_target(report, None, overwrite)
+    target = _checked_target(report, overwrite)
     from qpi_kernels.bench.prepare.benchmark import PrepareBench
     from qpi_kernels.progress import drive
 
@@ -115,7 +115,7 @@ def paper(
 
     An hour or two on two cores; Ctrl-C keeps what is done, and the same command goes on.
     """
-    target = _checked_target(report, plots, overwrite)
+    target = _checked_target(report, overwrite)
     folder = work or Path("bench-paper-quick" if parameters.quick else "bench-paper")
 
     def measure(job: FileTask) -> FileResult:
@@ -128,17 +128,12 @@ def paper(
     exit_if_failed(run_batch([folder], measure, debug=debug))
 
 
-def _checked_target(report: Path | None, plots: Path | None, overwrite: bool) -> Path | None:
-    """Check, before hours of work, that report and pictures can be written."""
+def _checked_target(report: Path | None, overwrite: bool) -> Path | None:
+    """Check, before hours of work, that the report can be written."""
     try:
-        target = None if report is None else write_anew(report, overwrite)
-        if plots is not None:
-            from qpi_kernels.bench.plotting import check_plots
-
-            check_plots()
-    except (OSError, ImportError) as error:
+        return None if report is None else write_anew(report, overwrite)
+    except OSError as error:
         raise stop_with(str(error)) from error
-    return target
 
 
 def run_paper(job: FileTask, parameters: PaperParameters, plots: Path | None) -> PaperReport:
@@ -268,7 +263,7 @@ def accuracy(
     Hours for everything; the options restrict it. Ctrl-C keeps what is done, and the same command
     goes on.
     """
-    target = _checked_target(report, plots, overwrite)
+    target = _checked_target(report, overwrite)
     folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
 
     def measure(job: FileTask) -> FileResult:
