@@ -1,0 +1,1 @@
+"""State and scripts of the Inspect dock, without any Qt widget."""

@@ -1,0 +1,50 @@
+"""`EnergySlider`: the bias that all panels and the viewer's own slider share."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
+
+from napari_qpi.tasks.inspection.state import Inspection
+
+__all__ = ["EnergySlider"]
+
+
+class EnergySlider(QWidget):
+    """Choose the bias of an inspection; hidden where there is but one.
+
+    Parameters
+    ----------
+    inspection : Inspection
+        Gets the bias.
+    """
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__()
+        self._inspection = inspection
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.label = QLabel()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        for widget, stretch in ((QLabel("Bias"), 0), (self.slider, 1), (self.label, 0)):
+            row.addWidget(widget, stretch)
+        self.setToolTip(
+            "<qt>The bias of map, kernel, residual and transforms; each shows its plane nearest to "
+            "it. It follows the viewer's slider and moves it.</qt>"
+        )
+        self.slider.valueChanged.connect(self._on_moved)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Show the biases of the arrays and the one chosen."""
+        biases, bias = self._inspection.biases, self._inspection.bias
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, max(len(biases) - 1, 0))
+            if bias is not None:
+                self.slider.setValue(int(np.abs(biases - bias).argmin()))
+        self.label.setText("" if bias is None else f"{bias:+.4g} {self._inspection.bias_unit}")
+        self.setVisible(len(biases) > 1)
+
+    def _on_moved(self, index: int) -> None:
+        self._inspection.bias = float(self._inspection.biases[index])

@@ -1,0 +1,112 @@
+"""`Panel`: the base of what the Inspect dock shows, one in front at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import xarray as xr
+from psygnal import SignalInstance
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_qpi.tasks.inspection.state import Inspection
+
+__all__ = ["Panel"]
+
+
+class Panel(QWidget):
+    """One view of an `Inspection`, drawn only while it is in front.
+
+    A subclass lays out its widgets in ``__init__`` and overrides `draw`; where another bias or
+    line takes less than all of that, `draw_bias` and `draw_line`, too. What it draws comes from
+    `qpi_kernels.inspect`. Its file is entered in `napari_qpi.widgets.inspect.panels`.
+
+    Parameters
+    ----------
+    inspection : Inspection
+        Shared by all panels of the dock.
+
+    Attributes
+    ----------
+    title, help : str
+        Of its tab.
+    status : Signal(str)
+        Text for display below the panels.
+    """
+
+    title: ClassVar[str] = ""
+    help: ClassVar[str] = ""
+    status = Signal(str)
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__()
+        self.inspection = inspection
+        self._stale = True
+        self._followed: list[tuple[SignalInstance, Callable[[], None]]] = [
+            (inspection.data_changed, self._on_data),
+            (inspection.bias_changed, self._on_bias),
+            (inspection.units_changed, self._on_data),
+            (inspection.line_changed, self._on_line),
+        ]
+        for signal, slot in self._followed:
+            signal.connect(slot)
+
+    # -- what a subclass gives ----------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw everything: the arrays, the unit of q or the panel's own choices have changed."""
+        raise NotImplementedError
+
+    def draw_bias(self) -> None:
+        """Draw what depends on the bias."""
+        self.draw()
+
+    def draw_line(self) -> None:
+        """Draw what depends on the line; by default nothing does."""
+
+    def export(self) -> list[xr.DataArray | xr.Dataset]:
+        """Return what is drawn, named and with units, for a figure and for tables."""
+        return []
+
+    def script(self) -> str:
+        """Write the lines that compute what is drawn.
+
+        They may use ``observation``, ``mask``, ``kernel``, ``std``, ``residual`` (whole stacks)
+        and ``bias``, which `inspection_script` provides, and ``qk`` and ``np``.
+        """
+        return ""
+
+    # -- drawing only what is seen ------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Draw everything now, or when the panel comes to the front."""
+        self._stale = not self.isVisible()
+        if not self._stale:
+            self.draw()
+
+    def disconnect_events(self) -> None:
+        """Follow the inspection no more."""
+        for signal, slot in self._followed:
+            signal.disconnect(slot, missing_ok=True)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Draw what has changed behind other panels."""
+        super().showEvent(event)
+        if self._stale:
+            self._stale = False
+            self.draw()
+
+    def _on_data(self) -> None:
+        self.redraw()
+
+    def _on_bias(self) -> None:
+        self._stale = self._stale or not self.isVisible()
+        if not self._stale:
+            self.draw_bias()
+
+    def _on_line(self) -> None:
+        self._stale = self._stale or not self.isVisible()
+        if not self._stale:
+            self.draw_line()
