@@ -6,6 +6,7 @@
 >>> extraction = console.extract(viewer, kernel_shape=(64, 64))
 >>> extraction.wait()  # or go on, its layers appear when it is done
 >>> console.kernels(viewer)
+>>> console.plan(viewer, kernel_shape=(64, 64))  # what to measure next
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer, Points
 
     from napari_qpi.tasks.console.extraction import ConsoleExtraction
+    from napari_qpi.tasks.console.plan import ConsolePlan
     from napari_qpi.tasks.console.preparation import ConsolePreparation
+    from napari_qpi.tasks.extraction import ExtractionInput
     from qpi_kernels.extraction import EstimatorParameters
+    from qpi_kernels.extraction.planning.parameters import MapProposalParameters
     from qpi_kernels.prepare import Step
     from qpi_kernels.result import KernelResult
 
-__all__ = ["extract", "kernels", "mark", "prepare"]
+__all__ = ["extract", "kernels", "mark", "plan", "prepare"]
 
 
 def mark(
@@ -192,17 +196,70 @@ def extract(
         ``wait()`` and shown as a notification.
     """
     from napari_qpi.tasks.console.extraction import ConsoleExtraction
-    from napari_qpi.tasks.extraction import ExtractionInput
 
     chosen = make_parameters(fields, parameters)
+    task = _extraction_input(viewer, image, points, excluded, bias, chosen)
+    return ConsoleExtraction(viewer, task)
+
+
+def plan(
+    viewer: ViewerModel,
+    image: Image | None = None,
+    points: Points | None = None,
+    *,
+    wanted: MapProposalParameters | None = None,
+    excluded: Layer | None = None,
+    **fields: Any,
+) -> ConsolePlan:
+    """Start to plan a map from a topograph with marks; its layers appear when it is done.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    image, points, excluded
+        As in `extract`.
+    wanted : MapProposalParameters, optional
+        Wanted error, time per pixel, share of the pixels, and what is known of the kernel.
+    **fields
+        ``method``, ``kernel_shape`` and other parameters of the extraction.
+
+    Returns
+    -------
+    ConsolePlan
+        ``wait()`` gives the `MapProposal`, ``cancel()`` stops.
+
+    Raises
+    ------
+    LayerConversionError, ExtractionError
+        As in `extract`.
+    """
+    from napari_qpi.tasks.console.plan import ConsolePlan
+    from napari_qpi.tasks.planning.map_plan import MapPlanInput
+    from qpi_kernels.extraction.planning.parameters import MapProposalParameters
+
+    task = _extraction_input(viewer, image, points, excluded, None, make_parameters(fields))
+    return ConsolePlan(viewer, MapPlanInput(task, wanted or MapProposalParameters()))
+
+
+def _extraction_input(
+    viewer: ViewerModel,
+    image: Image | None,
+    points: Points | None,
+    excluded: Layer | None,
+    bias: tuple[float, float] | None,
+    parameters: EstimatorParameters,
+) -> ExtractionInput:
+    """Copy the layers that were named, or else those that the user means."""
+    from napari_qpi.tasks.extraction import ExtractionInput
+
     image = active_image(viewer) if image is None else image
-    if chosen.finds_defects:
+    if parameters.finds_defects:
         points = None
     elif points is None:
         points = _active_points(viewer)
     excluded = mask_of(image, viewer.layers) if excluded is None else excluded
-    task = ExtractionInput.copy_from(image, points, chosen, excluded=excluded, bias_range=bias)
-    return ConsoleExtraction(viewer, task)
+    return ExtractionInput.copy_from(image, points, parameters, excluded=excluded, bias_range=bias)
 
 
 def _with_own_keywords(function: Callable[..., Any]) -> inspect.Signature:

@@ -13,6 +13,7 @@ from napari_qpi.layers.conversion import LayerConversionError, add_layers, point
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, known_estimators
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 from qpi_kernels.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -159,3 +160,16 @@ def test_missing_layers_are_asked_for(model: ViewerModel) -> None:
     with pytest.raises(LayerConversionError, match="mark defects first"):
         console.extract(model)
     assert console.kernels(model) == []
+
+
+def test_plan_shows_where_to_scan(viewer: Viewer) -> None:
+    image, defects, _ = add_observation(viewer)
+    add_layers(viewer, [points_from_defects(defects, image)])
+    wanted = MapProposalParameters(share=0.4, whole=True, wanted_error=0.01)
+    plan = console.plan(viewer, kernel_shape=(11, 11), method="least_squares", wanted=wanted)
+    proposal = plan.wait(60)
+    assert proposal is plan.result
+    assert proposal.best.pixels == round(0.4 * 64 * 64)
+    assert proposal.best.in_words() in repr(plan)
+    shown = [layer.name for layer in viewer.layers if layer.name.startswith("map")]
+    assert len(shown) > 2

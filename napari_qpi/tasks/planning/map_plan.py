@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.job import load_torch
 from qpi_kernels.extraction import ExtractionError
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 from qpi_kernels.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -26,21 +27,12 @@ class MapPlanInput:
     ----------
     task : ExtractionInput
         The topograph, its defects and the parameters of the extraction.
-    wanted_error : float
-        Error of the kernel that is wanted, of its rms.
-    time_per_pixel_s : float
-        Integration time of the topograph's pixels, in s.
-    share : float
-        Share of the pixels that is to be measured.
-    whole : bool
-        Scan the whole frame.
+    wanted : MapProposalParameters
+        What is wanted, and what is known of the map before.
     """
 
     task: ExtractionInput
-    wanted_error: float
-    time_per_pixel_s: float
-    share: float
-    whole: bool
+    wanted: MapProposalParameters
 
     def start(self) -> Stepper[MapProposal]:
         """Check the input and give the stepper; call this in the worker, it may import torch.
@@ -51,7 +43,7 @@ class MapPlanInput:
             If the input does not fit together.
         """
         load_torch()
-        from qpi_kernels.extraction.planning.proposal import ProposalSearch
+        from qpi_kernels.extraction.planning.proposal import MapProposalSearch
         from qpi_kernels.threads import OneThreadStepper
 
         task = self.task
@@ -66,14 +58,11 @@ class MapPlanInput:
             exclude={"kernel_shape", "refine", "choose_window", "validation_folds"}
         )
         return OneThreadStepper(
-            lambda: ProposalSearch(
+            lambda: MapProposalSearch(
                 scan,
                 task.defects,
                 task.parameters.kernel_shape,
-                wanted_error=self.wanted_error,
-                time_per_pixel_s=self.time_per_pixel_s,
-                share=self.share,
-                whole=self.whole,
+                self.wanted,
                 **fields,
             )
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import napari
 from napari.layers import Image, Points
+from pydantic import ValidationError
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QPushButton
 
 from napari_qpi.layers.comparison import show_side_by_side
@@ -33,6 +34,7 @@ from napari_qpi.widgets.common.layer_combo import (
     MaskCombo,
     is_map,
 )
+from napari_qpi.widgets.common.parameter_form import explain
 from napari_qpi.widgets.common.run_dock import RunDock
 from napari_qpi.widgets.common.unprepared_notice import UnpreparedNotice
 from napari_qpi.widgets.common.value_editors import PairEditor
@@ -197,7 +199,11 @@ class ExtractKernel(RunDock):
     def plan(self) -> None:
         """Start planning a map from the image and its defects."""
         for task in self._tasks(lambda form: [form.parameters()]):
-            wanted = self.map_plan.plan_of(task)
+            try:
+                wanted = self.map_plan.plan_of(task)
+            except ValidationError as error:
+                self.run_controls.show_status(explain(error))
+                return
             self.start(wanted.start, partial(self._show_plan, wanted))
 
     def parameters(self) -> EstimatorParameters:

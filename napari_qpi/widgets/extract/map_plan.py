@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
-    QDoubleSpinBox,
-    QFormLayout,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -25,6 +22,8 @@ from qtpy.QtWidgets import (
 from napari_qpi.tasks.extraction import ExtractionInput
 from napari_qpi.tasks.planning.map_plan import MapPlanInput, save_planned_tour
 from napari_qpi.widgets.common.export import ask_save_path
+from napari_qpi.widgets.common.parameter_form import ParameterForm
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 
 if TYPE_CHECKING:
     from qpi_kernels.extraction.planning.map_plan import MapPlan
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MapPlanBox"]
 
+_FIELDS = [name for name in MapProposalParameters.model_fields if name != "pixel_nm"]
+# Others, a family or a file, are typed.
+_PRIORS = [("As this image", None), ("Any simulated kernel", "library")]
 _COLUMNS = {
     "Pixel (nm)": "Pixel pitch of the map.",
     "Pixels": "Size of the map.",
@@ -58,19 +60,9 @@ class MapPlanBox(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._shown: tuple[MapProposal, MapPlanInput] | None = None
-        self.error_box = _number(5.0, 0.1, 100.0, 1, " %")
-        self.error_box.setToolTip("<qt>Wanted error of the kernel, of its rms.</qt>")
-        self.time_box = _number(1.0, 1e-4, 1e4, 4, " s")
-        self.time_box.setToolTip(
-            "<qt>Integration time of a pixel of this image: the noise that it shows belongs to "
-            "this time, and falls as one over its root.</qt>"
+        self.form = ParameterForm(
+            MapProposalParameters, _FIELDS, {"prior": _PRIORS}, spin_boxes=True
         )
-        self.share_box = _number(100.0, 1.0, 100.0, 0, " %")
-        self.share_box.setToolTip(
-            "<qt>Share of the pixels to measure. Below 100 % those are proposed that tell most of "
-            "the kernel, and a tour through them.</qt>"
-        )
-        self.whole_box = QCheckBox("Scan the whole frame")
         self.plan_button = QPushButton("Plan a map")
         self.plan_button.setToolTip(
             "<qt>From this image and its defects: where to scan, with which pixels, for how long. "
@@ -89,30 +81,25 @@ class MapPlanBox(QWidget):
 
     def _lay_out(self) -> None:
         """Lay out the entries, the buttons and the result."""
-        form = QFormLayout()
-        form.addRow("Wanted error", self.error_box)
-        form.addRow("Time per pixel", self.time_box)
-        form.addRow("Measure", self.share_box)
-        form.addRow(self.whole_box)
         buttons = QHBoxLayout()
         buttons.addWidget(self.plan_button)
         buttons.addWidget(self.tour_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(form)
+        column.addWidget(self.form)
         column.addLayout(buttons)
         column.addWidget(self.words)
         column.addWidget(self.table)
 
     def plan_of(self, task: ExtractionInput) -> MapPlanInput:
-        """Take what was entered for a plan from an image."""
-        return MapPlanInput(
-            task,
-            wanted_error=self.error_box.value() / 100,
-            time_per_pixel_s=self.time_box.value(),
-            share=self.share_box.value() / 100,
-            whole=self.whole_box.isChecked(),
-        )
+        """Take what was entered for a plan from an image.
+
+        Raises
+        ------
+        ValidationError
+            If an entry is out of its range.
+        """
+        return MapPlanInput(task, MapProposalParameters.model_validate(self.form.values()))
 
     def show_proposal(self, proposal: MapProposal, plan: MapPlanInput) -> None:
         """Show a plan."""
@@ -169,16 +156,6 @@ def plan_row(proposal: MapProposal, one: MapPlan) -> list[str]:
         f"{100 * one.error:.2g} %",
         f"{-100 * one.gain_of(1.0):.0f} %",
     ]
-
-
-def _number(value: float, low: float, high: float, decimals: int, unit: str) -> QDoubleSpinBox:
-    """Make an entry for a number with its unit."""
-    box = QDoubleSpinBox()
-    box.setDecimals(decimals)
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setSuffix(unit)
-    return box
 
 
 def _table() -> QTableWidget:

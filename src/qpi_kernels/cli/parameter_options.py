@@ -17,7 +17,12 @@ from qpi_kernels.parameters import OneOf
 
 __all__ = ["ParameterGroup", "with_parameters"]
 
-_OTHER_NAMES = {"kernel_shape": "--kernel-size", "image_shape": "--image-size"}
+_OTHER_NAMES = {
+    "kernel_shape": "--kernel-size",
+    "image_shape": "--image-size",
+    "wanted_error": "--error",
+    "time_per_pixel_s": "--time",
+}
 _LIMITS = {Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below")}
 
 

@@ -12,9 +12,11 @@ from rich.table import Table
 
 from qpi_kernels.cli import batch, common_options, scan_files
 from qpi_kernels.cli.batch import FileResult, FileTask
+from qpi_kernels.cli.parameter_options import with_parameters
 from qpi_kernels.cli.prepare import Prepare, choose_steps, read_prepared
 from qpi_kernels.cli.scan_files import CommandError
 from qpi_kernels.defects import Defects
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 from qpi_kernels.progress import drive
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
+@with_parameters(wanted=MapProposalParameters)
 def plan(
     topograph: Annotated[
         Path, typer.Argument(metavar="TOPOGRAPH", help="A topograph, or a quick map.")
@@ -38,41 +41,6 @@ def plan(
     kernel_size: Annotated[
         tuple[int, int], typer.Option(help="Height and width of the kernel window (px).")
     ] = (64, 64),
-    error: Annotated[
-        float, typer.Option(min=1e-4, help="Wanted error, as a fraction of the kernel's rms.")
-    ] = 0.05,
-    time: Annotated[
-        float, typer.Option(min=1e-6, help="Integration time of a pixel and bias (s).")
-    ] = 1.0,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            help="Noise of a pixel at that time, in the map's units (default: the topograph's).",
-        ),
-    ] = None,
-    prior: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|FAMILY",
-            help="Expected kernel: one that `extract` wrote (.nc), a family of simulated kernels, "
-            "or library (default: the topograph's own).",
-        ),
-    ] = None,
-    signal: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="Rms of the expected kernel over its window, in those units."),
-    ] = None,
-    biases: Annotated[int, typer.Option(min=1, help="Biases measured at each pixel.")] = 1,
-    pixel_nm: Annotated[
-        float | None, typer.Option(min=0.0, help="Pixel pitch (nm), if the file has none.")
-    ] = None,
-    whole: Annotated[
-        bool, typer.Option("--whole", help="Scan the whole frame, not a rectangle of it.")
-    ] = False,
-    share: Annotated[
-        float, typer.Option(min=1e-3, max=1.0, help="Share of the pixels to measure.")
-    ] = 1.0,
     tour: Annotated[
         Path | None,
         typer.Option(
@@ -95,6 +63,7 @@ def plan(
     mask: common_options.MaskFile = None,
     overwrite: common_options.Overwrite = False,
     debug: common_options.Debug = False,
+    wanted: MapProposalParameters,
 ) -> None:
     """Predict the error of a kernel before its map is measured, and propose what to measure.
 
@@ -115,28 +84,20 @@ def plan(
 
     def work(job: FileTask) -> FileResult:
         """Plan a map from one topograph."""
-        from qpi_kernels.extraction.planning.proposal import ProposalSearch
+        from qpi_kernels.extraction.planning.proposal import MapProposalSearch
         from qpi_kernels.threads import OneThreadStepper
 
         scan = read_prepared(job, choice, channel, bias, counted, Defects.from_csv(defects))
         if scan.image.ndim == 3:
             raise CommandError("plan from one plane: choose it with --bias")
 
-        def start() -> ProposalSearch:
+        def start() -> MapProposalSearch:
             """Check the topograph and what is wanted."""
-            return ProposalSearch(
+            return MapProposalSearch(
                 scan,
                 scan.defects if scan.defects is not None else Defects.from_csv(defects),
                 kernel_size,
-                wanted_error=error,
-                time_per_pixel_s=time,
-                noise=noise or None,
-                signal=signal or None,
-                prior=_expected(prior),
-                biases=biases,
-                pixel_nm=pixel_nm or None,
-                whole=whole,
-                share=share,
+                wanted,
             )
 
         found = drive(OneThreadStepper(start), job.on_event, job.cancel)
@@ -154,15 +115,6 @@ def plan(
         return FileResult(job.path, found.best.in_words())
 
     batch.exit_if_failed(batch.run_batch([topograph], work, debug=debug))
-
-
-def _expected(prior: str | None) -> Any:
-    """Read the kernel of a result, or take the name of a family."""
-    if prior is None or not Path(prior).suffix:
-        return prior
-    from qpi_kernels.result import KernelResult
-
-    return KernelResult.load(prior)
 
 
 def _print_proposal(found: MapProposal) -> None:

@@ -6,8 +6,9 @@ import torch
 import xarray as xr
 
 from qpi_kernels.extraction import ExtractionError, plan
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 from qpi_kernels.extraction.planning.pixel_choice import propose_pixels
-from qpi_kernels.extraction.planning.proposal import ProposalSearch
+from qpi_kernels.extraction.planning.proposal import MapProposalSearch
 from qpi_kernels.models.kernel_prior import bundled_prior
 from qpi_kernels.prepare import Prepared
 from qpi_kernels.progress import drive
@@ -24,8 +25,9 @@ def topograph():
 
 
 def proposed(image, **changes):
-    settings = {"whole": True, "method": "least_squares"} | changes
-    return drive(ProposalSearch(image, positions(), (WINDOW, WINDOW), **settings))
+    wanted = MapProposalParameters(**({"whole": True} | changes))
+    window = (WINDOW, WINDOW)
+    return drive(MapProposalSearch(image, positions(), window, wanted, method="least_squares"))
 
 
 def test_pixels_of_a_plan_are_its_own():
@@ -74,7 +76,7 @@ def test_families_have_the_rms_of_the_topographs_kernel():
 @pytest.mark.parametrize("fields", [{"choose_window": True}, {"validation_folds": 3}])
 def test_a_plan_takes_a_given_window(fields):
     with pytest.raises(ExtractionError, match="a plan"):
-        ProposalSearch(topograph(), positions(), (WINDOW, WINDOW), **fields)
+        MapProposalSearch(topograph(), positions(), (WINDOW, WINDOW), **fields)
 
 
 class WatchedLibrary:

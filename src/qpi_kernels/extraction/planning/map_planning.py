@@ -29,8 +29,10 @@ class MapPlanning(GeneratorStepper[MapPlan]):
 
     Parameters
     ----------
+    expected : KernelResult, DataArray, array, str or sequence of str
+        The expected kernel, which is `prior` there: here that is a field of the extraction.
     finest_nm : float, optional
-        Pitch of `prior` where it has no coordinates; that of the map when left out.
+        Pitch of `expected` where it has no coordinates; that of the map when left out.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class MapPlanning(GeneratorStepper[MapPlan]):
         kernel_shape: tuple[int, int],
         *,
         noise: float,
-        prior: ExpectedPrior = "library",
+        expected: ExpectedPrior = "library",
         signal: float | None = None,
         biases: int = 1,
         time_per_pixel_s: float = 1.0,
@@ -68,7 +70,7 @@ class MapPlanning(GeneratorStepper[MapPlan]):
         table = defects if isinstance(defects, Defects) else Defects(defects)
         self._defects = _reaching(table, self._shape, self._window)
         self._expected = ExpectedKernels.of(
-            prior, self._window, pixel_nm, self._defects.kinds,
+            expected, self._window, pixel_nm, self._defects.kinds,
             signal=signal, seed=seed, finest_nm=finest_nm,
         )  # fmt: skip
         planes = len(self._expected.kernels[0])

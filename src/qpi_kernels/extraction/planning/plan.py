@@ -116,7 +116,7 @@ def plan(
             pixel_nm,
             kernel_shape,
             noise=noise,
-            prior=prior,
+            expected=prior,
             signal=signal,
             biases=biases,
             time_per_pixel_s=time_per_pixel_s,

@@ -17,6 +17,7 @@ from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.planning.expected_kernels import ExpectedPrior, is_families
 from qpi_kernels.extraction.planning.map_plan import MapPlan
 from qpi_kernels.extraction.planning.map_planning import MapPlanning
+from qpi_kernels.extraction.planning.parameters import MapProposalParameters
 from qpi_kernels.extraction.planning.pixel_choice import propose_pixels
 from qpi_kernels.extraction.planning.rectangle import ScanRectangle, choose_rectangle
 from qpi_kernels.extraction.registry import make_parameters
@@ -24,11 +25,12 @@ from qpi_kernels.prepare.prepared import Prepared, label_image
 from qpi_kernels.progress import Event, GeneratorStepper, follow, portion
 from qpi_kernels.result import KernelResult
 
-__all__ = ["MapProposal", "ProposalSearch"]
+__all__ = ["MapProposal", "MapProposalSearch"]
 
 # Pixel pitches that are compared, over the topograph's; and the smallest window, in pixels.
 _PITCHES, _MIN_WINDOW = (1.0, 1.5, 2.0), 9
 _UNITS_OF_LENGTH = ("nm",)
+_DEFAULTS = MapProposalParameters()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,35 +103,24 @@ class MapProposal:
         return one.hours_for(self.wanted_error) * 3600 / (one.pixels * one.biases)
 
 
-class ProposalSearch(GeneratorStepper[MapProposal]):
+class MapProposalSearch(GeneratorStepper[MapProposal]):
     """Plan a map from a topograph, or a quick map, with marked defects, as a stepper.
 
-    Unless a prior is given, the topograph's own kernel is what the map is expected to show, and
-    its noise that of the map.
+    Unless told otherwise, the topograph's own kernel is what the map is expected to show, and its
+    noise that of the map.
 
     Parameters
     ----------
     topograph : array, DataArray or Prepared, (y, x)
-        With coordinates in nm, unless `pixel_nm` is given.
+        With coordinates in nm, unless ``parameters.pixel_nm`` is given.
     defects : Defects or array, (N, 2)
         Positions (row, col), in its pixels.
     kernel_shape : tuple of int
         (h, w) of the kernel window, in its pixels.
-    wanted_error : float
-        Error of the kernel that is wanted, of its rms.
-    time_per_pixel_s : float
-        Integration time at which the noise is what it is, in s.
-    noise, signal, prior
-        As in `qpi_kernels.extraction.plan`; of the topograph where left out. A known kernel has its
-        own rms, and families together with a given noise need a signal.
-    biases : int
-        Planes that are to be measured.
-    pixel_nm : float, optional
-        Pitch of a topograph without coordinates.
-    whole : bool
-        Scan the whole frame, not a rectangle of it.
-    share : float
-        Share of the pixels of the rectangle that is to be measured, see `propose_pixels`.
+    parameters : MapProposalParameters
+        What is wanted, and what is known before.
+    expected : KernelResult, DataArray or array, optional
+        The kernel that the map is expected to show, in place of ``parameters.prior``.
     seed : int
         As in `qpi_kernels.extraction.plan`.
     **fields
@@ -139,6 +130,8 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
     ------
     ExtractionError
         If the input does not fit together; the message says what to change.
+    ResultFormatError
+        If ``parameters.prior`` is a file without a result.
     """
 
     def __init__(
@@ -146,77 +139,68 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
         topograph: ArrayLike | xr.DataArray | Prepared,
         defects: Defects | ArrayLike,
         kernel_shape: tuple[int, int],
+        parameters: MapProposalParameters = _DEFAULTS,
         *,
-        wanted_error: float = 0.05,
-        time_per_pixel_s: float = 1.0,
-        noise: float | None = None,
-        signal: float | None = None,
-        prior: ExpectedPrior | None = None,
-        biases: int = 1,
-        pixel_nm: float | None = None,
-        whole: bool = False,
-        share: float = 1.0,
+        expected: ExpectedPrior | None = None,
         seed: int = 0,
         **fields: Any,
     ) -> None:
         image = topograph.image if isinstance(topograph, Prepared) else label_image(topograph)
         if image.ndim != 2:
             raise ExtractionError("plan from one plane: a topograph, or a map at one bias")
-        if not wanted_error > 0 or not 0 < share <= 1:
-            raise ExtractionError("the wanted error must be above zero, the share in 0 to 1")
         make_parameters({**fields, "kernel_shape": tuple(kernel_shape)}).check_single("a plan")
         self._topograph = topograph
         self._image = image
         self._table = defects if isinstance(defects, Defects) else Defects(defects)
         self._window = (int(kernel_shape[0]), int(kernel_shape[1]))
-        self._pixel_nm = pixel_nm or _pitch(image)
-        self._wanted, self._time = wanted_error, time_per_pixel_s
-        self._noise, self._signal, self._prior = noise, signal, prior
-        self._biases, self._whole, self._share, self._seed = biases, whole, share, seed
-        self._fields = fields
+        self._wanted = parameters
+        self._pixel_nm = parameters.pixel_nm or _pitch(image)
+        self._expected = _named(parameters.prior) if expected is None else expected
+        self._seed, self._fields = seed, fields
 
     def _run(self) -> Generator[Event, None, MapProposal]:
         """Extract the topograph's kernel, choose where to scan, and rehearse pitches."""
         pilot, start = None, 0.0
-        if self._prior is None or self._noise is None:
+        if self._expected is None or self._wanted.noise is None:
             work = start_extraction(
                 self._topograph, self._table, **self._fields, kernel_shape=self._window
             )
             start = 0.15
             pilot = yield from portion(follow(work), 0.0, start)
-        prior = pilot if self._prior is None else self._prior
-        noise = self._noise
+        wanted = self._wanted
+        expected = pilot if self._expected is None else self._expected
+        noise = wanted.noise
         if noise is None and pilot is not None:
             noise = float(pilot.quality.noise_sigma[0])
-        assert prior is not None
+        assert expected is not None
         assert noise is not None
         allowed = self._allowed()
         shape = (allowed.shape[0], allowed.shape[1])
-        size = shape if self._whole else None
+        size = shape if wanted.whole else None
         rectangle = choose_rectangle(self._table, shape, self._window, size=size, allowed=allowed)
         clean = allowed[_slices(rectangle)]
         measured = None if clean.all() else clean
-        if self._share < 1:
-            count = max(1, round(self._share * int(clean.sum())))
+        if wanted.share < 1:
+            count = max(1, round(wanted.share * int(clean.sum())))
             measured = propose_pixels(
                 rectangle.within(self._table),
                 (rectangle.rows, rectangle.columns),
                 self._window,
                 count,
                 noise=noise,
-                signal=self._signal or _size_of(pilot),
+                signal=wanted.signal or _size_of(pilot),
                 allowed=clean,
                 seed=self._seed,
             )
-        signal = self._signal
-        if signal is None and is_families(prior):
+        signal = wanted.signal
+        if signal is None and is_families(expected):
             # Only simulated kernels have no amplitude of their own.
             signal = _size_of(pilot)
         # Pixels that were chosen are of one pitch.
         pitches = _PITCHES if measured is None else _PITCHES[:1]
         plans = []
         for number, pitch in enumerate(pitches):
-            one = self._planning(rectangle, pitch, noise, prior, signal, measured)
+            one = self._planning(rectangle, pitch, noise, expected, signal, measured)
             if one is None:
                 break
             stop = start + (1 - start) * (number + 1) / len(pitches)
@@ -225,9 +209,9 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
         return MapProposal(
             rectangle,
             tuple(plans),
-            self._wanted,
+            wanted.wanted_error,
             _on_frame(measured, rectangle, shape),
-            pilot if self._prior is None else None,
+            pilot if self._expected is None else None,
         )
 
     def _planning(
@@ -235,7 +219,7 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
         rectangle: ScanRectangle,
         pitch: float,
         noise: float,
-        prior: ExpectedPrior,
+        expected: ExpectedPrior,
         signal: float | None,
         measured: NDArray[np.bool_] | None,
     ) -> MapPlanning | None:
@@ -254,10 +238,10 @@ class ProposalSearch(GeneratorStepper[MapProposal]):
             self._pixel_nm * pitch,
             (window[0], window[1]),
             noise=noise,
-            prior=prior,
+            expected=expected,
             signal=signal,
-            biases=self._biases,
-            time_per_pixel_s=self._time,
+            biases=self._wanted.biases,
+            time_per_pixel_s=self._wanted.time_per_pixel_s,
             measured=measured,
             seed=self._seed,
             finest_nm=self._pixel_nm,
@@ -285,6 +269,11 @@ def _pitch(image: xr.DataArray) -> float:
         if x.attrs.get("units", "nm") in _UNITS_OF_LENGTH:
             return abs(float(x[1] - x[0]))
     raise ExtractionError("the topograph has no coordinates in nm; give its pixel pitch")
+
+
+def _named(prior: str | None) -> ExpectedPrior | None:
+    """Read the kernel of a result's file, or take the name of a family."""
+    return KernelResult.load(prior) if prior is not None and prior.endswith(".nc") else prior
 
 
 def _slices(rectangle: ScanRectangle) -> tuple[slice, slice]:

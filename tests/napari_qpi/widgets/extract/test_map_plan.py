@@ -42,10 +42,9 @@ def test_a_plan_is_shown_and_its_tour_saved(
     box = panel.map_plan
     assert box.plan_button.isEnabled()
     assert not box.tour_button.isEnabled()
-    box.error_box.setValue(8.0)
-    box.time_box.setValue(2.0)
-    box.share_box.setValue(30.0)
-    box.whole_box.setChecked(True)
+    box.form.set_values(
+        {"wanted_error": 0.08, "time_per_pixel_s": 2.0, "share": 0.3, "whole": True}
+    )
     box.plan_button.click()
     finish(qtbot, panel)
     (rectangle,) = of_role(viewer, "planned map")
@@ -59,6 +58,9 @@ def test_a_plan_is_shown_and_its_tour_saved(
     np.testing.assert_allclose(corners.max(axis=0), last)
     assert f"{pixels.data.sum()} of them measured" in box.words.text()
     assert box.table.rowCount() == 1
+    proposal, plan = box._shown
+    assert proposal.pilot is not None
+    assert plan.wanted.time_per_pixel_s == 2.0
     # With half the noise a quarter of the time; the entries are what the plan is made for.
     hours = float(box.table.item(0, 3).text())
     seconds = float(box.table.item(0, 2).text())
@@ -91,6 +93,16 @@ def test_all_pixels_are_planned_for_several_pitches(
     assert not box.tour_button.isEnabled()
 
 
+def test_the_prior_of_the_extraction_is_not_the_expected_kernel(
+    viewer: Viewer, topograph: Image
+) -> None:
+    panel = open_panel(viewer, kernel_shape=(WINDOW, WINDOW), method="bayes")
+    assert panel.parameters().prior == "library"
+    (task,) = panel._tasks(lambda form: [form.parameters()])
+    search = panel.map_plan.plan_of(task).start()
+    assert search._stepper._expected is None
+
+
 def test_a_map_without_a_pitch_is_told(viewer: Viewer, qtbot: QtBot) -> None:
     image = viewer.add_image(map_of(ring(), positions(), 0.5, 3).astype(np.float32))
     data, arguments, _ = points_from_defects(Defects(positions()), image)
@@ -99,3 +111,23 @@ def test_a_map_without_a_pitch_is_told(viewer: Viewer, qtbot: QtBot) -> None:
     panel.plan()
     qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=60_000)
     assert "nm" in panel.run_controls.status.text()
+
+
+def test_what_is_known_of_the_map_is_entered(
+    viewer: Viewer, topograph: Image, qtbot: QtBot
+) -> None:
+    panel = open_panel(viewer, kernel_shape=(WINDOW, WINDOW))
+    box = panel.map_plan
+    known = {"prior": "free_electrons", "noise": "0.2", "signal": "1.5", "biases": 3}
+    box.form.set_values(known | {"whole": True, "share": 0.3})
+    panel.plan()
+    finish(qtbot, panel)
+    proposal, _ = box._shown
+    (one,) = proposal.plans
+    assert (one.noise, one.signal, one.biases) == (0.2, pytest.approx(1.5), 3)
+    assert proposal.pilot is None
+    assert "free_electrons" in one.prior
+    box.form.set_values({"noise": "loud"})
+    panel.plan()
+    assert not panel.job.state.busy
+    assert "noise" in panel.run_controls.status.text()
