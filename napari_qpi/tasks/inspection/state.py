@@ -129,12 +129,17 @@ class Inspection:
         return 1.0 if self._units == "rad/nm" else 1.0 / (2.0 * pi)
 
     @property
-    def q_unit(self) -> str:
-        """Unit of `q_factor`'s product, for an axis."""
+    def length_unit(self) -> str:
+        """Unit of lengths in the arrays, ``nm`` or ``pixel``."""
         arrays = [self._data.image(role) for role in ROLES]
-        length = next(
+        return next(
             (str(each["x"].attrs.get("units", "")) for each in arrays if each is not None), "nm"
         )
+
+    @property
+    def q_unit(self) -> str:
+        """Unit of `q_factor`'s product, for an axis."""
+        length = self.length_unit
         return f"rad/{length}" if self._units == "rad/nm" else f"1/{length}"
 
     @property

@@ -85,6 +85,7 @@ class Inspect(Dock):
         self.tabs.setDocumentMode(True)
         for kind in PANELS:
             panel = kind(self.inspection)
+            panel.connect_viewer(self.viewer)
             self.panels.append(panel)
             self.tabs.setTabToolTip(self.tabs.addTab(panel, kind.title), f"<qt>{kind.help}</qt>")
         self.status = QLabel()
@@ -116,8 +117,10 @@ class Inspect(Dock):
         return found
 
     def remove_from_viewer(self) -> None:
-        """Stop waiting when the panel is closed."""
+        """Stop waiting when the dock is closed, and clear what its panels have drawn."""
         self._refresh_timer.stop()
+        for panel in self.panels:
+            panel.remove_from_viewer()
 
     # -- the arrays ---------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+import napari
 import xarray as xr
 from psygnal import SignalInstance
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
@@ -44,16 +45,24 @@ class Panel(QWidget):
         super().__init__()
         self.inspection = inspection
         self._stale = True
-        self._followed: list[tuple[SignalInstance, Callable[[], None]]] = [
-            (inspection.data_changed, self._on_data),
-            (inspection.bias_changed, self._on_bias),
-            (inspection.units_changed, self._on_data),
-            (inspection.line_changed, self._on_line),
-        ]
-        for signal, slot in self._followed:
-            signal.connect(slot)
+        self._followed: list[tuple[SignalInstance, Callable[..., object]]] = []
+        self.follow(inspection.data_changed, self._on_data)
+        self.follow(inspection.bias_changed, self._on_bias)
+        self.follow(inspection.units_changed, self._on_data)
+        self.follow(inspection.line_changed, self._on_line)
+
+    def follow(self, signal: SignalInstance, slot: Callable[..., object]) -> None:
+        """Connect a slot to a psygnal signal until the dock is closed."""
+        signal.connect(slot)
+        self._followed.append((signal, slot))
 
     # -- what a subclass gives ----------------------------------------------------------------
+
+    def connect_viewer(self, viewer: napari.Viewer) -> None:
+        """Take the viewer, once, for what is drawn or followed there; by default nothing is."""
+
+    def remove_from_viewer(self) -> None:
+        """Take away what `connect_viewer` gave; the dock is being closed, its window lives."""
 
     def draw(self) -> None:
         """Draw everything: the arrays, the unit of q or the panel's own choices have changed."""

@@ -1,0 +1,89 @@
+"""`PlotFrame`: one pair of axes in the colours of napari's theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_qpi.widgets.common.plotting import PlotWidget, pg
+
+__all__ = ["PlotFrame"]
+
+_MIN_HEIGHT, _HEIGHT = 90, 150
+_GRID = 40
+
+
+class PlotFrame(PlotWidget):
+    """A title over axes with labels; subclasses add what is drawn.
+
+    The plot says in its title what it shows, so that it can stay when a layer leaves the viewer.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.plot: Any = self.canvas.addPlot()
+        self.plot.setMenuEnabled(False)
+        self.plot.setMouseEnabled(False, False)
+        self.plot.hideButtons()
+        self.canvas.ci.layout.setContentsMargins(0, 0, 6, 4)
+        self._title = ""
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            # Else pyqtgraph writes 0.05 V as 50 with a factor beside the label.
+            axis.enableAutoSIPrefix(False)
+            axis.setStyle(hideOverlappingLabels=True)
+        self._now = pg.InfiniteLine(angle=90)
+        self._now.setVisible(False)
+        self.plot.addItem(self._now, ignoreBounds=True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.follow_theme()
+
+    @property
+    def title(self) -> str:
+        """What the plot shows."""
+        return self._title
+
+    def set_title(self, title: str) -> None:
+        """Say what the plot shows."""
+        self._title = title
+        self.plot.setTitle(title, color=self.text_color, size="8pt")
+        self.setToolTip(f"<qt>{title}</qt>")
+
+    def set_labels(self, bottom: str, left: str) -> None:
+        """Name both axes."""
+        for side, words in (("bottom", bottom), ("left", left)):
+            self.plot.setLabel(side, words)
+
+    def mark(self, value: float | None, *, horizontal: bool = False) -> None:
+        """Mark a value on an axis, such as the bias that the viewer shows; None marks nothing."""
+        self._now.setVisible(value is not None)
+        self._now.setAngle(0 if horizontal else 90)
+        if value is not None:
+            self._now.setValue(value)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for enough to read."""
+        return QSize(2 * _HEIGHT, _HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for enough to read."""
+        return QSize(2 * _MIN_HEIGHT, _MIN_HEIGHT)
+
+    def follow_theme(self) -> None:
+        """Draw axes and texts in the colours of the theme."""
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(self.text_color)
+            axis.setTextPen(self.text_color)
+        self._now.setPen(pg.mkPen(self.text_color, style=Qt.PenStyle.DashLine))
+        if self._title:
+            self.set_title(self._title)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Leave the wheel to the scrolling of the dock."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        event.ignore()
+        return True

@@ -1,0 +1,81 @@
+"""Plots of the Inspect dock: what they draw is what they were given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from pytestqt.qtbot import QtBot
+
+from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot
+from napari_qpi.widgets.inspect.plots.stack_image import StackImage
+
+
+def curve(values: np.ndarray) -> xr.DataArray:
+    """Return values over q."""
+    return xr.DataArray(
+        values,
+        dims="q",
+        coords={"q": ("q", 0.5 * np.arange(len(values)), {"units": "rad/nm"})},
+        attrs={"long_name": "Fourier amplitude", "units": "pS"},
+    )
+
+
+def stack(biases: list[float], columns: int = 4) -> xr.DataArray:
+    """Return rows that hold their bias."""
+    return xr.DataArray(
+        np.repeat(np.array(biases)[:, None], columns, axis=1),
+        dims=("bias", "distance"),
+        coords={
+            "bias": ("bias", biases, {"units": "V"}),
+            "distance": ("distance", np.arange(columns) * 2.0, {"units": "nm"}),
+        },
+    )
+
+
+def drawn_rows(image: StackImage) -> list[tuple[float, float]]:
+    """Return the bias at the middle of each row that is drawn, and the value there."""
+    item = image.image_item
+    rect = item.mapRectToParent(item.boundingRect())
+    height = rect.height() / len(item.image)
+    return [(rect.top() + (n + 0.5) * height, float(row[0])) for n, row in enumerate(item.image)]
+
+
+def test_axes_are_named_with_units_and_reach_over_all_curves(qtbot: QtBot) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    wide = curve(np.array([1.0, 5.0, 2.0, -1.0]))
+    plot.show_curves([Curve("map", curve(np.array([0.0, 8.0]))), Curve("kernel", wide)], "Both")
+    assert plot.plot.getAxis("bottom").labelText == "q (rad nm⁻¹)"
+    assert plot.plot.getAxis("left").labelText == "Fourier amplitude (pS)"
+    (left, right), (low, high) = plot.plot.viewRange()
+    assert left < 0 < 1.5 < right < 2
+    assert -3 < low < -1 < 8 < high < 10
+    assert [label.text for _, label in plot.plot.legend.items] == ["map", "kernel"]
+    plot.show_curves([Curve("map", wide)], "One")
+    assert [label.text for _, label in plot.plot.legend.items] == ["map"]
+    assert plot.title == "One"
+
+
+def test_a_logarithmic_axis_leaves_out_what_is_not_positive(qtbot: QtBot) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    values = curve(np.array([0.0, 100.0, 1.0, -5.0]))
+    plot.show_curves([Curve("map", values, curve(np.full(4, 0.5)))], "Map", logarithmic=True)
+    _, (low, high) = plot.plot.viewRange()
+    assert -0.5 < low < 0 < 2 < high < 2.5
+
+
+@pytest.mark.parametrize("biases", [[-0.2, -0.1, 0.0, 0.1], [-0.2, -0.1, 0.0, 0.4], [0.3, 0.1]])
+def test_every_row_lies_at_its_bias(qtbot: QtBot, biases: list[float]) -> None:
+    image = StackImage()
+    qtbot.addWidget(image)
+    image.show_stack(stack(biases), "E(x)")
+    rows = drawn_rows(image)
+    for middle, value in rows:
+        nearest = min(biases, key=lambda bias: abs(bias - middle))
+        assert value == pytest.approx(nearest)
+    assert {value for _, value in rows} == {np.float32(bias) for bias in biases}
+    (left, right), (low, high) = image.plot.viewRange()
+    assert (left, right) == (-1.0, 7.0)
+    assert low < min(biases) < max(biases) < high
