@@ -1,0 +1,1 @@
+"""Dispersion, lifetimes and scattering phases from a kernel's waves; begin at `fit`."""

@@ -1,0 +1,158 @@
+"""Wave numbers of all biases from the kernel's angular mean in real space."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion.hankel_waves import (
+    FittedWaves,
+    WaveBasis,
+    fit_waves,
+    search_waves,
+)
+from qpi_kernels.inspect.dispersion.models import Waves
+from qpi_kernels.inspect.dispersion.radial_mean import radial_mean
+
+__all__ = ["WaveNumbers", "hankel_wave_numbers"]
+
+Array = NDArray[np.float64]
+
+# Closer in, the waves are not the defect's only trace.
+_CORE_NM, _CORE_PX, _CORE_SHARE = 0.8, 2.0, 1 / 3
+_POINTS_PER_WAVE = 6
+# Four parameters lower chi-squared by about 4 by chance, and by some 20 where the best of many wave
+# numbers is taken.
+_MIN_GAIN = 25.0
+_MAX_ERROR_SHARE = 0.2
+_MIN_RINGS = 8
+
+
+class WaveNumbers(NamedTuple):
+    """Wave numbers of all biases: a table over ``bias``, and the profiles that they fit."""
+
+    table: xr.Dataset
+    profiles: xr.Dataset
+
+
+def hankel_wave_numbers(
+    kernel: xr.DataArray,
+    std: xr.DataArray | None,
+    *,
+    waves: Waves = "scalar",
+    radii_nm: tuple[float, float] | None = None,
+    averaged: tuple[Array, Array] | None = None,
+) -> WaveNumbers:
+    """Fit Hankel functions to the angular mean of every bias.
+
+    Parameters
+    ----------
+    kernel, std : DataArray, (bias, y, x)
+        With coordinates in nm. See `radial_mean` for the errors of the means; where the fit's
+        chi-squared per free ring is larger than 1, it widens them.
+    waves : {"scalar", "helical"}
+        See `WaveBasis`.
+    radii_nm : (float, float), optional
+        Radii to fit. From 0.8 nm (at least 2 pixels, at most a third of the window) to the
+        window's edge when left out.
+    averaged : (array, array), optional
+        Shifts of k in rad/nm, (bias, node), over the energies that the instrument averages, and
+        their weights, (node,).
+    """
+    rings = radial_mean(kernel, std)
+    step = float(abs(kernel["x"][1] - kernel["x"][0]))
+    reach = float(rings.radius[-1])
+    inner = min(max(_CORE_NM, _CORE_PX * step), _CORE_SHARE * reach)
+    near, far = radii_nm or (inner, reach)
+    rings = rings.between(near, far)
+    radius = rings.radius
+    if len(radius) < _MIN_RINGS:
+        raise DispersionError(
+            f"there are {len(radius)} rings from {near:.3g} to {far:.3g} nm, at least {_MIN_RINGS} "
+            "are needed: extract a larger kernel"
+        )
+    # Half a standing wave must fit between the radii, and two pixels into one.
+    limits = (np.pi / (2 * float(np.ptp(radius))), np.pi / (2 * step))
+    basis = WaveBasis(rings, waves)
+    points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(radius)) / np.pi) + 20
+    starts = search_waves(basis, limits, points)
+    fits = []
+    for number, start in enumerate(starts):
+        if averaged is not None:
+            basis = WaveBasis(rings, waves, averaged[0][number], averaged[1])
+        fits.append(fit_waves(basis, rings.mean[number], rings.error[number], start, limits))
+    reasons = [_reason(one, limits, len(radius)) for one in fits]
+    bias = kernel["bias"]
+    profiles = xr.Dataset(
+        {
+            "mean": (("bias", "r"), rings.mean),
+            "std": (("bias", "r"), rings.error),
+            "fitted": (("bias", "r"), np.stack([one.fitted for one in fits])),
+        },
+        coords={"bias": bias, "r": ("r", radius, {"units": "nm", "long_name": "distance"})},
+    )
+    unit = kernel.attrs.get("units", "")
+    for name in profiles:
+        profiles[name].attrs = {"units": unit, "long_name": f"angular mean of the kernel, {name}"}
+    return WaveNumbers(_table(fits, reasons, bias, len(radius), unit), profiles)
+
+
+def _reason(found: FittedWaves, limits: tuple[float, float], rings: int) -> str:
+    """Say why a wave number is not to be used; nothing where it is."""
+    k, error = found.values[0], found.covariance[0, 0] ** 0.5
+    excess = max(found.chi2 / (rings - 5), 1.0)
+    if found.gain / excess < _MIN_GAIN:
+        return (
+            f"no ring: waves lower chi-squared by {found.gain / excess:.0f} only, less than "
+            f"{_MIN_GAIN:.0f}"
+        )
+    if not limits[0] * 1.01 < k < limits[1] * 0.99:
+        return (
+            f"k = {k:.3g} rad/nm is at a limit of what window and pixels resolve, {limits[0]:.3g} "
+            f"to {limits[1]:.3g}"
+        )
+    if not error * excess**0.5 < _MAX_ERROR_SHARE * k:
+        return f"k is known to {error * excess**0.5 / k:.0%} only"
+    return ""
+
+
+def _table(
+    fits: list[FittedWaves], reasons: list[str], bias: xr.DataArray, rings: int, unit: str
+) -> xr.Dataset:
+    """Tabulate wave numbers, dampings and amplitudes with errors."""
+    values = np.stack([one.values for one in fits])
+    chi2 = np.array([one.chi2 / (rings - 5) for one in fits])
+    covariance = np.stack([one.covariance for one in fits]) * np.maximum(chi2, 1.0)[:, None, None]
+    real, imaginary = values[:, 2], values[:, 3]
+    amplitude = np.hypot(real, imaginary)
+    # Derivatives of modulus and argument of C.
+    radial = np.stack([real, imaginary], axis=1) / amplitude[:, None]
+    turning = np.stack([-imaginary, real], axis=1) / amplitude[:, None] ** 2
+    block = covariance[:, 2:4, 2:4]
+    table = {
+        "k": (values[:, 0], covariance[:, 0, 0], "rad/nm", "wave number"),
+        "damping": (values[:, 1], covariance[:, 1, 1], "rad/nm", "damping Im k"),
+        "amplitude": (
+            amplitude, np.einsum("bi,bij,bj->b", radial, block, radial), unit, "amplitude |C|",
+        ),
+        "phase": (
+            np.arctan2(imaginary, real), np.einsum("bi,bij,bj->b", turning, block, turning), "rad",
+            "phase of C",
+        ),
+        "offset": (values[:, 4], covariance[:, 4, 4], unit, "constant"),
+    }  # fmt: skip
+    found = xr.Dataset(coords={"bias": bias})
+    for name, (value, variance, units, title) in table.items():
+        found[name] = ("bias", value, {"units": units, "long_name": title})
+        found[f"{name}_std"] = (
+            "bias", np.sqrt(variance), {"units": units, "long_name": f"error of {title}"},
+        )  # fmt: skip
+    found["chi2"] = ("bias", chi2, {"units": "", "long_name": "chi-squared per free ring"})
+    used = np.array([not reason for reason in reasons])
+    found["used"] = ("bias", used, {"units": "", "long_name": "fitted by the band"})
+    found["reason"] = ("bias", np.array(reasons, object), {"units": "", "long_name": "left out"})
+    return found

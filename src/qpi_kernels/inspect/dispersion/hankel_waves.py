@@ -1,0 +1,189 @@
+r"""Fit of one bias: waves that go out to a distance and come back.
+
+.. math:: \overline{\delta\rho}(r) = \mathrm{Re}\{C\,[H_0^{(1)}((k + i\kappa) r)]^2\} + b
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import scipy.special
+from numpy.typing import NDArray
+
+from qpi_kernels.inspect.dispersion.models import Waves
+from qpi_kernels.inspect.dispersion.radial_mean import RadialMean
+
+__all__ = ["FittedWaves", "WaveBasis", "fit_waves", "search_waves"]
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+_STARTS = 3
+_DAMPING_SHARES = (0.01, 0.05, 0.2)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedWaves:
+    """Waves at one bias.
+
+    Parameters
+    ----------
+    values : array, (5,)
+        k and kappa in rad/nm; Re C, Im C and b in the kernel's units.
+    covariance : array, (5, 5)
+        Of them.
+    fitted : array, (ring,)
+        The waves.
+    chi2 : float
+        Sum of squared residuals over errors.
+    gain : float
+        By how much the waves lower chi-squared against a constant.
+    """
+
+    values: Array
+    covariance: Array
+    fitted: Array
+    chi2: float
+    gain: float
+
+
+@dataclass(frozen=True, eq=False)
+class WaveBasis:
+    """Shapes of the waves on the rings.
+
+    Parameters
+    ----------
+    rings : RadialMean
+        Distances of the rings' pixels, over which the waves are averaged as the kernel is.
+    kind : {"scalar", "helical"}
+        ``H0^2``, or ``H0^2 + H1^2`` of states whose spin or pseudospin turns with their momentum
+        and does not scatter back.
+    shifts, weights : array, (node,)
+        Changes of k in rad/nm over the energies that the instrument averages, and their weights.
+    """
+
+    rings: RadialMean
+    kind: Waves = "scalar"
+    shifts: Array | None = None
+    weights: Array | None = None
+
+    def waves(self, k: Array, kappa: Array, *, coarse: bool = False) -> Complex:
+        """Compute the waves, (..., ring), at wave numbers and dampings of shape (...).
+
+        The coarse ones are those at the rings' mean radii: quicker, for a search.
+        """
+        shifts = np.zeros(1) if self.shifts is None else self.shifts
+        weights = np.ones(1) if self.weights is None else self.weights
+        radius = self.rings.radius if coarse else self.rings.distances
+        total: Complex = np.zeros((*np.shape(k), len(radius)), complex)
+        for shift, weight in zip(shifts, weights, strict=True):
+            at = np.maximum(np.asarray(k) + shift, 1e-3) + 1j * np.asarray(kappa)
+            argument = at[..., None] * radius
+            wave = scipy.special.hankel1(0, argument) ** 2
+            if self.kind == "helical":
+                wave = wave + scipy.special.hankel1(1, argument) ** 2
+            total += weight * wave
+        return total if coarse else self.rings.averaged(total)
+
+    def columns(self, k: Array, kappa: Array, *, coarse: bool = False) -> Array:
+        """Compute the linear shapes of Re C, Im C and b, (..., ring, 3)."""
+        waves = self.waves(k, kappa, coarse=coarse)
+        return np.stack([waves.real, -waves.imag, np.ones_like(waves.real)], axis=-1)
+
+
+def _solve(columns: Array, data: Array, error: Array) -> tuple[Array, Array]:
+    """Solve for the linear parameters; return them and the weighted residual."""
+    weighted = columns / error[:, None]
+    scale = np.sqrt((weighted**2).sum(axis=-2, keepdims=True)) + 1e-300
+    solution, *_ = np.linalg.lstsq(weighted / scale, data / error, rcond=None)
+    linear = solution / scale[0]
+    return linear, weighted @ linear - data / error
+
+
+def search_waves(
+    basis: WaveBasis, limits: tuple[float, float], points: int
+) -> list[list[tuple[float, float]]]:
+    """Search wave numbers and dampings of all biases on a grid.
+
+    Returns
+    -------
+    list
+        For each bias its best few starts (k, kappa), the best first.
+    """
+    k, share = np.meshgrid(np.geomspace(*limits, points), _DAMPING_SHARES, indexing="ij")
+    kappa = share * np.maximum(k, 1.0)
+    columns = basis.columns(k, kappa, coarse=True)
+    found = []
+    for data, error in zip(basis.rings.mean, basis.rings.error, strict=True):
+        weighted = columns / error[:, None]
+        orthogonal, _ = np.linalg.qr(weighted)
+        caught = np.einsum("kdrc,r->kdc", orthogonal, data / error)
+        gain = (caught**2).sum(axis=-1)
+        best = gain.argmax(axis=1)
+        height = gain.max(axis=1)
+        padded = np.concatenate([[-np.inf], height, [-np.inf]])
+        peaks = np.flatnonzero((height >= padded[:-2]) & (height >= padded[2:]))
+        order = peaks[np.argsort(-height[peaks])][:_STARTS]
+        found.append([(float(k[one, 0]), float(kappa[one, best[one]])) for one in order])
+    return found
+
+
+def fit_waves(
+    basis: WaveBasis,
+    data: Array,
+    error: Array,
+    starts: list[tuple[float, float]],
+    limits: tuple[float, float],
+) -> FittedWaves:
+    """Fit k and kappa of one bias; C and b are eliminated (variable projection).
+
+    Parameters
+    ----------
+    basis : WaveBasis
+        Shapes at the rings.
+    data, error : array, (ring,)
+        Means over rings and their standard deviations.
+    starts : list of (k, kappa)
+        The lowest minimum reached from any of them is taken.
+    limits : tuple of float
+        Lowest and highest k in rad/nm.
+    """
+
+    def residual(waves: Array) -> Array:
+        """Compute the weighted residual with the best C and b."""
+        return _solve(basis.columns(waves[0], waves[1]), data, error)[1]
+
+    low = np.array([limits[0], 0.0])
+    high = np.array([limits[1], limits[1]])
+    fits = [
+        scipy.optimize.least_squares(
+            residual, np.clip(start, low + 1e-6, high - 1e-6), bounds=(low, high), x_scale=(1, 0.1)
+        )
+        for start in starts
+    ]
+    best = min(fits, key=lambda one: float(one.cost))
+    k, kappa = (float(one) for one in best.x)
+    linear, misfit = _solve(basis.columns(best.x[0], best.x[1]), data, error)
+    step = 1e-4
+    slopes = [
+        (basis.columns(np.array(k + dk), np.array(kappa + dkappa)) @ linear)
+        - (basis.columns(np.array(k - dk), np.array(kappa - dkappa)) @ linear)
+        for dk, dkappa in ((step, 0.0), (0.0, step))
+    ]
+    jacobian = np.column_stack(
+        [slope / (2 * step) for slope in slopes] + [basis.columns(best.x[0], best.x[1])]
+    )
+    weighted = jacobian / error[:, None]
+    scale = np.sqrt((weighted**2).sum(axis=0)) + 1e-300
+    covariance = np.linalg.pinv((weighted / scale).T @ (weighted / scale)) / np.outer(scale, scale)
+    constant = np.average(data, weights=1 / error**2)
+    chi2 = float(misfit @ misfit)
+    return FittedWaves(
+        values=np.array([k, kappa, *linear]),
+        covariance=np.asarray(covariance),
+        fitted=data + misfit * error,
+        chi2=chi2,
+        gain=float((((data - constant) / error) ** 2).sum()) - chi2,
+    )

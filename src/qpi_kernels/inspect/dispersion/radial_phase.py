@@ -1,0 +1,97 @@
+"""`radial_phase`: the scattering phase shift at every bias, from the phase of standing waves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from qpi_kernels.inspect.dispersion.hankel_method import hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
+from qpi_kernels.result import KernelResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["RadialPhase", "radial_phase"]
+
+
+@dataclass(frozen=True, eq=False)
+class RadialPhase:
+    """Result of `radial_phase`.
+
+    Parameters
+    ----------
+    phase, std : xarray.DataArray
+        Phase shift delta over ``bias`` in rad, above -pi/2 and up to pi/2, and its standard
+        deviation; NaN where there is no ring.
+    wave_numbers : xarray.Dataset
+        The fits, as of `Dispersion`.
+    """
+
+    phase: xr.DataArray
+    std: xr.DataArray
+    wave_numbers: xr.Dataset
+
+    def plot(self, axes: Axes) -> Axes:
+        """Draw the phase shift over energy with errors, and return the axes."""
+        energy = 1e3 * self.phase["bias"]
+        axes.errorbar(energy, self.phase, yerr=self.std, fmt="o", ms=4)
+        axes.set_xlabel("energy (meV)")
+        axes.set_ylabel("phase shift (rad)")
+        return axes
+
+
+def radial_phase(
+    kernel: KernelResult | xr.DataArray,
+    *,
+    std: xr.DataArray | None = None,
+    kind: str | None = None,
+    bias_range: tuple[float, float] | None = None,
+    radii_nm: tuple[float, float] | None = None,
+) -> RadialPhase:
+    r"""Measure the s-wave phase shift of a defect, to which the modulus of a transform is blind.
+
+    The waves of an elastic scatterer (Crommie, Lutz and Eigler, Nature 363, 524, 1993) are
+
+    .. math:: \frac{\delta\rho(r)}{\rho_0}
+              = \tfrac12 \mathrm{Re}\{(e^{2i\delta} - 1) [H_0^{(1)}(kr)]^2\}
+              \sim \frac{2}{\pi k r} [\cos^2(kr - \pi/4 + \delta) - \cos^2(kr - \pi/4)]
+
+    so that the fitted C, see `fit_dispersion`, has the phase :math:`\delta \pm \pi/2`, the sign
+    being that of delta. Positive phases attract; of a point potential
+    :math:`T \propto -\sin\delta\, e^{i\delta}`.
+
+    Parameters
+    ----------
+    kernel, std, kind, bias_range, radii_nm
+        As for `fit_dispersion`. The kernel is a density of states (dI/dV): a map of another sign
+        convention turns delta by pi/2.
+
+    Returns
+    -------
+    RadialPhase
+        A scatterer that absorbs has another modulus and phase of C: delta is then its phase only if
+        the absorption is weak.
+
+    Raises
+    ------
+    DispersionError
+        As of `fit_dispersion`.
+    """
+    stack, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
+    table = hankel_wave_numbers(stack, deviation, radii_nm=radii_nm).table
+    # The remainder of pi lies from 0 to pi, the phase shift from -pi/2 to pi/2.
+    phase = np.pi / 2 - np.mod(np.pi - table["phase"].values, np.pi)
+
+    def labelled(values: NDArray[np.float64], title: str) -> xr.DataArray:
+        """Label values of the biases that have a ring."""
+        shown = np.where(table["used"].values, values, np.nan)
+        attributes = {"units": "rad", "long_name": title}
+        return xr.DataArray(shown, dims="bias", coords={"bias": table["bias"]}, attrs=attributes)
+
+    error = labelled(table["phase_std"].values, "error of phase shift")
+    return RadialPhase(labelled(phase, "phase shift"), error, table)

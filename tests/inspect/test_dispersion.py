@@ -1,0 +1,177 @@
+"""Bands, lifetimes and phases from waves that Bessel functions draw, none of the library's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.special import jv, yv
+
+from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
+
+HBAR2_OVER_2M = 0.0380998  # eV nm^2
+BIASES = np.linspace(-0.04, 0.16, 6)
+PIXEL_NM, SIDE = 0.5, 41
+
+
+def waves(k, kappa, phase, helical=False):
+    """Draw Re{(e^(2 i delta) - 1) (J0 + i Y0)^2} / 2, or with J1 + i Y1 beside it."""
+    axis = (np.arange(SIDE) - SIDE // 2) * PIXEL_NM
+    distance = np.maximum(np.hypot(axis[:, None], axis), 0.1)
+    at = (k + 1j * kappa) * distance
+    outgoing = (jv(0, at) + 1j * yv(0, at)) ** 2
+    if helical:
+        outgoing = outgoing + (jv(1, at) + 1j * yv(1, at)) ** 2
+    return 0.5 * ((np.exp(2j * phase) - 1) * outgoing).real
+
+
+def labelled(planes, biases=BIASES):
+    axis = (np.arange(SIDE) - SIDE // 2) * PIXEL_NM
+    return xr.DataArray(
+        np.asarray(planes),
+        dims=("bias", "y", "x"),
+        coords={
+            "bias": ("bias", biases, {"units": "V"}),
+            "y": ("y", axis, {"units": "nm"}),
+            "x": ("x", axis, {"units": "nm"}),
+        },
+    )
+
+
+def silver(mass=0.4, onset=-0.065, width=0.006, phase=0.7):
+    poles = np.sqrt((BIASES - onset + 1j * width) * mass / HBAR2_OVER_2M)
+    if mass < 0:
+        poles = np.where(poles.imag < 0, -poles, poles)
+    return labelled([waves(one.real, one.imag, phase) for one in poles])
+
+
+def with_noise(kernel, ratio, seed=0):
+    """Add white noise of so many times the rms of the rings, and return its deviation too."""
+    outside = np.hypot(kernel["y"], kernel["x"]) > 0.8
+    deviation = ratio * kernel.where(outside).std(("y", "x"))
+    noise = kernel.copy(data=np.random.default_rng(seed).standard_normal(kernel.shape))
+    return kernel + deviation * noise, xr.ones_like(kernel) * deviation
+
+
+@pytest.mark.parametrize("phase", [-np.pi / 4, 0.2, np.pi / 4, 1.5])
+def test_parabola_lifetime_and_phase_without_noise(phase):
+    kernel = silver(phase=phase)
+    found = fit_dispersion(kernel)
+    assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=1e-3)
+    assert found.wave_numbers["self_energy"].values == pytest.approx(0.006, rel=1e-2)
+    assert found.wave_numbers["lifetime"].values == pytest.approx(0.65821 / 0.012, rel=1e-2)
+    assert radial_phase(kernel).phase.values == pytest.approx(phase, abs=5e-3)
+
+
+def test_noise_as_strong_as_the_rings_is_told_by_errors():
+    pulls = []
+    for seed in range(3):
+        kernel, deviation = with_noise(silver(), 1.0, seed)
+        found = fit_dispersion(kernel, std=deviation)
+        assert found.parameters["mass"] == pytest.approx(0.4, rel=0.03)
+        assert found.parameters["onset"] == pytest.approx(-0.065, rel=0.03)
+        truth = {"mass": 0.4, "onset": -0.065}
+        pulls += [(found.parameters[n] - truth[n]) / found.errors[n] for n in truth]
+    assert np.abs(pulls).max() < 3
+
+
+def test_ring_maximum_is_biased_where_the_real_space_fit_is_not():
+    kernel = silver(phase=np.pi / 4)
+    ring = fit_dispersion(kernel, method="ring")
+    assert ring.method == "ring"
+    assert abs(ring.parameters["mass"] / 0.4 - 1) > 0.05
+    assert np.isnan(ring.wave_numbers["lifetime"]).all()
+
+
+def test_holes_have_a_negative_mass():
+    biases = np.linspace(-0.2, -0.02, 6)
+    poles = np.sqrt((biases - 0.05 + 0.006j) * -0.3 / HBAR2_OVER_2M)
+    kernel = labelled([waves(abs(one.real), abs(one.imag), 0.5) for one in poles], biases)
+    found = fit_dispersion(kernel)
+    assert found.parameters == pytest.approx({"mass": -0.3, "onset": 0.05}, rel=2e-3)
+    assert found.wave_numbers["self_energy"].values == pytest.approx(0.006, rel=2e-2)
+
+
+@pytest.mark.parametrize("helical", [False, True])
+def test_dirac_cone_on_both_sides_of_its_point(helical):
+    biases = np.array([-0.2, -0.16, -0.12, 0.14, 0.18, 0.22])
+    width = 0.01
+    planes = [waves(abs(e + 0.01) / 0.2, width / 0.2, 0.5, helical) for e in biases]
+    found = fit_dispersion(labelled(planes, biases), model="dirac")
+    assert found.parameters == pytest.approx({"velocity": 0.2, "dirac_point": -0.01}, rel=1e-2)
+    assert found.wave_numbers["self_energy"].values == pytest.approx(width, rel=2e-2)
+    assert any("do not scatter back" in note for note in found.notes) == helical
+
+
+def test_rashba_waves_show_half_the_sum_of_both_wave_numbers():
+    mass, onset, alpha = 0.4, -0.05, 0.06
+    split = mass * alpha / (2 * HBAR2_OVER_2M)
+    root = np.sqrt((BIASES - onset) * mass / HBAR2_OVER_2M + split**2)
+    inner, outer = root - split, root + split
+    kernel = labelled([waves(k, 0.02, 0.6) for k in (inner + outer) / 2])
+    with pytest.raises(DispersionError, match="fixed="):
+        fit_dispersion(kernel, model="rashba")
+    held = fit_dispersion(kernel, model="rashba", fixed={"alpha": alpha})
+    truth = {"mass": mass, "onset": onset, "alpha": alpha}
+    assert held.parameters == pytest.approx(truth, rel=5e-3)
+    assert held.errors["alpha"] == 0
+    known = fit_dispersion(kernel, model="rashba", fixed={"onset": onset})
+    assert known.parameters == pytest.approx(truth, rel=2e-2)
+
+
+def test_any_function_of_k_is_a_model():
+    def bent(k, mass=0.5, onset=-0.05, bend=0.0):
+        return onset + HBAR2_OVER_2M / mass * k**2 * (1 - bend * k**2)
+
+    table = np.linspace(0, 2, 20001)
+    k = np.interp(BIASES, bent(table, 0.4, -0.065, 0.05), table)
+    found = fit_dispersion(labelled([waves(one, 0.02, 0.6) for one in k]), model=bent)
+    assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065, "bend": 0.05}, rel=0.05)
+    with pytest.raises(DispersionError, match="start values"):
+        fit_dispersion(silver(), model=lambda k, mass: mass * k)
+
+
+def test_a_single_map_gives_a_wave_number_and_no_band():
+    kernel = silver().isel(bias=3)
+    found = fit_dispersion(kernel)
+    pole = np.sqrt((BIASES[3] + 0.065 + 0.006j) * 0.4 / HBAR2_OVER_2M)
+    assert found.wave_numbers["k"].values == pytest.approx([pole.real], rel=1e-3)
+    assert found.parameters == {}
+    assert "give no dispersion" in found.summary()
+
+
+def test_a_bias_without_a_ring_is_left_out_and_told():
+    kernel, deviation = with_noise(silver(), 0.5)
+    kernel[2] = deviation[2] * np.random.default_rng(1).standard_normal((SIDE, SIDE))
+    found = fit_dispersion(kernel, std=deviation)
+    assert found.wave_numbers["used"].values.tolist() == [True, True, False, True, True, True]
+    assert "no ring" in found.wave_numbers["reason"].values[2]
+    assert "left out" in found.summary()
+    assert np.isnan(radial_phase(kernel, std=deviation).phase.values[2])
+
+
+def test_plots_show_the_numbers_of_the_result():
+    found = fit_dispersion(silver())
+    axes = found.plot(Figure().subplots())
+    line = next(one for one in axes.lines if one.get_label() == "parabola")
+    assert line.get_xdata() == pytest.approx(found.curve.values)
+    axes = radial_phase(silver()).plot(Figure().subplots())
+    assert axes.get_ylabel() == "phase shift (rad)"
+
+
+def test_what_can_not_be_fitted_is_refused():
+    kernel = silver()
+    with pytest.raises(DispersionError, match="choose of parabola, dirac, rashba"):
+        fit_dispersion(kernel, model="cone")
+    with pytest.raises(DispersionError, match="no parameter 'masse'"):
+        fit_dispersion(kernel, fixed={"masse": 1.0})
+    kinds = xr.concat([kernel, kernel], "kind").assign_coords(kind=["up", "down"])
+    with pytest.raises(DispersionError, match="kind='up'"):
+        fit_dispersion(kinds)
+    assert fit_dispersion(kinds, kind="down").kind == "down"
+    pixels = kernel.assign_coords(x=kernel["x"].assign_attrs(units="px"))
+    with pytest.raises(DispersionError, match="pixel pitch"):
+        fit_dispersion(pixels)
