@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.inspect import fourier_magnitude
+from qpi_kernels.inspect import fourier
 from qpi_kernels.prepare import PreparationError, Prepared, Step
 from qpi_kernels.progress import Event, GeneratorStepper
 
@@ -138,4 +138,4 @@ def lazily(scan: Prepared) -> Prepared:
 def _spectrum(plane: xr.DataArray, scan: Prepared) -> xr.DataArray:
     """Transform the pixels that count."""
     counted = plane.where(scan.mask) if np.isfinite(plane.values).any() else plane.fillna(0.0)
-    return fourier_magnitude(counted)
+    return fourier(counted)

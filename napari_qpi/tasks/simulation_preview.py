@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from napari_qpi.tasks.job import load_torch
-from qpi_kernels.inspect import fourier_magnitude
+from qpi_kernels.inspect import fourier
 from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.simulate.scan.parameters import SimulatedScanParameters
 
@@ -54,8 +54,8 @@ class SimulationPreview(GeneratorStepper[SimulatedPlane]):
         scan = simulation.result
         return SimulatedPlane(
             scan,
-            fourier_magnitude(scan.kernel, padding=_PADDING),
-            fourier_magnitude(scan.observation),
+            fourier(scan.kernel, padding=_PADDING),
+            fourier(scan.observation),
         )
 
 

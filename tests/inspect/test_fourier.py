@@ -1,29 +1,42 @@
-"""The Fourier magnitude in physical units."""
+"""Fourier transforms: amplitude, power, phase and axes, against what analysis says of them."""
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from qpi_kernels.inspect import fourier_magnitude
+from qpi_kernels.inspect import InspectionError, fourier, pixel_edges
 
 PITCH = (0.2, 0.3)
+WINDOWS = ("none", "tukey", "hann", "hamming", "blackman")
+# How much less a cosine reads half a point off the grid, per axis: Harris 1978.
+SCALLOPING = {"none": 0.363, "tukey": 0.226, "hann": 0.151, "hamming": 0.183, "blackman": 0.119}
+# Even, odd and not square.
+SHAPES = ((64, 64), (65, 63), (48, 81))
 
 
-def image(values):
+def image(values, first=(0.0, 0.0), pitch=PITCH):
     coords = {
-        axis: (axis, np.arange(size) * step, {"units": "nm"})
-        for axis, size, step in zip(("y", "x"), values.shape[-2:], PITCH, strict=True)
+        axis: (axis, start + np.arange(size) * step, {"units": "nm"})
+        for axis, size, step, start in zip(("y", "x"), values.shape[-2:], pitch, first, strict=True)
     }
-    return xr.DataArray(values, dims=("bias", "y", "x")[-values.ndim :], coords=coords)
+    dims = ("bias", "y", "x")[-values.ndim :]
+    return xr.DataArray(values, dims=dims, coords=coords, attrs={"units": "nS"})
+
+
+def cosine(shape, points, amplitude=1.0):
+    """Make a cosine with so many periods a frame along the rows' axis and the columns' axis."""
+    y, x = (np.arange(n) / n for n in shape)
+    return amplitude * np.cos(2 * np.pi * (points[0] * y[:, None] + points[1] * x) + 0.4)
 
 
 @pytest.mark.parametrize(("shape", "padding"), [((64, 80), 1), ((65, 81), 1), ((33, 40), 4)])
 def test_a_wave_shows_at_two_pi_over_its_length(shape, padding):
     y, x = np.arange(shape[0]) * PITCH[0], np.arange(shape[1]) * PITCH[1]
     wave = np.cos(2 * np.pi * (y[:, None] / 1.6 - x / 2.4))
-    found = fourier_magnitude(image(7.0 + wave), padding=padding)
+    found = fourier(image(7.0 + wave), padding=padding)
     assert found.dims == ("q_y", "q_x")
-    assert found.q_x.attrs["units"] == "1/nm"
+    assert found.q_x.attrs["units"] == "rad/nm"
+    assert found.attrs["units"] == "nS"
     for size, axis in zip(found.shape, ("q_y", "q_x"), strict=True):
         assert float(found[axis][size // 2]) == 0
         assert (np.diff(found[axis]) > 0).all()
@@ -34,22 +47,180 @@ def test_a_wave_shows_at_two_pi_over_its_length(shape, padding):
     assert float(found.q_y[row]) * float(found.q_x[column]) < 0
 
 
-def test_the_magnitude_does_not_depend_on_the_sampling():
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_cosine_reads_its_amplitude(window, shape):
+    wave = image(12.0 + cosine(shape, (9, 11), 2.5))
+    assert float(fourier(wave, window=window).max()) == pytest.approx(2.5, rel=0.01)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_cosine_off_the_grid_reads_its_amplitude_after_padding(window, shape):
+    wave = image(12.0 + cosine(shape, (9.5, 11.5), 2.5))
+    loss = (1 - SCALLOPING[window]) ** 2
+    assert float(fourier(wave, window=window).max()) == pytest.approx(2.5 * loss, rel=0.03)
+    # Without a window the sidelobes of the opposite peak add up to some percent.
+    tolerance = 0.04 if window == "none" else 0.015
+    padded = fourier(wave, window=window, padding=4)
+    assert float(padded.max()) == pytest.approx(2.5, rel=tolerance)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("padding", [1, 2])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_psd_of_white_noise_is_its_variance_times_the_pixel(window, shape, padding, masked):
+    rng = np.random.default_rng(3)
+    noise = image(rng.normal(5.0, 1.7, (40, *shape)))
+    mask = rng.random(shape) > 0.3
+    mask[10:25, 12:30] = False
+    psd = fourier(noise, window=window, scale="psd", padding=padding, mask=mask if masked else None)
+    assert psd.attrs["units"] == "nS^2 nm^2"
+    away = (abs(psd.q_y) > 3 * psd.attrs["dq_y"]) | (abs(psd.q_x) > 3 * psd.attrs["dq_x"])
+    expected = 1.7**2 * PITCH[0] * PITCH[1]
+    assert float(psd.where(away).mean()) == pytest.approx(expected, rel=0.02)
+
+
+def test_power_is_kept():
+    values = np.random.default_rng(4).normal(size=(40, 51))
+    for window in WINDOWS:
+        psd = fourier(image(values), window=window, scale="psd", padding=2)
+        steps = [float(psd[axis][1] - psd[axis][0]) for axis in ("q_y", "q_x")]
+        total = float(psd.sum()) * steps[0] * steps[1] / (2 * np.pi) ** 2
+        whole = fourier(image(values), window=window, scale="complex", padding=2)
+        assert total == pytest.approx(np.var(values), rel=0.2)
+        if window == "none":
+            assert total == pytest.approx(np.var(values), rel=1e-9)
+            energy = (abs(whole) ** 2).sum() * steps[0] * steps[1] / (2 * np.pi) ** 2
+            area = PITCH[0] * PITCH[1]
+            assert float(energy) == pytest.approx(np.var(values) * values.size * area, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (31, 33), (32, 45)])
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("padding", [1, 3])
+def test_a_delta_at_the_centre_of_a_kernel_has_no_phase(shape, window, padding):
+    kernel = np.zeros(shape)
+    kernel[shape[0] // 2, shape[1] // 2] = 2.0
+    first = [-(n // 2) * step for n, step in zip(shape, PITCH, strict=True)]
+    found = fourier(image(kernel, first), window=window, scale="complex", padding=padding)
+    level = 2.0 * PITCH[0] * PITCH[1]
+    # Near q = 0 the mean is missing, with the sidelobes of the window; where this does not vanish
+    # at the edge, the first row and column of an even frame have no counterpart.
+    ends_at_zero = window in ("tukey", "hann", "blackman") or padding == 1
+    assert float(abs(found.imag).max()) < (1e-12 if ends_at_zero else 0.05) * level
+    far = (abs(found.q_y) > 3) & (abs(found.q_x) > 3)
+    np.testing.assert_allclose(found.real.where(far, level), level, rtol=0.03)
+
+
+def test_a_delta_aside_has_the_phase_of_its_place():
+    kernel = np.zeros((21, 24))
+    kernel[13, 9] = 1.0  # 3 rows down, 3 columns left of the centre
+    found = fourier(image(kernel, (-2.0, -3.6)), window="none", scale="complex")
+    expected = np.exp(-1j * (found.q_y * 0.6 - found.q_x * 0.9)) * PITCH[0] * PITCH[1]
+    rest = (found - expected).values
+    rest[10, 12] = 0.0  # the mean
+    np.testing.assert_allclose(rest, 0, atol=1e-12)
+
+
+def test_nothing_is_left_at_zero_of_a_masked_map_on_a_background():
+    rng = np.random.default_rng(5)
+    values = 100.0 + rng.normal(size=(3, 40, 50))
+    mask = np.ones((40, 50), bool)
+    mask[5:20, 30:] = False
+    values[:, ~mask] = -1e4
+    found = fourier(image(values), mask=mask)
+    assert float(abs(found.sel(q_y=0, q_x=0)).max()) < 1e-10
+    holed = image(np.where(mask, values, np.nan))
+    xr.testing.assert_allclose(found, fourier(holed))
+    # What is masked does not count: a plain mean would leave the hole's edges.
+    assert float(found.max()) < 0.4
+
+
+def test_the_transform_does_not_depend_on_the_sampling():
     def gaussian(pitch):
         axis = np.arange(-12, 12, pitch)
         values = np.exp(-(axis[:, None] ** 2 + axis**2) / 2)
-        coords = {name: (name, axis, {"units": "nm"}) for name in ("y", "x")}
-        return fourier_magnitude(xr.DataArray(values, dims=("y", "x"), coords=coords))
+        return fourier(image(values, (-12, -12), (pitch, pitch)), scale="complex")
 
     coarse, fine = gaussian(0.5), gaussian(0.25)
-    assert float(fine.max()) == pytest.approx(float(coarse.max()), rel=0.02)
+    assert float(fine.real.max()) == pytest.approx(float(coarse.real.max()), rel=0.02)
+    at = fine.sel(q_y=0, q_x=2 * np.pi / 24 * 4, method="nearest")
+    q = float(at.q_x)
+    # The window's curvature lifts the Gaussian's transform, 2 pi exp(-q^2/2), by a percent.
+    assert float(at.real) == pytest.approx(2 * np.pi * np.exp(-(q**2) / 2), rel=0.05)
 
 
-def test_missing_pixels_count_as_the_mean():
-    values = np.random.default_rng(2).normal(size=(3, 32, 32)) + 5
-    holed = values.copy()
-    holed[:, 4:6] = np.nan
-    filled = np.where(np.isnan(holed), np.nanmean(holed, axis=(-2, -1), keepdims=True), holed)
-    found = fourier_magnitude(image(holed))
+def test_the_axes_are_those_of_a_frame_scanned_at_an_angle():
+    # Waves along the frame's x, whatever the angle at which the frame lies on the sample.
+    wave = image(cosine((60, 60), (0, 10))).assign_attrs(scan_angle_deg=30.0)
+    found = fourier(wave)
+    row, column = np.unravel_index(found.values.argmax(), found.shape)
+    assert float(found.q_y[row]) == 0
+    assert abs(float(found.q_x[column])) == pytest.approx(2 * np.pi / (6 * PITCH[1]))
+
+
+def test_coordinates_may_descend_or_lack():
+    values = np.random.default_rng(6).normal(size=(12, 15))
+    up = image(values)
+    for scale in ("amplitude", "complex"):
+        xr.testing.assert_allclose(
+            fourier(up, scale=scale, window="none"),
+            fourier(up.isel(y=slice(None, None, -1)), scale=scale, window="none"),
+        )
+    plain = fourier(xr.DataArray(values, dims=("y", "x")))
+    assert plain.q_y.attrs["units"] == "rad/px"
+    assert float(plain.q_x[-1]) == pytest.approx(2 * np.pi * 7 / 15)
+
+
+def test_a_stack_is_transformed_plane_by_plane():
+    values = np.random.default_rng(7).normal(size=(3, 20, 24)).astype(np.float32)
+    stack = image(values).assign_coords(bias=("bias", [0.1, 0.2, 0.3], {"units": "V"}))
+    found = fourier(stack)
     assert found.dims == ("bias", "q_y", "q_x")
-    np.testing.assert_allclose(found, fourier_magnitude(image(filled)), rtol=1e-9, atol=1e-12)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.bias, stack.bias)
+    np.testing.assert_allclose(found[1], fourier(stack[1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_pixel_edges_lie_half_a_step_outside(size):
+    found = fourier(image(np.random.default_rng(8).normal(size=(size, size)), pitch=(0.5, 0.5)))
+    first, last = pixel_edges(found.q_x)
+    nyquist, step = np.pi / 0.5, 2 * np.pi / (0.5 * size)
+    assert last - first == pytest.approx(2 * nyquist)
+    expected = (-nyquist - step / 2, nyquist - step / 2) if size % 2 == 0 else (-nyquist, nyquist)
+    assert (first, last) == pytest.approx(expected)
+
+
+def test_a_plane_without_a_pixel_is_nan():
+    values = np.random.default_rng(9).normal(size=(2, 8, 8))
+    values[1] = np.nan
+    found = fourier(image(values))
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"window": "kaiser"}, "hann"),
+        ({"scale": "power"}, "psd"),
+        ({"padding": 0}, "whole number"),
+        ({"mask": np.ones((3, 3), bool)}, "shape"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(options, words):
+    with pytest.raises(InspectionError, match=words):
+        fourier(image(np.zeros((8, 8))), **options)
+
+
+def test_wrong_images_are_refused():
+    with pytest.raises(InspectionError, match="transpose"):
+        fourier(image(np.zeros((8, 8))).T)
+    with pytest.raises(InspectionError, match="already"):
+        fourier(fourier(image(np.random.default_rng(1).normal(size=(8, 8)))))
+    uneven = image(np.zeros((8, 8))).assign_coords(x=("x", np.arange(8.0) ** 2))
+    with pytest.raises(InspectionError, match="not even"):
+        fourier(uneven)

@@ -24,7 +24,7 @@ _BAR_LENGTH, _BAR_HEIGHT, _MARGIN = 0.4, 0.015, 0.03
 class ImageView(PlotWidget):
     """Show one plane, as large as fits, its pixels sharp.
 
-    These images live in a dock, not in layers: layers in 1/nm and in nm can not share a viewer.
+    These images live in a dock, not in layers: layers in rad/nm and in nm can not share a viewer.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class ImageView(PlotWidget):
             low = 0.0
         axes = [plane[dim] for dim in plane.dims]
         height, width = (float(axis[1] - axis[0]) * len(axis) for axis in axes)
-        unit = str(axes[1].attrs.get("units", "")).replace("1/nm", "nm⁻¹")
+        unit = str(axes[1].attrs.get("units", ""))
         self._image.setImage(values, levels=(low, high))
         self._image.setOpacity(1.0)
         # Pixels of a transform need not be square.

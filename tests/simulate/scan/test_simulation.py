@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from qpi_kernels import extract, simulate
-from qpi_kernels.inspect import fourier_magnitude
+from qpi_kernels.inspect import fourier
 from qpi_kernels.io import open_scan
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.progress import Cancelled, CancelToken
@@ -46,7 +46,7 @@ def test_a_materials_own_numbers_give_a_well_sampled_kernel(name):
     assert all(scores[f"C{fold}"] > 0.98 for fold in FOLDS[name]), scores
     if name in BROKEN:
         assert scores[f"C{BROKEN[name]}"] < 0.9
-    magnitude = fourier_magnitude(kernel)
+    magnitude = fourier(kernel)
     nyquist = np.pi / scene.parameters.pixel_nm
     largest = np.maximum(abs(magnitude["q_y"]), abs(magnitude["q_x"])).values
     power = magnitude.transpose("q_y", "q_x").values ** 2

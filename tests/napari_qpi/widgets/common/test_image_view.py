@@ -60,9 +60,9 @@ def test_a_faded_image_is_paler(qtbot: QtBot) -> None:
 
 
 def test_pixels_that_are_not_square_fill_a_square(qtbot: QtBot) -> None:
-    view = shown_view(qtbot, plane(np.ones((48, 64)) * [[2.0] * 63 + [1.0]], (0.4, 0.3), "1/nm"))
+    view = shown_view(qtbot, plane(np.ones((48, 64)) * [[2.0] * 63 + [1.0]], (0.4, 0.3), "rad/nm"))
     picture = view.grab().toImage()
-    assert "19.2 × 19.2 nm⁻¹" in view.toolTip()  # noqa: RUF001
+    assert "19.2 × 19.2 rad/nm" in view.toolTip()  # noqa: RUF001
     assert pixel(picture, 0.9, 0.05).lightness() > 200
     assert pixel(picture, 0.9, 0.95).lightness() > 200
 

@@ -1,0 +1,113 @@
+"""Axes of images and of their Fourier transforms: steps, units, pixel edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "InspectionError",
+    "axis_step",
+    "axis_unit",
+    "axis_values",
+    "counted_pixels",
+    "image_dims",
+    "pixel_edges",
+]
+
+_EVEN = 1e-3
+_PAIRS = (("y", "x"), ("q_y", "q_x"))
+
+
+class InspectionError(ValueError):
+    """An image can not be inspected as asked; the message says what to change."""
+
+
+def image_dims(image: xr.DataArray) -> tuple[str, str]:
+    """Return the last two dims of an image, ``y, x`` or ``q_y, q_x``.
+
+    Raises
+    ------
+    InspectionError
+        If the last two dims are others.
+    """
+    for pair in _PAIRS:
+        if image.dims[-2:] == pair:
+            return pair
+    raise InspectionError(
+        f"the last two dims must be (y, x) or (q_y, q_x), not {image.dims}; use transpose()"
+    )
+
+
+def axis_values(image: xr.DataArray, axis: str) -> NDArray[np.float64]:
+    """Return the coordinates of an axis; pixels count from 0 where there are none."""
+    return np.asarray(image[axis].values, np.float64)
+
+
+def axis_step(image: xr.DataArray, axis: str) -> float:
+    """Return the signed step of an axis' coordinates.
+
+    Raises
+    ------
+    InspectionError
+        If the coordinates are not even, or there is only one.
+    """
+    values = axis_values(image, axis)
+    if values.size < 2:
+        raise InspectionError(f"axis {axis} has {values.size} pixel; at least two are needed")
+    step = float(values[-1] - values[0]) / (values.size - 1)
+    if not np.abs(np.diff(values) - step).max() <= _EVEN * abs(step) or step == 0:
+        raise InspectionError(f"the coordinates of axis {axis} are not even; resample the image")
+    return step
+
+
+def axis_unit(image: xr.DataArray, axis: str) -> str:
+    """Return the unit of an axis, ``px`` where it is not known."""
+    return str(image[axis].attrs.get("units") or "px")
+
+
+def pixel_edges(axis: xr.DataArray) -> tuple[float, float]:
+    """Return where an image's first pixel begins and its last one ends along an axis.
+
+    Parameters
+    ----------
+    axis : xarray.DataArray
+        Coordinates of pixel centres, such as ``image["q_x"]``. Of a Fourier transform the edges
+        are not at plus and minus the Nyquist frequency where the number of pixels is even.
+
+    Returns
+    -------
+    first, last : float
+        In the unit of the axis: what matplotlib's and pyqtgraph's extents want.
+    """
+    values = np.asarray(axis.values, np.float64)
+    half = axis_step(axis, str(axis.dims[0])) / 2
+    return float(values[0] - half), float(values[-1] + half)
+
+
+def counted_pixels(image: xr.DataArray, mask: ArrayLike | xr.DataArray | None) -> NDArray[np.bool_]:
+    """Mark the pixels that were measured and are not masked, in the image's shape.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        ``(..., y, x)``; NaN does not count.
+    mask : array of bool, optional
+        ``(y, x)`` or the image's shape; True where a pixel counts.
+
+    Raises
+    ------
+    InspectionError
+        If the mask has another shape.
+    """
+    counted: NDArray[np.bool_] = np.isfinite(image.values)
+    if mask is None:
+        return counted
+    given = np.asarray(mask.values if isinstance(mask, xr.DataArray) else mask)
+    if given.shape not in (image.shape, image.shape[-2:]) or given.dtype != np.bool_:
+        raise InspectionError(
+            f"the mask must be boolean with the shape {image.shape[-2:]} of the image, not "
+            f"{given.dtype} with {given.shape}"
+        )
+    return np.asarray(counted & given)
