@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,14 @@ class KernelPrior:
         basis = flat.reshape(-1, *self.shape)
         description = {**self.description, "families": [name]}
         return KernelPrior(basis, one.spread, one.profile, one.spectrum, description)
+
+    def without(self, name: str) -> KernelPrior:
+        """Return this prior without the Gaussian of one of its `families`.
+
+        The components that all families share stay: they were computed with its kernels, too.
+        """
+        left = {one: found for one, found in self.families.items() if one != name}
+        return replace(self, families=left)
 
     def scale_on(self, window: tuple[int, int]) -> float:
         """Compute the pixels of a window per pixel of the library; at least 1."""

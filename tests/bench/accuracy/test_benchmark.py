@@ -55,6 +55,17 @@ def measured(tmp_path_factory):
     return folder, kept, drive(second)
 
 
+def test_a_family_is_taken_out_for_its_own_kernels(tmp_path) -> None:
+    parameters = TINY.model_copy(update={"families": "each", "methods": ("least_squares",)})
+    bench = AccuracyBench(tmp_path, parameters)
+    (cell,) = drive(bench).cells
+    assert cell.cell.kind == "left-out"
+    names = {problem.name for problem in cell.problems}
+    assert set(bench._left_out) == names
+    for name in names:
+        assert set(bench._left_out[name].families) == set(bundled_prior().families) - {name}
+
+
 def test_methods_are_measured_on_all_problems(measured) -> None:
     _, kept, report = measured
     assert report.complete

@@ -72,11 +72,14 @@ class AccuracyBench(GeneratorStepper[AccuracyReport]):
         self._sources: dict[Kind, KernelSource] = {
             "known": SimulatedKernels(),
             "held-out": SimulatedKernels(held_out_families()),
+            "left-out": SimulatedKernels(tuple(bundled_prior().families)),
         }
         self._priors: dict[Kind, KernelPrior] = {
             "known": bundled_prior(),
+            "left-out": bundled_prior(),
             "own": bundled_prior(),
         }
+        self._left_out: dict[str, KernelPrior] = {}
         kinds, digest = parameters.kinds, ""
         if kernels is not None:
             own = OwnKernels(kernels)
@@ -147,15 +150,25 @@ class AccuracyBench(GeneratorStepper[AccuracyReport]):
         problems = []
         for index, number in enumerate(numbers):
             problem = accuracy_problem(cell, number, self._sources[cell.kind])
+            known = self._known(cell.kind, problem.name, prior)
             scores = {}
             for rank, method in enumerate(methods):
                 message = f"{cell}: map {index + 1} of {len(numbers)}, {method}"
                 yield Event(message, index * len(methods) + rank, total)
-                scores[method] = measure(method, problem, prior)
+                scores[method] = measure(method, problem, known)
             problems.append(
                 ProblemScores(number=number, name=problem.name, limit=problem.limit, methods=scores)
             )
         return problems
+
+    def _known(self, kind: Kind, family: str, prior: KernelPrior) -> KernelPrior:
+        """Return what bayes knows of a problem: of a family left out, all others."""
+        if kind != "left-out":
+            return prior
+        # Kept, for it is put on the window's pixels once.
+        if family not in self._left_out:
+            self._left_out[family] = prior.without(family)
+        return self._left_out[family]
 
     def _write(self) -> None:
         """Write the report of the cells so far to the folder and to its further path."""

@@ -12,7 +12,7 @@ from qpi_kernels.parameters import Count, Parameters
 __all__ = ["METHODS", "AccuracyParameters", "Annotation", "Cell", "Kind", "MethodName"]
 
 Annotation = Literal["exact", "jitter-0.5px", "jitter-1px", "missed-20%"]
-Kind = Literal["known", "held-out", "own"]
+Kind = Literal["known", "held-out", "left-out", "own"]
 MethodName = Literal[
     "average",
     "least_squares",
@@ -55,9 +55,10 @@ class AccuracyParameters(Parameters):
 
     quick: bool = False
     """A few maps in two minutes: shows that it runs, not how well."""
-    families: Literal["held-out", "known", "both"] = "both"
+    families: Literal["held-out", "known", "both", "each"] = "both"
     """known: kernels of all simulated families, whose like the bundled prior knows; held-out: of
-    four families that the prior there has never seen."""
+    four families that the prior there has never seen; each: of every family in turn, taken out of
+    the bundled prior for its own kernels."""
     geometry: tuple[str, ...] = Field(default=(), json_schema_extra={"unit": "px"})
     """Sides of map and kernel, as in 128/32; left out, 64/64,128/32,256/64."""
     defects: tuple[Annotated[int, Field(ge=1)], ...] = ()
@@ -116,7 +117,9 @@ class AccuracyParameters(Parameters):
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds of simulated kernels."""
-        return ("known", "held-out") if self.families == "both" else (self.families,)
+        if self.families == "both":
+            return ("known", "held-out")
+        return ("left-out",) if self.families == "each" else (self.families,)
 
     def cells(self, kinds: tuple[Kind, ...]) -> list[Cell]:
         """List all kinds of maps, in the order of the tables."""
