@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from qpi_kernels.interpolation import kaiser_sinc_weights
 
-__all__ = ["Symmetry", "SymmetryError", "symmetrisation_matrix", "symmetry_scores"]
+__all__ = [
+    "Symmetry",
+    "SymmetryError",
+    "inscribed_disc",
+    "operation_scores",
+    "symmetrisation_matrix",
+    "symmetry_scores",
+]
 
 _FOLDS = (1, 2, 3, 4, 6)
 _INTERPOLATION_HALF_WIDTH = 3
@@ -87,10 +94,12 @@ class Symmetry:
         return rotations + [rotation @ reflection for rotation in rotations]
 
 
-@lru_cache(maxsize=16)
-def _rotation_matrix(fold: int, shape: tuple[int, int]) -> scipy.sparse.csr_array:
-    """Build the rotation of a flattened image by 360/fold degrees about its centre."""
-    return _transform_matrix(Symmetry(fold).operations()[1], shape)[0]
+@lru_cache(maxsize=32)
+def _operation_matrix(
+    operation: tuple[tuple[float, ...], ...], shape: tuple[int, int]
+) -> scipy.sparse.csr_array:
+    """Build an operation on a flattened image about its centre."""
+    return _transform_matrix(np.array(operation), shape)[0]
 
 
 def _transform_matrix(
@@ -175,21 +184,48 @@ def symmetry_scores(
         ``"C2"`` and so on to a Pearson correlation over the inscribed disc: 1 is perfectly
         symmetric, 0 is unrelated. NaN for a constant kernel.
     """
-    stack = np.asarray(kernels, np.float64).reshape(-1, *kernels.shape[-2:])
-    shape = (stack.shape[1], stack.shape[2])
+    stack = np.asarray(kernels, np.float64).reshape(1, -1, *kernels.shape[-2:])
+    return {
+        f"C{fold}": float(operation_scores(stack, Symmetry(fold).operations()[1])[0])
+        for fold in folds
+    }
+
+
+def inscribed_disc(shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mark the largest disc about a kernel's centre ``(h//2, w//2)`` inside its frame, (h, w)."""
     rows, cols = np.indices(shape)
     radius = min((shape[0] - 1) // 2, (shape[1] - 1) // 2)
-    disc = np.hypot(rows - shape[0] // 2, cols - shape[1] // 2) <= radius
-    flat = stack.reshape(len(stack), -1)
+    return np.asarray(np.hypot(rows - shape[0] // 2, cols - shape[1] // 2) <= radius)
+
+
+def operation_scores(
+    kernels: NDArray[np.floating], operation: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Correlate kernels with their own copies under an operation.
+
+    Parameters
+    ----------
+    kernels : array, (n, planes, h, w)
+        Without NaN, centred at ``(h//2, w//2)``. The planes of a kernel are weighted by their
+        energy.
+    operation : array, (2, 2)
+        Acts on ``(row, col)`` offsets from the centre, as `Symmetry.operations` lists them.
+
+    Returns
+    -------
+    array, (n,)
+        Pearson correlations over the inscribed disc; NaN for a constant kernel.
+    """
+    count, planes, height, width = kernels.shape
+    disc = inscribed_disc((height, width)).ravel()
+    flat = np.asarray(kernels, np.float64).reshape(count * planes, -1)
+    matrix = _operation_matrix(tuple(map(tuple, operation.tolist())), (height, width))
 
     def centred(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        chosen = vectors[:, disc.ravel()]
-        return np.asarray(chosen - chosen.mean(axis=1, keepdims=True))
+        chosen = vectors[:, disc]
+        return np.asarray(chosen - chosen.mean(axis=1, keepdims=True)).reshape(count, -1)
 
-    original = centred(flat)
-    scores = {}
-    for fold in folds:
-        rotated = centred((_rotation_matrix(fold, shape) @ flat.T).T)
-        norm = np.sqrt((original**2).sum() * (rotated**2).sum())
-        scores[f"C{fold}"] = float((original * rotated).sum() / norm) if norm > 0 else float("nan")
-    return scores
+    original, moved = centred(flat), centred((matrix @ flat.T).T)
+    norm = np.sqrt((original**2).sum(axis=1) * (moved**2).sum(axis=1))
+    overlap = (original * moved).sum(axis=1)
+    return np.where(norm > 0, overlap / np.where(norm > 0, norm, 1.0), np.nan)

@@ -1,7 +1,14 @@
 from .axes import InspectionError as InspectionError
 from .axes import pixel_edges as pixel_edges
+from .comparison import FourierComparison as FourierComparison
+from .comparison import compare_fourier as compare_fourier
+from .correlation import autocorrelation as autocorrelation
 from .cuts import cut_stack as cut_stack
 from .cuts import line_cut as line_cut
 from .fourier_transform import fourier as fourier
+from .kernel_symmetry import SymmetryScores as SymmetryScores
+from .kernel_symmetry import symmetry_scores as symmetry_scores
 from .profiles import radial_profile as radial_profile
 from .profiles import sector_profile as sector_profile
+from .zone import bragg_peaks as bragg_peaks
+from .zone import brillouin_zone as brillouin_zone
