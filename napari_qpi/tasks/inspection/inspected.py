@@ -64,10 +64,16 @@ class Inspected:
         File that holds the map.
     prepared : PreparationRecord or None
         How the map was prepared.
+    topograph : xarray.DataArray or None
+        Of the same scan and the same pixels.
     history : tuple of dict
         The steps of that preparation.
     kernel_path : str or None
         File that the result was read from.
+    of_result : bool
+        Whether the map is that of the kernel's result, not of a layer.
+    prepared_mask : bool
+        Whether the mask is the preparation's own.
     """
 
     map: xr.DataArray | None = None
@@ -82,8 +88,11 @@ class Inspected:
     kernel_name: str = ""
     source: ScanSource | None = None
     prepared: PreparationRecord | None = None
+    topograph: xr.DataArray | None = None
     history: tuple[dict[str, Any], ...] = ()
     kernel_path: str | None = None
+    of_result: bool = False
+    prepared_mask: bool = False
 
     def image(self, role: str) -> xr.DataArray | None:
         """Return the array of one of `ROLES`."""
@@ -97,7 +106,11 @@ class Inspected:
         return self.map_name if role == "map" else self.kernel_name
 
     def with_map(
-        self, layer: Image | None, excluded: Layer | None = None, points: Points | None = None
+        self,
+        layer: Image | None,
+        excluded: Layer | None = None,
+        points: Points | None = None,
+        topograph: Image | None = None,
     ) -> Inspected:
         """Look at another map.
 
@@ -109,6 +122,8 @@ class Inspected:
             Marks the pixels that do not count; left out, the mask of a prepared map counts.
         points : napari.layers.Points, optional
             Defects.
+        topograph : napari.layers.Image, optional
+            Of the same scan.
 
         Raises
         ------
@@ -118,7 +133,7 @@ class Inspected:
         if layer is None:
             return replace(
                 self, map=None, mask=None, defects=None, map_name="", source=None, prepared=None,
-                history=(),
+                topograph=None, history=(), of_result=False, prepared_mask=False,
             )  # fmt: skip
         before = prepared_of(layer)
         mask = None if before is None or before.mask.all() else before.mask
@@ -133,6 +148,9 @@ class Inspected:
             source=ScanSource.of(layer),
             prepared=record_of(layer),
             history=() if before is None else tuple(dict(entry) for entry in before.history),
+            topograph=None if topograph is None else described_image(topograph),
+            of_result=False,
+            prepared_mask=excluded is None and mask is not None,
         )
 
     def with_observation(self) -> Inspected:
@@ -144,6 +162,7 @@ class Inspected:
             self,
             map=observation.assign_attrs(self.result.residual.attrs),
             map_name=f"observation of {self.kernel_name}",
+            of_result=True,
         )
 
     def with_kernel(self, layer: Image | None) -> Inspected:

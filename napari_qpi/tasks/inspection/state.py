@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_qpi.tasks.inspection.inspected import ROLES, Inspected
+from napari_qpi.tasks.inspection.transforms import StackTransforms
+from qpi_kernels import inspect
 
 __all__ = ["Inspection", "Line", "MomentumUnit"]
 
 MomentumUnit = Literal["rad/nm", "1/nm"]
 """``2 pi / wavelength`` or ``1 / wavelength``."""
+
+
+_KERNEL_PADDING = 4
+# Of 256 x 256 pixels in single precision each takes a quarter of a megabyte.
+_KEPT_PLANES = 256
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,11 @@ class Inspection:
 
     Attributes
     ----------
-    data_changed, bias_changed, units_changed, line_changed : psygnal.Signal
-        Other arrays, another bias, another unit of q for display, another line; without arguments.
+    data_changed, bias_changed, units_changed, window_changed, line_changed : psygnal.Signal
+        Other arrays, another bias, another unit of q for display, another window of the Fourier
+        transforms, another line; without arguments.
+    transforms : StackTransforms
+        The transforms of whole stacks, which `fourier_stack` gives.
     map_layer, kernel_layer : napari.layers.Image or None
         The layers that the arrays came from while they are in the viewer, for handles on them.
     """
@@ -54,6 +64,7 @@ class Inspection:
     data_changed: ClassVar[Signal] = Signal()
     bias_changed: ClassVar[Signal] = Signal()
     units_changed: ClassVar[Signal] = Signal()
+    window_changed: ClassVar[Signal] = Signal()
     line_changed: ClassVar[Signal] = Signal()
 
     def __init__(self) -> None:
@@ -63,6 +74,9 @@ class Inspection:
         self._bias: float | None = None
         self._units: MomentumUnit = "rad/nm"
         self._line: Line | None = None
+        self._window: str = "hann"
+        self._planes: dict[tuple[Any, ...], xr.DataArray] = {}
+        self.transforms = StackTransforms()
 
     @property
     def data(self) -> Inspected:
@@ -72,6 +86,7 @@ class Inspection:
     @data.setter
     def data(self, data: Inspected) -> None:
         self._data = data
+        self._planes.clear()
         biases = self.biases
         if not len(biases):
             self._bias = None
@@ -129,6 +144,18 @@ class Inspection:
         return 1.0 if self._units == "rad/nm" else 1.0 / (2.0 * pi)
 
     @property
+    def window(self) -> str:
+        """The window of all Fourier transforms, as `qpi_kernels.inspect.fourier` takes it."""
+        return self._window
+
+    @window.setter
+    def window(self, window: str) -> None:
+        if window != self._window:
+            self._window = window
+            self._planes.clear()
+            self.window_changed.emit()
+
+    @property
     def length_unit(self) -> str:
         """Unit of lengths in the arrays, ``nm`` or ``pixel``."""
         arrays = [self._data.image(role) for role in ROLES]
@@ -171,6 +198,48 @@ class Inspection:
             return array
         away = np.abs(np.asarray(array["bias"].values, float) - (self._bias or 0.0))
         return array.isel(bias=int(away.argmin()))
+
+    def mask_of(self, role: str) -> NDArray[np.bool_] | None:
+        """Return the pixels of an array that count, None where all do: a kernel's always do."""
+        array, mask = self._data.image(role), self._data.mask
+        if role == "kernel" or array is None or mask is None:
+            return None
+        return mask if mask.shape == array.shape[-2:] else None
+
+    def fourier_options(self, role: str) -> dict[str, Any]:
+        """Return the options of `qpi_kernels.inspect.fourier` for an array, but its mask."""
+        # Finer steps in q let a small kernel's rings look round.
+        return {"window": self._window, "padding": _KERNEL_PADDING if role == "kernel" else 1}
+
+    def fourier(self, role: str) -> xr.DataArray | None:
+        """Return the Fourier amplitude of the plane on show, kept for when it is shown again.
+
+        Raises
+        ------
+        InspectionError
+            If the plane can not be transformed.
+        """
+        plane = self.plane(role)
+        if plane is None:
+            return None
+        key = (role, None if "bias" not in plane.coords else float(plane["bias"]))
+        if key not in self._planes:
+            if len(self._planes) >= _KEPT_PLANES:
+                del self._planes[next(iter(self._planes))]
+            options = self.fourier_options(role)
+            self._planes[key] = inspect.fourier(plane.compute(), mask=self.mask_of(role), **options)
+        return self._planes[key]
+
+    def fourier_stack(self, role: str) -> xr.DataArray | None:
+        """Return the Fourier amplitudes of a whole stack, or begin with them and return None.
+
+        `transforms` tells when they are ready, or why there are none.
+        """
+        stack = self._data.image(role)
+        if stack is None or "bias" not in stack.dims:
+            return None
+        options = self.fourier_options(role)
+        return self.transforms.get(role, stack, self.mask_of(role), **options)
 
     def title(self, role: str) -> str:
         """Say which array and which of its biases is on show."""

@@ -100,8 +100,10 @@ def array_lines(variable: str, image: xr.DataArray, path: str) -> str:
         values = np.asarray(axis.values, float)
         units = dict(axis.attrs)
         if name in ("y", "x"):
-            step = float(f"{values[-1] / max(values.size - 1, 1):.12g}")
+            step = float(f"{(values[-1] - values[0]) / max(values.size - 1, 1):.12g}")
             numbers = f"{step!r} * np.arange({values.size})"
+            if values[0]:
+                numbers = f"{float(values[0])!r} + {numbers}"
         else:
             numbers = repr(values.tolist())
         lines.append(f"        {name!r}: ({axis.dims!r}, {numbers}, {units!r}),")

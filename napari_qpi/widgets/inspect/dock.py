@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QTabWidg
 from napari_qpi.layers.belonging import defects_of
 from napari_qpi.layers.conversion import LayerConversionError
 from napari_qpi.layers.defect_points import is_defect_layer
+from napari_qpi.layers.prepared import channel_layers
 from napari_qpi.tasks.inspection.inspected import Inspected
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.widgets.common.dock import Dock
@@ -104,6 +105,7 @@ class Inspect(Dock):
             self.when_closed(panel.disconnect_events)
             panel.status.connect(self.status.setText)
         self.when_closed(lambda: self._follow(()))
+        self.when_closed(self.inspection.transforms.cancel)
         self.follow(self.inspection.data_changed, self.energy_slider.show_state)
         self.follow(self.inspection.bias_changed, self.energy_slider.show_state)
         self.follow(self.inspection.bias_changed, self._move_viewer)
@@ -155,7 +157,8 @@ class Inspect(Dock):
         points = defects_of(
             image, filter(is_defect_layer, layers), [each for each in layers if is_map(each)]
         )
-        return data.with_map(image, self.mask_choice.layer, points)
+        topograph = channel_layers(image, filter(is_map, layers)).get("topography")
+        return data.with_map(image, self.mask_choice.layer, points, topograph)
 
     def _follow(self, layers: Iterable[Layer]) -> None:
         """Notice when the numbers of layers change."""
@@ -177,7 +180,8 @@ class Inspect(Dock):
             (inspection.kernel_layer, inspection.data.kernel),
         )
         for layer, array in pairs:
-            if layer is not None and array is not None and "bias" in array.dims:
+            shown = layer is not None and layer in self.viewer.layers
+            if shown and array is not None and "bias" in array.dims:
                 biases = np.asarray(array["bias"].values, float)
                 # Results are shown with rising bias whatever their order.
                 return layer, biases if layer is inspection.map_layer else np.sort(biases)

@@ -49,6 +49,7 @@ class Panel(QWidget):
         self.follow(inspection.data_changed, self._on_data)
         self.follow(inspection.bias_changed, self._on_bias)
         self.follow(inspection.units_changed, self._on_data)
+        self.follow(inspection.window_changed, self._on_data)
         self.follow(inspection.line_changed, self._on_line)
 
     def follow(self, signal: SignalInstance, slot: Callable[..., object]) -> None:

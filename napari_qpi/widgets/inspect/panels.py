@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from napari_qpi.widgets.inspect.fourier_panel import FourierPanel
 from napari_qpi.widgets.inspect.panel import Panel
 
 __all__ = ["PANELS"]
 
-PANELS: list[type[Panel]] = []
+PANELS: list[type[Panel]] = [FourierPanel]

@@ -5,6 +5,7 @@ from .comparison import compare_fourier as compare_fourier
 from .correlation import autocorrelation as autocorrelation
 from .cuts import cut_stack as cut_stack
 from .cuts import line_cut as line_cut
+from .energy_mean import without_energy_mean as without_energy_mean
 from .fourier_transform import fourier as fourier
 from .kernel_symmetry import SymmetryScores as SymmetryScores
 from .kernel_symmetry import symmetry_scores as symmetry_scores

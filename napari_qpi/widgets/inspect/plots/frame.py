@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from napari_qpi.widgets.common.plotting import PlotWidget, pg
 
@@ -23,8 +23,11 @@ class PlotFrame(PlotWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plot: Any = self.canvas.addPlot()
+        self.plot: Any = self.canvas.addPlot(viewBox=pg.ViewBox(enableMenu=False))
         self.plot.setMenuEnabled(False)
+        # As windows of their own the menus that nobody opens would outlive the plot.
+        for menu in (self.plot.ctrlMenu, *self.plot.ctrlMenu.findChildren(QMenu)):
+            menu.setParent(self, Qt.WindowType.Widget)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.canvas.ci.layout.setContentsMargins(0, 0, 6, 4)

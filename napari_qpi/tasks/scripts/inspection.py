@@ -1,0 +1,127 @@
+"""The Python script that computes without napari what a panel of the Inspect dock draws."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import xarray as xr
+
+from napari_qpi.tasks.inspection.inspected import Inspected
+from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.scripts.parts import array_lines, imports, mask_lines, one_line, raw_lines
+from napari_qpi.tasks.scripts.preparation import preparation_lines, unsaved_image
+
+__all__ = ["VARIABLES", "inspection_script", "plane_code", "unsaved_kernel", "unsaved_map"]
+
+VARIABLES = {"map": "observation", "kernel": "kernel", "residual": "residual"}
+"""What a script calls the arrays that `Inspected.image` names."""
+
+
+def inspection_script(
+    inspection: Inspection,
+    body: str,
+    title: str,
+    *,
+    map_path: str | None = None,
+    kernel_path: str | None = None,
+) -> str:
+    """Write the script.
+
+    Parameters
+    ----------
+    inspection : Inspection
+        What is looked at.
+    body : str
+        Lines that use the arrays by the names of `VARIABLES`, and ``mask`` and ``std``.
+    title : str
+        What they compute.
+    map_path : str, optional
+        Where the map was saved as ``.npy``, see `unsaved_map`.
+    kernel_path : str, optional
+        Where the result was saved as ``.nc``, or a kernel without one as ``.npy``, see
+        `unsaved_kernel`.
+
+    Returns
+    -------
+    str
+        A complete script; of the arrays it reads those that the body uses.
+    """
+    data = inspection.data
+    used = set(re.findall(r"\b[a-z]+\b", body))
+    parts = []
+    from_result = data.source is None and data.prepared is None and _is_from_result(data)
+    if used & {"kernel", "std", "residual", "result"} or (from_result and "observation" in used):
+        parts.append(_kernel(data, kernel_path))
+    if "observation" in used:
+        parts.append(_observation(data, map_path))
+    if "mask" in used:
+        parts.append(_mask(data))
+    written = "\n\n".join([*parts, body])
+    return f'"""{one_line(title)}, without napari."""\n\n{imports(written)}\n\n{written}\n'
+
+
+def plane_code(inspection: Inspection, role: str) -> str:
+    """Write the plane of an array at the bias on show, one of `VARIABLES`."""
+    array, plane = inspection.data.image(role), inspection.plane(role)
+    name = VARIABLES[role]
+    if array is None or plane is None or "bias" not in array.dims:
+        return name
+    biases = np.asarray(array["bias"].values, float)
+    index = int(np.abs(biases - float(plane["bias"])).argmin())
+    return f"{name}.isel(bias={index})"
+
+
+def unsaved_map(data: Inspected) -> xr.DataArray | None:
+    """Return the map that a script has to load from an array; None if a file has it."""
+    if data.prepared is not None:
+        return unsaved_image(data.prepared)
+    return None if data.source is not None or _is_from_result(data) else data.map
+
+
+def unsaved_kernel(data: Inspected) -> bool:
+    """Return whether a script needs the kernel's result, or its array, in a file yet."""
+    return data.kernel is not None and data.kernel_path is None
+
+
+def _is_from_result(data: Inspected) -> bool:
+    """Return whether the map was put together from the result of an extraction."""
+    return data.result is not None and data.of_result
+
+
+def _kernel(data: Inspected, path: str | None) -> str:
+    """Write the lines that read the kernel."""
+    if data.kernel is None:
+        return ""
+    if data.result is None:
+        note = "# The kernel's layer came from no result, so its data have to be saved here.\n"
+        return note + array_lines("kernel", data.kernel, path or "kernel.npy")
+    path = data.kernel_path or path
+    saved = "" if path else "  # save the kernel there"
+    chosen = "" if data.kind is None else f".sel(kind={data.kind!r})"
+    return "\n".join(
+        [
+            f"result = qk.KernelResult.load({path or 'kernel.nc'!r}){saved}",
+            f"kernel, std = result.kernel{chosen}, result.std{chosen}",
+            "residual = result.residual",
+        ]
+    )
+
+
+def _observation(data: Inspected, path: str | None) -> str:
+    """Write the lines that read the map, and those that prepare it."""
+    if data.map is None:
+        return ""
+    if data.prepared is not None:
+        lines = preparation_lines(data.prepared, list(data.history), path)
+        return f"{lines}\n\nobservation = prepared.image"
+    if _is_from_result(data):
+        return "observation = result.reconstruction + result.residual"
+    return raw_lines("observation", data.source, data.map, data.map_name, path)
+
+
+def _mask(data: Inspected) -> str:
+    """Write the mask; where none is chosen that of the preparation counts."""
+    if data.mask is None:
+        return "mask = None"
+    return "mask = prepared.mask" if data.prepared_mask else mask_lines(data.mask)
