@@ -11,6 +11,7 @@ from scipy.special import jv, yv
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.fit import fit_dispersion
 from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
+from qpi_kernels.simulate import EnergyResolution, SetPoint
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2
 BIASES = np.linspace(-0.04, 0.16, 6)
@@ -84,6 +85,51 @@ def test_ring_maximum_is_biased_where_the_real_space_fit_is_not():
     assert ring.method == "ring"
     assert abs(ring.parameters["mass"] / 0.4 - 1) > 0.05
     assert np.isnan(ring.wave_numbers["lifetime"]).all()
+
+
+def stack_of(biases, density):
+    """Draw silver at biases, each as `density(draw)` makes it of the draws at energies."""
+
+    def draw(energies):
+        poles = np.sqrt((np.asarray(energies) + 0.065 + 0.006j) * 0.4 / HBAR2_OVER_2M)
+        return np.stack([waves(one.real, one.imag, 0.7) for one in poles])
+
+    return labelled([density(draw, one) for one in biases], biases)
+
+
+def test_the_width_of_the_instrument_is_not_damping():
+    biases, resolution = np.linspace(0.0, 0.15, 4), EnergyResolution(4.2, 0.005)
+    offsets = resolution.width_eV / 2.3548 * np.linspace(-3.5, 3.5, 41)
+    weights = np.exp(-0.5 * (offsets / (resolution.width_eV / 2.3548)) ** 2)
+    kernel = stack_of(
+        biases, lambda draw, at: np.tensordot(weights / weights.sum(), draw(at + offsets), 1)
+    )
+    blind = fit_dispersion(kernel).wave_numbers["self_energy"].values
+    found = fit_dispersion(kernel, resolution=resolution)
+    assert blind.min() > 1.15 * 0.006
+    assert found.wave_numbers["self_energy"].values == pytest.approx(0.006, rel=0.03)
+    assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=0.01)
+
+
+def test_waves_that_the_feedback_follows_are_fitted_beside():
+    biases = np.linspace(0.0, 0.15, 4)
+    followed = stack_of([0.0], lambda draw, at: draw(np.linspace(0.0, 0.2, 81)).mean(axis=0))
+    kernel = stack_of(biases, lambda draw, at: draw([at])[0]) - followed.values
+    blind, found = fit_dispersion(kernel), fit_dispersion(kernel, setpoint=SetPoint(0.2))
+    assert abs(blind.parameters["mass"] / 0.4 - 1) > 0.03
+    assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=0.01)
+    assert radial_phase(found).phase.values == pytest.approx(0.7, abs=0.06)
+
+
+def test_errors_follow_the_correlation_of_pixels():
+    """The mean of n independent pixels is known sqrt(n) times better than that of alike ones."""
+    kernel, deviation = with_noise(silver(), 1.0)
+    independent = fit_dispersion(kernel, std=deviation)
+    alike = fit_dispersion(silver(), std=deviation)
+    assert alike.errors["mass"] > 4 * independent.errors["mass"]
+    k = np.sqrt((BIASES + 0.065 + 0.006j) * 0.4 / HBAR2_OVER_2M).real
+    pulls = (independent.wave_numbers["k"] - k) / independent.wave_numbers["k_std"]
+    assert 0.3 < np.sqrt((pulls**2).mean()) < 2
 
 
 def test_holes_have_a_negative_mass():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers, hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.instrument_effects import energy_averages, reaches, setpoint_waves
 from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
 from qpi_kernels.inspect.dispersion.lifetimes import with_lifetimes
 from qpi_kernels.inspect.dispersion.models import DispersionModel, dispersion_model
@@ -18,7 +19,7 @@ from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate.scattering.instrument import EnergyResolution
+from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 
 __all__ = ["fit_dispersion"]
 
@@ -26,8 +27,7 @@ Array = NDArray[np.float64]
 Method = Literal["hankel", "ring"]
 
 _CURVE_POINTS = 201
-# The width of an instrument is taken off with the slope of the band, which changes with it.
-_ROUNDS = 2
+_ROUNDS = 4
 
 
 def fit_dispersion(
@@ -42,6 +42,7 @@ def fit_dispersion(
     initial: Mapping[str, float] | None = None,
     fixed: Mapping[str, float] | None = None,
     resolution: EnergyResolution | None = None,
+    setpoint: SetPoint | None = None,
 ) -> Dispersion:
     r"""Fit a band's dispersion, and lifetimes, to the standing waves of a kernel.
 
@@ -89,6 +90,11 @@ def fit_dispersion(
         Temperature and modulation, whose average over energies would pass for damping. Perfect
         when left out.
 
+    setpoint : SetPoint, optional
+        Set-point of maps at constant current, the same for all biases, that were not normalised:
+        the waves of all energies up to it are fitted beside (see `SetPoint`). Without it they pass
+        for waves of the bias and bias masses by several per cent.
+
     Returns
     -------
     Dispersion
@@ -101,8 +107,8 @@ def fit_dispersion(
 
     Notes
     -----
-    A set-point adds waves of other energies whose amplitude falls by 1/r faster (`SetPoint`): they
-    are not part of the fit. A tip or orbital of width s adds ``-2 k kappa s^2`` to the phase of C.
+    A tip or orbital of width s adds ``-2 k kappa s^2`` to the phase of C. Resolution and set-point
+    need the band: it is fitted, and fitted again with them.
     """
     stack, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
     initial, fixed = dict(initial or {}), dict(fixed or {})
@@ -116,12 +122,16 @@ def fit_dispersion(
     for waves in band.waves:
         numbers = hankel_wave_numbers(stack, deviation, waves=waves, radii_nm=radii_nm)
         numbers, fitted = _with_band(numbers, band, initial, fixed)
-        for _ in range(_ROUNDS):
-            if resolution is None or fitted is None:
+        for _ in range(_ROUNDS if resolution or setpoint else 0):
+            if fitted is None:
                 break
-            averaged = _averaged(resolution, numbers.table, band, fitted)
             numbers = hankel_wave_numbers(
-                stack, deviation, waves=waves, radii_nm=radii_nm, averaged=averaged
+                stack,
+                deviation,
+                waves=waves,
+                radii_nm=radii_nm,
+                averaged=energy_averages(resolution, numbers.table, band, fitted),
+                others=setpoint_waves(setpoint, numbers.table, band, fitted, waves),
             )
             numbers, again = _with_band(numbers, band, initial, fixed)
             fitted = again or fitted
@@ -132,6 +142,11 @@ def fit_dispersion(
         notes.append("Waves that do not scatter back (H0^2 + H1^2) fit best.")
     if resolution is None:
         notes.append("No instrumental width was taken off the damping.")
+    if setpoint is not None and fitted is not None and not reaches(setpoint, band, fitted):
+        notes.append(
+            "The set-point lies beyond the band's edge, where its waves are not described: trust "
+            "neither parameters nor phases."
+        )
     return _result(numbers, fitted, band, method, kind, tuple(notes))
 
 
@@ -150,25 +165,6 @@ def _with_band(
         band, energy, good["k"].values, good["k_std"].values, damping, initial=initial, fixed=fixed
     )
     return numbers, fitted
-
-
-def _averaged(
-    resolution: EnergyResolution,
-    table: xr.Dataset,
-    band: DispersionModel,
-    fitted: FittedBand,
-) -> tuple[Array, Array]:
-    """Compute by how much k changes over the energies that the instrument averages."""
-    energy, k = table["bias"].values.astype(float), table["k"].values
-    offsets, weights = np.polynomial.hermite_e.hermegauss(9)
-    sigma = resolution.width_eV / (2 * np.sqrt(2 * np.log(2)))
-    none = np.zeros_like(k)
-    shifts = [
-        band.wave_number(energy + sigma * one, none, k, **fitted.values)
-        - band.wave_number(energy, none, k, **fitted.values)
-        for one in offsets
-    ]
-    return np.stack(shifts, axis=1), np.asarray(weights / weights.sum())
 
 
 def _result(

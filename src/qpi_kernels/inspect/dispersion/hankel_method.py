@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.hankel_waves import (
+    EnergyAverage,
     FittedWaves,
     WaveBasis,
     fit_waves,
@@ -21,6 +24,7 @@ from qpi_kernels.inspect.dispersion.radial_mean import radial_mean
 __all__ = ["WaveNumbers", "hankel_wave_numbers"]
 
 Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 
 # Closer in, the waves are not the defect's only trace.
 _CORE_NM, _CORE_PX, _CORE_SHARE = 0.8, 2.0, 1 / 3
@@ -45,7 +49,8 @@ def hankel_wave_numbers(
     *,
     waves: Waves = "scalar",
     radii_nm: tuple[float, float] | None = None,
-    averaged: tuple[Array, Array] | None = None,
+    averaged: Sequence[EnergyAverage] | None = None,
+    others: Callable[[Array], Complex] | None = None,
 ) -> WaveNumbers:
     """Fit Hankel functions to the angular mean of every bias.
 
@@ -59,9 +64,10 @@ def hankel_wave_numbers(
     radii_nm : (float, float), optional
         Radii to fit. From 0.8 nm (at least 2 pixels, at most a third of the window) to the
         window's edge when left out.
-    averaged : (array, array), optional
-        Shifts of k in rad/nm, (bias, node), over the energies that the instrument averages, and
-        their weights, (node,).
+    averaged : sequence of EnergyAverage, optional
+        What the instrument averages over at each bias.
+    others : callable, optional
+        Complex waves over distances in nm that every bias shows too, with a free amplitude.
     """
     rings = radial_mean(kernel, std)
     step = float(abs(kernel["x"][1] - kernel["x"][0]))
@@ -77,13 +83,15 @@ def hankel_wave_numbers(
         )
     # Half a standing wave must fit between the radii, and two pixels into one.
     limits = (np.pi / (2 * float(np.ptp(radius))), np.pi / (2 * step))
-    basis = WaveBasis(rings, waves)
+    shared = None if others is None else rings.averaged(others(rings.distances))
+    beside = None if shared is None else np.column_stack([shared.real, -shared.imag])
+    basis = WaveBasis(rings, waves, others=beside)
     points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(radius)) / np.pi) + 20
     starts = search_waves(basis, limits, points)
     fits = []
     for number, start in enumerate(starts):
         if averaged is not None:
-            basis = WaveBasis(rings, waves, averaged[0][number], averaged[1])
+            basis = replace(basis, averaged=averaged[number])
         fits.append(fit_waves(basis, rings.mean[number], rings.error[number], start, limits))
     reasons = [_reason(one, limits, len(radius)) for one in fits]
     bias = kernel["bias"]
@@ -104,7 +112,7 @@ def hankel_wave_numbers(
 def _reason(found: FittedWaves, limits: tuple[float, float], rings: int) -> str:
     """Say why a wave number is not to be used; nothing where it is."""
     k, error = found.values[0], found.covariance[0, 0] ** 0.5
-    excess = max(found.chi2 / (rings - 5), 1.0)
+    excess = max(found.chi2 / (rings - len(found.values)), 1.0)
     if found.gain / excess < _MIN_GAIN:
         return (
             f"no ring: waves lower chi-squared by {found.gain / excess:.0f} only, less than "
@@ -125,7 +133,7 @@ def _table(
 ) -> xr.Dataset:
     """Tabulate wave numbers, dampings and amplitudes with errors."""
     values = np.stack([one.values for one in fits])
-    chi2 = np.array([one.chi2 / (rings - 5) for one in fits])
+    chi2 = np.array([one.chi2 / (rings - len(one.values)) for one in fits])
     covariance = np.stack([one.covariance for one in fits]) * np.maximum(chi2, 1.0)[:, None, None]
     real, imaginary = values[:, 2], values[:, 3]
     amplitude = np.hypot(real, imaginary)

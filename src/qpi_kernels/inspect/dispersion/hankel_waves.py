@@ -6,6 +6,7 @@ r"""Fit of one bias: waves that go out to a distance and come back.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -15,7 +16,14 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.models import Waves
 from qpi_kernels.inspect.dispersion.radial_mean import RadialMean
 
-__all__ = ["FittedWaves", "WaveBasis", "fit_waves", "search_waves"]
+__all__ = [
+    "EnergyAverage",
+    "FittedWaves",
+    "WaveBasis",
+    "fit_waves",
+    "outgoing_waves",
+    "search_waves",
+]
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -24,15 +32,23 @@ _STARTS = 3
 _DAMPING_SHARES = (0.01, 0.05, 0.2)
 
 
+def outgoing_waves(argument: Complex, kind: Waves) -> Complex:
+    """Compute waves that go out and come back, ``H0^2`` or ``H0^2 + H1^2``, of (k + i kappa) r."""
+    wave = scipy.special.hankel1(0, argument) ** 2
+    if kind == "helical":
+        wave = wave + scipy.special.hankel1(1, argument) ** 2
+    return np.asarray(wave)
+
+
 @dataclass(frozen=True, eq=False)
 class FittedWaves:
     """Waves at one bias.
 
     Parameters
     ----------
-    values : array, (5,)
-        k and kappa in rad/nm; Re C, Im C and b in the kernel's units.
-    covariance : array, (5, 5)
+    values : array, (5 + n,)
+        k and kappa in rad/nm; Re C, Im C and b in the kernel's units; amplitudes of other shapes.
+    covariance : array, (5 + n, 5 + n)
         Of them.
     fitted : array, (ring,)
         The waves.
@@ -49,6 +65,27 @@ class FittedWaves:
     gain: float
 
 
+class EnergyAverage(NamedTuple):
+    """Waves over the energies that an instrument averages.
+
+    Parameters
+    ----------
+    shift : array, (node,)
+        Change of k in rad/nm.
+    stretch : array, (node,)
+        Damping over that at the middle.
+    weight : array, (node,)
+        They add to 1.
+    """
+
+    shift: Array
+    stretch: Array
+    weight: Array
+
+
+_SHARP = EnergyAverage(np.zeros(1), np.ones(1), np.ones(1))
+
+
 @dataclass(frozen=True, eq=False)
 class WaveBasis:
     """Shapes of the waves on the rings.
@@ -60,37 +97,38 @@ class WaveBasis:
     kind : {"scalar", "helical"}
         ``H0^2``, or ``H0^2 + H1^2`` of states whose spin or pseudospin turns with their momentum
         and does not scatter back.
-    shifts, weights : array, (node,)
-        Changes of k in rad/nm over the energies that the instrument averages, and their weights.
+    averaged : EnergyAverage, optional
+        What the instrument averages over.
+    others : array, (ring, n)
+        Further shapes whose amplitudes are fitted, such as waves of other energies.
     """
 
     rings: RadialMean
     kind: Waves = "scalar"
-    shifts: Array | None = None
-    weights: Array | None = None
+    averaged: EnergyAverage | None = None
+    others: Array | None = None
 
     def waves(self, k: Array, kappa: Array, *, coarse: bool = False) -> Complex:
         """Compute the waves, (..., ring), at wave numbers and dampings of shape (...).
 
         The coarse ones are those at the rings' mean radii: quicker, for a search.
         """
-        shifts = np.zeros(1) if self.shifts is None else self.shifts
-        weights = np.ones(1) if self.weights is None else self.weights
+        average = _SHARP if self.averaged is None else self.averaged
         radius = self.rings.radius if coarse else self.rings.distances
         total: Complex = np.zeros((*np.shape(k), len(radius)), complex)
-        for shift, weight in zip(shifts, weights, strict=True):
-            at = np.maximum(np.asarray(k) + shift, 1e-3) + 1j * np.asarray(kappa)
-            argument = at[..., None] * radius
-            wave = scipy.special.hankel1(0, argument) ** 2
-            if self.kind == "helical":
-                wave = wave + scipy.special.hankel1(1, argument) ** 2
-            total += weight * wave
+        for shift, stretch, weight in zip(*average, strict=True):
+            at = np.maximum(np.asarray(k) + shift, 1e-3) + 1j * stretch * np.asarray(kappa)
+            total += weight * outgoing_waves(at[..., None] * radius, self.kind)
         return total if coarse else self.rings.averaged(total)
 
     def columns(self, k: Array, kappa: Array, *, coarse: bool = False) -> Array:
-        """Compute the linear shapes of Re C, Im C and b, (..., ring, 3)."""
+        """Compute the linear shapes of Re C, Im C, b, and the others, (..., ring, 3 + n)."""
         waves = self.waves(k, kappa, coarse=coarse)
-        return np.stack([waves.real, -waves.imag, np.ones_like(waves.real)], axis=-1)
+        shapes = np.stack([waves.real, -waves.imag, np.ones_like(waves.real)], axis=-1)
+        if self.others is None:
+            return shapes
+        others = np.broadcast_to(self.others, (*shapes.shape[:-1], self.others.shape[1]))
+        return np.concatenate([shapes, others], axis=-1)
 
 
 def _solve(columns: Array, data: Array, error: Array) -> tuple[Array, Array]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.inspect.dispersion.hankel_method import hankel_wave_numbers
-from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
+from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
@@ -46,12 +47,10 @@ class RadialPhase:
 
 
 def radial_phase(
-    kernel: KernelResult | xr.DataArray,
+    kernel: KernelResult | xr.DataArray | Dispersion,
     *,
     std: xr.DataArray | None = None,
-    kind: str | None = None,
-    bias_range: tuple[float, float] | None = None,
-    radii_nm: tuple[float, float] | None = None,
+    **options: Any,
 ) -> RadialPhase:
     r"""Measure the s-wave phase shift of a defect, to which the modulus of a transform is blind.
 
@@ -67,9 +66,10 @@ def radial_phase(
 
     Parameters
     ----------
-    kernel, std, kind, bias_range, radii_nm
-        As for `fit_dispersion`. The kernel is a density of states (dI/dV): a map of another sign
-        convention turns delta by pi/2.
+    kernel, std, **options
+        As for `fit_dispersion`, or its result by ``method="hankel"``. The kernel is a change of the
+        density of states (dI/dV): with the opposite sign delta would be the same, for only
+        ``tan(delta)`` shows.
 
     Returns
     -------
@@ -82,8 +82,11 @@ def radial_phase(
     DispersionError
         As of `fit_dispersion`.
     """
-    stack, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
-    table = hankel_wave_numbers(stack, deviation, radii_nm=radii_nm).table
+    if not isinstance(kernel, Dispersion):
+        kernel = fit_dispersion(kernel, std=std, **options)
+    table = kernel.wave_numbers
+    if "phase" not in table:
+        raise DispersionError(f"method={kernel.method!r} finds no phase: use method='hankel'")
     # The remainder of pi lies from 0 to pi, the phase shift from -pi/2 to pi/2.
     phase = np.pi / 2 - np.mod(np.pi - table["phase"].values, np.pi)
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 import xarray as xr
-from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers
+from qpi_kernels.inspect.fourier_transform import fourier
+from qpi_kernels.inspect.profiles import radial_profile, white_floor
 
 __all__ = ["ring_wave_numbers"]
 
-Array = NDArray[np.float64]
-
-# The first rings hold the background, the last ones nothing but noise.
-_FIRST_RING, _FLOOR_FROM = 2, 0.9
+# The first rings hold the background.
+_FIRST_RING = 1
 _MIN_ABOVE_FLOOR = 3.0
 
 
@@ -36,8 +33,11 @@ def ring_wave_numbers(image: xr.DataArray) -> WaveNumbers:
         The error of k is that of a place within a step dq, and of noise as high as the floor. There
         is no damping.
     """
-    q, profile, scatter, step = _profile(image)
-    floor = np.median(profile[:, q >= _FLOOR_FROM * q[-1]], axis=1)
+    transform = fourier(image)
+    rings = radial_profile(transform).dropna("q")
+    q, profile = rings["q"].values, rings["mean"].values
+    step = float(np.diff(q).mean())
+    floor = np.sqrt(white_floor(transform).values)
     k, error, reasons = [], [], []
     for line, low in zip(profile, floor, strict=True):
         top = _FIRST_RING + int(line[_FIRST_RING:-1].argmax())
@@ -60,34 +60,4 @@ def ring_wave_numbers(image: xr.DataArray) -> WaveNumbers:
         table[name] = ("bias", values, {"units": "rad/nm", "long_name": title})
     table["used"] = ("bias", np.array([not one for one in reasons]))
     table["reason"] = ("bias", np.array(reasons, object))
-    labels = {"units": image.attrs.get("units", ""), "long_name": "angular mean of |FT|"}
-    profiles = xr.Dataset(
-        {"mean": (("bias", "q"), profile, labels), "std": (("bias", "q"), scatter, labels)},
-        coords={"bias": bias, "q": ("q", q, {"units": "rad/nm", "long_name": "q"})},
-    )
-    return WaveNumbers(table, profiles)
-
-
-def _profile(image: xr.DataArray) -> tuple[Array, Array, Array, float]:
-    """Average the power over rings: q, its root, the error of that, and the step of q."""
-    values = np.asarray(image.values, float)
-    sides = values.shape[-2:]
-    window = np.multiply.outer(*(scipy.signal.windows.hann(n, sym=False) for n in sides))
-    mean = (values * window).sum(axis=(-2, -1), keepdims=True) / window.sum()
-    power = np.abs(2 * scipy.fft.fft2((values - mean) * window) / window.sum()) ** 2
-    along_y, along_x = (
-        2 * np.pi * scipy.fft.fftfreq(n, float(abs(image[axis][1] - image[axis][0])))
-        for n, axis in zip(sides, ("y", "x"), strict=True)
-    )
-    q = np.hypot(along_y[:, None], along_x)
-    step = float(max(along_y[1], along_x[1]))
-    ring = np.rint(q / step).astype(np.int64)
-    inside = ring <= int(min(np.abs(along_y).max(), np.abs(along_x).max()) / step)
-    # Offsets of rows lie along q_x = 0.
-    inside &= (np.abs(along_x) > 1.5 * along_x[1])[None, :] | (ring < _FIRST_RING)
-    count = np.bincount(ring[inside])
-    squares = np.stack([np.bincount(ring[inside], weights=one[inside]) for one in power]) / count
-    centres = np.bincount(ring[inside], weights=q[inside]) / count
-    profile = np.sqrt(squares)
-    # Power is distributed exponentially, and q and -q are copies.
-    return centres, profile, profile / np.sqrt(2 * count), step
+    return WaveNumbers(table, rings[["mean", "std"]])
