@@ -8,9 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.special import jv, yv
 
-from qpi_kernels.inspect.dispersion.errors import DispersionError
-from qpi_kernels.inspect.dispersion.fit import fit_dispersion
-from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
+from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
 from qpi_kernels.simulate import EnergyResolution, SetPoint
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2

@@ -5,6 +5,11 @@ from .comparison import compare_fourier as compare_fourier
 from .correlation import autocorrelation as autocorrelation
 from .cuts import cut_stack as cut_stack
 from .cuts import line_cut as line_cut
+from .dispersion.errors import DispersionError as DispersionError
+from .dispersion.fit import fit_dispersion as fit_dispersion
+from .dispersion.radial_phase import RadialPhase as RadialPhase
+from .dispersion.radial_phase import radial_phase as radial_phase
+from .dispersion.result import Dispersion as Dispersion
 from .energy_mean import without_energy_mean as without_energy_mean
 from .fourier_transform import fourier as fourier
 from .kernel_symmetry import SymmetryScores as SymmetryScores

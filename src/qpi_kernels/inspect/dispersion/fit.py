@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers, hankel_wave_numbers
-from qpi_kernels.inspect.dispersion.instrument_effects import energy_averages, reaches, setpoint_waves
+from qpi_kernels.inspect.dispersion.instrument_effects import (
+    energy_averages,
+    reaches,
+    setpoint_waves,
+)
 from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
 from qpi_kernels.inspect.dispersion.lifetimes import with_lifetimes
 from qpi_kernels.inspect.dispersion.models import DispersionModel, dispersion_model

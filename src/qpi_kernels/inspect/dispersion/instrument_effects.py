@@ -99,9 +99,11 @@ def setpoint_waves(
     weights = np.where(numbers > _MIN_WAVE_NUMBER, weights, 0.0)
     numbers = np.maximum(numbers, _MIN_WAVE_NUMBER)
 
+    poles = (numbers + 1j * damping).astype(np.complex128)
+
     def waves(distances: Array) -> Complex:
         """Average the waves over the energies, (distance,)."""
-        at = (numbers + 1j * damping)[:, None] * distances
+        at = np.multiply.outer(poles, distances)
         return np.asarray(0.5 * weights @ outgoing_waves(at, kind))
 
     return waves
