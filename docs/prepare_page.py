@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qpi_kernels.bench.prepare.report import PrepareReport
+from qpi_kernels.bench.peer_report import PeerReport
 
 NUMBERS = Path(__file__).parent / "results" / "prepare.json"
 
 
 def main() -> None:
     """Print a line for each kind of map, with the smallest number in bold."""
-    report = PrepareReport.model_validate_json(NUMBERS.read_bytes())
+    report = PeerReport.model_validate_json(NUMBERS.read_bytes())
     heads, *lines = report.table()
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---" for _ in heads), "|")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qpi_kernels.bench.prepare.report import PrepareReport
+from qpi_kernels.bench.peer_report import PeerReport
 
 
 def test_a_quick_run_prints_and_writes(run_command, tmp_path):
@@ -11,7 +11,7 @@ def test_a_quick_run_prints_and_writes(run_command, tmp_path):
     assert done.exit_code == 0, done.output
     assert "residual drift" in done.stdout
     assert "nothing about the programs" in done.stdout
-    report = PrepareReport.model_validate_json((tmp_path / "prepare.json").read_text())
+    report = PeerReport.model_validate_json((tmp_path / "prepare.json").read_text())
     assert report.quick
     again = run_command(*words)
     assert again.exit_code == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qpi_kernels.bench.peer_report import PeerReport, PeerRow, PeerScore
+from qpi_kernels.bench.peers import MissingPeer
 from qpi_kernels.bench.prepare import benchmark, gwyddion_peer, spiepy_peer, stmpy_peer
 from qpi_kernels.bench.prepare.own import OWN
 from qpi_kernels.bench.prepare.problems import drift_map, step_map, tone_map
-from qpi_kernels.bench.prepare.report import PrepareReport, PrepareRow, PrepareScore
 from qpi_kernels.bench.prepare.scores import drift_error, row_error, step_error, tone_changes
-from qpi_kernels.bench.prepare.way import MissingPeer
 from qpi_kernels.progress import drive
 
 
@@ -42,22 +42,22 @@ def test_a_quick_run_measures_every_task_and_says_what_is_not_installed(run_quic
     heads, *lines = report.table()
     assert heads == ["error", "maps", OWN, "numpy"]
     assert len(lines) == len(report.rows)
-    assert PrepareReport.model_validate_json(report.model_dump_json()) == report
+    assert PeerReport.model_validate_json(report.model_dump_json()) == report
 
 
 def test_the_best_way_of_each_program_counts() -> None:
     scores = [
-        PrepareScore(tool="ours", way="a", median=0.4, largest=1.0, failed=0),
-        PrepareScore(tool="peer", way="b", median=0.3, largest=None, failed=1),
-        PrepareScore(tool="peer", way="c", median=0.5, largest=1.0, failed=0),
-        PrepareScore(tool="lost", way="d", median=None, largest=None, failed=3),
+        PeerScore(tool="ours", way="a", median=0.4, largest=1.0, failed=0),
+        PeerScore(tool="peer", way="b", median=0.3, largest=None, failed=1),
+        PeerScore(tool="peer", way="c", median=0.5, largest=1.0, failed=0),
+        PeerScore(tool="lost", way="d", median=None, largest=None, failed=3),
     ]
-    row = PrepareRow(task="rows", maps="m", error="e", count=3, scores=scores)
+    row = PeerRow(task="rows", maps="m", error="e", count=3, scores=scores)
     assert row.best("peer") == scores[1]
     assert row.best("lost") is None
     assert not row.ahead("ours")
     assert row.ahead("peer")
-    report = PrepareReport(
+    report = PeerReport(
         rows=[row], own="ours", missing=[], seeds=[0, 1, 2], quick=False, software="", versions={},
         machine="",
     )  # fmt: skip
@@ -74,8 +74,8 @@ def test_a_failure_is_larger_than_any_error() -> None:
     way = benchmark.Way("peer", "a", "rows", fails)
     cell = next(iter(cell for cell in benchmark._cells(32) if cell.task == "rows"))
     assert np.isnan(benchmark._errors(way, cell, cell.make(0), 1)).all()
-    assert benchmark._score(way, np.array([1.0, np.nan, 3.0])).median == 3.0
-    assert benchmark._score(way, np.array([np.nan, np.nan, 3.0])).median is None
+    assert PeerScore.of(way.tool, way.name, np.array([1.0, np.nan, 3.0])).median == 3.0
+    assert PeerScore.of(way.tool, way.name, np.array([np.nan, np.nan, 3.0])).median is None
 
 
 PEERS = {

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from qpi_kernels.bench.peer_report import PeerReport, PeerRow, PeerScore
+from qpi_kernels.bench.peers import Array, MissingPeer, Way
 from qpi_kernels.bench.prepare.gwyddion_peer import gwyddion_ways
 from qpi_kernels.bench.prepare.own import OWN, own_ways, plain_ways
-from qpi_kernels.bench.prepare.problems import Lattice, drift_map, step_map, tone_map
-from qpi_kernels.bench.prepare.report import PrepareReport, PrepareRow, PrepareScore
+from qpi_kernels.bench.prepare.problems import Lattice, Task, drift_map, step_map, tone_map
 from qpi_kernels.bench.prepare.scores import drift_error, row_error, step_error, tone_changes
 from qpi_kernels.bench.prepare.spiepy_peer import spiepy_ways
 from qpi_kernels.bench.prepare.stmpy_peer import stmpy_ways
-from qpi_kernels.bench.prepare.way import Array, MissingPeer, Task, Way
 from qpi_kernels.progress import Event, GeneratorStepper
 from qpi_kernels.train.files.card import code_version
 
@@ -52,7 +52,7 @@ class _Cell:
     errors: Callable[[Any, Array], Sequence[float]]
 
 
-class PrepareBench(GeneratorStepper[PrepareReport]):
+class PrepareBench(GeneratorStepper[PeerReport]):
     """Run every way of every program on maps with known truth, one way a step.
 
     Programs that are not installed are left out, and the report says so. Times are taken in
@@ -79,7 +79,7 @@ class PrepareBench(GeneratorStepper[PrepareReport]):
             except MissingPeer as error:
                 self._missing.append(str(error))
 
-    def _run(self) -> Generator[Event, None, PrepareReport]:
+    def _run(self) -> Generator[Event, None, PeerReport]:
         """Measure the rows of every cell, then the times."""
         cells = list(_quick_cells() if self._quick else _cells(_SIDE))
         rows = []
@@ -89,7 +89,7 @@ class PrepareBench(GeneratorStepper[PrepareReport]):
         for number, task in enumerate(_ERRORS):
             yield Event(f"Timing: {task}", len(cells) + number, len(cells) + len(_ERRORS))
             rows.append(self._time(task, rows))
-        return PrepareReport(
+        return PeerReport(
             rows=rows,
             own=OWN,
             missing=self._missing,
@@ -103,25 +103,25 @@ class PrepareBench(GeneratorStepper[PrepareReport]):
             machine=f"{platform.system()}, {platform.machine()}",
         )
 
-    def _measure(self, cell: _Cell) -> list[PrepareRow]:
+    def _measure(self, cell: _Cell) -> list[PeerRow]:
         """Measure all errors of all ways on the maps of a cell."""
         problems = [cell.make(seed) for seed in self._seeds]
         names = [_ERRORS[cell.task], *([_CHANGED] if cell.task == "tone" else [])]
         rows = [
-            PrepareRow(task=cell.task, maps=cell.maps, error=name, count=len(problems), scores=[])
+            PeerRow(task=cell.task, maps=cell.maps, error=name, count=len(problems), scores=[])
             for name in names
         ]
         for way in self._ways_of(cell.task):
             errors = np.array([_errors(way, cell, problem, len(names)) for problem in problems])
             for row, values in zip(rows, errors.T, strict=True):
-                row.scores.append(_score(way, values))
+                row.scores.append(PeerScore.of(way.tool, way.name, values))
         return rows
 
-    def _time(self, task: Task, rows: list[PrepareRow]) -> PrepareRow:
+    def _time(self, task: Task, rows: list[PeerRow]) -> PeerRow:
         """Time the way of each program that was best on most maps, in turns."""
         side = _QUICK_SIDE if self._quick else _TIMED_SIDE
         raw = _timed_map(task, side)
-        row = PrepareRow(
+        row = PeerRow(
             task=task,
             maps=f"{side} x {side}",
             error=f"seconds for {task}",
@@ -136,7 +136,7 @@ class PrepareBench(GeneratorStepper[PrepareReport]):
                 (way.whole or way.apply)(raw)
                 times[way.tool].append(time.perf_counter() - start)
         row.scores.extend(
-            PrepareScore(
+            PeerScore(
                 tool=way.tool,
                 way=way.name,
                 median=median(times[way.tool]),
@@ -206,20 +206,7 @@ def _errors(way: Way, cell: _Cell, problem: Any, count: int) -> Sequence[float]:
         return [np.nan] * count
 
 
-def _score(way: Way, values: Array) -> PrepareScore:
-    """Sum up the errors of a way on all maps."""
-    values = np.where(np.isfinite(values), values, np.inf)
-    middle, largest = float(np.median(values)), float(values.max())
-    return PrepareScore(
-        tool=way.tool,
-        way=way.name,
-        median=middle if np.isfinite(middle) else None,
-        largest=largest if np.isfinite(largest) else None,
-        failed=int(np.isinf(values).sum()),
-    )
-
-
-def _best(ways: list[Way], tool: str, rows: list[PrepareRow], task: Task) -> Way:
+def _best(ways: list[Way], tool: str, rows: list[PeerRow], task: Task) -> Way:
     """Choose the way of a program that is best in most rows of a task."""
     own = [way for way in ways if way.tool == tool and way.name != "nothing"]
     best = [row.best(tool) for row in rows if row.task == task]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qpi_kernels.bench.prepare.way import Array, MissingPeer, Way
+from qpi_kernels.bench.peers import Array, MissingPeer, Way
 
 __all__ = ["gwyddion_ways"]
 

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import ndimage
 
 from qpi_kernels import prepare
-from qpi_kernels.bench.prepare.way import Array, Task, Way
+from qpi_kernels.bench.peers import Array, Way
+from qpi_kernels.bench.prepare.problems import Task
 from qpi_kernels.prepare.step import Step
 
 __all__ = ["OWN", "own_ways", "plain_ways"]

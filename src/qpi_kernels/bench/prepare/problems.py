@@ -13,9 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DriftMap", "Lattice", "StepMap", "ToneMap", "drift_map", "step_map", "tone_map"]
+__all__ = ["DriftMap", "Lattice", "StepMap", "Task", "ToneMap", "drift_map", "step_map", "tone_map"]
 
 Lattice = Literal["square", "hexagonal"]
+Task = Literal["drift", "rows", "step", "tone"]
+"""A way makes the prepared map of a raw one; of drift, the displacement u (2, y, x) in px with
+which the program resamples: its result at r shows the raw map at r + u."""
 Array = NDArray[np.float64]
 
 _SPACING_PX = 8.0

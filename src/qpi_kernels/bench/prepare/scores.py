@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qpi_kernels.bench.peers import Array
 from qpi_kernels.bench.prepare.own import without_plane
 from qpi_kernels.bench.prepare.problems import DriftMap, StepMap, ToneMap
-from qpi_kernels.bench.prepare.way import Array
 
 __all__ = ["EDGE_SHARE", "drift_error", "row_error", "step_error", "tone_changes"]
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from scipy import ndimage
 
-from qpi_kernels.bench.prepare.way import Array, Way, import_peer
+from qpi_kernels.bench.peers import Array, Way, import_peer
 
 __all__ = ["spiepy_ways"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qpi_kernels.bench.prepare.way import Array
+from qpi_kernels.bench.peers import Array
 
 __all__ = ["StmpyDrift"]
 

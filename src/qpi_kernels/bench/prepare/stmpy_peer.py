@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
+from qpi_kernels.bench.peers import Array, Way, import_peer
+from qpi_kernels.bench.prepare.problems import Task
 from qpi_kernels.bench.prepare.stmpy_drift import StmpyDrift
-from qpi_kernels.bench.prepare.way import Array, Task, Way, import_peer
 
 __all__ = ["stmpy_ways"]
 

@@ -14,7 +14,7 @@ from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import UNITS, CellScores
 from qpi_kernels.bench.paper.parameters import PaperParameters
 from qpi_kernels.bench.paper.report import PaperReport
-from qpi_kernels.bench.prepare.report import PrepareReport
+from qpi_kernels.bench.peer_report import PeerReport
 from qpi_kernels.cli.batch import (
     FileResult,
     FileTask,
@@ -71,7 +71,7 @@ def prepare(
         target.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _print_prepare(report: PrepareReport) -> None:
+def _print_prepare(report: PeerReport) -> None:
     """Print a line for each kind of map, and what is not compared."""
     console = table_console()
     heads, *lines = report.table()

@@ -1,13 +1,15 @@
-"""Report of the benchmark of the preparation."""
+"""Report of a benchmark beside other programs."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, Field
 
-__all__ = ["PrepareReport", "PrepareRow", "PrepareScore"]
+__all__ = ["PeerReport", "PeerRow", "PeerScore"]
 
 
-class PrepareScore(BaseModel):
+class PeerScore(BaseModel):
     """One way of one program on the maps of one row."""
 
     tool: str = Field(description="program and version")
@@ -18,17 +20,31 @@ class PrepareScore(BaseModel):
     largest: float | None = Field(description="None if a map failed")
     failed: int = Field(description="maps on which it raised or gave no number")
 
+    @classmethod
+    def of(cls, tool: str, way: str, errors: ArrayLike) -> PeerScore:
+        """Sum up the errors of a way on all maps, NaN where it failed."""
+        values = np.asarray(errors, float)
+        values = np.where(np.isfinite(values), values, np.inf)
+        middle, largest = float(np.median(values)), float(values.max())
+        return cls(
+            tool=tool,
+            way=way,
+            median=middle if np.isfinite(middle) else None,
+            largest=largest if np.isfinite(largest) else None,
+            failed=int(np.isinf(values).sum()),
+        )
 
-class PrepareRow(BaseModel):
+
+class PeerRow(BaseModel):
     """One kind of map and one error."""
 
     task: str
     maps: str = Field(description="what the maps are")
     error: str = Field(description="what is measured, with its unit; smaller is better")
     count: int = Field(description="number of maps")
-    scores: list[PrepareScore]
+    scores: list[PeerScore]
 
-    def best(self, tool: str) -> PrepareScore | None:
+    def best(self, tool: str) -> PeerScore | None:
         """Choose the best way of a program, which its user can not know beforehand."""
         ways = [one for one in self.scores if one.tool == tool and one.median is not None]
         return min(ways, key=lambda one: one.median or 0.0, default=None)
@@ -44,10 +60,10 @@ class PrepareRow(BaseModel):
         )
 
 
-class PrepareReport(BaseModel):
+class PeerReport(BaseModel):
     """All rows, and what they were measured with."""
 
-    rows: list[PrepareRow]
+    rows: list[PeerRow]
     own: str = Field(description="the name that this program has in the rows")
     missing: list[str] = Field(description="programs that are not here, and how to get them")
     seeds: list[int]
@@ -77,7 +93,7 @@ class PrepareReport(BaseModel):
         return lines
 
 
-def _number(score: PrepareScore | None) -> str:
+def _number(score: PeerScore | None) -> str:
     """Write a median with three digits."""
     if score is None or score.median is None:
         return ""

@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "MissingPeer", "Task", "Way", "import_peer"]
+__all__ = ["Array", "MissingPeer", "Way", "import_peer"]
 
 Array = NDArray[np.float64]
-Task = Literal["drift", "rows", "step", "tone"]
 
 
 class MissingPeer(ImportError):  # noqa: N818
@@ -29,10 +28,9 @@ class Way:
     tool: str
     name: str
     """The call, with its parameters."""
-    task: Task
-    apply: Callable[[Array], Array]
-    """Make of a raw map the prepared one; of drift, make the displacement u (2, y, x) in px with
-    which the program resamples: its result at r shows the raw map at r + u."""
+    task: str
+    apply: Callable[[Any], Array]
+    """Do the task; what it takes and makes is told where the task's maps are made."""
     whole: Callable[[Array], object] | None = None
     """All that is timed, where it is more than ``apply``."""
 
