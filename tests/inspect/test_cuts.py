@@ -28,7 +28,7 @@ def plane(shape=(40, 50)):
 
 @pytest.mark.parametrize("width", [0.0, 1.0])
 def test_a_plane_is_read_exactly(width):
-    found = line_cut(plane(), (1.03, 2.0), (6.01, 9.77), width=width)
+    found = line_cut(plane(), (1.03, 2.0), (6.01, 9.77), width=width, interpolation="linear")
     assert found.dims == ("distance",)
     assert found.attrs["units"] == "nS"
     assert found["distance"].attrs["units"] == "nm"
@@ -52,14 +52,14 @@ def test_the_width_averages_across_the_line():
     values[10] = 1.0
     coords = {axis: np.arange(21.0) for axis in "yx"}
     row = xr.DataArray(values, dims=("y", "x"), coords=coords)
-    np.testing.assert_allclose(line_cut(row, (10, 2), (10, 18), width=4), 1 / 5)
+    np.testing.assert_allclose(line_cut(row, (10, 3), (10, 17), width=4), 1 / 5)
     np.testing.assert_allclose(line_cut(row, (10, 2), (10, 18)), 1)
 
 
 def test_beyond_the_image_and_where_nothing_is_known_is_nan():
     values = plane()
     values[10:14, 10:14] = np.nan
-    found = line_cut(values, (-1.0, -1.0), (20.0, 20.0))
+    found = line_cut(values, (-1.0, -1.0), (20.0, 20.0), interpolation="linear")
     outside = (found["y"] < 0) | (found["x"] < 0) | (found["y"] > 7.8) | (found["x"] > 12.25)
     assert np.isnan(found.where(outside, drop=True)).all()
     inside = ~outside & ((found["y"] < 1.7) | (found["y"] > 2.9))
@@ -67,6 +67,31 @@ def test_beyond_the_image_and_where_nothing_is_known_is_nan():
     np.testing.assert_allclose(known, 3 * known["y"] - 2 * known["x"] + 1)
     hole = (found["y"] > 2.1) & (found["y"] < 2.5) & (found["x"] > 2.6) & (found["x"] < 3.2)
     assert np.isnan(found.where(hole, drop=True)).all()
+
+
+def test_a_wave_keeps_its_amplitude_between_pixels():
+    y, x = np.arange(60) * DY, np.arange(70) * DX
+    q = (2 * np.pi / (8 * DY), 2 * np.pi / (10 * DX))
+    wave = image(np.cos(q[0] * y[:, None] + q[1] * x + 0.3))
+    found = line_cut(wave, (0.9, 0.9), (11.0, 16.0))
+    truth = np.cos(q[0] * found["y"] + q[1] * found["x"] + 0.3)
+    assert float(abs(found - truth).max()) < 1e-3
+    linear = line_cut(wave, (0.9, 0.9), (11.0, 16.0), interpolation="linear")
+    assert 0.05 < float(abs(linear - truth).max()) < 0.15
+    # Beside a hole and at the edge it is bilinear.
+    holed = wave.where((wave["y"] > 4) | (wave["y"] < 3) | (wave["x"] > 7) | (wave["x"] < 5))
+    beside = line_cut(holed, (0.0, 0.0), (11.0, 16.0))
+    assert float(abs(beside - np.cos(q[0] * beside["y"] + q[1] * beside["x"] + 0.3)).max()) < 0.15
+    assert 0 < np.isnan(beside).sum() < 10
+
+
+def test_a_transform_is_never_below_zero():
+    wave = np.cos(2 * np.pi * 10 * np.arange(60) / 60) * np.ones((60, 1))
+    peaks = fourier(image(wave), window="none")
+    at = 10 * peaks.attrs["dq_x"]
+    ends = ((0.3, at - 2.0), (0.3, at + 2.0))
+    assert float(line_cut(peaks, *ends).min()) >= 0
+    assert float(line_cut(peaks, *ends, interpolation="sinc").min()) < -0.005
 
 
 def test_a_stack_gives_the_cut_of_every_bias():

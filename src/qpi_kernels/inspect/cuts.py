@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import scipy.sparse
 import xarray as xr
@@ -14,12 +16,17 @@ from qpi_kernels.inspect.axes import (
     axis_values,
     image_dims,
 )
+from qpi_kernels.interpolation import kaiser_sinc_weights
 
-__all__ = ["cut_stack", "line_cut"]
+__all__ = ["Interpolation", "cut_stack", "line_cut"]
+
+Interpolation = Literal["linear", "sinc"]
 
 _MAX_POINTS = 1_000_000
 # A point counts if at least so much of its pixels' weight was measured.
 _LEAST_WEIGHT = 0.5
+# Errors on a wave of 8, 6, 4 px: 0.02, 0.3, 4 % an axis.
+_HALF_WIDTH, _KAISER_BETA = 3, 8.0
 
 
 def line_cut(
@@ -29,6 +36,7 @@ def line_cut(
     *,
     width: float = 0.0,
     step: float | None = None,
+    interpolation: Interpolation | None = None,
 ) -> xr.DataArray:
     """Interpolate an image, or every image of a stack, along a line.
 
@@ -43,13 +51,18 @@ def line_cut(
         Averaged over so much across the line, in the same unit; 0 is the line alone.
     step : float, optional
         Distance of the points, at most; the smaller step of the axes if left out.
+    interpolation : {"linear", "sinc"}, optional
+        Bilinear, which lowers a wave of 8 px by up to 8 % an axis, or with a windowed sinc over
+        7 x 7 px, by 0.02 %, which goes over to bilinear beside NaN and the image's edge.
+        By default sinc of an image and linear of a Fourier transform, whose speckle is no
+        smoother than its pixels and whose magnitude must not become negative.
 
     Returns
     -------
     xarray.DataArray
         ``(..., distance)`` from the start in the image's unit, with the coordinates of the points
-        ``y`` and ``x`` (or ``q_y`` and ``q_x``) along it. Bilinear; NaN outside the image and
-        where most of what would be averaged is NaN.
+        ``y`` and ``x`` (or ``q_y`` and ``q_x``) along it. NaN outside the image and where most of
+        what would be averaged is NaN.
 
     Raises
     ------
@@ -79,8 +92,11 @@ def line_cut(
     across = np.linspace(-0.5, 0.5, lanes) * width if lanes > 1 else np.zeros(1)
     points = line[:, None, :] + across[None, :, None] * normal
     shape = (image.sizes[dims[0]], image.sizes[dims[1]])
-    weights, pixels = _bilinear((points - first) / steps, shape)
-    values = _interpolated(image, weights, pixels)
+    places = _snapped((points - first) / steps)
+    values = _renormalised(image, *_bilinear(places, shape))
+    if interpolation == "sinc" or (interpolation is None and dims == ("y", "x")):
+        fine = _weighted(image, *_sinc(places, shape))
+        values = np.where(np.isfinite(fine), fine, values)
     unit = axis_unit(image, dims[1])
     name = "scattering vector" if dims[0] == "q_y" else "distance"
     lead = image.dims[:-2]
@@ -90,8 +106,8 @@ def line_cut(
     )
     for axis, positions in zip(dims, line.T, strict=True):
         coords[axis] = xr.Variable("distance", positions, dict(image[axis].attrs))
-    attrs = {**image.attrs, "cut_start": tuple(ends[0]), "cut_stop": tuple(ends[1])}
-    attrs["cut_width"] = float(width)
+    attrs = {**image.attrs, "cut_width": float(width)}
+    attrs |= {"cut_start": tuple(ends[0].tolist()), "cut_stop": tuple(ends[1].tolist())}
     return xr.DataArray(
         values, dims=(*lead, "distance"), coords=coords, name=image.name or "cut", attrs=attrs
     )
@@ -104,6 +120,7 @@ def cut_stack(
     *,
     width: float = 0.0,
     step: float | None = None,
+    interpolation: Interpolation | None = None,
     subtract_energy_mean: bool = False,
 ) -> xr.DataArray:
     """Cut a stack of biases along a line: E(x) of a map, E(q) of its Fourier transform.
@@ -112,7 +129,7 @@ def cut_stack(
     ----------
     stack : xarray.DataArray
         ``(bias, y, x)`` or ``(bias, q_y, q_x)``.
-    start, stop, width, step
+    start, stop, width, step, interpolation
         As for `line_cut`.
     subtract_energy_mean : bool
         Subtract at each point the mean over the biases: what does not disperse, such as Bragg
@@ -130,73 +147,119 @@ def cut_stack(
     """
     if stack.ndim != 3:
         raise InspectionError(f"a stack has three dims (bias, y, x), not {stack.dims}")
-    cut = line_cut(stack, start, stop, width=width, step=step)
+    cut = line_cut(stack, start, stop, width=width, step=step, interpolation=interpolation)
     if not subtract_energy_mean:
         return cut
     less: xr.DataArray = cut - cut.mean(str(cut.dims[0]))
     return less.assign_attrs(cut.attrs)
 
 
-def _bilinear(
-    points: NDArray[np.float64], shape: tuple[int, int]
-) -> tuple[scipy.sparse.csr_array, NDArray[np.int64]]:
-    """Build the average over the lanes of each point as a sparse matrix on the pixels it needs.
+Weights = tuple[scipy.sparse.csr_array, NDArray[np.int64]]
+"""A sparse matrix (points, pixels) and the flat indices of the pixels that it needs."""
+
+
+def _snapped(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move points that are a pixel but for rounding onto it."""
+    nearest = np.rint(points)
+    return np.where(np.abs(points - nearest) < 1e-6, nearest, points)
+
+
+def _bilinear(points: NDArray[np.float64], shape: tuple[int, int]) -> Weights:
+    """Build the bilinear average over the lanes of each point, (points, lanes, 2) in pixels.
+
+    The weights of a point add up to the share of its lanes inside the image.
+    """
+    limits = np.array(shape) - 1
+    inside = np.asarray(((points >= 0) & (points <= limits)).all(axis=-1))
+    lower = np.clip(np.floor(points), 0, np.maximum(limits - 1, 0)).astype(np.int64)
+    share = points - lower
+    pair = np.arange(2)
+    along = [np.abs(1 - pair - share[..., axis, None]) for axis in range(2)]
+    return _average(lower, along, inside, shape)
+
+
+def _sinc(points: NDArray[np.float64], shape: tuple[int, int]) -> Weights:
+    """Build the average over lanes by a windowed sinc; no weights where a lane lacks a pixel."""
+    nearest = np.rint(points).astype(np.int64)
+    lower = nearest - _HALF_WIDTH
+    reached = (lower >= 0) & (nearest + _HALF_WIDTH < shape)
+    whole = np.broadcast_to(np.all(reached, axis=(1, 2))[:, None], points.shape[:2])
+    along = [
+        kaiser_sinc_weights(
+            (points - nearest)[..., axis].ravel(), _HALF_WIDTH, _KAISER_BETA
+        ).reshape(*points.shape[:2], -1)
+        for axis in range(2)
+    ]
+    return _average(lower, along, whole, shape)
+
+
+def _average(
+    lower: NDArray[np.int64],
+    along: list[NDArray[np.float64]],
+    used: NDArray[np.bool_],
+    shape: tuple[int, int],
+) -> Weights:
+    """Build the average over lanes of products of weights along both axes.
 
     Parameters
     ----------
-    points : array, (points, lanes, 2)
-        (row, col) in pixels.
+    lower : array, (points, lanes, 2)
+        First pixel of each.
+    along : two arrays, (points, lanes, taps)
+        Weights of the pixels from the first on, along rows and along columns.
+    used : array of bool, (points, lanes)
+        Lanes that count; the others have no weight.
     shape : tuple of int
         Of the image.
-
-    Returns
-    -------
-    weights : sparse array, (points, pixels)
-        Rows add up to the share of the lanes inside the image.
-    pixels : array, (pixels,)
-        Flat indices.
     """
-    limits = np.array(shape) - 1
-    nearest = np.rint(points)
-    points = np.where(np.abs(points - nearest) < 1e-6, nearest, points)
-    inside = ((points >= 0) & (points <= limits)).all(axis=-1)
-    lower = np.clip(np.floor(points), 0, np.maximum(limits - 1, 0)).astype(np.int64)
-    share = points - lower
-    lines = np.broadcast_to(np.arange(len(points))[:, None], inside.shape)
-    flat, weight, line = [], [], []
-    for row in (0, 1):
-        for column in (0, 1):
-            part = np.abs(1 - row - share[..., 0]) * np.abs(1 - column - share[..., 1])
-            part = np.where(inside, part, 0.0) / points.shape[1]
-            used = part > 0
-            flat.append(((lower[..., 0] + row) * shape[1] + lower[..., 1] + column)[used])
-            weight.append(part[used])
-            line.append(lines[used])
-    pixels, index = np.unique(np.concatenate(flat), return_inverse=True)
+    taps = np.arange(along[0].shape[-1])
+    weight = along[0][..., :, None] * along[1][..., None, :] * used[..., None, None]
+    rows, columns = lower[..., 0, None] + taps, lower[..., 1, None] + taps
+    flat = rows[..., :, None] * shape[1] + columns[..., None, :]
+    lines = np.broadcast_to(np.arange(len(lower))[:, None, None, None], flat.shape)
+    kept = np.abs(weight) > 1e-12
+    pixels, index = np.unique(flat[kept], return_inverse=True)
     matrix = scipy.sparse.csr_array(
-        (np.concatenate(weight), (np.concatenate(line), index)), shape=(len(points), len(pixels))
+        (weight[kept] / lower.shape[1], (lines[kept], index)), shape=(len(lower), len(pixels))
     )
     return matrix, pixels
 
 
-def _interpolated(
+def _needed(image: xr.DataArray, pixels: NDArray[np.int64]) -> NDArray[np.inexact]:
+    """Return the values of some pixels of every plane, (pixels, planes)."""
+    planes = np.reshape(image.values, (-1, image.shape[-2] * image.shape[-1]))
+    kind = np.result_type(image.dtype, np.float32)
+    return np.asarray(np.take(planes, pixels, axis=1).T, kind)
+
+
+def _weighted(
     image: xr.DataArray, weights: scipy.sparse.csr_array, pixels: NDArray[np.int64]
 ) -> NDArray[np.inexact]:
-    """Apply the weights to every plane; renormalise them where some pixels are NaN."""
-    kind = np.result_type(image.dtype, np.float32)
-    planes = np.reshape(image.values, (-1, image.shape[-2] * image.shape[-1]))
-    needed = np.take(planes, pixels, axis=1).T.astype(kind, copy=False)
-    real = np.float64 if kind in (np.float64, np.complex128) else np.float32
-    weights = weights.astype(real)
+    """Apply weights to every plane; NaN where a pixel is NaN or a point has no weights."""
+    needed = _needed(image, pixels)
+    made = weights.astype(needed.real.dtype) @ needed
+    made[np.diff(weights.indptr) == 0] = np.nan
+    return _planes(made, image)
+
+
+def _renormalised(
+    image: xr.DataArray, weights: scipy.sparse.csr_array, pixels: NDArray[np.int64]
+) -> NDArray[np.inexact]:
+    """Apply weights to every plane, leaving out NaN and lanes outside; NaN where much is."""
+    needed = _needed(image, pixels)
+    weights = weights.astype(needed.real.dtype)
     finite = np.isfinite(needed)
     if finite.all():
-        total = np.broadcast_to(np.asarray(weights.sum(axis=1))[:, None], (weights.shape[0], 1))
+        total = np.asarray(weights.sum(axis=1))[:, None]
         made = weights @ needed
     else:
-        total = weights @ finite.astype(real)
+        total = weights @ finite.astype(needed.real.dtype)
         made = weights @ np.where(finite, needed, 0)
     known = total >= _LEAST_WEIGHT
-    made = np.where(known, made / np.where(known, total, 1), np.nan)
-    return np.ascontiguousarray(made.T.astype(kind, copy=False)).reshape(
-        *image.shape[:-2], weights.shape[0]
-    )
+    return _planes(np.where(known, made / np.where(known, total, 1), np.nan), image)
+
+
+def _planes(made: NDArray[np.inexact], image: xr.DataArray) -> NDArray[np.inexact]:
+    """Reshape the points of all planes to the image's leading dims."""
+    kind = np.result_type(image.dtype, np.float32)
+    return np.ascontiguousarray(made.T, kind).reshape(*image.shape[:-2], len(made))
