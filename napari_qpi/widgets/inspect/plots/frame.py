@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtGui import QFont, QFontMetrics, QResizeEvent
 from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from napari_qpi.widgets.common.plotting import PlotWidget, pg
@@ -12,7 +14,9 @@ from napari_qpi.widgets.common.plotting import PlotWidget, pg
 __all__ = ["PlotFrame"]
 
 _MIN_HEIGHT, _HEIGHT = 90, 150
-_GRID = 40
+_ABOVE = 10
+_TITLE_POINTS, _TITLE_MARGIN = 8, 60
+_LABEL_MARGIN = 50
 
 
 class PlotFrame(PlotWidget):
@@ -28,16 +32,19 @@ class PlotFrame(PlotWidget):
         # As windows of their own the menus that nobody opens would outlive the plot.
         for menu in (self.plot.ctrlMenu, *self.plot.ctrlMenu.findChildren(QMenu)):
             menu.setParent(self, Qt.WindowType.Widget)
+            menu.hide()
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.canvas.ci.layout.setContentsMargins(0, 0, 6, 4)
         self._title = ""
+        self._labels: dict[str, str] = {}
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
             # Else pyqtgraph writes 0.05 V as 50 with a factor beside the label.
             axis.enableAutoSIPrefix(False)
             axis.setStyle(hideOverlappingLabels=True)
         self._now = pg.InfiniteLine(angle=90)
+        self._now.setZValue(_ABOVE)
         self._now.setVisible(False)
         self.plot.addItem(self._now, ignoreBounds=True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -51,13 +58,36 @@ class PlotFrame(PlotWidget):
     def set_title(self, title: str) -> None:
         """Say what the plot shows."""
         self._title = title
-        self.plot.setTitle(title, color=self.text_color, size="8pt")
-        self.setToolTip(f"<qt>{title}</qt>")
+        self.setToolTip(f"<qt>{escape(title)}</qt>")
+        self._show_title()
 
     def set_labels(self, bottom: str, left: str) -> None:
         """Name both axes."""
-        for side, words in (("bottom", bottom), ("left", left)):
-            self.plot.setLabel(side, words)
+        self._labels = {"bottom": bottom, "left": left}
+        self._show_labels()
+
+    def _show_labels(self) -> None:
+        """Write the names where they fit along their axes, else the units alone."""
+        for side, room in (("bottom", self.width()), ("left", self.height())):
+            words = self._labels.get(side, "")
+            if self._elided(words, self.font(), room - _LABEL_MARGIN) != words:
+                words = words.partition(" (")[2][:-1]
+            if side in self._labels:
+                self.plot.setLabel(side, escape(words))
+
+    def _show_title(self) -> None:
+        """Write the title as far as it fits: pyqtgraph would make the plot as wide as its title."""
+        font = QFont(self.font())
+        font.setPointSize(_TITLE_POINTS)
+        words = self._elided(self._title, font, self.width() - _TITLE_MARGIN)
+        self.plot.setTitle(escape(words), color=self.text_color, size=f"{_TITLE_POINTS}pt")
+
+    @staticmethod
+    def _elided(words: str, font: QFont, room: int) -> str:
+        """Cut words in their middle."""
+        return QFontMetrics(font).elidedText(
+            words, Qt.TextElideMode.ElideMiddle, max(room, _TITLE_MARGIN)
+        )
 
     def mark(self, value: float | None, *, horizontal: bool = False) -> None:
         """Mark a value on an axis, such as the bias that the viewer shows; None marks nothing."""
@@ -82,7 +112,14 @@ class PlotFrame(PlotWidget):
             axis.setTextPen(self.text_color)
         self._now.setPen(pg.mkPen(self.text_color, style=Qt.PenStyle.DashLine))
         if self._title:
-            self.set_title(self._title)
+            self._show_title()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Write as much of title and labels as fits now."""
+        super().resizeEvent(event)
+        self._show_labels()
+        if self._title:
+            self._show_title()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
         """Leave the wheel to the scrolling of the dock."""
