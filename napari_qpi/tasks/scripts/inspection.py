@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import xarray as xr
 
 from napari_qpi.tasks.inspection.inspected import Inspected
@@ -62,10 +63,13 @@ def inspection_script(
 
 def plane_code(inspection: Inspection, role: str) -> str:
     """Write the plane of an array at the bias on show, one of `VARIABLES`."""
+    array, plane = inspection.data.image(role), inspection.plane(role)
     name = VARIABLES[role]
-    if not inspection.is_stack(role):
+    if array is None or plane is None or "bias" not in array.dims:
         return name
-    return f"{name}.isel(bias={inspection.index(role)})"
+    biases = np.asarray(array["bias"].values, float)
+    index = int(np.abs(biases - float(plane["bias"])).argmin())
+    return f"{name}.isel(bias={index})"
 
 
 def unsaved_map(data: Inspected) -> xr.DataArray | None:

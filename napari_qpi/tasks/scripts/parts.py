@@ -30,11 +30,7 @@ _STANDARD = {
     "zlib.": "import zlib",
     " replace(": "from dataclasses import replace",
 }
-_THIRD = {
-    " Figure(": "from matplotlib.figure import Figure",
-    "np.": "import numpy as np",
-    "xr.": "import xarray as xr",
-}
+_THIRD = {"np.": "import numpy as np", "xr.": "import xarray as xr"}
 
 
 def one_line(text: str) -> str:

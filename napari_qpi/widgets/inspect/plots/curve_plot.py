@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QWidget
@@ -17,7 +18,7 @@ from napari_qpi.widgets.common.plotting import pg
 from napari_qpi.widgets.inspect.plots.frame import PlotFrame
 from napari_qpi.widgets.inspect.plots.labels import axis_label, quantity_label
 
-__all__ = ["Curve", "CurvePlot", "curve_color"]
+__all__ = ["Curve", "CurvePlot", "Look", "curve_color"]
 
 Look = Literal["line", "points", "dashes", "dots"]
 
@@ -122,9 +123,10 @@ class CurvePlot(PlotFrame):
         """Let the axes reach just beyond what is drawn."""
         places, values = [], []
         for curve in self._curves:
-            drawn = np.asarray(curve.values.values, float)
+            drawn = _with_bars(curve)
             known = np.isfinite(drawn) & ((drawn > 0) | (not logarithmic))
-            places.append(np.asarray(curve.values[curve.values.dims[0]].values, float)[known])
+            across = np.asarray(curve.values[curve.values.dims[0]].values, float)
+            places.append(np.broadcast_to(across, drawn.shape)[known])
             values.append(np.log10(drawn[known]) if logarithmic else drawn[known])
         if not sum(each.size for each in places):
             return
@@ -165,7 +167,7 @@ class CurvePlot(PlotFrame):
     def _draw_errors(self, curve: Curve, places: Any, values: Any, logarithmic: bool) -> None:
         """Draw errors as a band below a line, as bars at points."""
         assert curve.std is not None
-        errors = np.nan_to_num(np.asarray(curve.std.values, float))
+        errors = np.nan_to_num(np.asarray(curve.std.values, float), posinf=0.0)
         if curve.look == "points":
             if not logarithmic:
                 bars = pg.ErrorBarItem(x=places, y=values, height=2 * errors, pen=curve.color)
@@ -187,3 +189,12 @@ class CurvePlot(PlotFrame):
     def _add(self, item: Any) -> None:
         self.plot.addItem(item)
         self._items.append(item)
+
+
+def _with_bars(curve: Curve) -> NDArray[np.float64]:
+    """Return the values that the axes have to reach: of points the ends of their bars, too."""
+    values = np.asarray(curve.values.values, float)
+    if curve.std is None or curve.look != "points":
+        return values[None]
+    errors = np.nan_to_num(np.asarray(curve.std.values, float), posinf=0.0)
+    return np.stack([values - errors, values + errors])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from qtpy.QtCore import QRectF
+from qtpy.QtCore import QRectF, Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_qpi.layers.contrast import robust_limits
@@ -22,6 +23,7 @@ __all__ = ["StackImage"]
 _MAX_ROWS = 512
 _UNEVEN = 0.02
 _SYMBOL_SIZE = 5
+_MARK = "#c8c8c8"
 
 
 class StackImage(PlotFrame):
@@ -81,10 +83,20 @@ class StackImage(PlotFrame):
         self.set_title(title)
         low_color, high_color = (10**limit if logarithmic else limit for limit in limits)
         self.setToolTip(
-            f"<qt>{title}: {quantity_label(stack)}, colours from {low_color:.3g} to "
+            f"<qt>{escape(title)}: {quantity_label(stack)}, colours from {low_color:.3g} to "
             f"{high_color:.3g}</qt>"
         )
         self.plot.setRange(xRange=(left, right), yRange=(low, high), padding=0)
+
+    def show_up_to(self, reach: float) -> None:
+        """Cut the lower axis off beyond a value, to show more of the rest."""
+        (left, right), _ = self.plot.viewRange()
+        self.plot.setXRange(left, min(reach, right), padding=0)
+
+    def follow_theme(self) -> None:
+        """Draw axes and texts in the colours of the theme, the mark as the image needs it."""
+        super().follow_theme()
+        self._now.setPen(pg.mkPen(_MARK, style=Qt.PenStyle.DashLine))
 
     def show_over(self, curves: Sequence[Curve]) -> None:
         """Draw curves of the bias over the image: their values lie on the lower axis."""

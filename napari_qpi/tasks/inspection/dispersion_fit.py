@@ -1,0 +1,181 @@
+"""`DispersionFit`: what a fit of a dispersion depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
+
+import xarray as xr
+
+from napari_qpi.tasks.job import SingleCall
+from qpi_kernels import inspect
+
+if TYPE_CHECKING:
+    from qpi_kernels.inspect.dispersion.result import Dispersion
+    from qpi_kernels.progress import Stepper
+
+__all__ = [
+    "MODELS",
+    "DispersionFit",
+    "HeldValuesError",
+    "band_table",
+    "clipboard_table",
+    "fit_methods",
+    "held_values",
+    "parameters_in_words",
+    "scattering_vectors",
+]
+
+MODELS = ("parabola", "dirac", "rashba")
+
+
+class HeldValuesError(ValueError):
+    """The text of parameters to hold can not be read; the message says how to write it."""
+
+
+@dataclass(frozen=True, eq=False)
+class DispersionFit:
+    """A kernel over bias, and how to fit its dispersion.
+
+    Parameters
+    ----------
+    kernel, std : xarray.DataArray, (bias, y, x)
+        Kernel and its standard deviation, None where it is not known.
+    name : str
+        What the kernel shows.
+    model, method : str
+        As `qpi_kernels.inspect.fit_dispersion` takes them.
+    bias_range : tuple of float or None
+        Lowest and highest bias; all without.
+    fixed : dict of str to float
+        Parameters that are held.
+    """
+
+    kernel: xr.DataArray
+    std: xr.DataArray | None
+    name: str
+    model: str = "parabola"
+    method: str = "hankel"
+    bias_range: tuple[float, float] | None = None
+    fixed: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `fit_dispersion` that are not its defaults."""
+        chosen: dict[str, Any] = {"model": self.model, "method": self.method}
+        if self.bias_range is not None:
+            chosen["bias_range"] = self.bias_range
+        if self.fixed:
+            chosen["fixed"] = self.fixed
+        return chosen
+
+    def start(self) -> Stepper[Dispersion]:
+        """Give the stepper; called in the worker."""
+        return SingleCall(self.run, "Fitting the dispersion")
+
+    def run(self) -> Dispersion:
+        """Fit.
+
+        Raises
+        ------
+        DispersionError
+            If kernel, model and parameters do not fit together.
+        """
+        return inspect.fit_dispersion(self.kernel, std=self.std, **self.options)
+
+    def code(self) -> str:
+        """Write the lines that fit ``dispersion``."""
+        arguments = ["kernel"]
+        if self.std is not None:
+            arguments.append("std=std")
+        arguments += [f"{name}={value!r}" for name, value in self.options.items()]
+        return (
+            f"dispersion = qk.inspect.fit_dispersion({', '.join(arguments)})\n"
+            "print(dispersion.summary())"
+        )
+
+
+def fit_methods() -> tuple[str, ...]:
+    """Return the methods of `fit_dispersion`."""
+    from qpi_kernels.inspect.dispersion.fit import Method
+
+    return tuple(get_args(Method))
+
+
+def held_values(text: str) -> dict[str, float]:
+    """Read parameters to hold from a text such as ``alpha = 0.03, onset = -0.4``.
+
+    Raises
+    ------
+    HeldValuesError
+        If the text is no list of names with numbers.
+    """
+    held = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, number = (word.strip() for word in part.partition("="))
+        try:
+            held[name] = float(number)
+        except ValueError as error:
+            raise HeldValuesError(
+                f"{part!r} is no parameter to hold; write for example: alpha = 0.03"
+            ) from error
+        if not equals or not name.isidentifier():
+            raise HeldValuesError(f"{part!r} has no name; write for example: alpha = 0.03")
+    return held
+
+
+def band_table(dispersion: Dispersion) -> xr.Dataset:
+    """Tabulate the fitted parameters: ``value`` and ``error`` over ``parameter``, with units."""
+    names = list(dispersion.parameters)
+    return xr.Dataset(
+        {
+            "value": ("parameter", [dispersion.parameters[name] for name in names]),
+            "error": ("parameter", [dispersion.errors[name] for name in names]),
+            "unit": ("parameter", [dispersion.units[name] for name in names]),
+        },
+        coords={"parameter": names},
+        attrs={
+            "model": dispersion.model,
+            "method": dispersion.method,
+            "reduced_chi2": dispersion.reduced_chi2,
+            "p_value": dispersion.p_value,
+        },
+    )
+
+
+def parameters_in_words(dispersion: Dispersion) -> str:
+    """Write the parameters with their errors and the goodness, a line each."""
+    first, *lines = dispersion.summary().splitlines()
+    return "\n".join([first, *(line for line in lines if " = " in line)])
+
+
+def scattering_vectors(dispersion: Dispersion) -> xr.Dataset:
+    """Turn wave numbers into the q = 2k of backscattering: ``q``, ``q_std`` and the band's.
+
+    Returns
+    -------
+    xarray.Dataset
+        In rad/nm: ``q`` and ``q_std`` over the ``bias`` of the wave numbers used, ``q_band`` over
+        the ``curve_bias`` of the fitted curve.
+    """
+    table = dispersion.wave_numbers
+    used = table.isel(bias=table["used"].values)
+    attrs = {"units": "rad/nm", "long_name": "scattering vector 2k"}
+    band = dispersion.curve.rename(bias="curve_bias")
+    return xr.Dataset(
+        {
+            "q": (2 * used["k"]).assign_attrs(attrs),
+            "q_std": (2 * used["k_std"]).assign_attrs(attrs),
+            "q_band": (2 * band).assign_attrs(attrs),
+        }
+    )
+
+
+def clipboard_table(dispersion: Dispersion) -> str:
+    """Write parameters and wave numbers as text with tabulators, for a spreadsheet."""
+    table = dispersion.wave_numbers
+    units = {name: str(table[name].attrs.get("units", "")) for name in table}
+    titles = {name: f"{name} ({unit})" if unit else str(name) for name, unit in units.items()}
+    numbers = table.to_dataframe()[list(table)].rename(columns=titles)
+    parameters = band_table(dispersion).to_dataframe()
+    return "\n".join(part.to_csv(sep="\t") for part in (parameters, numbers))

@@ -1,0 +1,1 @@
+"""The panels of the Inspect dock that show curves: cuts, profiles, spectra, dispersions."""

@@ -1,0 +1,302 @@
+"""`DispersionPanel`: the band that the kernel's waves follow, over E(q), with errors."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+)
+
+from napari_qpi.tasks.inspection.dispersion_fit import (
+    MODELS,
+    DispersionFit,
+    HeldValuesError,
+    band_table,
+    clipboard_table,
+    fit_methods,
+    held_values,
+    parameters_in_words,
+    scattering_vectors,
+)
+from napari_qpi.tasks.inspection.shown_units import in_shown_units
+from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.job import Job, JobState
+from napari_qpi.widgets.common.run_controls import RunControls
+from napari_qpi.widgets.inspect.curves.number_box import number_box
+from napari_qpi.widgets.inspect.panel import Panel
+from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
+from napari_qpi.widgets.inspect.plots.stack_image import StackImage
+from qpi_kernels import inspect
+
+if TYPE_CHECKING:
+    from qpi_kernels.inspect.dispersion.result import Dispersion
+
+__all__ = ["DispersionPanel"]
+
+_QUANTITIES = {
+    "residual": "k minus band",
+    "damping": "damping Im k",
+    "self_energy": "|Im Σ|",
+    "lifetime": "lifetime",
+    "coherence_length": "coherence length",
+    "phase": "phase of C",
+}
+_POINTS, _BAND = "#00e5ff", "#ffffff"
+_ROOM = 1.5
+_NO_KERNEL = "Extract a kernel from a stack over bias first: its waves give E(k)."
+
+
+class DispersionPanel(Panel):
+    """Fit a dispersion to the kernel in a worker thread, and draw it over the kernel's E(q).
+
+    Attributes
+    ----------
+    job : Job
+        The fit.
+    fit : DispersionFit or None
+        What the dispersion on show was fitted to.
+    dispersion : Dispersion or None
+        The one on show.
+    overlay : list of Curve
+        Its band and its points, as they are drawn over E(q).
+    """
+
+    title = "Dispersion"
+    help = "E(k) from the kernel's waves: mass, onset, lifetimes, each with its error."
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__(inspection)
+        self.job = Job()
+        self.fit: DispersionFit | None = None
+        self.dispersion: Dispersion | None = None
+        self.overlay: list[Curve] = []
+        self._running: DispersionFit | None = None
+        self._range_of: xr.DataArray | None = None
+        self._build()
+        self.follow(inspection.transforms.ready, self._draw_image)
+        self.follow(self.job.state_changed, self._on_state)
+        self.follow(self.job.progressed, self.run_controls.show_event)
+        self.follow(self.job.succeeded, self._on_fitted)
+        self.follow(self.job.failed, self._on_failed)
+
+    def _build(self) -> None:
+        """Lay out the panel."""
+        self.model_choice, self.method_choice = QComboBox(), QComboBox()
+        self.model_choice.addItems(MODELS)
+        self.method_choice.addItems(fit_methods())
+        self.model_choice.setToolTip("<qt>Dispersion that is fitted to k(E).</qt>")
+        self.method_choice.setToolTip(
+            "<qt>hankel fits the waves of the kernel in real space. ring reads half the q of the "
+            "maximum of |FT|, which the scattering phase displaces: for comparison.</qt>"
+        )
+        self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", " V", step=0.01, decimals=3)
+        self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", " V", step=0.01, decimals=3)
+        self.held_entry = QLineEdit()
+        self.held_entry.setPlaceholderText("hold, such as alpha = 0.03")
+        self.held_entry.setToolTip(
+            "<qt>Parameters that are known. Of a Rashba band hold alpha (eV nm) or onset (eV): the "
+            "waves tell only the energy of its minimum.</qt>"
+        )
+        self.run_controls = RunControls("Fit dispersion")
+        self.stack_image, self.curve_plot = StackImage(), CurvePlot(legend=False)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.quantity_choice = QComboBox()
+        for quantity, words in _QUANTITIES.items():
+            self.quantity_choice.addItem(words, quantity)
+        self.quantity_choice.setToolTip("<qt>What the lower plot shows over bias.</qt>")
+        self.copy_button = QPushButton("Copy table")
+        self.copy_button.setToolTip("<qt>Parameters and wave numbers, for a spreadsheet.</qt>")
+        self.copy_button.setEnabled(False)
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        for number, widget in enumerate((self.model_choice, self.method_choice, self.held_entry)):
+            grid.addWidget(widget, 0, number)
+        for number, widget in enumerate((self.from_box, self.to_box)):
+            grid.addWidget(widget, 1, number)
+        grid.addWidget(self.run_controls, 2, 0, 1, 3)
+        below = QHBoxLayout()
+        below.addWidget(self.quantity_choice)
+        below.addWidget(self.copy_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.addLayout(grid)
+        column.addWidget(self.stack_image, 3)
+        column.addWidget(self.words)
+        column.addLayout(below)
+        column.addWidget(self.curve_plot, 2)
+        self.run_controls.run_button.clicked.connect(self.run_fit)
+        self.run_controls.cancel_button.clicked.connect(self.job.cancel)
+        self.quantity_choice.currentIndexChanged.connect(self._draw_quantity)
+        self.copy_button.clicked.connect(self.copy_table)
+        for widget in (self.words, self.curve_plot):
+            widget.setVisible(False)
+
+    def disconnect_events(self) -> None:
+        """Stop the fit, and follow nothing more."""
+        super().disconnect_events()
+        self.job.cancel()
+
+    # -- the fit ------------------------------------------------------------------------------
+
+    def run_fit(self) -> None:
+        """Start the fit of the kernel under inspection."""
+        kernel, std = self.inspection.data.kernel, self.inspection.data.std
+        if kernel is None or not self.inspection.is_stack("kernel") or self.job.state.busy:
+            return
+        try:
+            fixed = held_values(self.held_entry.text())
+        except HeldValuesError as error:
+            self.run_controls.show_status(str(error))
+            self._show_ready()
+            return
+        self._running = DispersionFit(
+            kernel=kernel,
+            std=std,
+            name=self.inspection.data.kernel_name,
+            model=self.model_choice.currentText(),
+            method=self.method_choice.currentText(),
+            bias_range=self._bias_range(kernel),
+            fixed=fixed,
+        )
+        self.job.start(self._running.start)
+
+    def _bias_range(self, kernel: xr.DataArray) -> tuple[float, float] | None:
+        """Return the range that was entered, None for all biases."""
+        biases = np.asarray(kernel["bias"].values, float)
+        low, high = self.from_box.value(), self.to_box.value()
+        half = 0.5 * 10.0 ** -self.from_box.decimals()
+        if low <= biases.min() + half and high >= biases.max() - half:
+            return None
+        return low, high
+
+    def _on_state(self, state: JobState) -> None:
+        self.run_controls.show_state(state)
+        self._show_ready()
+
+    def _on_failed(self, error: Exception) -> None:
+        self.run_controls.show_status(str(error) or type(error).__name__)
+        self._show_ready()
+
+    def _on_fitted(self, dispersion: Dispersion) -> None:
+        """Show a fit; it stays until the next one, whatever happens to the kernel's layer."""
+        self.fit, self.dispersion = self._running, dispersion
+        self.run_controls.show_status("")
+        self.copy_button.setEnabled(True)
+        self.redraw()
+
+    def copy_table(self) -> None:
+        """Put parameters and wave numbers on the clipboard."""
+        clipboard = QApplication.clipboard()
+        if self.dispersion is not None and clipboard is not None:
+            clipboard.setText(clipboard_table(self.dispersion))
+            self.status.emit("The table is on the clipboard.")
+
+    # -- drawing ------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw the kernel's E(q) and the fit."""
+        self._show_ready()
+        self._show_range()
+        self._draw_image()
+        self._draw_quantity()
+
+    def draw_bias(self) -> None:
+        """Mark another bias."""
+        self.stack_image.mark(self.inspection.bias, horizontal=True)
+        self.curve_plot.mark(self.inspection.bias)
+
+    def _show_ready(self) -> None:
+        missing = "" if self.inspection.is_stack("kernel") else _NO_KERNEL
+        self.run_controls.show_ready(self.job.state, missing)
+        self.run_controls.status.setVisible(bool(self.run_controls.status.text()))
+
+    def _show_range(self) -> None:
+        """Offer all biases of another kernel."""
+        kernel = self.inspection.data.kernel
+        if kernel is self._range_of or kernel is None or not self.inspection.is_stack("kernel"):
+            return
+        self._range_of = kernel
+        biases = np.asarray(kernel["bias"].values, float)
+        for box, value in ((self.from_box, biases.min()), (self.to_box, biases.max())):
+            box.setRange(float(biases.min()), float(biases.max()))
+            box.setValue(float(value))
+
+    def _draw_image(self) -> None:
+        """Draw E(q) of the kernel, and over it the wave numbers and the band."""
+        if not self.isVisible() or not self.inspection.is_stack("kernel"):
+            return
+        transform = self.inspection.fourier_stack("kernel")
+        if transform is None:
+            self.stack_image.set_title("E(q): Fourier transforms are being made…")
+            return
+        # As fine as the padded transform: the picture is only looked at.
+        step = float(transform["q_x"][1] - transform["q_x"][0])
+        profile = inspect.radial_profile(transform, step=step)["mean"]
+        words = f"E(q) of {self.inspection.data.kernel_name}"
+        curves = []
+        if self.dispersion is not None and self.fit is not None:
+            of = "" if self.fit.name == self.inspection.data.kernel_name else f" of {self.fit.name}"
+            words += f"; q = 2k{of} ({self.fit.method}, {self.fit.model})"
+            found = scattering_vectors(self.dispersion)
+            factor = self.inspection.q_factor
+            curves = [
+                Curve("band", factor * found["q_band"], color=_BAND),
+                Curve("k", factor * found["q"], factor * found["q_std"], _POINTS, "points"),
+            ]
+        shown = in_shown_units(profile, self.inspection)
+        self.stack_image.show_stack(shown, words)
+        self.overlay = curves
+        self.stack_image.show_over(curves)
+        largest = max(
+            (float(curve.values.max()) for curve in curves if curve.values.size), default=0
+        )
+        if largest > 0:
+            self.stack_image.show_up_to(_ROOM * largest)
+        self.stack_image.mark(self.inspection.bias, horizontal=True)
+
+    def _draw_quantity(self) -> None:
+        """Draw the chosen quantity over bias, and the parameters in words."""
+        dispersion = self.dispersion
+        for widget in (self.words, self.curve_plot):
+            widget.setVisible(dispersion is not None)
+        if dispersion is None or self.fit is None:
+            return
+        self.words.setText(parameters_in_words(dispersion))
+        self.words.setToolTip(f"<qt>{escape(dispersion.summary()).replace(chr(10), '<br>')}</qt>")
+        quantity = self.quantity_choice.currentData()
+        table = dispersion.wave_numbers
+        used = table.isel(bias=table["used"].values)
+        error = "k_std" if quantity == "residual" else f"{quantity}_std"
+        std = used.get(error)
+        curve = Curve("", used[quantity], std, curve_color(0), "points")
+        self.curve_plot.show_curves([curve], f"{_QUANTITIES[quantity]}, {self.fit.name}")
+        self.curve_plot.mark(self.inspection.bias)
+
+    # -- ways out -----------------------------------------------------------------------------
+
+    def export(self) -> list[xr.DataArray | xr.Dataset]:
+        """Return parameters, wave numbers and what was fitted."""
+        dispersion = self.dispersion
+        if dispersion is None:
+            return []
+        return [band_table(dispersion), dispersion.wave_numbers, dispersion.profiles]
+
+    def script(self) -> str:
+        """Write the fit on show, if it is of the kernel under inspection."""
+        if self.fit is None or self.fit.kernel is not self.inspection.data.kernel:
+            return ""
+        return self.fit.code()

@@ -1,0 +1,203 @@
+"""`ProfilesPanel`: averages of |FT| over rings or sectors, of kernel and map in one plot."""
+
+from __future__ import annotations
+
+import xarray as xr
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout
+
+from napari_qpi.tasks.inspection.shown_units import in_shown_units
+from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.scripts.curves import profile_code
+from napari_qpi.widgets.inspect.curves.number_box import number_box
+from napari_qpi.widgets.inspect.panel import Panel
+from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
+from napari_qpi.widgets.inspect.plots.stack_image import StackImage
+from napari_qpi.widgets.inspect.role_choice import RoleChoice
+from qpi_kernels import inspect
+
+__all__ = ["ProfilesPanel"]
+
+_DIRECTIONS = {"all": "all directions", "sector": "a sector"}
+_COLORS = {"map": curve_color(1), "kernel": curve_color(0)}
+
+
+class ProfilesPanel(Panel):
+    """Profiles of |FT| at the bias on show, and over all biases: E(q).
+
+    Attributes
+    ----------
+    profiles : dict of str to xarray.Dataset
+        By role, at the bias on show.
+    stack : xarray.Dataset or None
+        Of one array, at all biases.
+    """
+
+    title = "Profiles"
+    help = "|FT| averaged over rings or a sector: kernel and map in one plot, and E(q)."
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__(inspection)
+        self.profiles: dict[str, xr.Dataset] = {}
+        self.stack: xr.Dataset | None = None
+        self._build()
+        self.follow(inspection.transforms.ready, self._draw_stack)
+
+    def _build(self) -> None:
+        """Lay out the panel."""
+        self.direction_choice = QComboBox()
+        for direction, words in _DIRECTIONS.items():
+            self.direction_choice.addItem(words, direction)
+        self.angle_box = number_box(
+            0.0,
+            -360.0,
+            360.0,
+            "Direction of the sector, anticlockwise as seen.",
+            " °",
+            step=5.0,
+            decimals=1,
+        )
+        self.angle_box.setWrapping(True)
+        self.width_box = number_box(
+            20.0, 1.0, 360.0, "Full width of the sector.", " °", step=5.0, decimals=1
+        )
+        self.log_box = QCheckBox("Log")
+        self.log_box.setChecked(True)
+        self.floor_box = QCheckBox("Minus floor")
+        self.floor_box.setToolTip(
+            "<qt>Subtract the power of white noise, which is read near the edge of |FT|. Until "
+            "then its level is drawn dashed: what is below it is noise.</qt>"
+        )
+        self.role_choice = RoleChoice(self.inspection)
+        self.role_choice.setToolTip("<qt>Which array the picture below shows.</qt>")
+        self.curve_plot, self.stack_image = CurvePlot(), StackImage()
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.direction_choice, 0, 0)
+        grid.addWidget(self.angle_box, 0, 1)
+        grid.addWidget(self.width_box, 0, 2)
+        grid.addWidget(self.floor_box, 1, 0)
+        grid.addWidget(self.log_box, 1, 1)
+        grid.addWidget(self.role_choice, 1, 2)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.addLayout(grid)
+        column.addWidget(self.curve_plot, 1)
+        column.addWidget(self.stack_image, 1)
+        self.direction_choice.currentIndexChanged.connect(self.redraw)
+        self.role_choice.currentIndexChanged.connect(self._draw_stack)
+        for box in (self.angle_box, self.width_box):
+            box.valueChanged.connect(self.redraw)
+        for check in (self.log_box, self.floor_box):
+            check.toggled.connect(self.redraw)
+
+    @property
+    def sector(self) -> tuple[float, float] | None:
+        """Direction and full width of the sector in degrees, None for all directions."""
+        if self.direction_choice.currentData() == "all":
+            return None
+        return self.angle_box.value(), self.width_box.value()
+
+    def draw(self) -> None:
+        """Draw the profiles of map and kernel."""
+        self.role_choice.show_state()
+        for box in (self.angle_box, self.width_box):
+            box.setEnabled(self.sector is not None)
+        self._draw_curves()
+        self._draw_stack()
+
+    def draw_bias(self) -> None:
+        """Draw the profiles at another bias."""
+        self._draw_curves()
+        self.stack_image.mark(self.inspection.bias, horizontal=True)
+
+    def _profile(self, transform: xr.DataArray, *, floor: bool) -> xr.Dataset:
+        """Average a transform as it was chosen."""
+        sector = self.sector
+        if sector is None:
+            return inspect.radial_profile(transform, floor=floor)
+        return inspect.sector_profile(transform, sector[0], width_deg=sector[1], floor=floor)
+
+    def _draw_curves(self) -> None:
+        """Draw the profiles at the bias on show, with their errors and floors."""
+        curves, self.profiles = [], {}
+        subtracted = self.floor_box.isChecked()
+        for role in _COLORS:
+            try:
+                transform = self.inspection.fourier(role)
+            except inspect.InspectionError as error:
+                self.status.emit(str(error))
+                continue
+            if transform is None:
+                continue
+            found = self._profile(transform, floor=True)
+            floor = found["floor"]
+            if not subtracted:
+                found = self._profile(transform, floor=False).assign(floor=floor)
+            self.profiles[role] = found
+            shown = in_shown_units(found, self.inspection)
+            color = _COLORS[role]
+            curves.append(
+                Curve(self.inspection.data.name(role), shown["mean"], shown["std"], color)
+            )
+            if not subtracted:
+                level = xr.full_like(shown["mean"], float(floor))
+                curves.append(Curve("", level, color=color, look="dots"))
+        if curves:
+            self.curve_plot.show_curves(curves, self._words(), logarithmic=self.log_box.isChecked())
+
+    def _draw_stack(self) -> None:
+        """Draw the profiles of one array at all biases."""
+        role = self.role_choice.role
+        stacked = self.inspection.is_stack(role)
+        self.stack_image.setVisible(stacked)
+        self.role_choice.setVisible(stacked)
+        self.stack = None
+        if not stacked or not self.isVisible():
+            return
+        transform = self.inspection.fourier_stack(role)
+        if transform is None:
+            self.stack_image.set_title("E(q): Fourier transforms are being made…")
+            return
+        self.stack = self._profile(transform, floor=self.floor_box.isChecked())
+        self.stack_image.show_stack(
+            in_shown_units(self.stack["mean"], self.inspection),
+            f"E(q) of {self.inspection.data.name(role)}, {self._direction()}",
+            logarithmic=self.log_box.isChecked(),
+        )
+        self.stack_image.mark(self.inspection.bias, horizontal=True)
+
+    def _direction(self) -> str:
+        """Say over which directions was averaged."""
+        sector = self.sector
+        if sector is None:
+            return "all directions"
+        return f"{sector[0]:g}° ± {sector[1] / 2:g}°"
+
+    def _words(self) -> str:
+        """Say what the curves show; their names are in the legend."""
+        bias = self.inspection.bias
+        at = "" if bias is None else f" at {bias:+.4g} {self.inspection.bias_unit}"
+        return f"Profiles of |FT|{at}, {self._direction()}"
+
+    def export(self) -> list[xr.DataArray | xr.Dataset]:
+        """Return the profiles of each array, and those over all biases."""
+        made: list[xr.DataArray | xr.Dataset] = [
+            found.assign_attrs(found.attrs, title=f"profile of {role}")
+            for role, found in self.profiles.items()
+        ]
+        if self.stack is not None:
+            title = f"profile of {self.role_choice.role} over bias"
+            made.append(self.stack.assign_attrs(self.stack.attrs, title=title))
+        return made
+
+    def script(self) -> str:
+        """Write the lines that average."""
+        if not self.profiles:
+            return ""
+        return profile_code(
+            self.inspection,
+            list(self.profiles),
+            self.sector,
+            floor=self.floor_box.isChecked(),
+            stacked=None if self.stack is None else self.role_choice.role,
+        )

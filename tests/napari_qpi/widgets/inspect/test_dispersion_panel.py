@@ -1,0 +1,145 @@
+"""The dispersion in the Inspect dock: mass and onset of a kernel of known waves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import scipy.special
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QApplication
+
+from napari_qpi.layers.conversion import add_layers
+from napari_qpi.layers.result import result_layers
+from napari_qpi.tasks.inspection.dispersion_fit import HeldValuesError, held_values
+from napari_qpi.tasks.job import JobState
+from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
+from qpi_kernels.result import KernelResult
+from shared.inspect_panels import open_panel, run_script
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+BIASES = np.linspace(0.0, 0.2, 5)
+MASS, ONSET, PHASE = 0.4, -0.07, 0.6
+HBAR2_OVER_2M = 0.0380998
+SIDE, PIXEL = 41, 0.3
+
+
+@pytest.fixture
+def waves(make_result: Callable[..., KernelResult]) -> KernelResult:
+    """Return an extraction whose kernel holds the standing waves of a parabolic band."""
+    made = make_result(
+        biases=BIASES, image_shape=(60, 60), kernel_shape=(SIDE, SIDE), pitch_nm=PIXEL
+    )
+    axis = (np.arange(SIDE) - SIDE // 2) * PIXEL
+    radius = np.maximum(np.hypot(*np.meshgrid(axis, axis)), PIXEL)
+    k = np.sqrt((BIASES - ONSET) * MASS / HBAR2_OVER_2M)[:, None, None]
+    hankel = scipy.special.hankel1(0, (k + 0.03j) * radius)
+    noise = np.random.default_rng(4).normal(scale=0.01, size=(len(BIASES), SIDE, SIDE))
+    kernel = made.kernel.copy(data=(np.exp(1j * PHASE) * hankel**2).real + noise)
+    std = made.std.copy(data=np.full(noise.shape, 0.01))
+    return replace(made, kernel=kernel, std=std)
+
+
+def fit(qtbot: QtBot, panel: DispersionPanel) -> None:
+    """Press the button and wait."""
+    panel.run_controls.run_button.click()
+    qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=20_000)
+
+
+def test_mass_and_onset_are_found_drawn_and_repeated(
+    qtbot: QtBot,
+    viewer: Viewer,
+    waves: KernelResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_layers(viewer, result_layers(waves))
+    _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    qtbot.waitUntil(lambda: panel.stack_image.shown is not None)
+    fit(qtbot, panel)
+    found = panel.dispersion
+    assert found is not None
+    assert found.parameters["mass"] == pytest.approx(MASS, rel=0.01)
+    assert found.parameters["onset"] == pytest.approx(ONSET, abs=0.003)
+    assert "mass = 0.4" in panel.words.text()
+    assert "±" in panel.words.text()
+
+    points, band = panel.overlay[1], panel.overlay[0]
+    truth = 2 * np.sqrt((BIASES - ONSET) * MASS / HBAR2_OVER_2M)
+    np.testing.assert_allclose(points.values, truth, rtol=0.01)
+    assert float(band.values[0]) == pytest.approx(truth[0], rel=0.01)
+    assert panel.stack_image.plot.viewRange()[0][1] > truth[-1]
+    panel.quantity_choice.setCurrentIndex(panel.quantity_choice.findData("damping"))
+    (curve,) = panel.curve_plot.curves
+    np.testing.assert_allclose(curve.values, 0.03, atol=0.005)
+    assert curve.std is not None
+
+    variables = run_script(panel, tmp_path, monkeypatch.chdir)
+    assert variables["dispersion"].parameters == found.parameters
+    parameters, numbers, _ = panel.export()
+    assert parameters["value"].values.tolist() == list(found.parameters.values())  # type: ignore[union-attr]
+    panel.copy_table()
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    first, *_ = clipboard.text().splitlines()
+    assert first == "parameter\tvalue\terror\tunit"
+    assert f"{float(numbers['k'][0])!r}"[:8] in clipboard.text()  # type: ignore[index]
+
+    for layer in list(viewer.layers):
+        viewer.layers.remove(layer)
+    assert panel.dispersion is found
+    assert len(panel.curve_plot.curves) == 1
+
+
+def test_what_can_not_be_fitted_is_said(qtbot: QtBot, viewer: Viewer, waves: KernelResult) -> None:
+    add_layers(viewer, result_layers(waves))
+    _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    panel.model_choice.setCurrentText("rashba")
+    fit(qtbot, panel)
+    assert panel.job.state is JobState.FAILED
+    assert "alpha" in panel.run_controls.status.text()
+    assert panel.run_controls.run_button.isEnabled()
+    panel.held_entry.setText("alpha 0.03")
+    panel.run_fit()
+    assert "alpha = 0.03" in panel.run_controls.status.text()
+    panel.held_entry.setText("alpha = 0.03")
+    panel.to_box.setValue(0.16)
+    fit(qtbot, panel)
+    assert panel.dispersion is not None
+    assert panel.fit is not None
+    assert panel.dispersion.parameters["alpha"] == 0.03
+    assert panel.dispersion.wave_numbers.sizes["bias"] == 4
+    panel.run_fit()
+    panel.run_controls.cancel_button.click()
+    qtbot.waitUntil(lambda: not panel.job.state.busy)
+    assert panel.job.state is JobState.CANCELLED
+    assert panel.dispersion.parameters["alpha"] == 0.03
+
+
+def test_a_map_alone_has_no_dispersion(qtbot: QtBot, viewer: Viewer) -> None:
+    viewer.add_image(np.zeros((20, 24), np.float32), name="map")
+    _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    assert not panel.run_controls.run_button.isEnabled()
+    assert "Extract a kernel" in panel.run_controls.status.text()
+    assert panel.export() == []
+    assert panel.script() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [("", {}), ("alpha=0.03", {"alpha": 0.03}), (" a = 1e-2 , b=-3,", {"a": 0.01, "b": -3.0})],
+)
+def test_parameters_to_hold_are_read(text: str, held: dict[str, float]) -> None:
+    assert held_values(text) == held
+
+
+@pytest.mark.parametrize("text", ["alpha", "alpha = x", "= 3", "0.03"])
+def test_what_is_no_parameter_is_refused(text: str) -> None:
+    with pytest.raises(HeldValuesError, match=r"alpha = 0\.03"):
+        held_values(text)

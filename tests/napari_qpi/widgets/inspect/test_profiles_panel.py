@@ -1,0 +1,63 @@
+"""Profiles of |FT| in the Inspect dock: rings and sectors where they are, and a script for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from napari_qpi.widgets.inspect.curves.profiles_panel import ProfilesPanel
+from shared.inspect_panels import BIASES, PITCH, add_stack, drawn, open_panel, run_script
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+ROWS, COLUMNS = 48, 96
+
+
+def wave_and_noise() -> np.ndarray:
+    """Draw a wave along -60 degrees (as seen) in white noise, its q growing with the bias."""
+    y, x = np.meshgrid(np.arange(ROWS) * PITCH[0], np.arange(COLUMNS) * PITCH[1], indexing="ij")
+    turn = np.deg2rad(-60.0)
+    noise = np.random.default_rng(2).normal(scale=0.3, size=(len(BIASES), ROWS, COLUMNS))
+    along = np.cos(turn) * x - np.sin(turn) * y
+    waves = [np.cos((2.0 + n) * along) for n in range(len(BIASES))]
+    return (np.array(waves) + noise).astype(np.float32)
+
+
+def test_a_sector_holds_the_wave_and_the_rest_the_floor(
+    qtbot: QtBot, viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_stack(viewer, wave_and_noise())
+    dock, panel = open_panel(qtbot, viewer, ProfilesPanel)
+    dock.inspection.bias = 0.0
+    qtbot.waitUntil(lambda: panel.stack is not None)
+    panel.direction_choice.setCurrentIndex(1)
+    panel.angle_box.setValue(-60.0)
+    (found,) = panel.profiles.values()
+    step = float(found["q"][1])
+    peak = found["q"][np.nanargmax(drawn(found["mean"]))]
+    assert float(peak) == pytest.approx(3.0, abs=step)
+    assert panel.stack is not None
+    peaks = panel.stack["q"][np.nanargmax(drawn(panel.stack["mean"]), axis=1)]
+    np.testing.assert_allclose(peaks, 2.0 + np.arange(len(BIASES)), atol=step)
+    largest = float(found["mean"].max())
+    panel.angle_box.setValue(60.0)
+    (found,) = panel.profiles.values()
+    assert float(found["mean"].max()) < 0.2 * largest
+    # White noise lies at its floor, which is drawn where it is not subtracted.
+    np.testing.assert_allclose(found["mean"][12:], float(found["floor"]), rtol=0.5)
+    assert [curve.look for curve in panel.curve_plot.curves] == ["line", "dots"]
+    variables = run_script(panel, tmp_path, monkeypatch.chdir)
+    np.testing.assert_array_equal(variables["profiles"]["map"]["mean"], found["mean"])
+    np.testing.assert_array_equal(variables["stack"]["mean"], panel.stack["mean"])
+
+    panel.floor_box.setChecked(True)
+    (less,) = panel.profiles.values()
+    noise = drawn(found["mean"]) ** 2 - float(found["floor"]) ** 2
+    np.testing.assert_allclose(less["mean"] ** 2, np.maximum(noise, 0), atol=1e-12)
+    assert [curve.look for curve in panel.curve_plot.curves] == ["line"]
+    assert panel.curve_plot.title == "Profiles of |FT| at +0 V, 60° ± 10°"
