@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_qpi.tasks.inspection.inspected import ROLES, Inspected
 from napari_qpi.tasks.inspection.transforms import StackTransforms
 from qpi_kernels import inspect
+from qpi_kernels.inspect.fourier_transform import Window
 
 __all__ = ["Inspection", "Line", "MomentumUnit"]
 
@@ -74,7 +75,7 @@ class Inspection:
         self._bias: float | None = None
         self._units: MomentumUnit = "rad/nm"
         self._line: Line | None = None
-        self._window: str = "hann"
+        self._window: Window = "hann"
         self._planes: dict[tuple[Any, ...], xr.DataArray] = {}
         self.transforms = StackTransforms()
 
@@ -144,12 +145,12 @@ class Inspection:
         return 1.0 if self._units == "rad/nm" else 1.0 / (2.0 * pi)
 
     @property
-    def window(self) -> str:
+    def window(self) -> Window:
         """The window of all Fourier transforms, as `qpi_kernels.inspect.fourier` takes it."""
         return self._window
 
     @window.setter
-    def window(self, window: str) -> None:
+    def window(self, window: Window) -> None:
         if window != self._window:
             self._window = window
             self._planes.clear()
@@ -196,8 +197,14 @@ class Inspection:
         array = self._data.image(role)
         if array is None or "bias" not in array.dims:
             return array
+        return array.isel(bias=self.index(role))
+
+    def index(self, role: str) -> int:
+        """Return which plane of a stack has the bias nearest to that on show."""
+        array = self._data.image(role)
+        assert array is not None
         away = np.abs(np.asarray(array["bias"].values, float) - (self._bias or 0.0))
-        return array.isel(bias=int(away.argmin()))
+        return int(away.argmin())
 
     def is_stack(self, role: str) -> bool:
         """Return whether an array is there and goes over biases."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import xarray as xr
 
 from napari_qpi.tasks.inspection.inspected import Inspected
@@ -63,13 +62,10 @@ def inspection_script(
 
 def plane_code(inspection: Inspection, role: str) -> str:
     """Write the plane of an array at the bias on show, one of `VARIABLES`."""
-    array, plane = inspection.data.image(role), inspection.plane(role)
     name = VARIABLES[role]
-    if array is None or plane is None or "bias" not in array.dims:
+    if not inspection.is_stack(role):
         return name
-    biases = np.asarray(array["bias"].values, float)
-    index = int(np.abs(biases - float(plane["bias"])).argmin())
-    return f"{name}.isel(bias={index})"
+    return f"{name}.isel(bias={inspection.index(role)})"
 
 
 def unsaved_map(data: Inspected) -> xr.DataArray | None:

@@ -30,7 +30,11 @@ _STANDARD = {
     "zlib.": "import zlib",
     " replace(": "from dataclasses import replace",
 }
-_THIRD = {"np.": "import numpy as np", "xr.": "import xarray as xr"}
+_THIRD = {
+    " Figure(": "from matplotlib.figure import Figure",
+    "np.": "import numpy as np",
+    "xr.": "import xarray as xr",
+}
 
 
 def one_line(text: str) -> str:

@@ -8,8 +8,10 @@ import xarray as xr
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QVBoxLayout
 
+from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.marker import MarkerReading
 from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.inspection.zone import find_zone
 from napari_qpi.tasks.scripts.inspection import VARIABLES, plane_code
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.momentum_view import MomentumView, Place
@@ -45,7 +47,10 @@ class FourierPanel(Panel):
     def __init__(self, inspection: Inspection) -> None:
         super().__init__(inspection)
         self.transform: xr.DataArray | None = None
+        self._waiting = False
+        self._zone = BackgroundCall(find_zone, "Looking for Bragg peaks")
         self._build()
+        self.follow(self._zone.ready, self._show_zone)
         self.follow(inspection.transforms.ready, self.redraw)
         self.follow(inspection.transforms.failed, self.status.emit)
 
@@ -69,6 +74,12 @@ class FourierPanel(Panel):
             "<qt>Subtract at each q the mean over all biases. What does not disperse vanishes: "
             "Bragg peaks, charge density waves, pickup, rings of the set point.</qt>"
         )
+        self.zone_box = QCheckBox("Brillouin zone")
+        self.zone_box.setChecked(True)
+        self.zone_box.setToolTip(
+            "<qt>Outline of the first Brillouin zone, where the topograph of the scan or the map "
+            "itself resolves the lattice.</qt>"
+        )
         self.view = MomentumView()
         self.reading = QLabel()
         self.reading.setWordWrap(True)
@@ -82,6 +93,7 @@ class FourierPanel(Panel):
         grid.addWidget(self.window_choice, 0, 1)
         grid.addWidget(self.scale_choice, 0, 2)
         grid.addWidget(self.mean_box, 1, 0, 1, 2)
+        grid.addWidget(self.zone_box, 1, 2)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(grid)
@@ -90,6 +102,7 @@ class FourierPanel(Panel):
         self.role_choice.currentIndexChanged.connect(self.redraw)
         self.scale_choice.currentIndexChanged.connect(self.redraw)
         self.mean_box.toggled.connect(self.redraw)
+        self.zone_box.toggled.connect(self._show_zone)
         self.window_choice.currentIndexChanged.connect(self._on_window)
         self.view.marker_moved.connect(self._show_reading)
         self.view.line_moved.connect(self._on_line_dragged)
@@ -105,6 +118,7 @@ class FourierPanel(Panel):
         self.view.show_units(self.inspection.q_factor, self.inspection.q_unit)
         self.draw_bias()
         self.draw_line()
+        self._show_zone()
 
     def draw_bias(self) -> None:
         """Draw another plane."""
@@ -116,6 +130,7 @@ class FourierPanel(Panel):
                 words += " minus energy mean"
                 transform = self._less_mean(role)
                 if transform is None:
+                    self._waiting = True
                     self.status.emit("The Fourier transforms of all biases are being made…")
                     return
         except inspect.InspectionError as error:
@@ -123,6 +138,9 @@ class FourierPanel(Panel):
             return
         if transform is None:
             return
+        if self._waiting:
+            self._waiting = False
+            self.status.emit("")
         self.transform = transform
         self.view.show_transform(transform, words, scale=self.scale_choice.currentData())
         self._show_reading()
@@ -147,6 +165,19 @@ class FourierPanel(Panel):
         if stack is None or plane is None:
             return None
         return inspect.without_energy_mean(stack, float(plane["bias"]))
+
+    def _show_zone(self) -> None:
+        """Draw the zone, or begin to look for it."""
+        data = self.inspection.data
+        images = [each for each in (data.topograph, data.map) if each is not None]
+        outline = self._zone.get(*images) if self.zone_box.isChecked() and images else None
+        self.view.show_zone(outline)
+        found = outline is not None or not images or not self._zone.is_made(*images)
+        self.zone_box.setText("Brillouin zone" if found else "Brillouin zone: no lattice seen")
+
+    def remove_from_viewer(self) -> None:
+        """Stop the search for the lattice."""
+        self._zone.cancel()
 
     def _show_reading(self, place: object = None) -> None:
         """Read the transform at the marker."""

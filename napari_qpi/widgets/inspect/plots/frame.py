@@ -32,6 +32,7 @@ class PlotFrame(PlotWidget):
         # As windows of their own the menus that nobody opens would outlive the plot.
         for menu in (self.plot.ctrlMenu, *self.plot.ctrlMenu.findChildren(QMenu)):
             menu.setParent(self, Qt.WindowType.Widget)
+            menu.hide()
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         self.canvas.ci.layout.setContentsMargins(0, 0, 6, 4)
@@ -70,7 +71,7 @@ class PlotFrame(PlotWidget):
         for side, room in (("bottom", self.width()), ("left", self.height())):
             words = self._labels.get(side, "")
             if self._elided(words, self.font(), room - _LABEL_MARGIN) != words:
-                words = words[words.rfind("(") + 1 :].rstrip(")")
+                words = words.partition(" (")[2][:-1]
             if side in self._labels:
                 self.plot.setLabel(side, escape(words))
 

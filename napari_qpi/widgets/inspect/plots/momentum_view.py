@@ -34,19 +34,28 @@ class MomentumView(PlotFrame):
 
     All places are ``(q_y, q_x)`` in the unit of the transform, whatever the axes show.
 
+    Parameters
+    ----------
+    side : int
+        Width and height to ask for, in pixels of the screen.
+
     Attributes
     ----------
     marker_moved : Signal(object)
         The user moved the marker: its place.
+    zoomed : Signal(int)
+        The user zoomed in so many times, or out: once.
     line_moved : Signal(object, object)
         The user drags the line: the places of its ends.
     """
 
     marker_moved = Signal(object)
+    zoomed = Signal(int)
     line_moved = Signal(object, object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, side: int = _SIDE, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._side = side
         # Marker and line are dragged with the mouse; the view itself takes none of it.
         self.canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
         for widget in (self.canvas, self.canvas.viewport()):
@@ -66,6 +75,7 @@ class MomentumView(PlotFrame):
         for handle in self.line.endpoints:
             # As a window of its own the menu that nobody opens would outlive the view.
             handle.menu.setParent(self, Qt.WindowType.Widget)
+            handle.menu.hide()
         for item in (self._image, self._zone, self.marker, self.line):
             item.setVisible(False)
             self.plot.addItem(item, ignoreBounds=True)
@@ -120,6 +130,17 @@ class MomentumView(PlotFrame):
         if first:
             self._show_zoom()
 
+    def follow_view(self, other: MomentumView) -> None:
+        """Show the same part of q space as another view; double clicks and markers are shared."""
+        for first, second in ((self, other), (other, self)):
+            first.zoomed.connect(second.zoom_to)
+            first.marker_moved.connect(second.show_marker)
+
+    def zoom_to(self, zoom: int) -> None:
+        """Show a fraction 1 / `zoom` of the axes about q = 0."""
+        self._zoom = zoom
+        self._show_zoom()
+
     def show_units(self, factor: float, unit: str) -> None:
         """Label the axes in a unit, of which one unit of the transform is `factor`."""
         for side, name in (("bottom", "q_x"), ("left", "q_y")):
@@ -163,7 +184,7 @@ class MomentumView(PlotFrame):
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see rings."""
-        return QSize(_SIDE, _SIDE)
+        return QSize(self._side, self._side)
 
     def _on_marker(self) -> None:
         self.marker_moved.emit(self.marker_place)
@@ -177,8 +198,8 @@ class MomentumView(PlotFrame):
         if self._shown is None or not view.sceneBoundingRect().contains(event.scenePos()):
             return
         if event.double():
-            self._zoom = 1 if self._zoom > 1 else _ZOOM
-            self._show_zoom()
+            self.zoom_to(1 if self._zoom > 1 else _ZOOM)
+            self.zoomed.emit(self._zoom)
         elif event.button() == Qt.MouseButton.LeftButton:
             self.marker.setPos(view.mapSceneToView(event.scenePos()))
 

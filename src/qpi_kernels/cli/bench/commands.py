@@ -25,6 +25,7 @@ from qpi_kernels.cli.batch import (
     write_anew,
 )
 from qpi_kernels.cli.bench.blind import blind
+from qpi_kernels.cli.bench.dispersion import dispersion
 from qpi_kernels.cli.bench.gpu import gpu
 from qpi_kernels.cli.bench.real import real
 from qpi_kernels.cli.bench.speed import speed
@@ -35,6 +36,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Measure what is claimed, on this machine.", no_args_is_help=True)
 app.command()(blind)
+app.command()(dispersion)
 app.command()(gpu)
 app.command()(real)
 app.command()(speed)

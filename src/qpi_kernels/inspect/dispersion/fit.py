@@ -18,7 +18,7 @@ from qpi_kernels.inspect.dispersion.instrument_effects import (
 )
 from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
 from qpi_kernels.inspect.dispersion.lifetimes import with_lifetimes
-from qpi_kernels.inspect.dispersion.models import DispersionModel, dispersion_model
+from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves, dispersion_model
 from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 Method = Literal["hankel", "ring"]
 
 _CURVE_POINTS = 201
-_ROUNDS = 4
+_ROUNDS = 6
 
 
 def fit_dispersion(
@@ -45,6 +45,7 @@ def fit_dispersion(
     radii_nm: tuple[float, float] | None = None,
     initial: Mapping[str, float] | None = None,
     fixed: Mapping[str, float] | None = None,
+    waves: Waves | None = None,
     resolution: EnergyResolution | None = None,
     setpoint: SetPoint | None = None,
 ) -> Dispersion:
@@ -90,6 +91,9 @@ def fit_dispersion(
     initial, fixed : mapping, optional
         Start values, and values to hold. The waves of a Rashba band tell only the energy of its
         minimum: hold ``alpha`` or ``onset``.
+    waves : {"scalar", "helical", "integrated"}, optional
+        ``H0^2`` of states that scatter back; ``H0^2 + H1^2`` of states that do not; ``H0^2 / r``,
+        the end of an integral over energies, as a topograph shows. The model's when left out.
     resolution : EnergyResolution, optional
         Temperature and modulation, whose average over energies would pass for damping. Perfect
         when left out.
@@ -123,26 +127,28 @@ def fit_dispersion(
     if method != "hankel":
         raise DispersionError(f"there is no method {method!r}: choose hankel or ring")
     trials = []
-    for waves in band.waves:
-        numbers = hankel_wave_numbers(stack, deviation, waves=waves, radii_nm=radii_nm)
+    for shape in band.waves if waves is None else (waves,):
+        numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)
         numbers, fitted = _with_band(numbers, band, initial, fixed)
         for _ in range(_ROUNDS if resolution or setpoint else 0):
             if fitted is None:
                 break
+            before = fitted
             numbers = hankel_wave_numbers(
                 stack,
                 deviation,
-                waves=waves,
+                waves=shape,
                 radii_nm=radii_nm,
                 averaged=energy_averages(resolution, numbers.table, band, fitted),
-                others=setpoint_waves(setpoint, numbers.table, band, fitted, waves),
+                others=setpoint_waves(setpoint, numbers.table, band, fitted, shape),
             )
-            numbers, again = _with_band(numbers, band, initial, fixed)
-            fitted = again or fitted
-        trials.append((numbers, fitted, waves))
-    numbers, fitted, waves = min(trials, key=lambda one: float(one[0].table["chi2"].sum()))
+            numbers, fitted = _with_band(numbers, band, initial, fixed)
+            if fitted is None or fitted.near(before):
+                break
+        trials.append((numbers, fitted, shape))
+    numbers, fitted, shape = min(trials, key=lambda one: float(one[0].table["chi2"].sum()))
     notes = []
-    if waves == "helical":
+    if shape == "helical" and waves is None:
         notes.append("Waves that do not scatter back (H0^2 + H1^2) fit best.")
     if resolution is None:
         notes.append("No instrumental width was taken off the damping.")

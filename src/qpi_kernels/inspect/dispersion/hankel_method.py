@@ -19,7 +19,7 @@ from qpi_kernels.inspect.dispersion.hankel_waves import (
     search_waves,
 )
 from qpi_kernels.inspect.dispersion.models import Waves
-from qpi_kernels.inspect.dispersion.radial_mean import radial_mean
+from qpi_kernels.inspect.dispersion.radial_mean import RadialMean, radial_mean
 
 __all__ = ["WaveNumbers", "hankel_wave_numbers"]
 
@@ -34,6 +34,7 @@ _POINTS_PER_WAVE = 6
 _MIN_GAIN = 25.0
 _MAX_ERROR_SHARE = 0.2
 _MIN_RINGS = 8
+_MAX_INDEPENDENT_CHI2 = 2.0
 
 
 class WaveNumbers(NamedTuple):
@@ -57,9 +58,11 @@ def hankel_wave_numbers(
     Parameters
     ----------
     kernel, std : DataArray, (bias, y, x)
-        With coordinates in nm. See `radial_mean` for the errors of the means; where the fit's
-        chi-squared per free ring is larger than 1, it widens them.
-    waves : {"scalar", "helical"}
+        With coordinates in nm. The errors of pixels are taken for independent if chi-squared
+        agrees (per free ring at most 2, median of the biases), as after plain least squares. Else
+        those of a ring's pixels are taken for one and the same, as a prior makes them. Where
+        chi-squared per free ring is larger than 1, it widens the errors.
+    waves : {"scalar", "helical", "integrated"}
         See `WaveBasis`.
     radii_nm : (float, float), optional
         Radii to fit. From 0.8 nm (at least 2 pixels, at most a third of the window) to the
@@ -88,11 +91,22 @@ def hankel_wave_numbers(
     basis = WaveBasis(rings, waves, others=beside)
     points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(radius)) / np.pi) + 20
     starts = search_waves(basis, limits, points)
-    fits = []
-    for number, start in enumerate(starts):
-        if averaged is not None:
-            basis = replace(basis, averaged=averaged[number])
-        fits.append(fit_waves(basis, rings.mean[number], rings.error[number], start, limits))
+
+    def fitted(rings: RadialMean) -> list[FittedWaves]:
+        """Fit every bias."""
+        found = []
+        for number, start in enumerate(starts):
+            average = None if averaged is None else averaged[number]
+            one = replace(basis, rings=rings, averaged=average)
+            found.append(fit_waves(one, rings.mean[number], rings.error[number], start, limits))
+        return found
+
+    fits = fitted(rings)
+    excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
+    if std is not None and np.median(excess) > _MAX_INDEPENDENT_CHI2:
+        rings = radial_mean(kernel, std, alike=True).between(near, far)
+        starts = [[(one.values[0], one.values[1])] for one in fits]
+        fits = fitted(rings)
     reasons = [_reason(one, limits, len(radius)) for one in fits]
     bias = kernel["bias"]
     profiles = xr.Dataset(

@@ -33,10 +33,16 @@ _DAMPING_SHARES = (0.01, 0.05, 0.2)
 
 
 def outgoing_waves(argument: Complex, kind: Waves) -> Complex:
-    """Compute waves that go out and come back, ``H0^2`` or ``H0^2 + H1^2``, of (k + i kappa) r."""
+    """Compute waves that go out and come back as a function of z = (k + i kappa) r.
+
+    ``H0^2``; ``helical`` ``H0^2 + H1^2``; ``integrated`` over energies, of which the end shows at
+    a distance, ``H0^2 / z``.
+    """
     wave = scipy.special.hankel1(0, argument) ** 2
     if kind == "helical":
         wave = wave + scipy.special.hankel1(1, argument) ** 2
+    if kind == "integrated":
+        wave = wave / argument
     return np.asarray(wave)
 
 
@@ -94,9 +100,9 @@ class WaveBasis:
     ----------
     rings : RadialMean
         Distances of the rings' pixels, over which the waves are averaged as the kernel is.
-    kind : {"scalar", "helical"}
-        ``H0^2``, or ``H0^2 + H1^2`` of states whose spin or pseudospin turns with their momentum
-        and does not scatter back.
+    kind : {"scalar", "helical", "integrated"}
+        See `outgoing_waves`. Helical are those of states whose spin or pseudospin turns with their
+        momentum and does not scatter back.
     averaged : EnergyAverage, optional
         What the instrument averages over.
     others : array, (ring, n)

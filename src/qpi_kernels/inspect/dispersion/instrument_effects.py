@@ -79,7 +79,7 @@ def setpoint_waves(
         Without it there are none.
     table, band, fitted
         As for `energy_averages`.
-    kind : {"scalar", "helical"}
+    kind : {"scalar", "helical", "integrated"}
         Of the waves.
     """
     if setpoint is None:

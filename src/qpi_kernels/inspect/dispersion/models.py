@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M
 
-__all__ = ["DispersionModel", "dispersion_model"]
+__all__ = ["DispersionModel", "Waves", "dispersion_model"]
 
 Array = NDArray[np.float64]
-Waves = Literal["scalar", "helical"]
+Waves = Literal["scalar", "helical", "integrated"]
 
 # Energies of a user's function are tabled so finely before a wave number is searched.
 _TABLE_POINTS = 4001

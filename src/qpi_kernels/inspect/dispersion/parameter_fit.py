@@ -17,6 +17,8 @@ __all__ = ["FittedBand", "fit_band"]
 
 Array = NDArray[np.float64]
 
+_SETTLED = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class FittedBand:
@@ -47,6 +49,13 @@ class FittedBand:
         """Standard deviation of each parameter; 0 of one held fixed."""
         deviations = dict(zip(self.varied, np.sqrt(np.diag(self.covariance)), strict=True))
         return {name: float(deviations.get(name, 0.0)) for name in self.values}
+
+    def near(self, other: FittedBand) -> bool:
+        """Tell whether all parameters are the same to a small share of their errors."""
+        return all(
+            abs(self.values[name] - other.values[name]) <= _SETTLED * self.errors[name]
+            for name in self.varied
+        )
 
     @property
     def p_value(self) -> float:

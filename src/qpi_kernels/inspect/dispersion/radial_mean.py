@@ -13,7 +13,6 @@ __all__ = ["RadialMean", "radial_mean"]
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_MIN_PIXELS = 4
 # Of the largest mean: a kernel without error is not fitted for ever.
 _MIN_ERROR = 1e-6
 
@@ -60,7 +59,9 @@ class RadialMean:
         )
 
 
-def radial_mean(kernel: xr.DataArray, std: xr.DataArray | None) -> RadialMean:
+def radial_mean(
+    kernel: xr.DataArray, std: xr.DataArray | None, *, alike: bool = False
+) -> RadialMean:
     """Average a kernel over rings of a pixel's width, as far as they are whole.
 
     Parameters
@@ -68,11 +69,10 @@ def radial_mean(kernel: xr.DataArray, std: xr.DataArray | None) -> RadialMean:
     kernel : DataArray, (bias, y, x)
         With coordinates in nm from the defect.
     std : DataArray, (bias, y, x), optional
-        Standard deviation sigma of each pixel. The errors of a ring's n pixels are correlated: by
-        the prior and the symmetry of a posterior nearly one, of plain least squares hardly. With a
-        correlation c, the pixels scatter by ``s^2 = sigma^2 (1 - c)`` about their mean, whose
-        variance is ``sigma^2 c + s^2 / n``; c is the median over the biases, not below zero. It
-        takes the true kernel for round. Without `std`, c is zero.
+        Standard deviation of each pixel. Without it the errors are those of the pixels' scatter.
+    alike : bool
+        Take the errors of a ring's pixels for one and the same, as a prior makes them, so that the
+        mean is no better known than a pixel; else for independent.
     """
     y, x = kernel["y"].values.astype(float), kernel["x"].values.astype(float)
     step = max(abs(float(y[1] - y[0])), abs(float(x[1] - x[0])))
@@ -89,15 +89,11 @@ def radial_mean(kernel: xr.DataArray, std: xr.DataArray | None) -> RadialMean:
 
     values = np.asarray(kernel.values, float)
     means = mean(values)
-    scatter = np.maximum(mean(values**2) - means**2, 0.0) * count / np.maximum(count - 1, 1)
     if std is not None:
-        variance = mean(np.asarray(std.values, float)) ** 2
-        outside = (count > _MIN_PIXELS) & (np.arange(len(count)) > 1)
-        ratio = (scatter[:, outside].sum(axis=1)) / variance[:, outside].sum(axis=1)
-        correlation = float(np.clip(1 - np.median(ratio), 0.0, 1.0))
-        errors = np.sqrt(variance * (correlation + (1 - correlation) / count))
+        errors = mean(np.asarray(std.values, float)) / (1.0 if alike else np.sqrt(count))
     else:
-        errors = np.sqrt(scatter / count)
+        scatter = np.maximum(mean(values**2) - means**2, 0.0)
+        errors = np.sqrt(scatter / np.maximum(count - 1, 1))
         # Rings of few pixels have no scatter to speak of.
         errors = np.maximum(errors, np.median(errors, axis=1, keepdims=True))
     largest = np.abs(means).max(axis=1, keepdims=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QMenu
 
 from napari_qpi.tasks.inspection.marker import MarkerReading
 from napari_qpi.widgets.inspect.plots.momentum_view import MomentumView
@@ -36,6 +37,7 @@ def test_pixels_lie_at_their_wave_vectors(view: MomentumView, shape: tuple[int, 
     shown = transform(*shape)
     view.show_transform(shown, "|FT| of map")
     assert view.title == "|FT| of map"
+    assert not any(menu.isVisible() for menu in view.findChildren(QMenu))
     image = view._image
     for row, column in ((0, 0), (shape[0] // 2, shape[1] // 2), (shape[0] - 1, 2)):
         place = image.mapToParent(column + 0.5, row + 0.5)

@@ -1,0 +1,141 @@
+"""`SymmetryPanel`: which symmetries the kernel has, before anything is symmetrised."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+import xarray as xr
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
+
+from napari_qpi.tasks.inspection.background_call import BackgroundCall
+from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.scripts.inspection import plane_code
+from napari_qpi.widgets.inspect.panel import Panel
+from napari_qpi.widgets.inspect.plots.score_plot import ScorePlot
+from qpi_kernels import inspect
+
+__all__ = ["SymmetryPanel"]
+
+
+class SymmetryPanel(Panel):
+    """Scores of rotations and mirrors, beside those of noise and of a symmetric kernel with noise.
+
+    Attributes
+    ----------
+    plot : ScorePlot
+        The scores as bars.
+    scores : SymmetryScores or None
+        What is drawn.
+    """
+
+    title = "Symmetry"
+    help = "Symmetry of the kernel, beside the scores that its noise makes by chance."
+
+    def __init__(self, inspection: Inspection) -> None:
+        super().__init__(inspection)
+        self.scores: inspect.SymmetryScores | None = None
+        self._call = BackgroundCall(_scores, "Scoring symmetries")
+        self.follow(self._call.ready, self.redraw)
+        self.follow(self._call.failed, self.status.emit)
+        self.planes_choice = QComboBox()
+        self.planes_choice.addItem("all biases", "all")
+        self.planes_choice.addItem("this bias", "one")
+        self.planes_choice.setToolTip(
+            "<qt>Score the whole stack, each bias by its energy, or the bias on show.</qt>"
+        )
+        self.plot = ScorePlot()
+        self.words = QLabel("Choose a kernel.")
+        self.words.setWordWrap(True)
+        options = QHBoxLayout()
+        options.addWidget(QLabel("Full bars: supported by the data"), 1)
+        options.addWidget(self.planes_choice)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.addLayout(options)
+        column.addWidget(self.plot, 1)
+        column.addWidget(self.words)
+        self.planes_choice.currentIndexChanged.connect(self.redraw)
+
+    def draw(self) -> None:
+        """Score the kernel, or begin to."""
+        data, stacked = self.inspection.data, self.inspection.is_stack("kernel")
+        self.planes_choice.setVisible(stacked)
+        if data.kernel is None:
+            return
+        scores = self._call.get(data.kernel, data.std, self._index())
+        if scores is None:
+            self.status.emit("The symmetries are being scored…")
+            return
+        self.scores = scores
+        self.status.emit("")
+        name = data.kernel_name if self._index() < 0 else self.inspection.title("kernel")
+        if stacked and self._index() < 0:
+            name += ", all biases"
+        self.plot.show_scores(scores, f"Symmetry of {name}")
+        supported = [operation for operation, found in scores.supported.items() if found]
+        words = f"Supported: {', '.join(supported)}." if supported else "No symmetry is supported."
+        self.words.setText(f"{words} m is a mirror, with the angle of its line in degrees.")
+        lines = "<br>".join(map(escape, scores.summary().splitlines()))
+        self.words.setToolTip(f"<qt>{lines}</qt>")
+        self.plot.setToolTip(f"<qt>{lines}</qt>")
+
+    def draw_bias(self) -> None:
+        """Score the plane of another bias, where but one is scored."""
+        if self._index() >= 0:
+            self.draw()
+
+    def remove_from_viewer(self) -> None:
+        """Stop scoring."""
+        self._call.cancel()
+
+    def _index(self) -> int:
+        """Return the plane that is scored, -1 for all."""
+        if self.planes_choice.currentData() == "all" or not self.inspection.is_stack("kernel"):
+            return -1
+        return self.inspection.index("kernel")
+
+    # -- ways out -----------------------------------------------------------------------------
+
+    def export(self) -> list[xr.DataArray | xr.Dataset]:
+        """Return the scores and those of noise."""
+        return [] if self.scores is None else [_table(self.scores)]
+
+    def script(self) -> str:
+        """Write the lines that score."""
+        if self.scores is None:
+            return ""
+        kernel = "kernel" if self._index() < 0 else plane_code(self.inspection, "kernel")
+        std = "None" if self.inspection.data.std is None else kernel.replace("kernel", "std")
+        return f"scores = qk.inspect.symmetry_scores({kernel}, std={std})\nprint(scores.summary())"
+
+
+def _scores(kernel: xr.DataArray, std: xr.DataArray | None, index: int) -> inspect.SymmetryScores:
+    """Score a kernel, or one of its planes."""
+    if index >= 0:
+        kernel, std = kernel[index], None if std is None else std[index]
+    return inspect.symmetry_scores(kernel.compute(), std=std)
+
+
+def _table(scores: inspect.SymmetryScores) -> xr.Dataset:
+    """Lay scores out over the operations."""
+    words = {
+        "score": "correlation with the copy",
+        "chance": "mean score of noise alone",
+        "chance_std": "standard deviation of the scores of noise alone",
+        "reachable": "mean score of a symmetric kernel with this noise",
+        "reachable_std": "standard deviation of these",
+    }
+    names = list(scores.score)
+    return xr.Dataset(
+        {
+            key: (
+                "operation",
+                np.array([getattr(scores, key)[name] for name in names]),
+                {"units": "", "long_name": long_name},
+            )
+            for key, long_name in words.items()
+        },
+        coords={"operation": names},
+        attrs={"name": "symmetry"},
+    )
