@@ -12,6 +12,7 @@ from .dispersion.radial_phase import radial_phase as radial_phase
 from .dispersion.result import Dispersion as Dispersion
 from .energy_mean import without_energy_mean as without_energy_mean
 from .fourier_transform import fourier as fourier
+from .joint_density import joint_density_of_states as joint_density_of_states
 from .kernel_symmetry import SymmetryScores as SymmetryScores
 from .kernel_symmetry import symmetry_scores as symmetry_scores
 from .profiles import radial_profile as radial_profile

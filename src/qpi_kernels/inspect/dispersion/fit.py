@@ -28,7 +28,7 @@ from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoin
 __all__ = ["fit_dispersion"]
 
 Array = NDArray[np.float64]
-Method = Literal["hankel", "ring"]
+Method = Literal["hankel", "synthesis", "ring"]
 
 _CURVE_POINTS = 201
 _ROUNDS = 6
@@ -46,6 +46,7 @@ def fit_dispersion(
     initial: Mapping[str, float] | None = None,
     fixed: Mapping[str, float] | None = None,
     waves: Waves | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
     resolution: EnergyResolution | None = None,
     setpoint: SetPoint | None = None,
 ) -> Dispersion:
@@ -79,7 +80,13 @@ def fit_dispersion(
         ``onset``, ``alpha`` in eV nm), or a function ``E(k, **parameters)`` in eV of an array k in
         rad/nm. Dirac cones and functions are tried with waves that scatter back and with waves that
         do not, and the better is kept.
-    method : {"hankel", "ring"}
+        For ``method="synthesis"`` also ``elliptic`` (``mass_x``, ``mass_y``, ``onset``,
+        ``angle_deg``, anticlockwise as seen) and ``warped`` (six-fold: ``mass``, ``onset``,
+        ``warping``, ``angle_deg``), and functions that return a `simulate.Band` instead of E.
+    method : {"hankel", "synthesis", "ring"}
+        ``synthesis`` is for contours that are not round: kernels of the band are simulated and
+        compared with the kernel pixel by pixel, in real space, with a free scattering amplitude
+        per orbital and a free broadening at each bias. It takes some ten seconds.
         ``ring`` takes half the q of the maximum of \|FT\| for k, as is common, without damping: for
         comparison.
     kind : str, optional
@@ -94,6 +101,9 @@ def fit_dispersion(
     waves : {"scalar", "helical", "integrated"}, optional
         ``H0^2`` of states that scatter back; ``H0^2 + H1^2`` of states that do not; ``H0^2 / r``,
         the end of an integral over energies, as a topograph shows. The model's when left out.
+    bounds : mapping, optional
+        Lowest and highest values for ``method="synthesis"``. A parameter that has them but no start
+        value is searched for between them.
     resolution : EnergyResolution, optional
         Temperature and modulation, whose average over energies would pass for damping. Perfect
         when left out.
@@ -120,12 +130,19 @@ def fit_dispersion(
     """
     stack, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
     initial, fixed = dict(initial or {}), dict(fixed or {})
+    if method == "synthesis":
+        from qpi_kernels.inspect.dispersion.synthesis.method import synthesised_dispersion
+
+        return synthesised_dispersion(
+            stack, deviation, model=model, kind=kind, radii_nm=radii_nm, initial=initial,
+            fixed=fixed, bounds=bounds or {},
+        )  # fmt: skip
     band = dispersion_model(model, initial)
     if method == "ring":
         found = _with_band(ring_wave_numbers(stack), band, initial, fixed)
         return _result(*found, band, method, kind, ())
     if method != "hankel":
-        raise DispersionError(f"there is no method {method!r}: choose hankel or ring")
+        raise DispersionError(f"there is no method {method!r}: choose hankel, synthesis or ring")
     trials = []
     for shape in band.waves if waves is None else (waves,):
         numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)

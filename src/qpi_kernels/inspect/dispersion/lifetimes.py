@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.models import DispersionModel
 from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand
 
-__all__ = ["with_lifetimes"]
+__all__ = ["HBAR_EV_FS", "with_lifetimes"]
 
 Array = NDArray[np.float64]
 
-_HBAR_EV_FS = 0.6582119569
+HBAR_EV_FS = 0.6582119569
 
 
 def with_lifetimes(
@@ -51,7 +51,7 @@ def with_lifetimes(
         energy_width = speed * damping
         width_error = np.sqrt((speed * error) ** 2 + damping**2 * speed_variance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        lifetime = np.where(energy_width > 0, _HBAR_EV_FS / (2 * energy_width), np.inf)
+        lifetime = np.where(energy_width > 0, HBAR_EV_FS / (2 * energy_width), np.inf)
         lifetime[~np.isfinite(energy_width)] = np.nan
         lifetime_error = lifetime * width_error / energy_width
     columns = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +19,15 @@ from qpi_kernels.simulate.scattering.greens_function import (
     greens_function,
     local_greens_function,
 )
-from qpi_kernels.simulate.scattering.impurities import Impurity, PhaseShiftImpurity
+from qpi_kernels.simulate.scattering.impurities import (
+    Impurity,
+    PhaseShiftImpurity,
+    PointImpurity,
+)
 from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 from qpi_kernels.threads import one_thread
 
-__all__ = ["ldos_change"]
+__all__ = ["ldos_change", "standing_waves"]
 
 # The search for a contour is good to a few per cent of the largest momentum.
 _SAMPLING_MARGIN = 1.04
@@ -96,6 +101,73 @@ def ldos_change(
     return setpoint.apply(smoothed, clean, solver.density(current), solver.clean_density(current))
 
 
+@one_thread()
+def standing_waves(
+    band: Band,
+    energies: NDArray[np.float64],
+    *,
+    pixel_nm: float,
+    window: tuple[NDArray[np.int64], NDArray[np.int64]],
+    broadening: NDArray[np.float64],
+    tip_nm: float = 0.0,
+) -> NDArray[np.complex128]:
+    r"""Compute the waves to a point scatterer and back, without its T-matrix.
+
+    .. math:: F_a(r) = \sum_c g_{ca}(r)\, g_{ac}(-r)
+
+    over tunnelling channels c. A point that scatters orbital a with the amplitude T_a changes the
+    LDOS by :math:`-\frac{1}{\pi} \mathrm{Im} \sum_a T_a F_a(r)`, which is linear in T.
+
+    Parameters
+    ----------
+    energies, broadening : array, (energy,)
+        In eV; each energy has a half-width of its own.
+    window : tuple of array of int
+        Rows and columns to keep, in pixels from the defect.
+
+    Returns
+    -------
+    array, (energy, orbital, h, w)
+        In 1/(eV nm^2)^2.
+
+    Raises
+    ------
+    SimulationError
+        As for `ldos_change`.
+    """
+    origin = torch.zeros(1, 2, dtype=torch.float64)
+    solver = _Scatterer(
+        band, [PointImpurity(0.0)], origin, window, pixel_nm, float(broadening.min()), tip_nm,
+        torch.device("cpu"), torch.float64,
+    )  # fmt: skip
+    groups: dict[int, list[int]] = {}
+    for number, (energy, width) in enumerate(zip(energies.tolist(), broadening, strict=True)):
+        _check(np.array([energy]), pixel_nm, width, tip_nm, window)
+        _check_waves(band, energy, width, pixel_nm, tip_nm, [])
+        size = box_pixels(band, energy, width, pixel_nm, solver.extent)
+        groups.setdefault(size, []).append(number)
+    found = np.empty((len(energies), band.orbitals, *map(len, window)), complex)
+    for size, index in groups.items():
+        states = solver.states(size, index, energies)
+        for number, at in zip(index, states.energies, strict=True):
+            green = greens_function(states.hamiltonian, at, float(broadening[number]))
+            out, back = solver.waves(green * states.seen, states.kx, states.ky)
+            found[number] = (out * back).sum(dim=1).numpy()
+    return found
+
+
+class _BoxStates(NamedTuple):
+    """A band on the box that some of the energies share."""
+
+    energies: torch.Tensor
+    box: Box
+    kx: torch.Tensor
+    ky: torch.Tensor
+    hamiltonian: torch.Tensor
+    seen: torch.Tensor
+    """Share of each momentum that tip and impurity see."""
+
+
 class _Scatterer:
     """Impurities in one band, on one window: evaluates densities at energies."""
 
@@ -129,20 +201,24 @@ class _Scatterer:
         shape = (len(self.impurities), len(energies), *map(len, self.window))
         found = torch.empty(shape, device=self.device, dtype=self.dtype)
         for size, index in self._by_box(energies).items():
-            box = Box(size, self.pixel_nm, self.dtype, self.device)
-            at = torch.from_numpy(energies[index]).to(self.device, self.dtype)
-            kx, ky = box.momenta()
-            hamiltonian = self.band.hamiltonian(kx, ky)
-            t_matrices = self._t_matrices(box, at, hamiltonian)
-            blur = self.tip_nm**2 + self.width_nm**2
-            seen = box.paired() * _gaussian(kx[0], blur) * _gaussian(ky[:, :1], blur)
+            states = self.states(size, index, energies)
+            t_matrices = self._t_matrices(states.box, states.energies, states.hamiltonian)
             # One energy at a time: quickest, and the same bits for one and for many.
-            for number, energy, t_matrix in zip(index, at, t_matrices, strict=True):
-                green = greens_function(hamiltonian, energy, self.broadening)
-                out, back = self._waves(green * seen, kx, ky)
+            for number, energy, t_matrix in zip(index, states.energies, t_matrices, strict=True):
+                green = greens_function(states.hamiltonian, energy, self.broadening)
+                out, back = self.waves(green * states.seen, states.kx, states.ky)
                 scattered = torch.einsum("nij,jcyx->nicyx", t_matrix, back)
                 found[:, number] = -(out * scattered).sum(dim=(1, 2)).imag / np.pi
         return found
+
+    def states(self, size: int, index: list[int], energies: NDArray[np.float64]) -> _BoxStates:
+        """Compute the band on a box of a side, for some of the energies."""
+        box = Box(size, self.pixel_nm, self.dtype, self.device)
+        at = torch.from_numpy(energies[index]).to(self.device, self.dtype)
+        kx, ky = box.momenta()
+        blur = self.tip_nm**2 + self.width_nm**2
+        seen = box.paired() * _gaussian(kx[0], blur) * _gaussian(ky[:, :1], blur)
+        return _BoxStates(at, box, kx, ky, self.band.hamiltonian(kx, ky), seen)
 
     def clean_density(self, energies: NDArray[np.float64]) -> torch.Tensor:
         """Compute the clean band's LDOS under the tip, averaged over the cell, (energy,)."""
@@ -181,7 +257,7 @@ class _Scatterer:
             raise SimulationError("there is no finite T-matrix: choose smaller strengths")
         return found.to(self.device, self.dtype.to_complex())
 
-    def _waves(
+    def waves(
         self, green: torch.Tensor, kx: torch.Tensor, ky: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute waves from each centre to the tip, and back: (S m, channel, h, w)."""

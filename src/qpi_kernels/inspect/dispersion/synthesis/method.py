@@ -1,0 +1,283 @@
+"""Dispersion of a band of any shape from simulated kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.stats
+import xarray as xr
+from numpy.typing import NDArray
+
+from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion.hankel_method import hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.lifetimes import HBAR_EV_FS
+from qpi_kernels.inspect.dispersion.models import dispersion_model
+from qpi_kernels.inspect.dispersion.parameter_fit import fit_band
+from qpi_kernels.inspect.dispersion.radial_mean import radial_mean
+from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.dispersion.synthesis.bands import BandModel, band_model
+from qpi_kernels.inspect.dispersion.synthesis.comparison import (
+    Comparison,
+    Synthesis,
+    fit_synthesis,
+    search_start,
+)
+from qpi_kernels.inspect.dispersion.synthesis.contours import (
+    ANGLES_DEG,
+    contour_wave_numbers,
+    mean_wave_number,
+)
+
+__all__ = ["synthesised_dispersion"]
+
+Array = NDArray[np.float64]
+
+_CORE_NM = 0.8
+_CURVE_POINTS = 41
+_STEP = 1e-3
+# Below this reduced chi-squared no other start is tried.
+_GOOD = 1.2
+
+
+def synthesised_dispersion(
+    kernel: xr.DataArray,
+    std: xr.DataArray | None,
+    *,
+    model: str | Callable[..., Any],
+    kind: str | None,
+    radii_nm: tuple[float, float] | None,
+    initial: Mapping[str, float],
+    fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> Dispersion:
+    """Fit a band by simulated kernels and assemble the result; see `fit_dispersion`.
+
+    Raises
+    ------
+    DispersionError
+        If the energies are not known, the pixels are not square, or a start value is missing.
+    SimulationError
+        If the band of the start values can not be simulated.
+    """
+    energies = kernel["bias"].values.astype(float)
+    if not np.isfinite(energies).all():
+        raise DispersionError("the kernel has no bias coordinate: assign_coords(bias=...) in V")
+    pitches = [abs(float(kernel[axis][1] - kernel[axis][0])) for axis in "yx"]
+    if not np.isclose(pitches[0], pitches[1], rtol=1e-3):
+        raise DispersionError("the synthesis needs square pixels: resample the kernel")
+    if any(abs(float(kernel[axis][kernel.sizes[axis] // 2])) > 1e-6 * pitches[0] for axis in "yx"):
+        raise DispersionError("the defect must be the pixel (h//2, w//2), with y = x = 0")
+    near, far = radii_nm or (max(_CORE_NM, 2 * pitches[0]), np.inf)
+    data = kernel.values.astype(float)
+    if std is None:
+        # Equal weights; the residual tells the errors.
+        spread = data.std(axis=(-2, -1), keepdims=True)
+        errors = np.broadcast_to(np.maximum(spread, 1e-300), data.shape)
+    else:
+        errors = np.maximum(std.values.astype(float), 1e-12 * np.abs(data).max() + 1e-300)
+    band = band_model(model)
+    comparison = Comparison(band.build, energies, pitches[1], data, errors, (near, far))
+    if not comparison.pixels(np.inf).any():
+        raise DispersionError(f"no pixel lies from {near:g} to {far:g} nm: change radii_nm")
+    limits = _limits(band, kernel, std, initial, fixed, bounds, radii_nm)
+    starts = search_start(comparison, initial, fixed=fixed, bounds=limits)
+    fits: list[Synthesis] = []
+    for start in starts:
+        fits.append(fit_synthesis(comparison, start, fixed=fixed, bounds=bounds))
+        if std is not None and float(fits[-1].chi2.mean()) < _GOOD * fits[-1].degrees:
+            break
+    found = min(fits, key=lambda one: float(one.chi2.sum()))
+    return _result(kernel, std, comparison, band, found, tuple(fixed), kind)
+
+
+def _limits(
+    band: BandModel,
+    kernel: xr.DataArray,
+    std: xr.DataArray | None,
+    initial: Mapping[str, float],
+    fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    radii_nm: tuple[float, float] | None,
+) -> dict[str, tuple[float, float]]:
+    """Bound the parameters to search, with a parabola through the angular mean where it helps."""
+    unknown = [name for name in (*initial, *fixed, *bounds) if name not in band.units]
+    if unknown:
+        raise DispersionError(
+            f"{band.name} has no parameter {unknown[0]!r}: its parameters are "
+            f"{', '.join(band.units)}"
+        )
+    limits = dict(band.bounds) | dict(bounds)
+    missing = [name for name in band.units if name not in {*initial, *fixed, *limits}]
+    if missing and band.isotropic:
+        table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm).table
+        good = table.isel(bias=table["used"].values)
+        if good.sizes["bias"] > 2:
+            energy, k, error = (good[name].values.astype(float) for name in ("bias", "k", "k_std"))
+            mean = fit_band(
+                dispersion_model("parabola", {}), energy, k, error, good["damping"].values,
+                initial={}, fixed={},
+            ).values  # fmt: skip
+            around = band.around(mean["mass"], mean["onset"], (energy.min(), energy.max()))
+            limits = around | dict(bounds)
+            missing = []
+    if missing:
+        raise DispersionError(
+            f"the synthesis must know where to begin: give initial={{{missing[0]!r}: ...}} or "
+            f"bounds={{{missing[0]!r}: (low, high)}}"
+        )
+    return limits
+
+
+def _result(
+    kernel: xr.DataArray,
+    std: xr.DataArray | None,
+    comparison: Comparison,
+    band: BandModel,
+    found: Synthesis,
+    fixed: tuple[str, ...],
+    kind: str | None,
+) -> Dispersion:
+    """Assemble the result."""
+    fit, values = found.fit, found.band
+    linear = 2 * found.amplitudes.size + len(found.amplitudes)
+    chi2, degrees = float(found.chi2.sum()), int(fit.nfree) - linear
+    reduced = chi2 / degrees
+    # Without errors of the kernel the residual tells them.
+    excess = reduced if std is None else max(reduced, 1.0)
+    covariance = getattr(fit, "covar", None)
+    if covariance is None:
+        covariance = np.full((len(fit.var_names),) * 2, np.nan)
+    covariance = np.asarray(covariance) * excess
+    varied = [name for name in values if name not in fixed]
+    values, named = (values, {}) if fixed else band.canonical(values)
+    chosen = [fit.var_names.index(named.get(name, name)) for name in varied]
+    widths_error = np.sqrt(np.diag(covariance))[len(varied) :]
+    covariance = covariance[np.ix_(chosen, chosen)]
+    errors = dict(zip(varied, np.sqrt(np.diag(covariance)).tolist(), strict=True))
+    largest = np.pi / comparison.pixel_nm
+    fine = np.linspace(comparison.energies.min(), comparison.energies.max(), _CURVE_POINTS)
+    curve = mean_wave_number(contour_wave_numbers(band.build(**values), fine, largest))
+    table = _table(kernel, comparison, band, values, found, varied, covariance, widths_error)
+    notes = [
+        "Kernels were simulated and compared in real space; chi-squared is that of the pixels.",
+        "k is that of a circle with as many states; contours are in wave_numbers['contour'].",
+    ]
+    lowest = comparison.widths(band.build(**values))[1]
+    bound = int((found.widths < 1.05 * lowest).sum())
+    if bound:
+        notes.append(f"The broadening of {bound} biases is at its lower limit: too little to tell.")
+    return Dispersion(
+        model=band.name,
+        method="synthesis",
+        parameters=values,
+        errors={name: errors.get(name, 0.0) for name in values},
+        units=dict(band.units),
+        covariance=covariance,
+        wave_numbers=table,
+        profiles=_profiles(kernel, std, found),
+        chi2=chi2,
+        reduced_chi2=reduced,
+        p_value=float("nan") if std is None else float(scipy.stats.chi2.sf(chi2, degrees)),
+        curve=xr.DataArray(
+            curve, dims="bias", coords={"bias": ("bias", fine, {"units": "V"})}, name="k",
+            attrs={"units": "rad/nm", "long_name": "wave number of the fitted band"},
+        ),
+        notes=tuple(notes),
+        kind=kind,
+    )  # fmt: skip
+
+
+def _table(
+    kernel: xr.DataArray,
+    comparison: Comparison,
+    band: BandModel,
+    values: dict[str, float],
+    found: Synthesis,
+    varied: list[str],
+    covariance: Array,
+    widths_error: Array,
+) -> xr.Dataset:
+    """Tabulate contours, broadenings and amplitudes with errors."""
+    energies, largest = comparison.energies, np.pi / comparison.pixel_nm
+
+    def contours(**moved: float) -> Array:
+        """Compute the contours with some of the parameters changed."""
+        return contour_wave_numbers(band.build(**{**values, **moved}), energies, largest)
+
+    outline = contours()
+    k = mean_wave_number(outline)
+    slopes = []
+    for name in varied:
+        step = _STEP * max(abs(values[name]), 1e-2)
+        slopes.append((contours(**{name: values[name] + step}) - outline) / step)
+    gradient = np.stack(slopes) if slopes else np.zeros((0, *outline.shape))
+    outline_error = np.sqrt(np.einsum("pq,pba,qba->ba", covariance, gradient, gradient))
+    towards = (outline * gradient).mean(axis=-1) / k
+    k_error = np.sqrt(np.einsum("pq,pb,qb->b", covariance, towards, towards))
+    beside = [
+        mean_wave_number(contour_wave_numbers(band.build(**values), energies + step, largest))
+        for step in (-_STEP, _STEP)
+    ]
+    speed = np.abs(2 * _STEP / (beside[1] - beside[0]))
+    widths = found.widths
+    damping, damping_error = widths / speed, widths_error / speed
+    lifetime = HBAR_EV_FS / (2 * widths)
+    # C of the other methods is the amplitude of the returning wave, whose phase is that of -i T.
+    amplitude = -1j * found.amplitudes.mean(axis=1)
+    unknown = np.full(len(k), np.nan)
+    columns = {
+        "k": (k, "rad/nm", "wave number"),
+        "k_std": (k_error, "rad/nm", "error of wave number"),
+        "damping": (damping, "rad/nm", "damping Im k"),
+        "damping_std": (damping_error, "rad/nm", "error of damping Im k"),
+        "self_energy": (widths, "eV", "|Im Sigma|"),
+        "self_energy_std": (widths_error, "eV", "error of |Im Sigma|"),
+        "lifetime": (lifetime, "fs", "lifetime"),
+        "lifetime_std": (lifetime * widths_error / widths, "fs", "error of lifetime"),
+        "coherence_length": (0.5 / damping, "nm", "coherence length 1/(2 Im k)"),
+        "coherence_length_std": (
+            0.5 * damping_error / damping**2, "nm", "error of coherence length",
+        ),
+        "amplitude": (np.abs(amplitude), "", "amplitude |C|"),
+        "phase": (np.angle(amplitude), "rad", "phase of C"),
+        "k_band": (k, "rad/nm", "wave number of the fitted band"),
+        "residual": (unknown, "rad/nm", "wave number minus the fitted band"),
+        "chi2": (found.chi2 / found.degrees, "", "chi-squared per free pixel"),
+        "used": (np.ones(len(k), bool), "", "fitted by the band"),
+        "reason": (np.array([""] * len(k), object), "", "left out"),
+    }  # fmt: skip
+    table = xr.Dataset(coords={"bias": kernel["bias"]})
+    for name, (numbers, unit, title) in columns.items():
+        table[name] = ("bias", numbers, {"units": unit, "long_name": title})
+    directions = {"units": "deg", "long_name": "direction, anticlockwise as seen"}
+    table = table.assign_coords(angle=("angle", ANGLES_DEG, directions))
+    for name, numbers in (("contour", outline), ("contour_std", outline_error)):
+        title = "wave number along a direction" if name == "contour" else "error of contour"
+        table[name] = (("bias", "angle"), numbers, {"units": "rad/nm", "long_name": title})
+    return table
+
+
+def _profiles(kernel: xr.DataArray, std: xr.DataArray | None, found: Synthesis) -> xr.Dataset:
+    """Average kernel and synthesised kernel over rings, and keep the latter's images."""
+    unit = kernel.attrs.get("units", "")
+    synthesised = kernel.copy(data=found.synthesised)
+    rings, fitted = radial_mean(kernel, std), radial_mean(synthesised, None)
+    profiles = xr.Dataset(
+        {
+            "mean": (("bias", "r"), rings.mean),
+            "std": (("bias", "r"), rings.error),
+            "fitted": (("bias", "r"), fitted.mean),
+        },
+        coords={
+            "bias": kernel["bias"],
+            "r": ("r", rings.radius, {"units": "nm", "long_name": "distance"}),
+        },
+    )
+    for name in profiles:
+        profiles[name].attrs = {"units": unit, "long_name": f"angular mean of the kernel, {name}"}
+    profiles["synthesised"] = synthesised.assign_attrs(
+        units=unit, long_name="kernel of the fitted band"
+    )
+    return profiles
