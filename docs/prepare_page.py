@@ -14,8 +14,12 @@ NUMBERS = Path(__file__).parent / "results" / "prepare.json"
 
 
 def main() -> None:
+    """Print the table of the preparation."""
+    print_rows(PeerReport.model_validate_json(NUMBERS.read_bytes()))
+
+
+def print_rows(report: PeerReport) -> None:
     """Print a line for each kind of map, with the smallest number in bold."""
-    report = PeerReport.model_validate_json(NUMBERS.read_bytes())
     heads, *lines = report.table()
     print("|", " | ".join(heads), "|")
     print("|", " | ".join("---" for _ in heads), "|")

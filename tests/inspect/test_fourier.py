@@ -221,6 +221,8 @@ def test_wrong_images_are_refused():
         fourier(image(np.zeros((8, 8))).T)
     with pytest.raises(InspectionError, match="already"):
         fourier(fourier(image(np.random.default_rng(1).normal(size=(8, 8)))))
+    with pytest.raises(InspectionError, match="real numbers"):
+        fourier(image(np.zeros((8, 8)) + 1j))
     uneven = image(np.zeros((8, 8))).assign_coords(x=("x", np.arange(8.0) ** 2))
     with pytest.raises(InspectionError, match="not even"):
         fourier(uneven)

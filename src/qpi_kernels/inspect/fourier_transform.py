@@ -121,26 +121,35 @@ def transform(
         raise InspectionError(f"unknown scale {scale!r}; use {', '.join(_LONG_NAMES)}")
     if image_dims(image) != ("y", "x"):
         raise InspectionError("this is a Fourier transform already")
+    if image.dtype.kind == "c":
+        raise InspectionError("an image must hold real numbers; take its real part or magnitude")
     # Coordinates that descend would turn q round.
     image = image.isel({axis: slice(None, None, -1) for axis in "yx" if axis_step(image, axis) < 0})
     steps = (axis_step(image, "y"), axis_step(image, "x"))
     counted = counted_pixels(image, mask)
     kind = np.result_type(image.dtype, np.float32)
     values = np.where(counted, image.values, 0.0).astype(kind, copy=False)
+    if (counted == counted.reshape(-1, *counted.shape[-2:])[0]).all():
+        # One weight serves all planes.
+        counted = counted.reshape(-1, *counted.shape[-2:])[0]
     weight = window_weights(window, image.shape[-2:]).astype(kind) * counted
     total = weight.sum(axis=(-2, -1), keepdims=True, dtype=np.float64)
     squares = np.square(weight, dtype=np.float64).sum(axis=(-2, -1), keepdims=True)
     # Where no pixel counts all becomes NaN.
     total, squares = (np.where(one > 0, one, np.nan) for one in (total, squares))
     mean = (weight * values).sum(axis=(-2, -1), keepdims=True, dtype=np.float64) / total
-    spectrum = scipy.fft.fft2(weight * (values - mean.astype(kind)), s=shape)
+    weighted = weight * (values - mean.astype(kind))
     area = steps[0] * steps[1]
     if scale == "amplitude":
-        made = np.abs(spectrum) * (2 / total).astype(kind)
+        made = _mirrored(np.abs(scipy.fft.rfft2(weighted, s=shape)), shape)
+        made *= (2 / total).astype(kind)
     elif scale == "psd":
-        made = (spectrum.real**2 + spectrum.imag**2) * (area / squares).astype(kind)
+        half = scipy.fft.rfft2(weighted, s=shape)
+        made = _mirrored(half.real**2 + half.imag**2, shape)
+        made *= (area / squares).astype(kind)
     else:
-        made = spectrum * np.asarray(area, kind) * _origin(image, shape, steps)
+        made = scipy.fft.fft2(weighted, s=shape)
+        made *= np.asarray(area, kind) * _origin(image, shape, steps)
     correlated = _correlated_pixels(weight, squares, shape)
     return _labelled(scipy.fft.fftshift(made, axes=(-2, -1)), image, steps, scale).assign_attrs(
         window=window, correlated_pixels=correlated
@@ -162,6 +171,25 @@ def window_weights(window: Window, shape: tuple[int, ...]) -> NDArray[np.float64
         scipy.signal.get_window(_WINDOWS[window], 2 * n, fftbins=True)[n % 2 :: 2] for n in shape
     )
     return np.asarray(np.outer(rows, columns))
+
+
+def _mirrored(half: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.floating]:
+    """Complete the magnitudes of one half of a real image's transform: those at q and -q are one.
+
+    Parameters
+    ----------
+    half : array, (..., h, w//2 + 1)
+        Zero first, as `scipy.fft.rfft2` gives it.
+    shape : tuple of int
+        (h, w) of the whole.
+    """
+    known = half.shape[-1]
+    whole = np.empty((*half.shape[:-1], shape[1]), half.dtype)
+    whole[..., :known] = half
+    rest = half[..., 1 : shape[1] - known + 1][..., ::-1]
+    whole[..., 0, known:] = rest[..., 0, :]
+    whole[..., 1:, known:] = rest[..., :0:-1, :]
+    return whole
 
 
 def _origin(

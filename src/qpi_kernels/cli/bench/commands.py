@@ -14,7 +14,6 @@ from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import UNITS, CellScores
 from qpi_kernels.bench.paper.parameters import PaperParameters
 from qpi_kernels.bench.paper.report import PaperReport
-from qpi_kernels.bench.peer_report import PeerReport
 from qpi_kernels.cli.batch import (
     FileResult,
     FileTask,
@@ -27,6 +26,7 @@ from qpi_kernels.cli.batch import (
 from qpi_kernels.cli.bench.blind import blind
 from qpi_kernels.cli.bench.dispersion import dispersion
 from qpi_kernels.cli.bench.gpu import gpu
+from qpi_kernels.cli.bench.peers import inspect, prepare
 from qpi_kernels.cli.bench.real import real
 from qpi_kernels.cli.bench.speed import speed
 from qpi_kernels.cli.common_options import Debug, Overwrite
@@ -38,6 +38,8 @@ app = typer.Typer(help="Measure what is claimed, on this machine.", no_args_is_h
 app.command()(blind)
 app.command()(dispersion)
 app.command()(gpu)
+app.command()(inspect)
+app.command()(prepare)
 app.command()(real)
 app.command()(speed)
 
@@ -45,47 +47,6 @@ app.command()(speed)
 @app.callback()
 def _group() -> None:
     """Measure what is claimed, on this machine."""
-
-
-@app.command()
-def prepare(
-    seeds: Annotated[int, typer.Option(min=1, help="Maps of each row; the median counts.")] = 5,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One small map of each row: shows that it runs.")
-    ] = False,
-    peers: Annotated[bool, typer.Option(help="Compare with stmpy, SPIEPy and Gwyddion.")] = True,
-    report: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON.")
-    ] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Compare the preparation with other programs on maps whose truth is known.
-
-    Drift, rows, steps and pickup. Programs that are not installed are left out.
-    """
-    target = _checked_target(report, overwrite)
-    from qpi_kernels.bench.prepare.benchmark import PrepareBench
-    from qpi_kernels.progress import drive
-
-    measured = drive(PrepareBench(seeds=seeds, quick=quick, peers=peers))
-    _print_prepare(measured)
-    if target is not None:
-        target.write_text(measured.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def _print_prepare(report: PeerReport) -> None:
-    """Print a line for each kind of map, and what is not compared."""
-    console = table_console()
-    heads, *lines = report.table()
-    table = Table(*heads, "ahead", title="Medians of the best way of each program")
-    for row, line in zip(report.rows, lines, strict=True):
-        table.add_row(*map(escape, line), "yes" if row.ahead(report.own) else "no")
-    console.print(table)
-    for missing in report.missing:
-        console.print(f"Not compared: {missing}", markup=False)
-    console.print(f"{report.software}; {report.machine}", markup=False)
-    if report.quick:
-        console.print("A quick run shows that everything works, and nothing about the programs.")
 
 
 @app.command()

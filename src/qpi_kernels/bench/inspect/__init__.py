@@ -1,0 +1,1 @@
+"""Benchmark of Fourier transforms, profiles, cuts and symmetry beside other programs."""
