@@ -15,7 +15,7 @@ LIBRARY_FLOORS = (
         *("io", "defects", "background", "forward", "models", "threads"),
         *("predictive_score", "quality", "quality_sentences"),
     },
-    {"prepare", "result", "kernel_files"},
+    {"prepare", "result", "kernel_files", "scripts"},
     {"simulate"},
     {"inspect"},
     {"extraction"},

@@ -7,15 +7,9 @@ from typing import Any
 import xarray as xr
 
 from napari_qpi.tasks.extraction import ExtractionInput
-from napari_qpi.tasks.scripts.parts import (
-    defects_lines,
-    imports,
-    indices,
-    mask_lines,
-    one_line,
-    raw_lines,
-)
+from napari_qpi.tasks.scripts.parts import raw_lines
 from napari_qpi.tasks.scripts.preparation import preparation_lines, unsaved_image
+from qpi_kernels.scripts.parts import defects_lines, imports, indices, mask_lines, one_line
 
 __all__ = ["python_script", "unsaved_observation"]
 

@@ -8,8 +8,9 @@ import xarray as xr
 
 from napari_qpi.tasks.inspection.inspected import Inspected
 from napari_qpi.tasks.inspection.state import Inspection
-from napari_qpi.tasks.scripts.parts import array_lines, imports, mask_lines, one_line, raw_lines
+from napari_qpi.tasks.scripts.parts import raw_lines
 from napari_qpi.tasks.scripts.preparation import preparation_lines, unsaved_image
+from qpi_kernels.scripts.parts import array_lines, imports, mask_lines, one_line
 
 __all__ = ["VARIABLES", "inspection_script", "plane_code", "unsaved_kernel", "unsaved_map"]
 

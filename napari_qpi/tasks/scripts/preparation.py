@@ -8,14 +8,8 @@ from typing import Any
 import xarray as xr
 
 from napari_qpi.layers.prepared import PreparationRecord
-from napari_qpi.tasks.scripts.parts import (
-    channel_line,
-    defects_lines,
-    imports,
-    mask_lines,
-    one_line,
-    raw_lines,
-)
+from napari_qpi.tasks.scripts.parts import channel_line, raw_lines
+from qpi_kernels.scripts.parts import defects_lines, imports, mask_lines, one_line
 
 __all__ = ["preparation_lines", "preparation_script", "unsaved_image"]
 

@@ -19,6 +19,8 @@ from qpi_kernels.cli import (
     train,
 )
 from qpi_kernels.cli.bench import commands as bench
+from qpi_kernels.cli.inspection.figure import figure
+from qpi_kernels.cli.inspection.report import report
 
 __all__ = ["app"]
 
@@ -36,6 +38,8 @@ app.command("info")(info.info)
 app.command("prepare")(prepare.prepare)
 app.command("detect")(detect.detect)
 app.command("extract")(extract.extract)
+app.command("report")(report)
+app.command("figure")(figure)
 app.command("plan")(plan.plan)
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)

@@ -20,6 +20,7 @@ from qpi_kernels.extraction.pixel_noise import estimate_pixel_noise
 from qpi_kernels.extraction.predicted_share import predicted_share
 from qpi_kernels.extraction.problem import Planes, Problem
 from qpi_kernels.extraction.quality_report import Assessor, FitNumbers, assess_fit, error_by_kind
+from qpi_kernels.io.array_records import hash_planes, pack_mask
 from qpi_kernels.quality import Quality, lowest_trust
 from qpi_kernels.result import KernelResult
 from qpi_kernels.symmetry import Symmetry, symmetry_scores
@@ -285,11 +286,14 @@ class ResultBuilder:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "preparation": [dict(step) for step in problem.preparation],
             "source": str(observation.attrs.get("source", "")),
+            "file": str(observation.attrs.get("file", "")),
             "channel": str(observation.name or ""),
             "observation_shape": list(observation.shape),
-            "observation_sha256": _hash_planes(observation),
+            "observation_sha256": hash_planes(observation),
+            "finds_defects": problem.parameters.finds_defects,
             "defects_sha256": _hash_defects(problem.defects),
             "mask_sha256": hashlib.sha256(np.packbits(problem.mask).tobytes()).hexdigest(),
+            "mask": None if problem.mask.all() else pack_mask(problem.mask),
             "counted_pixels": int(problem.mask.sum()),
             **self._additions,
         }
@@ -333,13 +337,4 @@ def _hash_defects(defects: Defects) -> str:
     for numbers in (defects.positions, defects.strength):
         digest.update(np.ascontiguousarray(numbers).tobytes())
     digest.update(json.dumps(defects.kind.tolist()).encode())
-    return digest.hexdigest()
-
-
-def _hash_planes(observation: xr.DataArray) -> str:
-    """Hash the observation's numbers, plane by plane so that lazy data stay lazy."""
-    digest = hashlib.sha256()
-    data = observation.data if observation.ndim == 3 else observation.data[None]
-    for index in range(data.shape[0]):
-        digest.update(np.ascontiguousarray(np.asarray(data[index])).view(np.uint8).data)
     return digest.hexdigest()

@@ -11,11 +11,14 @@ from .dispersion.radial_phase import RadialPhase as RadialPhase
 from .dispersion.radial_phase import radial_phase as radial_phase
 from .dispersion.result import Dispersion as Dispersion
 from .energy_mean import without_energy_mean as without_energy_mean
+from .figures.figure import figure as figure
+from .figures.movie import energy_movie as energy_movie
 from .fourier_transform import fourier as fourier
 from .joint_density import joint_density_of_states as joint_density_of_states
 from .kernel_symmetry import SymmetryScores as SymmetryScores
 from .kernel_symmetry import symmetry_scores as symmetry_scores
 from .profiles import radial_profile as radial_profile
 from .profiles import sector_profile as sector_profile
+from .report.report import Report as Report
 from .zone import bragg_peaks as bragg_peaks
 from .zone import brillouin_zone as brillouin_zone

@@ -56,7 +56,8 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
     xarray.Dataset
         A variable per channel and direction with dims ``(y, x)`` or ``(bias, y, x)`` (point
         spectra: ``(spectrum, bias)``), native-endian float32, row 0 at the top of the image, NaN
-        where nothing was measured; lengths in nm, bias in V. Attributes: see `scan_dataset`.
+        where nothing was measured; lengths in nm, bias in V. Attributes: see `scan_dataset`; each
+        channel's ``file`` is the path.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
     scan_format = sniff(path)
     _refuse_unknown_options(scan_format, options)
     try:
-        return scan_format.read(path, **options)
+        return _with_file(scan_format.read(path, **options), path)
     except ScanFormatError:
         raise
     except MemoryError as error:
@@ -80,6 +81,13 @@ def open_scan(path: str | Path, **options: Any) -> xr.Dataset:
         # either way.
         reason = f"damaged or unexpected content ({type(error).__name__}: {error})"
         raise ScanFormatError(path, scan_format.name, reason) from error
+
+
+def _with_file(scan: xr.Dataset, path: Path) -> xr.Dataset:
+    """Note in every channel which file holds it, for a record of what is made from it."""
+    for channel in scan.data_vars.values():
+        channel.attrs["file"] = str(path.resolve())
+    return scan
 
 
 def _refuse_unknown_options(scan_format: ScanFormat, options: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""Commands that show saved kernels: reports and figures."""

@@ -1,0 +1,111 @@
+"""`figure`: one of the panels that papers show, drawn and saved with its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qpi_kernels.inspect.figures.kind import FigureError, Panel, make_panel
+from qpi_kernels.inspect.figures.notes import provenance_notes
+from qpi_kernels.inspect.figures.style import Width, journal_style, new_figure
+from qpi_kernels.inspect.figures.table import csv_tables, save_tables
+from qpi_kernels.io.atomic_write import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FIGURE_FILES", "draw_panel", "figure", "figure_outputs", "save_figure"]
+
+FIGURE_FILES = (".pdf", ".svg", ".png")
+_DPI = 300
+
+
+def figure(
+    kind: str,
+    result: Any,
+    *,
+    width: Width = "single",
+    path: str | Path | None = None,
+    **options: Any,
+) -> Figure:
+    """Draw a figure as papers show it.
+
+    Parameters
+    ----------
+    kind : str
+        ``"map"``, ``"kernel"``, ``"std"``, ``"residual"``, ``"fourier"``, ``"map_fourier"``,
+        ``"profile"``, ``"spectrum"``, ``"symmetry"``, ``"dispersion"``, ... : a name of
+        `known_kinds`.
+    result : KernelResult, xarray.DataArray or Dispersion
+        What the kind is made of.
+    width : {"single", "double"} or float
+        86 or 178 mm as a journal's columns, or in mm.
+    path : path-like, optional
+        Save it there, as ``.pdf``, ``.svg`` or ``.png`` (300 dpi), and beside it its numbers as
+        ``.csv`` with units and provenance. Existing files are replaced.
+    **options
+        Of the kind, such as ``bias`` in V (the nearest plane of a stack; the clearest when left
+        out), or ``kind_of_defect``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Without pyplot, so it need not be closed.
+
+    Raises
+    ------
+    FigureError
+        If the kind, an option, the width or the extension is unknown, or the figure can not be made
+        of this result.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qpi_kernels.inspect import figure
+    >>> image = xr.DataArray(np.eye(32), dims=("y", "x"), attrs={"units": "nm", "long_name": "Z"})
+    >>> figure("image", image).axes[1].get_ylabel()
+    'Z (nm)'
+    """
+    if path is not None:
+        check_path(Path(path))
+    panel = make_panel(kind, result, **options)
+    drawn = draw_panel(panel, width)
+    if path is not None:
+        save_figure(drawn, panel, Path(path), provenance_notes(result))
+    return drawn
+
+
+def check_path(path: Path) -> None:
+    """Check that a figure can be saved under a name.
+
+    Raises
+    ------
+    FigureError
+        If its extension is none of `FIGURE_FILES`.
+    """
+    if path.suffix.lower() not in FIGURE_FILES:
+        raise FigureError(f"{path.name}: figures are saved as {', '.join(FIGURE_FILES)}")
+
+
+def draw_panel(panel: Panel, width: Width, **style: Any) -> Figure:
+    """Draw a panel alone on a figure; ``style`` as for `journal_style`."""
+    with journal_style(**style):
+        drawn = new_figure(width, panel.aspect)
+        panel.plot(drawn.add_subplot())
+        # The layout is found now, in the style, and stays.
+        drawn.draw_without_rendering()
+        drawn.set_layout_engine("none")
+    return drawn
+
+
+def save_figure(drawn: Figure, panel: Panel, path: Path, notes: dict[str, str]) -> list[Path]:
+    """Save a figure, and the numbers of its panel as CSV beside it; return the files."""
+    tables = csv_tables(panel.data, {"figure": panel.title, "caption": panel.caption} | notes)
+    with journal_style(), replacing(path) as partial:
+        drawn.savefig(partial, dpi=_DPI)
+    return [path, *save_tables(tables, path.with_suffix(".csv"))]
+
+
+def figure_outputs(path: Path) -> list[Path]:
+    """List the files that a figure of this name certainly writes."""
+    return [path, path.with_suffix(".csv")]

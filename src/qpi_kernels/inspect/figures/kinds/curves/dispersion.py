@@ -1,0 +1,46 @@
+"""``dispersion``: wave numbers over energy with their band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.planes import require_result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["KIND"]
+
+
+def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None = None) -> Panel:
+    """Make the panel of a dispersion, fitted here with ``model`` if a result is given."""
+    if isinstance(result, Dispersion):
+        dispersion = result
+    else:
+        known = require_result(result, "dispersion")
+        dispersion = fit_dispersion(known, model=model, kind=kind_of_defect)
+    data = dispersion.wave_numbers
+    if dispersion.curve.size:
+        data = data.assign(band=dispersion.curve.rename(bias="band_bias"))
+
+    def draw(axes: Axes, data: xr.Dataset) -> None:
+        """Draw wave numbers and band."""
+        dispersion.plot(axes)
+
+    found = ", ".join(
+        f"{name} {value:.4g} ± {dispersion.errors[name]:.2g} {dispersion.units[name]}".rstrip()
+        for name, value in dispersion.parameters.items()
+    )
+    caption = (
+        f"Wave numbers of the kernel's waves at each bias ({dispersion.method}) with one standard "
+        f"deviation, and the fitted band ({dispersion.model}): {found or 'not fitted'}."
+    )
+    return Panel("Dispersion", caption, data, draw)
+
+
+KIND = FigureKind("dispersion", "wave numbers over energy with the fitted band", _panel)

@@ -1,0 +1,54 @@
+"""``symmetry``: how well a kernel agrees with its rotated and mirrored copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.planes import one_kind, require_result
+from qpi_kernels.inspect.kernel_symmetry import SymmetryScores, symmetry_scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["KIND"]
+
+_PARTS = ("score", "chance", "chance_std", "reachable", "reachable_std")
+
+
+def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
+    """Make the panel of a result's, or of given, symmetry scores."""
+    if isinstance(result, SymmetryScores):
+        scores = result
+    else:
+        known = require_result(result, "symmetry")
+        kernel, std = (one_kind(one, kind_of_defect) for one in (known.kernel, known.std))
+        scores = symmetry_scores(kernel, std=std)
+    names = list(scores.score)
+    attributes = {"units": "", "long_name": "correlation"}
+    data = xr.Dataset(
+        {
+            part: ("operation", [getattr(scores, part)[name] for name in names], attributes)
+            for part in _PARTS
+        },
+        coords={"operation": names},
+    )
+
+    def draw(axes: Axes, data: xr.Dataset) -> None:
+        """Draw the scores over those of noise."""
+        scores.plot(axes)
+        # Bars fill the axes.
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False)
+
+    supported = [name for name, holds in scores.supported.items() if holds]
+    caption = (
+        "Correlation of the kernel with its copies, rotated (C) or mirrored (m and the angle of "
+        "the line in degrees, anticlockwise), beside those of noise alone and of a symmetric "
+        f"kernel with that noise. Supported: {', '.join(supported) or 'none'}."
+    )
+    return Panel("Symmetry", caption, data, draw)
+
+
+KIND = FigureKind("symmetry", "scores of rotations and mirrors beside those of noise", _panel)

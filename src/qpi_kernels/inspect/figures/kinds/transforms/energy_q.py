@@ -1,0 +1,117 @@
+"""``energy_q``: E(q), the Fourier amplitude of a kernel over q and bias."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from qpi_kernels.inspect.cuts import cut_stack
+from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.figures.images import (
+    axis_label,
+    draw_colour_bar,
+    limits_in_words,
+    with_limits,
+)
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.planes import one_kind, require_result
+from qpi_kernels.inspect.figures.style import SEQUENTIAL
+from qpi_kernels.inspect.fourier_transform import fourier
+from qpi_kernels.inspect.profiles import radial_profile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["KIND"]
+
+_PADDING = 2
+
+
+def _panel(
+    result: Any,
+    *,
+    start: tuple[float, float] | None = None,
+    stop: tuple[float, float] | None = None,
+    cut_width: float = 0.0,
+    dispersion: Dispersion | None = None,
+    kind_of_defect: str | None = None,
+) -> Panel:
+    """Make the panel of a kernel's |FT| over bias: the mean over rings, or a cut.
+
+    ``start`` and ``stop`` are (q_y, q_x) in rad/nm, ``cut_width`` is averaged across. The 2k of a
+    dispersion is drawn over the mean.
+    """
+    known = require_result(result, "energy_q")
+    kernel = one_kind(known.kernel, kind_of_defect)
+    if "bias" not in kernel.dims:
+        raise FigureError("E(q) needs a kernel over bias")
+    transform = fourier(kernel, padding=_PADDING)
+    if (start is None) != (stop is None):
+        raise FigureError("give both ends of the cut, start and stop, or neither")
+    if start is not None and stop is not None:
+        image = cut_stack(transform, start, stop, width=cut_width).rename(distance="q")
+        where = f"along the line from (q_y, q_x) = {start} to {stop}, {cut_width:g} wide"
+    else:
+        profile = radial_profile(transform, skip_axis=False)
+        image, where = profile["mean"], "root mean square over directions"
+    image = image.transpose("bias", "q").rename("amplitude")
+    image = image.drop_vars([name for name in image.coords if name not in image.dims])
+    image["bias"].attrs["long_name"] = "bias"
+    image = with_limits(image.assign_attrs(long_name="Fourier amplitude"), signed=False)
+    data = image.to_dataset()
+    if dispersion is not None and start is None:
+        data = data.assign(_band(dispersion))
+
+    def draw(axes: Axes, data: xr.Dataset) -> None:
+        """Draw the image, and 2k with its errors."""
+        amplitude = data["amplitude"]
+        low, high = amplitude.attrs["colour_limits"]
+        q, bias = amplitude["q"].values, amplitude["bias"].values
+        drawn = axes.pcolormesh(
+            q, bias, amplitude.values, cmap=SEQUENTIAL, vmin=low, vmax=high, rasterized=True
+        )
+        draw_colour_bar(axes, drawn, amplitude)
+        if "q_fitted" in data:
+            fitted = data["q_fitted"]
+            error = data["q_fitted_std"].values
+            axes.errorbar(
+                fitted.values, data["fitted_bias"].values, xerr=error, fmt="o", color="white",
+                markeredgecolor="black", markeredgewidth=0.4, ecolor="white", label="2k fitted",
+            )  # fmt: skip
+            if "q_band" in data:
+                axes.plot(
+                    data["q_band"].values, data["band_bias"].values, color="white",
+                    linestyle="--", label=dispersion.model if dispersion else None,
+                )  # fmt: skip
+            axes.legend(facecolor="0.3", labelcolor="white", frameon=True, framealpha=0.6)
+            axes.set_xlim(0, q[-1])
+            axes.set_ylim(bias.min(), bias.max())
+        axes.set_xlabel(axis_label(amplitude["q"], "$q$"))
+        axes.set_ylabel(axis_label(amplitude["bias"]))
+
+    caption = f"E(q): Fourier amplitude of the kernel, {where}. {limits_in_words(image)}"
+    if "q_fitted" in data:
+        caption += " Points: 2k as fitted in real space, with errors; dashed: the band."
+    return Panel("E(q) of the kernel", caption, data, draw)
+
+
+def _band(dispersion: Dispersion) -> dict[str, xr.DataArray]:
+    """Return 2k of a dispersion at the biases used, and of its band."""
+    used = dispersion.wave_numbers.isel(bias=np.flatnonzero(dispersion.wave_numbers["used"]))
+    units = {"units": "rad/nm", "long_name": "2k"}
+    bias_units = {"units": "V", "long_name": "bias"}
+    found = {
+        "q_fitted": ("fitted_bias", 2 * used["k"].values, units),
+        "q_fitted_std": ("fitted_bias", 2 * used["k_std"].values, units),
+    }
+    places = {"fitted_bias": ("fitted_bias", used["bias"].values, bias_units)}
+    if dispersion.curve.size:
+        found["q_band"] = ("band_bias", 2 * dispersion.curve.values, units)
+        places["band_bias"] = ("band_bias", dispersion.curve["bias"].values, bias_units)
+    made = xr.Dataset(found, coords=places)
+    return {str(name): variable for name, variable in made.data_vars.items()}
+
+
+KIND = FigureKind("energy_q", "E(q), the Fourier amplitude over q and bias", _panel)

@@ -1,0 +1,61 @@
+"""``fourier_profiles``: radial profiles of the transforms of kernel and map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from qpi_kernels.inspect.figures.images import axis_label
+from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kinds.transforms.fourier import comparison_of
+from qpi_kernels.inspect.figures.lines import draw_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["KIND"]
+
+
+def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None = None) -> Panel:
+    """Make the panel of both profiles with errors and floors."""
+    comparison, where = comparison_of(result, bias, kind_of_defect, "fourier_profiles")
+    parts = {
+        "map": comparison.observation_profile,
+        "kernel": comparison.kernel_profile,
+    }
+    # The rings of both are the same but for the means of their pixels' q.
+    data = xr.Dataset()
+    for name, profile in parts.items():
+        axis = f"q_{name}"
+        one = profile[["mean", "std", "count"]].rename(q=axis)
+        one[axis].attrs["long_name"] = "q"
+        data = data.merge(
+            one.drop_vars([c for c in one.coords if c != axis]).rename(
+                {part: f"{name}_{part}" for part in ("mean", "std", "count")}
+            )
+        )
+        data[f"{name}_floor"] = profile["floor"].drop_vars(list(profile["floor"].coords))
+
+    def draw(axes: Axes, data: xr.Dataset) -> None:
+        """Draw both profiles, and their floors as dotted lines."""
+        for name, colour in (("map", "C5"), ("kernel", "C1")):
+            draw_curve(axes, data[f"{name}_mean"], data[f"{name}_std"], label=name, color=colour)
+            floor = float(data[f"{name}_floor"])
+            axes.axhline(floor, color=colour, linestyle=":", label=f"{name}, noise floor")
+        axes.set_xlabel(axis_label(data["q_map"], "$q$"))
+        axes.set_ylabel(axis_label(data["map_mean"], "Fourier amplitude"))
+        axes.set_yscale("log")
+        floors = [float(data[f"{name}_floor"]) for name in ("map", "kernel")]
+        if min(floors) > 0:
+            axes.set_ylim(bottom=0.3 * min(floors))
+        axes.legend()
+
+    caption = (
+        f"Fourier amplitudes{where}, root mean square over rings, with one standard deviation; the "
+        "floor of white noise (dotted) is taken off."
+    )
+    return Panel("Profiles in q", caption, data, draw)
+
+
+KIND = FigureKind("fourier_profiles", "radial profiles of |FT| of kernel and map", _panel)

@@ -1,0 +1,90 @@
+"""The section of a report about the dispersion of a stack."""
+
+from __future__ import annotations
+
+import math
+
+from qpi_kernels.inspect.axes import InspectionError
+from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.figures.kind import make_panel
+from qpi_kernels.inspect.report.contents import Section, Table
+from qpi_kernels.result import KernelResult
+
+__all__ = ["dispersion_section", "dispersion_table"]
+
+_TITLE = "Dispersion"
+_COLUMNS = (
+    ("k", "rad/nm"),
+    ("damping", "rad/nm"),
+    ("coherence_length", "nm"),
+    ("self_energy", "eV"),
+    ("lifetime", "fs"),
+    ("phase", "rad"),
+)
+
+
+def dispersion_section(result: KernelResult, dispersion: Dispersion | None) -> Section:
+    """Show E(q), wave numbers with their band, parameters and lifetimes.
+
+    A parabola is fitted where no dispersion is given; why there is none is said instead of a
+    figure.
+    """
+    fitted = dispersion
+    why = ""
+    if fitted is None:
+        kind = None
+        if "kind" in result.kernel.dims:
+            kind = str(result.kernel["kind"].values[0])
+        try:
+            fitted = fit_dispersion(result, kind=kind)
+        except (InspectionError, ValueError) as error:
+            why = f"No dispersion was fitted: {error}."
+    if fitted is None:
+        return Section(_TITLE, (why,), (make_panel("energy_q", result),))
+    panels = [make_panel("energy_q", result, dispersion=fitted), make_panel("dispersion", fitted)]
+    how = (
+        "Each bias is fitted in real space, by the waves of a point scatterer in a band with a "
+        "round contour; the parabola is a proposal."
+        if dispersion is None
+        else f"Fitted before: {fitted.model} by {fitted.method}."
+    )
+    goodness = (
+        f"Reduced chi-squared of the band {fitted.reduced_chi2:.3g}, p = {fitted.p_value:.2g}."
+        if math.isfinite(fitted.reduced_chi2)
+        else "Too few biases show a ring for a band."
+    )
+    tables = [_parameter_table(fitted)] if fitted.parameters else []
+    tables.append(dispersion_table(fitted))
+    return Section(_TITLE, (how, goodness, *fitted.notes), tuple(panels), tuple(tables))
+
+
+def _parameter_table(fitted: Dispersion) -> Table:
+    """List the parameters of a band with their errors."""
+    rows = tuple(
+        (name, f"{value:.5g}", f"{fitted.errors[name]:.2g}", fitted.units[name])
+        for name, value in fitted.parameters.items()
+    )
+    caption = "Parameters of the band with one standard deviation."
+    return Table(caption, ("parameter", "value", "error", "unit"), rows)
+
+
+def dispersion_table(fitted: Dispersion) -> Table:
+    """List wave number, damping, lifetime and phase of each bias, with errors."""
+    waves = fitted.wave_numbers
+    known = [(name, unit) for name, unit in _COLUMNS if name in waves]
+    heads = ("bias (V)", *(f"{name.replace('_', ' ')} ({unit})" for name, unit in known), "note")
+    rows = []
+    for index in range(waves.sizes["bias"]):
+        one = waves.isel(bias=index)
+        cells = [_with_error(float(one[n]), float(one.get(f"{n}_std", math.nan))) for n, _ in known]
+        rows.append((f"{float(one['bias']):.4g}", *cells, str(one["reason"].values)))
+    caption = "Waves of each bias with one standard deviation; the note says why one is left out."
+    return Table(caption, heads, tuple(rows))
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write a value and its error; a dash where it is not known."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4g} ± {error:.2g}" if math.isfinite(error) else f"{value:.4g}"

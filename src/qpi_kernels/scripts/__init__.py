@@ -1,0 +1,1 @@
+"""Python scripts that repeat what was done."""
