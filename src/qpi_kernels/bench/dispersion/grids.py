@@ -104,8 +104,9 @@ GROUPS = tuple(case.group for case in _CASES)
 
 
 def grids(group: str, quick: bool) -> Iterator[Grid]:
-    """List the grids of a group: all phases and seeds, or one."""
+    """List the grids of a group: all phases and seeds (with instrument one seed), or one grid."""
     case = next(one for one in _CASES if one.group == group)
+    plain = case.resolution is None and case.setpoint is None
     for phase in PHASES[:1] if quick else PHASES:
-        for seed in range(1 if quick else _SEEDS):
+        for seed in range(_SEEDS if plain and not quick else 1):
             yield replace(case, phase=phase, seed=seed)
