@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.optimize
-import scipy.special
-import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -25,18 +22,15 @@ import qpi_kernels as qk
 from qpi_kernels import Defects, KernelResult
 from qpi_kernels.bench.real.benchmark import RealBench
 from qpi_kernels.bench.real.parameters import RealBenchParameters
+from qpi_kernels.inspect import Dispersion, fit_dispersion
 from qpi_kernels.prepare import Prepared, run
 from qpi_kernels.prepare.presets import presets
 from qpi_kernels.progress import drive
-
-Array = NDArray[np.float64]
 
 DOCS = Path(__file__).parent
 METHODS = ("average", "least_squares", "least_squares:symmetry=C6v", "bayes:prior=smooth", "bayes")
 # Distances from the defect where its rings are fitted, in nm: outside the core, inside the window.
 RINGS_NM = (0.8, 5.0)
-# A wave number that is known less well than to this share is none.
-_MAX_K_ERROR = 0.2
 _START, _END = "<!-- numbers: made by real_page.py -->", "<!-- end of numbers -->"
 
 
@@ -111,72 +105,15 @@ def counted(
     return mask
 
 
-@dataclass(frozen=True)
-class Rings:
-    """Waves around a defect: wave number and decay in rad/nm, and chi-squared per free ring."""
-
-    k: float
-    k_error: float
-    kappa: float
-    chi2: float
-    radius: Array = field(repr=False)
-    mean: Array = field(repr=False)
-    error: Array = field(repr=False)
-    fitted: Array = field(repr=False)
-
-
-def fit_rings(kernel: xr.DataArray, std: xr.DataArray, fall: int = 0) -> Rings:
-    r"""Fit the kernel's angular mean by outgoing waves, scattered back once.
-
-    .. math:: \mathrm{Re}\{C [H_0^{(1)}((k + i\kappa) r)]^2\} / r^n + b
-
-    with complex C. The error of a ring's mean is the mean standard deviation of its pixels, as if
-    their errors were alike; errors of different rings are taken for independent.
-
-    Parameters
-    ----------
-    kernel, std : DataArray, (y, x)
-        With coordinates in nm.
-    fall : int
-        n: 0 at one energy, 1 for an end of an integral over energies.
-    """
-    step = float(abs(kernel.x[1] - kernel.x[0]))
-    radius = np.hypot(kernel.y.values[:, None], kernel.x.values[None, :])
-    ring = np.rint(radius / step).astype(int)
-    near = np.unique(ring[(radius > RINGS_NM[0]) & (radius < RINGS_NM[1])])
-    r, mean, error = (
-        np.array([values[ring == one].mean() for one in near])
-        for values in (radius, kernel.values, std.values)
-    )
-
-    def shapes(waves: Array) -> Array:
-        hankel = scipy.special.hankel1(0, (waves[0] + 1j * waves[1]) * r) ** 2
-        return np.stack([hankel.real / r**fall, -hankel.imag / r**fall, np.ones_like(r)]) / error
-
-    def residual(waves: Array) -> Array:
-        matrix = shapes(waves).T
-        amplitudes, *_ = np.linalg.lstsq(matrix, mean / error, rcond=None)
-        return matrix @ amplitudes - mean / error
-
-    starts = [np.array([k, 0.05]) for k in np.linspace(0.6, 6.0, 55)]
-    start = min(starts, key=lambda one: float(np.square(residual(one)).sum()))
-    found = scipy.optimize.least_squares(residual, start, bounds=([0.2, 0.0], [8.0, 2.0]))
-    covariance = np.linalg.pinv(found.jac.T @ found.jac)
-    fitted = mean + residual(found.x) * error
-    chi2 = 2 * found.cost / max(len(r) - 5, 1)
-    k_error = float(covariance[0, 0] ** 0.5)
-    return Rings(found.x[0], k_error, found.x[1], float(chi2), r, mean, error, fitted)
-
-
-def measure(case: Case) -> tuple[dict[str, Any], Prepared, KernelResult, Rings]:
+def measure(case: Case) -> tuple[dict[str, Any], Prepared, KernelResult, Dispersion]:
     """Extract the kernel of a case, compare methods by prediction, and fit rings."""
     prepared = case.prepared()
     size = (case.window, case.window)
     result = qk.extract(prepared, prepared.defects, kernel_shape=size, background="auto")
     settings = RealBenchParameters(kernel_shape=size, methods=METHODS)
     report = drive(RealBench(case.file, prepared, prepared.defects, settings))
-    kernel, std = result.kernel.squeeze(), result.std.squeeze()
-    rings, integrated = fit_rings(kernel, std), fit_rings(kernel, std, fall=1)
+    rings = fit_dispersion(result, radii_nm=RINGS_NM)
+    integrated = fit_dispersion(result, radii_nm=RINGS_NM, waves="integrated")
     numbers = {
         "file": case.file,
         "marks": case.marks,
@@ -185,15 +122,25 @@ def measure(case: Case) -> tuple[dict[str, Any], Prepared, KernelResult, Rings]:
         "verdict": list(result.quality.verdict),
         "reasons": [one.code for one in result.quality.reasons],
         "prior": result.provenance["priors"][0]["prior"],
-        "k_per_nm": [round(rings.k, 3), round(rings.k_error, 3)],
-        "chi2": round(rings.chi2, 2),
-        "k_integrated": [round(integrated.k, 3), round(integrated.k_error, 3)],
+        "rings": wave_number(rings),
+        "integrated": wave_number(integrated),
         "prediction": report.model_dump(mode="json"),
     }
     return numbers, prepared, result, rings
 
 
-def picture(path: Path, found: list[tuple[Case, Prepared, KernelResult, Rings]]) -> None:
+def wave_number(found: Dispersion) -> dict[str, Any]:
+    """Write down what was fitted to the rings, and why it is not to be used, if so."""
+    table = found.wave_numbers.isel(bias=0)
+    return {
+        "k_per_nm": round(float(table["k"]), 3),
+        "error": round(float(table["k_std"]), 3),
+        "chi2": round(float(table["chi2"]), 2),
+        "reason": str(table["reason"].values),
+    }
+
+
+def picture(path: Path, found: list[tuple[Case, Prepared, KernelResult, Dispersion]]) -> None:
     """Draw a row for each case: prepared map with marks, kernel, std, and its rings."""
     figure = Figure(figsize=(10.0, 2.6 * len(found)), dpi=100, layout="constrained")
     axes = figure.subplots(len(found), 4)
@@ -215,8 +162,9 @@ def picture(path: Path, found: list[tuple[Case, Prepared, KernelResult, Rings]])
         for panel in row[:3]:
             panel.set_xticks([])
             panel.set_yticks([])
-        row[3].errorbar(rings.radius, 1e3 * rings.mean, 1e3 * rings.error, lw=0.8, label="mean")
-        row[3].plot(rings.radius, 1e3 * rings.fitted, lw=1.0, label="waves")
+        seen = rings.profiles.isel(bias=0)
+        row[3].errorbar(seen["r"], 1e3 * seen["mean"], 1e3 * seen["std"], lw=0.8, label="mean")
+        row[3].plot(seen["r"], 1e3 * seen["fitted"], lw=1.0, label="waves")
         row[3].set_xlabel("distance (nm)", fontsize=8)
         row[3].set_ylabel("pm", fontsize=8)
         row[3].legend(fontsize=7)
@@ -231,8 +179,10 @@ def tables(numbers: dict[str, Any]) -> str:
     ]
     for name, one in numbers.items():
         rings = " | ".join(
-            f"{k:.2f} ± {error:.2f}" if error < _MAX_K_ERROR * k else "none that could be fitted"
-            for k, error in (one["k_per_nm"], one["k_integrated"])
+            "none that could be fitted"
+            if fit["reason"]
+            else f"{fit['k_per_nm']:.2f} ± {fit['error']:.2f}"
+            for fit in (one["rings"], one["integrated"])
         )
         lines.append(f"| {name} | {one['trust']} | {one['expected_error']:.0%} | {rings} |")
     lines += ["", "| R² of left-out blocks | " + " | ".join(numbers) + " |"]

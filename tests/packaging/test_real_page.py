@@ -7,8 +7,6 @@ import runpy
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
-from scipy.special import j0, y0
 
 from qpi_kernels import Defects
 
@@ -30,14 +28,3 @@ def test_marks_are_read_and_lie_on_pixels_that_count() -> None:
         rows, columns = np.rint(marks.positions).astype(int).T
         assert len(marks) >= 2
         assert mask[rows, columns].all()
-
-
-def test_rings_of_a_known_wave_number_are_fitted() -> None:
-    """Waves without damping, from Bessel functions that the fit does not use."""
-    axis = (np.arange(61) - 30) * 0.2
-    phase = 2.1 * np.maximum(np.hypot(axis[:, None], axis), 0.05)
-    waves = 0.03 * (j0(phase) ** 2 - y0(phase) ** 2) + 0.2 * j0(phase) * y0(phase)
-    kernel = xr.DataArray(waves, dims=("y", "x"), coords={"y": axis, "x": axis})
-    found = SCRIPT["fit_rings"](kernel, xr.full_like(kernel, 0.02))
-    assert abs(found.k - 2.1) < 0.01
-    assert found.kappa < 0.05
