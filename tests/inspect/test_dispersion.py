@@ -77,6 +77,17 @@ def test_noise_as_strong_as_the_rings_is_told_by_errors():
     assert np.abs(pulls).max() < 3
 
 
+def test_phases_are_known_better_on_the_band():
+    pulls = []
+    for seed in range(3):
+        kernel, deviation = with_noise(silver(phase=0.7), 1.0, seed)
+        found = fit_dispersion(kernel, std=deviation)
+        alone, on_band = (radial_phase(found, on_band=one) for one in (False, True))
+        assert (on_band.std < alone.std).all()
+        pulls += ((on_band.phase - 0.7) / on_band.std).values.tolist()
+    assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.6
+
+
 def test_ring_maximum_is_biased_where_the_real_space_fit_is_not():
     kernel = silver(phase=np.pi / 4)
     ring = fit_dispersion(kernel, method="ring")

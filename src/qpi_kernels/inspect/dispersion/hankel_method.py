@@ -173,6 +173,11 @@ def _table(
         found[f"{name}_std"] = (
             "bias", np.sqrt(variance), {"units": units, "long_name": f"error of {title}"},
         )  # fmt: skip
+    # How far the phase goes with k, whose error is most of the phase's.
+    slope = np.einsum("bi,bi->b", turning, covariance[:, 2:4, 0]) / covariance[:, 0, 0]
+    found["phase_per_k"] = (
+        "bias", slope, {"units": "nm", "long_name": "change of the phase of C with k"},
+    )  # fmt: skip
     found["chi2"] = ("bias", chi2, {"units": "", "long_name": "chi-squared per free ring"})
     used = np.array([not reason for reason in reasons])
     found["used"] = ("bias", used, {"units": "", "long_name": "fitted by the band"})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -41,13 +44,15 @@ def with_lifetimes(
     with np.errstate(divide="ignore", invalid="ignore"):
         length = np.where(damping == 0, np.inf, 0.5 / damping)
         length_error = length * error / damping
-    k_band, energy_width, width_error = unknown, unknown, unknown
+    k_band, band_error, energy_width, width_error = (unknown,) * 4
     if fitted is not None:
         energy, k = table["bias"].values.astype(float), table["k"].values
         kappa = np.where(np.isfinite(damping), damping, 0.0)
         k_band = band.wave_number(energy, kappa, k, **fitted.values)
         speed = np.abs(band.velocity(energy, kappa, k, **fitted.values))
-        speed_variance = _velocity_variance(band, fitted, energy, kappa, k)
+        at = (energy, kappa, k)
+        speed_variance = _variance(fitted, partial(band.velocity, *at), len(k))
+        band_error = np.sqrt(_variance(fitted, partial(band.wave_number, *at), len(k)))
         energy_width = speed * damping
         width_error = np.sqrt((speed * error) ** 2 + damping**2 * speed_variance)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -56,6 +61,7 @@ def with_lifetimes(
         lifetime_error = lifetime * width_error / energy_width
     columns = {
         "k_band": (k_band, "rad/nm", "wave number of the fitted band"),
+        "k_band_std": (band_error, "rad/nm", "error of wave number of the fitted band"),
         "residual": (table["k"].values - k_band, "rad/nm", "wave number minus the fitted band"),
         "coherence_length": (length, "nm", "coherence length 1/(2 Im k)"),
         "coherence_length_std": (length_error, "nm", "error of coherence length"),
@@ -69,21 +75,17 @@ def with_lifetimes(
     return table
 
 
-def _velocity_variance(
-    band: DispersionModel, fitted: FittedBand, energy: Array, damping: Array, k: Array
-) -> Array:
-    """Propagate the covariance of the band's parameters to its velocity."""
+def _variance(fitted: FittedBand, function: Callable[..., Array], size: int) -> Array:
+    """Propagate the covariance of the band's parameters to a function of them, (size,)."""
     slopes = []
     for name in fitted.varied:
         step = 1e-4 * max(abs(fitted.values[name]), 1e-3)
         above, below = (
-            band.velocity(
-                energy, damping, k, **(fitted.values | {name: fitted.values[name] + sign * step})
-            )
+            function(**(fitted.values | {name: fitted.values[name] + sign * step}))
             for sign in (1, -1)
         )
         slopes.append((above - below) / (2 * step))
     if not slopes:
-        return np.zeros_like(energy)
+        return np.zeros(size)
     gradient = np.stack(slopes)
     return np.asarray(np.einsum("ab,aj,bj->j", fitted.covariance, gradient, gradient))

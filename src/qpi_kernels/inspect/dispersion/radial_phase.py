@@ -50,6 +50,7 @@ def radial_phase(
     kernel: KernelResult | xr.DataArray | Dispersion,
     *,
     std: xr.DataArray | None = None,
+    on_band: bool = True,
     **options: Any,
 ) -> RadialPhase:
     r"""Measure the s-wave phase shift of a defect, to which the modulus of a transform is blind.
@@ -71,6 +72,10 @@ def radial_phase(
         density of states (dI/dV): with the opposite sign delta would be the same, for only
         ``tan(delta)`` shows.
 
+    on_band : bool
+        Take the phase at the wave number of the fitted band rather than at that of the bias alone,
+        whose error is most of the phase's. The band must be right: see its chi-squared.
+
     Returns
     -------
     RadialPhase
@@ -87,8 +92,15 @@ def radial_phase(
     table = kernel.wave_numbers
     if "phase" not in table:
         raise DispersionError(f"method={kernel.method!r} finds no phase: use method='hankel'")
+    phase, variance = table["phase"].values, table["phase_std"].values ** 2
+    if on_band and kernel.parameters:
+        # The joint errors of k and phase are Gaussian: this is the phase if k is that of the band.
+        slope = table["phase_per_k"].values
+        phase = phase - slope * table["residual"].values
+        change = table["k_band_std"].values ** 2 - table["k_std"].values ** 2
+        variance = np.maximum(variance + slope**2 * change, 0.0)
     # The remainder of pi lies from 0 to pi, the phase shift from -pi/2 to pi/2.
-    phase = np.pi / 2 - np.mod(np.pi - table["phase"].values, np.pi)
+    phase = np.pi / 2 - np.mod(np.pi - phase, np.pi)
 
     def labelled(values: NDArray[np.float64], title: str) -> xr.DataArray:
         """Label values of the biases that have a ring."""
@@ -96,5 +108,5 @@ def radial_phase(
         attributes = {"units": "rad", "long_name": title}
         return xr.DataArray(shown, dims="bias", coords={"bias": table["bias"]}, attrs=attributes)
 
-    error = labelled(table["phase_std"].values, "error of phase shift")
+    error = labelled(np.sqrt(variance), "error of phase shift")
     return RadialPhase(labelled(phase, "phase shift"), error, table)

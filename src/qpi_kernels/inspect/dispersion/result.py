@@ -37,9 +37,10 @@ class Dispersion:
     wave_numbers : xarray.Dataset
         Over ``bias``: ``k`` and ``damping`` (Im k) in rad/nm; ``coherence_length`` in nm;
         ``self_energy`` (\|Im Sigma\|) in eV and ``lifetime`` in fs; ``amplitude`` and ``phase`` of
-        C, ``offset``; each with its standard deviation ``..._std``. ``k_band`` and ``residual`` in
-        rad/nm, the fitted band and the difference from it; ``chi2`` per free ring; ``used`` and,
-        where it is False, ``reason``. A ring's maximum (``method="ring"``) gives no damping.
+        C, ``offset``, ``k_band`` of the fitted band; each with its standard deviation ``..._std``.
+        ``residual``, k less that of the band; ``phase_per_k`` in nm, how the phase goes with k;
+        ``chi2`` per free ring; ``used`` and, where it is False, ``reason``. A ring's maximum
+        (``method="ring"``) gives no damping.
     profiles : xarray.Dataset
         What was fitted: over ``bias`` and ``r`` (nm) or ``q`` (rad/nm) ``mean``, ``std`` and
         ``fitted``.
