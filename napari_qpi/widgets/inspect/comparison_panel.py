@@ -114,8 +114,8 @@ class ComparisonPanel(Panel):
         return [
             made.observation.rename("map"),
             made.kernel.rename("kernel"),
-            made.observation_profile.assign_attrs(name="map profile"),
-            made.kernel_profile.assign_attrs(name="kernel profile"),
+            made.observation_profile.assign_attrs(title="map profile"),
+            made.kernel_profile.assign_attrs(title="kernel profile"),
         ]
 
     def script(self) -> str:

@@ -22,6 +22,7 @@ from napari_qpi.widgets.inspect.energy_slider import EnergySlider
 from napari_qpi.widgets.inspect.layer_choices import KernelCombo, MapCombo
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.panels import PANELS
+from napari_qpi.widgets.inspect.ways_out import WaysOut
 
 __all__ = ["Inspect"]
 
@@ -89,11 +90,13 @@ class Inspect(Dock):
             panel.connect_viewer(self.viewer)
             self.panels.append(panel)
             self.tabs.setTabToolTip(self.tabs.addTab(panel, kind.title), f"<qt>{kind.help}</qt>")
+        self.ways_out = WaysOut(lambda: self.panels[self.tabs.currentIndex()])
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.column.addLayout(rows)
         self.column.addLayout(line)
         self.column.addWidget(self.tabs, 1)
+        self.column.addWidget(self.ways_out)
         self.column.addWidget(self.status)
 
     def _connect(self) -> None:
@@ -104,6 +107,7 @@ class Inspect(Dock):
         for panel in self.panels:
             self.when_closed(panel.disconnect_events)
             panel.status.connect(self.status.setText)
+        self.ways_out.status.connect(self.status.setText)
         self.when_closed(lambda: self._follow(()))
         self.when_closed(self.inspection.transforms.cancel)
         self.follow(self.inspection.data_changed, self.energy_slider.show_state)

@@ -204,6 +204,8 @@ class FourierPanel(Panel):
 
     def script(self) -> str:
         """Write the lines that transform."""
+        if self.transform is None:
+            return ""
         role = self.role_choice.role
         options = self.inspection.fourier_options(role)
         arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())

@@ -12,7 +12,9 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_qpi.tasks.inspection.save_panel import figure_of
 from napari_qpi.tasks.inspection.state import Inspection
+from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
 
 __all__ = ["Panel"]
 
@@ -79,6 +81,10 @@ class Panel(QWidget):
     def export(self) -> list[xr.DataArray | xr.Dataset]:
         """Return what is drawn, named and with units, for a figure and for tables."""
         return []
+
+    def figures(self) -> list[FigurePanel]:
+        """Return figures of what is drawn; by default one of each export."""
+        return [figure_of(export, self.title) for export in self.export()]
 
     def script(self) -> str:
         """Write the lines that compute what is drawn.

@@ -14,6 +14,8 @@ from napari_qpi.tasks.scripts.inspection import plane_code
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.score_plot import ScorePlot
 from qpi_kernels import inspect
+from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
+from qpi_kernels.inspect.figures.kind import make_panel
 
 __all__ = ["SymmetryPanel"]
 
@@ -101,6 +103,10 @@ class SymmetryPanel(Panel):
         """Return the scores and those of noise."""
         return [] if self.scores is None else [_table(self.scores)]
 
+    def figures(self) -> list[FigurePanel]:
+        """Return the figure of the scores."""
+        return [] if self.scores is None else [make_panel("symmetry", self.scores)]
+
     def script(self) -> str:
         """Write the lines that score."""
         if self.scores is None:
@@ -137,5 +143,5 @@ def _table(scores: inspect.SymmetryScores) -> xr.Dataset:
             for key, long_name in words.items()
         },
         coords={"operation": names},
-        attrs={"name": "symmetry"},
+        attrs={"title": "symmetry scores"},
     )

@@ -39,6 +39,8 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
+from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
+from qpi_kernels.inspect.figures.kind import make_panel
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
@@ -294,6 +296,10 @@ class DispersionPanel(Panel):
         if dispersion is None:
             return []
         return [band_table(dispersion), dispersion.wave_numbers, dispersion.profiles]
+
+    def figures(self) -> list[FigurePanel]:
+        """Return the figure of wave numbers and band."""
+        return [] if self.dispersion is None else [make_panel("dispersion", self.dispersion)]
 
     def script(self) -> str:
         """Write the fit on show, if it is of the kernel under inspection."""

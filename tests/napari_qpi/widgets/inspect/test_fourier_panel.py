@@ -115,7 +115,7 @@ def check_script(panel: FourierPanel, folder: Path) -> None:
     """Run the script of a panel in another process and compare its numbers with those drawn."""
     script = inspection_script(panel.inspection, panel.script(), "Compute |FT|")
     (folder / "again.py").write_text(
-        f"{script}\nnp.save('again.npy', transform)\n", encoding="utf-8"
+        f"{script}\nimport numpy\nnumpy.save('again.npy', transform)\n", encoding="utf-8"
     )
     program = f"import sys, runpy; sys.path[:] = {sys.path!r}; runpy.run_path('again.py')"
     subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)

@@ -1,0 +1,96 @@
+"""What a panel of the Inspect dock draws, as figures or tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from napari_qpi.tasks.inspection.state import Inspection
+from qpi_kernels.inspect.figures.figure import FIGURE_FILES, check_path, draw_panel, save_figure
+from qpi_kernels.inspect.figures.kind import Panel
+from qpi_kernels.inspect.figures.kinds.curves.curves import curves_panel
+from qpi_kernels.inspect.figures.kinds.images.image import image_panel
+from qpi_kernels.inspect.figures.notes import provenance_notes
+from qpi_kernels.inspect.figures.table import csv_tables, save_tables
+
+__all__ = ["FIGURE_KINDS", "figure_of", "panel_notes", "save_exports", "save_figures"]
+
+FIGURE_KINDS = ";;".join(f"{suffix[1:].upper()} (*{suffix})" for suffix in FIGURE_FILES)
+"""Kinds of figures as Qt's dialogs take them."""
+
+Exported = xr.DataArray | xr.Dataset
+
+
+def figure_of(export: Exported, title: str) -> Panel:
+    """Make the figure of an image with two axes, or of curves over one."""
+    title = f"{title}: {_name(export)}"
+    if isinstance(export, xr.DataArray) and export.ndim == 2:
+        return image_panel(export, title, f"{title}.")
+    return curves_panel(export, title, f"{title}.")
+
+
+def save_figures(figures: Sequence[Panel], path: Path, notes: Mapping[str, str]) -> list[Path]:
+    """Save figures in a journal's column width, with the numbers of each as CSV beside it.
+
+    Parameters
+    ----------
+    figures : sequence of Panel
+        Of all but the first one the title is added to the name of the file.
+    path : Path
+        With the extension of a figure.
+    notes : mapping of str to str
+        Where the numbers come from, a line each before the tables.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    FigureError
+        If the extension is another one.
+    """
+    check_path(path)
+    saved: list[Path] = []
+    for number, panel in enumerate(figures):
+        target = _numbered(path, panel.title.rpartition(": ")[2]) if number else path
+        saved += save_figure(draw_panel(panel, "single"), panel, target, dict(notes))
+    return saved
+
+
+def save_exports(
+    exports: Sequence[Exported], path: Path, title: str, notes: Mapping[str, str]
+) -> list[Path]:
+    """Save arrays as CSV; parameters as for `save_figures`, and the title of the panel."""
+    saved: list[Path] = []
+    for number, export in enumerate(exports):
+        name = _name(export)
+        data = export if isinstance(export, xr.Dataset) else export.to_dataset(name=name)
+        tables = csv_tables(data, {"shows": f"{title}: {name}", **notes})
+        saved += save_tables(tables, _numbered(path, name) if number else path)
+    return saved
+
+
+def panel_notes(inspection: Inspection) -> dict[str, str]:
+    """Write down where the numbers of a panel come from."""
+    data = inspection.data
+    notes = {role: inspection.title(role) for role in ("map", "kernel")}
+    notes["file"] = "" if data.source is None else f"{data.source.path}, {data.source.channel}"
+    notes["window of transforms"] = inspection.window
+    known = provenance_notes(data.result)
+    return known | {name: words for name, words in notes.items() if words}
+
+
+def _name(export: Exported) -> str:
+    named = export.name if isinstance(export, xr.DataArray) else export.attrs.get("title")
+    return str(named or export.attrs.get("long_name") or "values")
+
+
+def _numbered(path: Path, name: str) -> Path:
+    """Add a name to that of a file."""
+    words = re.sub(r"\W+", "_", name).strip("_").lower()
+    return path.with_stem(f"{path.stem}_{words}")

@@ -1,0 +1,146 @@
+"""`WaysOut`: what a panel draws as a figure, as numbers, or as a Python script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QWidget
+
+from napari_qpi.tasks.inspection.save_panel import (
+    FIGURE_KINDS,
+    panel_notes,
+    save_exports,
+    save_figures,
+)
+from napari_qpi.tasks.scripts.inspection import inspection_script, unsaved_kernel, unsaved_map
+from napari_qpi.widgets.common.export import ask_save_path
+from napari_qpi.widgets.inspect.panel import Panel
+from qpi_kernels.inspect import InspectionError
+
+__all__ = ["WaysOut"]
+
+_NUMBERS = "Numbers with units (*.csv)"
+
+
+class WaysOut(QWidget):
+    """Export what the panel in front draws.
+
+    Parameters
+    ----------
+    front : callable
+        Returns that panel.
+
+    Attributes
+    ----------
+    status : Signal(str)
+        Text for display.
+    """
+
+    status = Signal(str)
+
+    def __init__(self, front: Callable[[], Panel]) -> None:
+        super().__init__()
+        self._front = front
+        self.figure_button = QPushButton("Figure…")
+        self.figure_button.setToolTip(
+            "<qt>Save what this panel draws as PDF, SVG or PNG in a journal's column width, with "
+            "its numbers as CSV beside it.</qt>"
+        )
+        self.numbers_button = QPushButton("Numbers…")
+        self.numbers_button.setToolTip("<qt>Save what this panel draws as CSV, with units.</qt>")
+        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button.setToolTip(
+            "<qt>Put a script on the clipboard that computes the same numbers without napari.</qt>"
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button in (self.figure_button, self.numbers_button, self.copy_button):
+            row.addWidget(button)
+        self.figure_button.clicked.connect(lambda: self._ask_save("Save figure", FIGURE_KINDS))
+        self.numbers_button.clicked.connect(lambda: self._ask_save("Save numbers", _NUMBERS))
+        self.copy_button.clicked.connect(self.copy_as_python)
+
+    def save(self, path: str | Path) -> list[Path]:
+        """Save what the panel in front draws: as figures, or as numbers where it ends in .csv."""
+        panel, path = self._front(), Path(path)
+        notes = panel_notes(panel.inspection)
+        if path.suffix.lower() == ".csv":
+            return save_exports(panel.export(), path, panel.title, notes)
+        return save_figures(panel.figures(), path, notes)
+
+    def script(self, map_path: str | None = None, kernel_path: str | None = None) -> str:
+        """Write the script of the panel in front, empty where it draws nothing."""
+        panel = self._front()
+        body = panel.script()
+        if not body:
+            return ""
+        inspection, title = panel.inspection, f"Compute {panel.title} again"
+        return inspection_script(
+            inspection, body, title, map_path=map_path, kernel_path=kernel_path
+        )
+
+    def copy_as_python(self) -> None:
+        """Put the script on the clipboard, after what no file holds was saved."""
+        panel = self._front()
+        used = set(re.findall(r"\b[a-z]+\b", panel.script()))
+        if not used:
+            self.status.emit("This panel draws nothing yet.")
+            return
+        data, paths = panel.inspection.data, {}
+        try:
+            unsaved = unsaved_map(data)
+            if unsaved is not None and "observation" in used:
+                paths["map_path"] = self._save_array(unsaved, "map")
+            needs_kernel = used & {"kernel", "std", "residual"} or data.of_result
+            if unsaved_kernel(data) and needs_kernel:
+                paths["kernel_path"] = self._save_kernel()
+        except OSError as error:
+            self.status.emit(f"Not saved: {error}")
+            return
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self.script(**{name: path or None for name, path in paths.items()}))
+        self.status.emit("The script is on the clipboard.")
+
+    def _save_array(self, array: xr.DataArray, name: str) -> str:
+        """Ask for a file and save an array that came from none."""
+        path = ask_save_path(
+            self, f"This {name} came from no file; save its data", f"{name}.npy",
+            "NumPy array (*.npy)",
+        )  # fmt: skip
+        if path:
+            np.save(path, np.asarray(array))
+        return path
+
+    def _save_kernel(self) -> str:
+        """Ask for a file and save the kernel with all that it was extracted from."""
+        data = self._front().inspection.data
+        if data.result is None:
+            assert data.kernel is not None
+            return self._save_array(data.kernel, "kernel")
+        path = ask_save_path(self, "Save the kernel first", "kernel.nc", "Kernel (*.nc)")
+        if path:
+            data.result.save(path)
+        return path
+
+    def _ask_save(self, title: str, kinds: str) -> None:
+        """Ask for a file and save what the panel draws."""
+        panel = self._front()
+        if not panel.export():
+            self.status.emit("This panel draws nothing yet.")
+            return
+        name = re.sub(r"\W+", "_", panel.title).strip("_").lower() or "figure"
+        path = ask_save_path(self, title, name, kinds)
+        if not path:
+            return
+        try:
+            saved = self.save(path)
+        except (OSError, InspectionError, ValueError) as error:
+            self.status.emit(f"Not saved: {error}")
+        else:
+            self.status.emit("Saved " + ", ".join(file.name for file in saved) + ".")

@@ -1,0 +1,137 @@
+"""What the Inspect dock gives away: figures, tables and scripts of what is drawn."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from pytestqt.qtbot import QtBot
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_qpi.layers.result import show_result
+from napari_qpi.widgets.inspect.comparison_panel import ComparisonPanel
+from napari_qpi.widgets.inspect.dock import Inspect
+from napari_qpi.widgets.inspect.fourier_panel import FourierPanel
+from napari_qpi.widgets.inspect.symmetry_panel import SymmetryPanel
+from qpi_kernels.inspect.figures.kind import FigureError
+from qpi_kernels.result import KernelResult
+from shared.docks import PLACED, open_dock
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+Make = Callable[..., KernelResult]
+SQUARE = {**PLACED, "scale": (0.25, 0.25)}
+
+
+@pytest.fixture
+def dock(viewer: Viewer, make_result: Make) -> Inspect:
+    """Return the dock over a map in no file, and a kernel in no file."""
+    viewer.window.show()
+    result = make_result(image_shape=(32, 36), kernel_shape=(15, 17))
+    observation = (result.reconstruction + result.residual).values
+    image = viewer.add_image(observation, name="map", **SQUARE)
+    show_result(viewer, result, image)
+    return open_dock(viewer, "Inspect", Inspect)
+
+
+def drawn(qtbot: QtBot, dock: Inspect, kind: type) -> None:
+    """Wait until a panel has drawn something."""
+    panel = dock.panel(kind)
+    qtbot.waitUntil(lambda: bool(panel.export()), timeout=20_000)
+
+
+def test_a_figure_and_its_numbers(qtbot: QtBot, dock: Inspect, tmp_path: Path) -> None:
+    drawn(qtbot, dock, FourierPanel)
+    files = dock.ways_out.save(tmp_path / "ft.svg")
+    assert [file.name for file in files] == ["ft.svg", "ft.csv"]
+    assert "<text" in (tmp_path / "ft.svg").read_text(encoding="utf-8")
+    lines = (tmp_path / "ft.csv").read_text(encoding="utf-8").splitlines()
+    assert "# map: map" in lines
+    assert "# window of transforms: hann" in lines
+    table = pd.read_csv(tmp_path / "ft.csv", comment="#")
+    assert list(table) == ["q_y (rad/nm)", "q_x (rad/nm)", "fourier"]
+    (transform,) = dock.panels[0].export()
+    assert isinstance(transform, xr.DataArray)
+    np.testing.assert_allclose(table["fourier"], transform.values.ravel(), rtol=1e-6)
+    np.testing.assert_allclose(table["q_x (rad/nm)"][:36], transform["q_x"])
+
+
+def test_every_image_and_curve_has_its_own_file(
+    qtbot: QtBot, dock: Inspect, tmp_path: Path
+) -> None:
+    drawn(qtbot, dock, ComparisonPanel)
+    names = [file.name for file in dock.ways_out.save(tmp_path / "both.csv")]
+    assert "both.csv" in names
+    assert {"both_kernel.csv", "both_map_profile.csv", "both_kernel_profile.csv"} < set(names)
+    names = [file.name for file in dock.ways_out.save(tmp_path / "both.png")]
+    assert {"both.png", "both_kernel.png", "both_map_profile.png"} < set(names)
+    with pytest.raises(FigureError, match=r"\.pdf"):
+        dock.ways_out.save(tmp_path / "both.docx")
+
+
+def test_symmetry_as_a_table(qtbot: QtBot, dock: Inspect, tmp_path: Path) -> None:
+    drawn(qtbot, dock, SymmetryPanel)
+    dock.ways_out.save(tmp_path / "symmetry.csv")
+    table = pd.read_csv(tmp_path / "symmetry.csv", comment="#").set_index("operation")
+    panel = dock.panel(SymmetryPanel)
+    assert isinstance(panel, SymmetryPanel)
+    assert table["score"].to_dict() == pytest.approx(panel.plot.heights)
+    assert dock.ways_out.save(tmp_path / "symmetry.pdf")[0].stat().st_size > 1000
+
+
+def test_copying_saves_what_is_in_no_file(
+    qtbot: QtBot, dock: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(qtbot, dock, ComparisonPanel)
+    asked: list[str] = []
+
+    def save_there(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
+        asked.append(name)
+        return str(tmp_path / name), kinds
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", save_there)
+    dock.ways_out.copy_button.click()
+    assert asked == ["map.npy", "kernel.nc"]
+    clipboard = QApplication.clipboard()
+    assert clipboard is not None
+    (tmp_path / "again.py").write_text(clipboard.text(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    made = runpy.run_path("again.py")["comparison"]
+    panel = dock.panel(ComparisonPanel)
+    assert isinstance(panel, ComparisonPanel)
+    assert panel.comparison is not None
+    np.testing.assert_allclose(made.kernel, panel.comparison.kernel, rtol=1e-6)
+    np.testing.assert_allclose(
+        made.observation_profile["mean"], panel.comparison.observation_profile["mean"], rtol=1e-6
+    )
+    assert (tmp_path / "comparison.pdf").exists()
+
+
+def test_a_dialog_proposes_a_name_and_errors_are_said(
+    qtbot: QtBot, dock: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(qtbot, dock, FourierPanel)
+    proposed: list[str] = []
+
+    def nowhere(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
+        proposed.append(name)
+        return str(tmp_path / "missing" / name), "CSV (*.csv)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", nowhere)
+    dock.ways_out.numbers_button.click()
+    assert proposed == ["ft"]
+    assert dock.status.text().startswith("Not saved")
+
+
+def test_nothing_drawn_is_nothing_to_save(viewer: Viewer) -> None:
+    dock = open_dock(viewer, "Inspect", Inspect)
+    for button in dock.ways_out.figure_button, dock.ways_out.copy_button:
+        button.click()
+        assert dock.status.text() == "This panel draws nothing yet."
