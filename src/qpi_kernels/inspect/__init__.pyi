@@ -17,6 +17,8 @@ from .fourier_transform import fourier as fourier
 from .joint_density import joint_density_of_states as joint_density_of_states
 from .kernel_symmetry import SymmetryScores as SymmetryScores
 from .kernel_symmetry import symmetry_scores as symmetry_scores
+from .phase.antisymmetry import antisymmetrised as antisymmetrised
+from .phase.phase_reference import phase_referenced as phase_referenced
 from .profiles import radial_profile as radial_profile
 from .profiles import sector_profile as sector_profile
 from .report.report import Report as Report

@@ -138,6 +138,7 @@ class Refinement(GeneratorStepper[KernelResult]):
             "jitter_px": moves.prior.jitter_px,
             "strength_spread": moves.prior.spread,
             "moved_rms_px": float(np.sqrt(np.square(moved).mean())),
+            "shift_error_px": dict(moves.shift_error),
         }
         result = with_position_doubt(result, moves.position_error, moves.shift_error)
         return replace(result, provenance={**result.provenance, "refinement": summary})
