@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from qpi_kernels.inspect import InspectionError, fourier, pixel_edges
+from qpi_kernels.prepare import world_nm
 
 PITCH = (0.2, 0.3)
 WINDOWS = ("none", "tukey", "hann", "hamming", "blackman")
@@ -152,13 +153,19 @@ def test_the_transform_does_not_depend_on_the_sampling():
     assert float(at.real) == pytest.approx(2 * np.pi * np.exp(-(q**2) / 2), rel=0.05)
 
 
-def test_the_axes_are_those_of_a_frame_scanned_at_an_angle():
-    # Waves along the frame's x, whatever the angle at which the frame lies on the sample.
-    wave = image(cosine((60, 60), (0, 10))).assign_attrs(scan_angle_deg=30.0)
-    found = fourier(wave)
+@pytest.mark.parametrize("angle_deg", [0.0, 30.0, -75.0])
+def test_the_axes_are_those_of_a_frame_scanned_at_an_angle(angle_deg):
+    frame = image(np.zeros((60, 70))).assign_attrs(scan_angle_deg=angle_deg, offset_nm=(3.0, 5.0))
+    pixels = np.moveaxis(np.indices(frame.shape), 0, -1)
+    on_sample = np.array([2.1, -3.3])  # (x, y), y upwards, of waves on the sample
+    found = fourier(frame.copy(data=np.cos(world_nm(frame, pixels) @ on_sample)), padding=4)
     row, column = np.unravel_index(found.values.argmax(), found.shape)
-    assert float(found.q_y[row]) == 0
-    assert abs(float(found.q_x[column])) == pytest.approx(2 * np.pi / (6 * PITCH[1]))
+    right, up = float(found.q_x[column]), -float(found.q_y[row])
+    # The scan angle is positive clockwise.
+    cosine, sine = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    turned = np.array([right * cosine + up * sine, up * cosine - right * sine])
+    apart = min(np.linalg.norm(turned - on_sample), np.linalg.norm(turned + on_sample))
+    assert apart < 0.2 * found.attrs["dq_y"]
 
 
 def test_coordinates_may_descend_or_lack():

@@ -17,6 +17,7 @@ from qpi_kernels.result import KernelResult
 __all__ = ["FourierComparison", "compare_fourier"]
 
 _PITCH_TOLERANCE = 1e-3
+_DECADES = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class FourierComparison:
 
     def plot(self, axes: Any, *, bias: int = 0) -> Any:
         """Draw both profiles with their floors on matplotlib axes, of one bias; return these."""
+        floors: list[float] = []
         for profile, colour, label in (
             (self.observation_profile, "#4477aa", "map"),
             (self.kernel_profile, "#cc6677", "kernel"),
@@ -49,8 +51,11 @@ class FourierComparison:
             one = profile.isel(bias=bias) if "bias" in profile.dims else profile
             axes.errorbar(one["q"], one["mean"], one["std"], color=colour, label=label)
             axes.axhline(float(one["floor"]), color=colour, linestyle=":", label=f"{label}, floor")
+            floors.append(float(one["floor"]))
         q = self.kernel_profile["q"]
-        axes.set_yscale("log")
+        # Below the floors is what noise left of itself.
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylim(bottom=max(min(floors) / 3, axes.get_ylim()[1] * _DECADES))
         axes.set_xlabel(f"q = 2π/λ ({q.attrs['units']})")
         unit = self.kernel.attrs.get("units", "")
         axes.set_ylabel(f"Fourier amplitude{f' ({unit})' if unit else ''}")

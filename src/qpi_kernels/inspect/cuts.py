@@ -16,6 +16,7 @@ from qpi_kernels.inspect.axes import (
     axis_values,
     image_dims,
 )
+from qpi_kernels.inspect.energy_mean import without_energy_mean
 from qpi_kernels.interpolation import kaiser_sinc_weights
 
 __all__ = ["Interpolation", "cut_stack", "line_cut"]
@@ -148,10 +149,7 @@ def cut_stack(
     if stack.ndim != 3:
         raise InspectionError(f"a stack has three dims (bias, y, x), not {stack.dims}")
     cut = line_cut(stack, start, stop, width=width, step=step, interpolation=interpolation)
-    if not subtract_energy_mean:
-        return cut
-    less: xr.DataArray = cut - cut.mean(str(cut.dims[0]))
-    return less.assign_attrs(cut.attrs)
+    return without_energy_mean(cut) if subtract_energy_mean else cut
 
 
 Weights = tuple[scipy.sparse.csr_array, NDArray[np.int64]]

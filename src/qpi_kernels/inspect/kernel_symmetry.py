@@ -94,12 +94,14 @@ class SymmetryScores:
                 fmt="_",
                 color=colour,
                 capsize=3,
+                markersize=9,
+                markeredgewidth=1.5,
                 label=f"{label}, 2 sigma",
             )
         axes.set_xticks(at, names, rotation=45 if len(names) > 5 else 0)
         axes.axhline(0, color="0.7", linewidth=0.8)
         axes.set_ylabel("correlation with the copy")
-        axes.legend(fontsize="small", frameon=False)
+        axes.legend(fontsize="small", frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
         return axes
 
 

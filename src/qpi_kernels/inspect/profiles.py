@@ -40,7 +40,8 @@ def radial_profile(
     Parameters
     ----------
     image : xarray.DataArray
-        ``(..., y, x)`` or ``(..., q_y, q_x)``. NaN is left out.
+        ``(..., y, x)`` or ``(..., q_y, q_x)``. NaN is left out. Without ``attrs["scale"]``, which
+        arithmetic drops, what has the dims of a transform counts as its magnitude.
     centre : tuple of float
         (y, x) or (q_y, q_x) in the image's units.
     step : float, optional
