@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
+from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.cut_lines import CutLines, Space
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection, Line
@@ -59,12 +60,15 @@ class CutPanel(Panel):
         self._handle: LineLayer | None = None
         self.curve: xr.DataArray | None = None
         self.stack: xr.DataArray | None = None
+        self._reading: BackgroundCall[xr.DataArray] = BackgroundCall(_read, "Reading the stack")
         self._throttle = QSignalThrottler(parent=self)
         self._throttle.setTimeout(_REDRAW_MS)
         self._throttle.triggered.connect(self._draw_cuts)
         self._build()
         self.follow(inspection.transforms.ready, self.redraw)
         self.follow(inspection.transforms.failed, self.status.emit)
+        self.follow(self._reading.ready, self.redraw)
+        self.follow(self._reading.failed, self.status.emit)
 
     def _build(self) -> None:
         """Lay out the panel."""
@@ -145,6 +149,11 @@ class CutPanel(Panel):
         """Draw the line in a viewer."""
         self._handle = LineLayer(viewer)
         self.follow(self._handle.moved, self._on_dragged)
+
+    def disconnect_events(self) -> None:
+        """Read and follow nothing more."""
+        super().disconnect_events()
+        self._reading.cancel()
 
     def remove_from_viewer(self) -> None:
         """Take the line away."""
@@ -263,9 +272,9 @@ class CutPanel(Panel):
         if line.space == "q":
             stack = self.inspection.fourier_stack(self.role)
         else:
-            stack = self.inspection.data.image(self.role)
+            stack = self._in_memory(self.inspection.data.image(self.role))
         if stack is None:
-            self.stack_image.set_title("E(q): Fourier transforms are being made…")
+            self.stack_image.set_title("The stack is being read and transformed…")
             return
         less_mean = self.mean_box.isChecked()
         try:
@@ -284,6 +293,12 @@ class CutPanel(Panel):
             logarithmic=self.log_box.isChecked() and not less_mean,
         )
         self._mark_bias()
+
+    def _in_memory(self, stack: xr.DataArray | None) -> xr.DataArray | None:
+        """Return a stack whose file was read, or begin to read it: each cut needs all planes."""
+        if stack is None or not hasattr(stack.data, "dask"):
+            return stack
+        return self._reading.get(stack)
 
     def _mark_bias(self) -> None:
         self.stack_image.mark(self.inspection.bias, horizontal=True)
@@ -317,3 +332,7 @@ class CutPanel(Panel):
         if line is None or self.curve is None:
             return ""
         return cut_code(self.inspection, self.role, line, less_mean=self.mean_box.isChecked())
+
+
+def _read(stack: xr.DataArray) -> xr.DataArray:
+    return stack.compute()

@@ -93,7 +93,8 @@ class LineLayer:
     def set_visible(self, visible: bool) -> None:
         """Show or hide the line, which keeps its place."""
         layer = self.layer
-        if layer is not None:
+        # Setting it anew would end a drag: napari then leaves the mode that drags.
+        if layer is not None and layer.visible != visible:
             layer.visible = visible
 
     def hide(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dask.array as da
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
@@ -23,6 +24,7 @@ from shared.inspect_panels import (
     run_script,
     wave_planes,
 )
+from shared.mouse import drag
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -36,15 +38,14 @@ def ramps() -> np.ndarray:
     return np.array([n + row + 0.1 * n * column for n in range(len(BIASES))], np.float32)
 
 
-def move_end(panel: CutPanel, pixel: tuple[float, float]) -> None:
-    """Move the end of the line in the viewer to a pixel, as a drag does."""
-    layer = panel.inspection.map_layer
+def drag_stop(panel: CutPanel, pixel: tuple[float, float]) -> None:
+    """Drag the end of the line with the mouse to a pixel of the map, on its first plane."""
+    layer, line = panel.inspection.map_layer, panel.line_layer
     assert layer is not None
-    line = panel.line_layer
     assert line is not None
-    corners = np.array(line.data[-1])
-    corners[1] = line.world_to_data(layer.data_to_world((0, *pixel))[-2:])
-    line.data = [(corners, "line")]
+    begin = line.data_to_world(line.data[-1][1])
+    goal = layer.data_to_world((0, *pixel))
+    drag(line, (goal[0], *begin[-2:]), goal)
 
 
 def test_the_curve_follows_the_line_on_a_turned_stack(qtbot: QtBot, viewer: Viewer) -> None:
@@ -52,7 +53,9 @@ def test_the_curve_follows_the_line_on_a_turned_stack(qtbot: QtBot, viewer: View
     dock, panel = open_panel(qtbot, viewer, CutPanel)
     dock.inspection.bias = 0.05
     panel.inspection.line = Line("real", (1.0, 1.0), (1.0, 8.0))
-    move_end(panel, (30.0, 40.0))
+    panel.grab_line()
+    drag_stop(panel, (25.0, 10.0))
+    drag_stop(panel, (30.0, 40.0))
     qtbot.waitUntil(lambda: drawn(panel.curve)[-1] == pytest.approx(2 + 30 + 8, abs=0.02))
     assert panel.curve is not None
     # The values at any point of the line, from its coordinates: planes are linear in both.
@@ -135,3 +138,28 @@ def test_the_line_is_seen_with_its_panel_and_the_plot_outlives_the_layers(
     assert panel.curve_plot.title == "Cut of other"
     viewer.window.remove_dock_widget(dock.parent())
     assert LINE_NAME not in viewer.layers
+
+
+def test_a_stack_in_a_file_is_read_once_in_the_background(qtbot: QtBot, viewer: Viewer) -> None:
+    read = []
+
+    def planes(block_info: dict[int, dict[str, tuple[int, ...]]]) -> np.ndarray:
+        number = block_info[None]["chunk-location"][0]
+        read.append(number)
+        return ramps()[[number]]
+
+    lazy = da.map_blocks(
+        planes,
+        chunks=((1,) * len(BIASES), ROWS, COLUMNS),
+        dtype=np.float32,
+        meta=np.zeros((1, 1, 1)),
+    )
+    add_stack(viewer, lazy)
+    _, panel = open_panel(qtbot, viewer, CutPanel)
+    qtbot.waitUntil(lambda: panel.stack is not None)
+    assert {0, 1, 2, 3} <= set(read)
+    read.clear()
+    panel.inspection.line = Line("real", (1.0, 1.0), (1.0, 8.0))
+    qtbot.waitUntil(lambda: float(panel.stack["y"][0]) == 1.0)  # type: ignore[index]
+    # The curve's plane alone.
+    assert len(set(read)) <= 1

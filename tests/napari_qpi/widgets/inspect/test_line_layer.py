@@ -7,14 +7,9 @@ import pytest
 import xarray as xr
 from napari.components import ViewerModel
 from napari.layers import Image
-from napari.utils._test_utils import read_only_mouse_event
-from napari.utils.interactions import (
-    mouse_move_callbacks,
-    mouse_press_callbacks,
-    mouse_release_callbacks,
-)
 
 from napari_qpi.widgets.inspect.in_viewer.line_layer import LINE_NAME, LineLayer
+from shared.mouse import drag
 
 PLACED = {"scale": (0.25, 0.4), "rotate": 30.0, "translate": (5.0, -7.0), "units": ("nm", "nm")}
 FIRST = np.array([-3.0, 2.0])
@@ -38,23 +33,10 @@ def array() -> xr.DataArray:
 
 
 def drag_end(line: LineLayer, image: Image, end: int, pixel: tuple[float, float]) -> None:
-    """Drag an end of the line with the mouse to a pixel of the image, in two moves."""
+    """Drag an end of the line with the mouse to a pixel of the image."""
     layer = line.layer
     assert layer is not None
-    begin = np.array(layer.data_to_world(layer.data[-1][end]))
-    goal = np.array(image.data_to_world(pixel))
-    steps = [
-        (mouse_press_callbacks, "mouse_press", begin, False),
-        (mouse_move_callbacks, "mouse_move", (begin + goal) / 2, True),
-        (mouse_move_callbacks, "mouse_move", goal, True),
-        (mouse_release_callbacks, "mouse_release", goal, False),
-    ]
-    for callbacks, kind, place, dragging in steps:
-        event = read_only_mouse_event(
-            type=kind, is_dragging=dragging, position=tuple(place), view_direction=None,
-            up_direction=None, dims_displayed=[0, 1], modifiers=[],
-        )  # fmt: skip
-        callbacks(layer, event)
+    drag(layer, layer.data_to_world(layer.data[-1][end]), image.data_to_world(pixel))
 
 
 def test_a_dragged_end_is_told_in_the_coordinates_of_the_array(

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from napari.utils._test_utils import read_only_mouse_event
-from napari.utils.interactions import (
-    mouse_move_callbacks,
-    mouse_press_callbacks,
-    mouse_release_callbacks,
-)
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.result import show_result
 from napari_qpi.widgets.inspect.curves.spectrum_panel import SpectrumPanel
 from qpi_kernels.result import KernelResult
 from shared.inspect_panels import BIASES, add_stack, open_panel, run_script
+from shared.mouse import click, move_to
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -29,25 +24,6 @@ if TYPE_CHECKING:
 def planes() -> np.ndarray:
     """Return a stack of which every value is another."""
     return np.arange(len(BIASES) * 20 * 24, dtype=np.float32).reshape(len(BIASES), 20, 24)
-
-
-def move_to(viewer: Viewer, place: tuple[float, ...]) -> None:
-    """Move the mouse over the canvas."""
-    mouse_move_callbacks(viewer, mouse(place, "mouse_move"))
-
-
-def click(viewer: Viewer, place: tuple[float, ...], *modifiers: str) -> None:
-    """Click on the canvas."""
-    mouse_press_callbacks(viewer, mouse(place, "mouse_press", *modifiers))
-    mouse_release_callbacks(viewer, mouse(place, "mouse_release", *modifiers))
-
-
-def mouse(place: tuple[float, ...], kind: str, *modifiers: str) -> object:
-    """Return what napari tells of the mouse."""
-    return read_only_mouse_event(
-        type=kind, is_dragging=False, position=place, modifiers=list(modifiers),
-        view_direction=None, up_direction=None, dims_displayed=[1, 2],
-    )  # fmt: skip
 
 
 def world(image: Image, row: float, column: float) -> tuple[float, ...]:
