@@ -49,6 +49,9 @@ class DispersionFit:
         Lowest and highest bias; all without.
     fixed : dict of str to float
         Parameters that are held.
+    temperature_K, modulation_V : float
+        Temperature and rms lock-in modulation, whose width is taken off the damping; not where
+        both are 0.
     """
 
     kernel: xr.DataArray
@@ -58,6 +61,8 @@ class DispersionFit:
     method: str = "hankel"
     bias_range: tuple[float, float] | None = None
     fixed: dict[str, float] = field(default_factory=dict)
+    temperature_K: float = 0.0  # noqa: N815 - the unit's own letter
+    modulation_V: float = 0.0  # noqa: N815
 
     @property
     def options(self) -> dict[str, Any]:
@@ -68,6 +73,13 @@ class DispersionFit:
         if self.fixed:
             chosen["fixed"] = self.fixed
         return chosen
+
+    @property
+    def resolution(self) -> dict[str, float] | None:
+        """Arguments of the instrument's resolution, None where it is taken as perfect."""
+        if not self.temperature_K and not self.modulation_V:
+            return None
+        return {"temperature_K": self.temperature_K, "modulation_V": self.modulation_V}
 
     def start(self) -> Stepper[Dispersion]:
         """Give the stepper; called in the worker."""
@@ -81,7 +93,12 @@ class DispersionFit:
         DispersionError
             If kernel, model and parameters do not fit together.
         """
-        return inspect.fit_dispersion(self.kernel, std=self.std, **self.options)
+        options = self.options
+        if self.resolution is not None:
+            from qpi_kernels.simulate import EnergyResolution
+
+            options["resolution"] = EnergyResolution(**self.resolution)
+        return inspect.fit_dispersion(self.kernel, std=self.std, **options)
 
     def code(self) -> str:
         """Write the lines that fit ``dispersion``."""
@@ -89,6 +106,9 @@ class DispersionFit:
         if self.std is not None:
             arguments.append("std=std")
         arguments += [f"{name}={value!r}" for name, value in self.options.items()]
+        if self.resolution is not None:
+            given = ", ".join(f"{name}={value!r}" for name, value in self.resolution.items())
+            arguments.append(f"resolution=qk.simulate.EnergyResolution({given})")
         return (
             f"dispersion = qk.inspect.fit_dispersion({', '.join(arguments)})\n"
             "print(dispersion.summary())"

@@ -105,6 +105,12 @@ class DispersionPanel(Panel):
         )
         self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", " V", step=0.01, decimals=3)
         self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", " V", step=0.01, decimals=3)
+        self.temperature_box = number_box(
+            0.0, 0.0, 400.0, "Temperature, whose width is taken off the damping.", " K", step=1.0
+        )
+        self.modulation_box = number_box(
+            0.0, 0.0, 100.0, "Lock-in modulation (rms), taken off likewise.", " mV", step=0.5
+        )
         self.held_entry = QLineEdit()
         self.held_entry.setPlaceholderText("hold, such as alpha = 0.03")
         self.held_entry.setToolTip(
@@ -127,8 +133,11 @@ class DispersionPanel(Panel):
         grid.setContentsMargins(0, 0, 0, 0)
         for number, widget in enumerate((self.model_choice, self.method_choice, self.held_entry)):
             grid.addWidget(widget, 0, number)
-        for number, widget in enumerate((self.from_box, self.to_box)):
-            grid.addWidget(widget, 1, number)
+        ranges = QHBoxLayout()
+        entries = (self.from_box, self.to_box, self.temperature_box, self.modulation_box)
+        for box in entries:
+            ranges.addWidget(box)
+        grid.addLayout(ranges, 1, 0, 1, 3)
         grid.addWidget(self.run_controls, 2, 0, 1, 3)
         below = QHBoxLayout()
         below.addWidget(self.quantity_choice)
@@ -173,6 +182,8 @@ class DispersionPanel(Panel):
             method=self.method_choice.currentText(),
             bias_range=self._bias_range(kernel),
             fixed=fixed,
+            temperature_K=self.temperature_box.value(),
+            modulation_V=1e-3 * self.modulation_box.value(),
         )
         self.job.start(self._running.start)
 

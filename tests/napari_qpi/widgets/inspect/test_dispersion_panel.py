@@ -80,6 +80,12 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     np.testing.assert_allclose(curve.values, 0.03, atol=0.005)
     assert curve.std is not None
 
+    panel.temperature_box.setValue(4.2)
+    panel.modulation_box.setValue(2.0)
+    fit(qtbot, panel)
+    assert panel.dispersion is not found
+    found = panel.dispersion
+    assert "No instrumental width" not in found.summary()
     variables = run_script(panel, tmp_path, monkeypatch.chdir)
     assert variables["dispersion"].parameters == found.parameters
     parameters, numbers, _ = panel.export()
