@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from qpi_kernels.inspect import InspectionError, fourier, pixel_edges
+from qpi_kernels.inspect import (
+    InspectionError,
+    autocorrelation,
+    fourier,
+    line_cut,
+    pixel_edges,
+    radial_profile,
+)
 from qpi_kernels.prepare import world_nm
 
 PITCH = (0.2, 0.3)
+SCALES = ("amplitude", "psd", "complex")
 WINDOWS = ("none", "tukey", "hann", "hamming", "blackman")
 # How much less a cosine reads half a point off the grid, per axis: Harris 1978.
 SCALLOPING = {"none": 0.363, "tukey": 0.226, "hann": 0.151, "hamming": 0.183, "blackman": 0.119}
@@ -189,6 +197,38 @@ def test_a_stack_is_transformed_plane_by_plane():
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found.bias, stack.bias)
     np.testing.assert_allclose(found[1], fourier(stack[1]), rtol=1e-5)
+
+
+def test_a_lazy_stack_is_computed_once():
+    calls = []
+
+    def plane(block):
+        calls.append(1)
+        return block * 2
+
+    stack = image(np.random.default_rng(10).normal(size=(2, 16, 16)))
+    lazy = stack.chunk({"bias": 1, "y": -1, "x": -1})
+    lazy = lazy.copy(data=lazy.data.map_blocks(plane, dtype=float, meta=np.empty((0, 0, 0))))
+    for work in (
+        fourier,
+        autocorrelation,
+        radial_profile,
+        lambda lazy: line_cut(lazy, (0, 0), (2, 2)),
+    ):
+        calls.clear()
+        xr.testing.assert_allclose(work(lazy), work(2 * stack).assign_attrs(work(lazy).attrs))
+        assert len(calls) == 4  # two planes, for each of the two calls
+
+
+def test_units_of_powers_are_clear():
+    for unit, power, whole in (
+        ("nS", "nS^2 nm^2", "nS nm^2"),
+        ("1/(eV nm^2)", "(1/(eV nm^2))^2 nm^2", "(1/(eV nm^2)) nm^2"),
+        ("", "nm^2", "nm^2"),
+    ):
+        one = image(np.eye(8)).assign_attrs(units=unit)
+        found = {scale: fourier(one, scale=scale).attrs["units"] for scale in SCALES}
+        assert found == {"amplitude": unit, "psd": power, "complex": whole}
 
 
 @pytest.mark.parametrize("size", [8, 9])

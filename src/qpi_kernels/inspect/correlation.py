@@ -50,6 +50,7 @@ def autocorrelation(
     """
     if image_dims(image) != ("y", "x"):
         raise InspectionError("correlate an image (y, x), not its Fourier transform")
+    image = image.compute()  # once, where it is lazy
     counted = counted_pixels(image, mask)
     weight = counted.astype(np.float64)
     total = weight.sum(axis=(-2, -1), keepdims=True)

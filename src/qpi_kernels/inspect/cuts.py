@@ -71,6 +71,7 @@ def line_cut(
         If the dims or coordinates do not fit, or the line is shorter than its step.
     """
     dims = image_dims(image)
+    image = image.compute()  # once, where it is lazy
     steps = np.array([axis_step(image, axis) for axis in dims])
     first = np.array([axis_values(image, axis)[0] for axis in dims])
     finest = float(np.abs(steps).min())

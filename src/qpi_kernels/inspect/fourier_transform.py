@@ -125,6 +125,7 @@ def transform(
         raise InspectionError("an image must hold real numbers; take its real part or magnitude")
     # Coordinates that descend would turn q round.
     image = image.isel({axis: slice(None, None, -1) for axis in "yx" if axis_step(image, axis) < 0})
+    image = image.compute()  # once, where it is lazy
     steps = (axis_step(image, "y"), axis_step(image, "x"))
     counted = counted_pixels(image, mask)
     kind = np.result_type(image.dtype, np.float32)
@@ -232,7 +233,8 @@ def _labelled(
         coords[f"q_{axis}"] = (f"q_{axis}", q, described)
     unit = str(image.attrs.get("units") or "")
     area = f"{units[0]}^2" if units[0] == units[1] else f"{units[0]} {units[1]}"
-    powers = {"amplitude": unit, "psd": f"{unit}^2 {area}", "complex": f"{unit} {area}"}
+    whole = f"({unit})" if set(unit) & set(" /^") else unit
+    powers = {"amplitude": unit, "psd": f"{whole}^2 {area}", "complex": f"{whole} {area}"}
     attrs: dict[str, str | float] = {
         "units": powers[scale] if unit or scale == "amplitude" else area,
         "long_name": _LONG_NAMES[scale],

@@ -149,6 +149,7 @@ def _profile(
 ) -> xr.Dataset:
     """Average an image over rings, or over arcs of a sector (angle, width) in degrees."""
     dims = image_dims(image)
+    image = image.compute()  # once, where it is lazy
     transformed = dims == ("q_y", "q_x")
     if floor and not transformed:
         raise InspectionError("only a Fourier transform has a floor of white noise")
