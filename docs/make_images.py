@@ -1,8 +1,8 @@
 """Make the pictures of README and docs with the program as it is.
 
 Usage: ``python docs/make_images.py [readme] [friedel] [prepare] [simulate] [blind] [limits]
-[presets]`` in an environment with napari-qpi and a display (or ``xvfb-run -a``). ``friedel`` and
-``prepare`` need samples in the folder that the variable NAPARI_QPI_SAMPLES names;
+[presets] [inspect]`` in an environment with napari-qpi and a display (or ``xvfb-run -a``).
+``friedel`` and ``prepare`` need samples in the folder that NAPARI_QPI_SAMPLES names;
 ``limits`` needs matplotlib, and prints the tables of docs/limits.md in half an hour.
 """
 
@@ -154,6 +154,23 @@ def blind() -> None:
         screenshot(viewer, "blind.png")
 
 
+def inspect() -> None:
+    """Show the Fourier transform of a bias grid in the Inspect dock, with its kernel extracted."""
+    with window() as viewer:
+        viewer.open_sample("napari-qpi", "bias_grid")
+        _, panel = viewer.window.add_plugin_dock_widget("napari-qpi", "Extract kernel")
+        settle()
+        panel.form.set_values({"kernel_shape": (41, 41)})
+        extract_and_wait(panel)
+        viewer.window.remove_dock_widget(panel)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-qpi", "Inspect")
+        settle(1.5)
+        view = dock.panels[0].view
+        view.marker.setPos(-1.5, -1.52)
+        viewer.reset_view()
+        screenshot(viewer, "inspect.png")
+
+
 def limits() -> None:
     """Draw where the method does not apply: the picture and the tables."""
     import limits_page
@@ -194,6 +211,7 @@ PAGES = {
     "blind": blind,
     "limits": limits,
     "presets": presets,
+    "inspect": inspect,
 }
 
 
