@@ -242,6 +242,8 @@ def test_a_saved_scene_opens_as_a_scan_with_its_truth(tmp_path, biases):
     scene = simulate_scan(small(biases=biases))
     dataset = simulated_scan_dataset(scene)
     opened = open_scan(save_scan(dataset, tmp_path / "map.nc"))
+    files = {channel.attrs.pop("file") for channel in opened.data_vars.values()}
+    assert files == {str((tmp_path / "map.nc").resolve())}
     assert opened.identical(dataset)
     assert opened.attrs["header"]["material"] == "Ag111"
     assert opened.attrs["complete"] is True

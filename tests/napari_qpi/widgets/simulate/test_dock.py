@@ -102,7 +102,7 @@ def test_the_pictures_show_the_librarys_scene(qtbot: QtBot, panel: Simulate) -> 
     assert panel.preview.observation.shape == (48, 64)
     assert panel.preview.kernel.shape == (17, 17)
     assert plane.kernel_fft["q_x"].attrs["units"] == "rad/nm"
-    assert "nm⁻¹" in panel.preview.fft.toolTip()
+    assert "rad/nm" in panel.preview.fft.toolTip()
     assert "14.4 × 19.2 nm" in panel.preview.observation.toolTip()  # noqa: RUF001
     assert "14 defects" in panel.run_controls.status.text()
     panel.fft_box.setChecked(True)
