@@ -88,6 +88,18 @@ def test_phases_are_known_better_on_the_band():
     assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.6
 
 
+def test_rings_of_the_core_are_left_out():
+    kernel, deviation = with_noise(silver(), 0.3)
+    core = 3 * np.exp(-(kernel["y"] ** 2 + kernel["x"] ** 2) / (2 * 0.7**2))
+    everything = fit_dispersion(kernel + core, std=deviation, radii_nm=(1.0, 10.0))
+    found = fit_dispersion(kernel + core, std=deviation)
+    assert abs(everything.parameters.get("mass", np.inf) / 0.4 - 1) > 0.03
+    assert found.parameters["mass"] == pytest.approx(0.4, rel=0.02)
+    assert found.profiles["r"].min() > 1.5
+    assert any("core shows" in note for note in found.notes)
+    assert not any("core shows" in note for note in fit_dispersion(kernel, std=deviation).notes)
+
+
 def test_ring_maximum_is_biased_where_the_real_space_fit_is_not():
     kernel = silver(phase=np.pi / 4)
     ring = fit_dispersion(kernel, method="ring")

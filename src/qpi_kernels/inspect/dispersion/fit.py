@@ -94,7 +94,8 @@ def fit_dispersion(
     bias_range : (float, float), optional
         Lowest and highest bias in V; all when left out.
     radii_nm : (float, float), optional
-        Distances from the defect to fit; from 0.8 nm to the window's edge when left out.
+        Distances from the defect to fit. From 0.8 nm, or where its core ends that shows beside the
+        waves, to the window's edge when left out.
     initial, fixed : mapping, optional
         Start values, and values to hold. The waves of a Rashba band tell only the energy of its
         minimum: hold ``alpha`` or ``onset``.
@@ -167,6 +168,8 @@ def fit_dispersion(
     notes = []
     if shape == "helical" and waves is None:
         notes.append("Waves that do not scatter back (H0^2 + H1^2) fit best.")
+    if "core_nm" in numbers.table.attrs:
+        notes.append(f"The defect's core shows up to {numbers.table.attrs['core_nm']:.2g} nm.")
     if resolution is None:
         notes.append("No instrumental width was taken off the damping.")
     if setpoint is not None and fitted is not None and not reaches(setpoint, band, fitted):

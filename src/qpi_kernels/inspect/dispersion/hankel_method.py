@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -34,6 +35,9 @@ _POINTS_PER_WAVE = 6
 _MIN_GAIN = 25.0
 _MAX_ERROR_SHARE = 0.2
 _MIN_RINGS = 8
+# Rings at which a core is looked for, how far it may reach, and what shows it: a quantile of the
+# ratio of mean squares, and residuals that are more than rounding.
+_CORE_RINGS, _MAX_CORE_SHARE, _CORE_LEVEL, _MIN_CORE = 3, 0.5, 0.99, 0.02
 _MAX_INDEPENDENT_CHI2 = 2.0
 
 
@@ -65,48 +69,54 @@ def hankel_wave_numbers(
     waves : {"scalar", "helical", "integrated"}
         See `WaveBasis`.
     radii_nm : (float, float), optional
-        Radii to fit. From 0.8 nm (at least 2 pixels, at most a third of the window) to the
-        window's edge when left out.
+        Radii to fit. To the window's edge when left out, and from 0.8 nm (at least 2 pixels, at
+        most a third of the window) or from where the defect's core shows no more, that is where
+        the residual of the three innermost rings is no larger than that of the others.
     averaged : sequence of EnergyAverage, optional
         What the instrument averages over at each bias.
     others : callable, optional
         Complex waves over distances in nm that every bias shows too, with a free amplitude.
     """
-    rings = radial_mean(kernel, std)
+    every = radial_mean(kernel, std)
     step = float(abs(kernel["x"][1] - kernel["x"][0]))
-    reach = float(rings.radius[-1])
+    reach = float(every.radius[-1])
     inner = min(max(_CORE_NM, _CORE_PX * step), _CORE_SHARE * reach)
     near, far = radii_nm or (inner, reach)
-    rings = rings.between(near, far)
-    radius = rings.radius
-    if len(radius) < _MIN_RINGS:
+    rings = every.between(near, far)
+    if len(rings.radius) < _MIN_RINGS:
         raise DispersionError(
-            f"there are {len(radius)} rings from {near:.3g} to {far:.3g} nm, at least {_MIN_RINGS} "
-            "are needed: extract a larger kernel"
+            f"there are {len(rings.radius)} rings from {near:.3g} to {far:.3g} nm, at least "
+            f"{_MIN_RINGS} are needed: extract a larger kernel"
         )
     # Half a standing wave must fit between the radii, and two pixels into one.
-    limits = (np.pi / (2 * float(np.ptp(radius))), np.pi / (2 * step))
-    shared = None if others is None else rings.averaged(others(rings.distances))
-    beside = None if shared is None else np.column_stack([shared.real, -shared.imag])
-    basis = WaveBasis(rings, waves, others=beside)
-    points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(radius)) / np.pi) + 20
-    starts = search_waves(basis, limits, points)
+    limits = (np.pi / (2 * float(np.ptp(rings.radius))), np.pi / (2 * step))
 
-    def fitted(rings: RadialMean) -> list[FittedWaves]:
+    def fit(rings: RadialMean) -> list[FittedWaves]:
         """Fit every bias."""
-        found = []
-        for number, start in enumerate(starts):
-            average = None if averaged is None else averaged[number]
-            one = replace(basis, rings=rings, averaged=average)
-            found.append(fit_waves(one, rings.mean[number], rings.error[number], start, limits))
-        return found
+        shared = None if others is None else rings.averaged(others(rings.distances))
+        beside = None if shared is None else np.column_stack([shared.real, -shared.imag])
+        basis = WaveBasis(rings, waves, others=beside)
+        points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(rings.radius)) / np.pi) + 20
+        starts = search_waves(basis, limits, points)
+        averages = [None] * len(starts) if averaged is None else averaged
+        return [
+            fit_waves(replace(basis, averaged=average), mean, error, start, limits)
+            for average, mean, error, start in zip(
+                averages, rings.mean, rings.error, starts, strict=True
+            )
+        ]
 
-    fits = fitted(rings)
+    fits = fit(rings)
+    while radii_nm is None and _core_shows(fits, rings) and near < _MAX_CORE_SHARE * reach:
+        # The tail of the core reaches one ring further than it shows.
+        near = float(rings.radius[1 if near > inner else 2])
+        rings = every.between(near, far)
+        fits = fit(rings)
+    radius = rings.radius
     excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
     if std is not None and np.median(excess) > _MAX_INDEPENDENT_CHI2:
         rings = radial_mean(kernel, std, alike=True).between(near, far)
-        starts = [[(one.values[0], one.values[1])] for one in fits]
-        fits = fitted(rings)
+        fits = fit(rings)
     reasons = [_reason(one, limits, len(radius)) for one in fits]
     bias = kernel["bias"]
     profiles = xr.Dataset(
@@ -120,7 +130,20 @@ def hankel_wave_numbers(
     unit = kernel.attrs.get("units", "")
     for name in profiles:
         profiles[name].attrs = {"units": unit, "long_name": f"angular mean of the kernel, {name}"}
-    return WaveNumbers(_table(fits, reasons, bias, len(radius), unit), profiles)
+    table = _table(fits, reasons, bias, len(radius), unit)
+    if radii_nm is None and near > inner:
+        table.attrs["core_nm"] = near
+    return WaveNumbers(table, profiles)
+
+
+def _core_shows(fits: list[FittedWaves], rings: RadialMean) -> bool:
+    """Tell whether the innermost rings differ from the waves more than the others do."""
+    if len(rings.radius) <= _MIN_RINGS + _CORE_RINGS:
+        return False
+    squares = ((rings.mean - np.stack([one.fitted for one in fits])) / rings.error) ** 2
+    within, beyond = squares[:, :_CORE_RINGS], squares[:, _CORE_RINGS:]
+    limit = scipy.stats.f.ppf(_CORE_LEVEL, within.size, beyond.size - 5 * len(fits))
+    return bool(within.mean() > max(limit * beyond.mean(), _MIN_CORE))
 
 
 def _reason(found: FittedWaves, limits: tuple[float, float], rings: int) -> str:
