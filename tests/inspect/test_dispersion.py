@@ -136,7 +136,8 @@ def test_waves_that_the_feedback_follows_are_fitted_beside():
     biases = np.linspace(0.0, 0.15, 4)
     followed = stack_of([0.0], lambda draw, at: draw(np.linspace(0.0, 0.2, 81)).mean(axis=0))
     kernel = stack_of(biases, lambda draw, at: draw([at])[0]) - followed.values
-    blind, found = fit_dispersion(kernel), fit_dispersion(kernel, setpoint=SetPoint(0.2))
+    blind = fit_dispersion(kernel, radii_nm=(1.0, 10.0))
+    found = fit_dispersion(kernel, setpoint=SetPoint(0.2))
     assert abs(blind.parameters["mass"] / 0.4 - 1) > 0.03
     assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=0.01)
     assert radial_phase(found).phase.values == pytest.approx(0.7, abs=0.06)

@@ -35,9 +35,9 @@ _POINTS_PER_WAVE = 6
 _MIN_GAIN = 25.0
 _MAX_ERROR_SHARE = 0.2
 _MIN_RINGS = 8
-# Rings at which a core is looked for, how far it may reach, and what shows it: a quantile of the
-# ratio of mean squares, and residuals that are more than rounding.
-_CORE_RINGS, _MAX_CORE_SHARE, _CORE_LEVEL, _MIN_CORE = 3, 0.5, 0.99, 0.02
+# A core is looked for in so many rings, left out in steps, up to a share of the window. It shows by
+# the ratio of mean squares beyond a quantile, by more than rounding.
+_CORE_RINGS, _CORE_STEP, _MAX_CORE_SHARE, _CORE_LEVEL, _MIN_CORE = 3, 2, 0.5, 0.99, 0.02
 _MAX_INDEPENDENT_CHI2 = 2.0
 
 
@@ -70,8 +70,9 @@ def hankel_wave_numbers(
         See `WaveBasis`.
     radii_nm : (float, float), optional
         Radii to fit. To the window's edge when left out, and from 0.8 nm (at least 2 pixels, at
-        most a third of the window) or from where the defect's core shows no more, that is where
-        the residual of the three innermost rings is no larger than that of the others.
+        most a third of the window) or from where the defect's core shows no more: where the
+        residual of the three innermost rings is no larger than that of the others, and two rings
+        less do not halve chi-squared.
     averaged : sequence of EnergyAverage, optional
         What the instrument averages over at each bias.
     others : callable, optional
@@ -107,11 +108,14 @@ def hankel_wave_numbers(
         ]
 
     fits = fit(rings)
-    while radii_nm is None and _core_shows(fits, rings) and near < _MAX_CORE_SHARE * reach:
-        # The tail of the core reaches one ring further than it shows.
-        near = float(rings.radius[1 if near > inner else 2])
-        rings = every.between(near, far)
-        fits = fit(rings)
+    while radii_nm is None and near < _MAX_CORE_SHARE * reach:
+        fewer = every.between(float(rings.radius[_CORE_STEP]), far)
+        if len(fewer.radius) < _MIN_RINGS:
+            break
+        without = fit(fewer)
+        if not _core_shows(fits, rings) and _misfit(fits) <= 2 * _misfit(without) + _MIN_CORE:
+            break
+        near, rings, fits = float(fewer.radius[0]), fewer, without
     radius = rings.radius
     excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
     if std is not None and np.median(excess) > _MAX_INDEPENDENT_CHI2:
@@ -136,14 +140,17 @@ def hankel_wave_numbers(
     return WaveNumbers(table, profiles)
 
 
+def _misfit(fits: list[FittedWaves]) -> float:
+    """Average chi-squared per free ring over the biases."""
+    return float(np.mean([one.chi2 / (len(one.fitted) - len(one.values)) for one in fits]))
+
+
 def _core_shows(fits: list[FittedWaves], rings: RadialMean) -> bool:
     """Tell whether the innermost rings differ from the waves more than the others do."""
-    if len(rings.radius) <= _MIN_RINGS + _CORE_RINGS:
-        return False
     squares = ((rings.mean - np.stack([one.fitted for one in fits])) / rings.error) ** 2
     within, beyond = squares[:, :_CORE_RINGS], squares[:, _CORE_RINGS:]
-    limit = scipy.stats.f.ppf(_CORE_LEVEL, within.size, beyond.size - 5 * len(fits))
-    return bool(within.mean() > max(limit * beyond.mean(), _MIN_CORE))
+    limit = scipy.stats.f.ppf(_CORE_LEVEL, within.size, beyond.size)
+    return bool(within.mean() > limit * beyond.mean() + _MIN_CORE)
 
 
 def _reason(found: FittedWaves, limits: tuple[float, float], rings: int) -> str:
