@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
+    "SYNTHESISED",
     "DispersionFit",
     "HeldValuesError",
     "band_table",
@@ -26,7 +27,10 @@ __all__ = [
     "scattering_vectors",
 ]
 
-MODELS = ("parabola", "dirac", "rashba")
+SYNTHESISED = ("elliptic", "warped")
+"""Models whose contours are not round, which only kernels that are simulated can fit."""
+
+MODELS = ("parabola", "dirac", "rashba", *SYNTHESISED)
 
 
 class HeldValuesError(ValueError):
@@ -194,6 +198,8 @@ def scattering_vectors(dispersion: Dispersion) -> xr.Dataset:
 def clipboard_table(dispersion: Dispersion) -> str:
     """Write parameters and wave numbers as text with tabulators, for a spreadsheet."""
     table = dispersion.wave_numbers
+    # Contours go over angles, too.
+    table = table[[name for name in table if table[name].dims == ("bias",)]]
     units = {name: str(table[name].attrs.get("units", "")) for name in table}
     titles = {name: f"{name} ({unit})" if unit else str(name) for name, unit in units.items()}
     numbers = table.to_dataframe()[list(table)].rename(columns=titles)

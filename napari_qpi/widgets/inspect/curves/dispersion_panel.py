@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QGridLayout,
@@ -16,11 +17,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
 )
 
 from napari_qpi.tasks.inspection.dispersion_fit import (
     MODELS,
+    SYNTHESISED,
     DispersionFit,
     HeldValuesError,
     band_table,
@@ -75,8 +78,8 @@ class DispersionPanel(Panel):
         Its band and its points, as they are drawn over E(q).
     """
 
-    title = "Dispersion"
-    help = "E(k) from the kernel's waves: mass, onset, lifetimes, each with its error."
+    title = "E(k)"
+    help = "Dispersion from the kernel's waves: mass, onset, lifetimes, each with its error."
 
     def __init__(self, inspection: Inspection) -> None:
         super().__init__(inspection)
@@ -100,8 +103,10 @@ class DispersionPanel(Panel):
         self.method_choice.addItems(fit_methods())
         self.model_choice.setToolTip("<qt>Dispersion that is fitted to k(E).</qt>")
         self.method_choice.setToolTip(
-            "<qt>hankel fits the waves of the kernel in real space. ring reads half the q of the "
-            "maximum of |FT|, which the scattering phase displaces: for comparison.</qt>"
+            "<qt>hankel fits the waves of the kernel's angular mean in real space. synthesis "
+            "compares the kernel with simulated ones, for contours that are not round; it takes "
+            "some ten seconds. ring reads half the q of the maximum of |FT|, which the scattering "
+            "phase displaces: for comparison.</qt>"
         )
         self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", " V", step=0.01, decimals=3)
         self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", " V", step=0.01, decimals=3)
@@ -136,6 +141,9 @@ class DispersionPanel(Panel):
         ranges = QHBoxLayout()
         entries = (self.from_box, self.to_box, self.temperature_box, self.modulation_box)
         for box in entries:
+            # There is no room for four pairs of arrows.
+            box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             ranges.addWidget(box)
         grid.addLayout(ranges, 1, 0, 1, 3)
         grid.addWidget(self.run_controls, 2, 0, 1, 3)
@@ -149,6 +157,7 @@ class DispersionPanel(Panel):
         column.addWidget(self.words)
         column.addLayout(below)
         column.addWidget(self.curve_plot, 2)
+        self.model_choice.currentTextChanged.connect(self._on_model)
         self.run_controls.run_button.clicked.connect(self.run_fit)
         self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.quantity_choice.currentIndexChanged.connect(self._draw_quantity)
@@ -186,6 +195,11 @@ class DispersionPanel(Panel):
             modulation_V=1e-3 * self.modulation_box.value(),
         )
         self.job.start(self._running.start)
+
+    def _on_model(self, model: str) -> None:
+        """Choose the method of a band whose contours are not round."""
+        if model in SYNTHESISED:
+            self.method_choice.setCurrentText("synthesis")
 
     def _bias_range(self, kernel: xr.DataArray) -> tuple[float, float] | None:
         """Return the range that was entered, None for all biases."""

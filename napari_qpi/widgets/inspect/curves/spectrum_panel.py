@@ -22,6 +22,7 @@ from napari_qpi.tasks.inspection.spectra import Spectrum, spectra_table, spectru
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.inspection import VARIABLES
 from napari_qpi.widgets.inspect.in_viewer.cursor import CursorFollower, World, pixel_under
+from napari_qpi.widgets.inspect.in_viewer.pin_layer import PinLayer
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 
@@ -54,6 +55,7 @@ class SpectrumPanel(Panel):
         self._place: World | None = None
         self._last_place: World | None = None
         self._follower: CursorFollower | None = None
+        self._marks: PinLayer | None = None
         self._throttle = QSignalThrottler(parent=self)
         self._throttle.setTimeout(_REDRAW_MS)
         self._throttle.triggered.connect(self._on_place)
@@ -80,9 +82,15 @@ class SpectrumPanel(Panel):
 
     def connect_viewer(self, viewer: napari.Viewer) -> None:
         """Follow the mouse in a viewer."""
+        self._marks = PinLayer(viewer)
         self._follower = CursorFollower(viewer)
         self.follow(self._follower.moved, self._on_moved)
         self.follow(self._follower.pinned, self._on_pinned)
+
+    def remove_from_viewer(self) -> None:
+        """Take the marks of the pins away."""
+        if self._marks is not None:
+            self._marks.hide()
 
     def disconnect_events(self) -> None:
         """Follow the mouse and the inspection no more."""
@@ -158,8 +166,22 @@ class SpectrumPanel(Panel):
             item.setForeground(_color(number))
             self.pins.addItem(item)
         self.pins.setCurrentRow(-1)
+        self._mark_pins()
         self.pins.setVisible(bool(self.pinned))
         self.remove_button.setEnabled(bool(self.pinned))
+
+    def _mark_pins(self) -> None:
+        """Mark the pins in the viewer, as far as their layers are under inspection."""
+        if self._marks is None:
+            return
+        layers = {"map": self.inspection.map_layer, "kernel": self.inspection.kernel_layer}
+        found = [
+            (layer, spectrum.pixel, curve_color(number))
+            for number, spectrum in enumerate(self.pinned)
+            if (layer := layers[spectrum.role]) is not None
+            and spectrum.name == self.inspection.data.name(spectrum.role)
+        ]
+        self._marks.show(found)
 
     # -- drawing ------------------------------------------------------------------------------
 

@@ -106,7 +106,10 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
 def test_what_can_not_be_fitted_is_said(qtbot: QtBot, viewer: Viewer, waves: KernelResult) -> None:
     add_layers(viewer, result_layers(waves))
     _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    panel.model_choice.setCurrentText("warped")
+    assert panel.method_choice.currentText() == "synthesis"
     panel.model_choice.setCurrentText("rashba")
+    panel.method_choice.setCurrentText("hankel")
     fit(qtbot, panel)
     assert panel.job.state is JobState.FAILED
     assert "alpha" in panel.run_controls.status.text()

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.result import show_result
 from napari_qpi.widgets.inspect.curves.spectrum_panel import SpectrumPanel
+from napari_qpi.widgets.inspect.in_viewer.pin_layer import PINS_NAME
 from qpi_kernels.result import KernelResult
 from shared.inspect_panels import BIASES, add_stack, open_panel, run_script
 from shared.mouse import click, move_to
@@ -59,6 +60,11 @@ def test_the_pixel_under_the_mouse_and_the_pins(
     for repeated, pinned in zip(variables["spectra"], panel.export(), strict=True):
         np.testing.assert_array_equal(repeated, pinned)
 
+    marks = viewer.layers[PINS_NAME]
+    for mark, pixel in zip(marks.data, [(2, 3), (5, 6)], strict=True):
+        place = marks.data_to_world(mark)[-2:]
+        np.testing.assert_allclose(place, world(image, *pixel)[-2:])
+
     viewer.layers.remove(image)
     qtbot.waitUntil(lambda: dock.inspection.map_layer is None)
     assert len(panel.pinned) == 2
@@ -66,6 +72,7 @@ def test_the_pixel_under_the_mouse_and_the_pins(
     panel.pins.setCurrentRow(0)
     panel.remove_pins()
     assert [each.pixel for each in panel.pinned] == [(5, 6)]
+    assert PINS_NAME not in viewer.layers
 
 
 def test_a_kernel_beside_the_map_has_spectra_with_errors(
