@@ -27,7 +27,7 @@ def test_a_folder_of_results_gets_an_index(run_command, results, tmp_path):
     assert made == ["index.html", "one_kernel_report.html", "two <b>_report.html"]
     index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "2 results: 1 good, 0 uncertain, 1 undetermined." in index
-    assert '<table class="sortable">' in index
+    assert '<table class="sortable index">' in index
     links = re.findall(r'<td[^>]*><a href="([^"]+)"', index)
     assert links == ["one_kernel_report.html", "two%20%3Cb%3E_report.html"]
     assert "two &lt;b&gt;" in index

@@ -92,8 +92,9 @@ def draw_panel(panel: Panel, width: Width, **style: Any) -> Figure:
     with journal_style(**style):
         drawn = new_figure(width, panel.aspect)
         panel.plot(drawn.add_subplot())
-        # The layout is found now, in the style, and stays.
-        drawn.draw_without_rendering()
+        # The layout is found now, in the style, and stays; images of fixed shape need three rounds.
+        for _ in range(3):
+            drawn.draw_without_rendering()
         drawn.set_layout_engine("none")
     return drawn
 

@@ -68,7 +68,9 @@ def with_limits(image: xr.DataArray, *, signed: bool) -> xr.DataArray:
 def limits_in_words(image: xr.DataArray) -> str:
     """Write the limits of an image's colours as a sentence."""
     low, high = image.attrs["colour_limits"]
-    return f"Colours run from {low:.3g} to {high:.3g} {unit_of(image)}".rstrip() + "."
+    # So many digits that their difference shows.
+    digits = 3 + max(0, math.floor(math.log10(max(abs(low), abs(high)) / (high - low))))
+    return f"Colours run from {low:.{digits}g} to {high:.{digits}g} {unit_of(image)}".rstrip() + "."
 
 
 def unit_of(array: xr.DataArray) -> str:

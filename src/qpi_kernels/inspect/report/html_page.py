@@ -18,7 +18,7 @@ from qpi_kernels.progress import Event
 
 __all__ = ["html_page", "image_data", "page", "table_html"]
 
-_FIGURE_MM = 110.0
+_FIGURE_MM = 86.0
 _FEW_ROWS = 40
 _LONGEST_CSV = 200_000
 
@@ -69,6 +69,10 @@ def image_data(
         for one in others:
             one.remove()
         axes.set_axis_off()
+        left, right, bottom, top = axes.axis()
+        inches = width_mm / 25.4
+        figure.set_size_inches(inches, inches * abs((top - bottom) / (right - left)))
+        axes.set_position((0.0, 0.0, 1.0, 1.0))
     buffer = io.BytesIO()
     dated = {"Date": None} if kind == "svg" else None
     with journal_style(svg_fonttype="path"):

@@ -30,7 +30,7 @@ _HEADS = (
     "trust",
     "bias (V)",
     "defects",
-    "misfit (chi-squared)",
+    "misfit (χ²)",
     "signal to noise",
     "expected error (%)",
     "k (rad/nm)",
@@ -125,8 +125,8 @@ def write_index(path: Path, entries: list[IndexEntry]) -> Path:
         f"<header><h1>Kernels of {escape(path.parent.resolve().name)}</h1>\n"
         f"<p>{len(entries)} results: {escape(summary)}.</p></header>\n"
         '<main><div class="wide" tabindex="0" role="region" aria-label="Results">'
-        '<table class="sortable"><caption>Activate a head to sort by it, again to turn the order '
-        "round. Signal to noise: rms of the kernels in the map over pixel noise, median over "
+        '<table class="sortable index"><caption>Activate a head to sort by it, again to turn the '
+        "order round. Signal to noise: rms of the kernels in the map over pixel noise, median over "
         "biases.</caption>\n"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></main>"
     )

@@ -58,10 +58,9 @@ def find_raw_map(result: KernelResult) -> RawMap:
     if image is not None:
         for observation in _observations(scan, image, result):
             if hash_planes(observation) == known.get("observation_sha256"):
-                how = "after the recorded preparation" if known.get("preparation") else "as it is"
-                return RawMap(
-                    image, f"Read from {name}; {how} it is the observation, bit for bit (SHA-256)."
-                )
+                what = "The recorded preparation of it" if known.get("preparation") else "It"
+                same = f"{what} is the observation, bit for bit (SHA-256)."
+                return RawMap(image, f"Raw map: {name}. {same}")
     return RawMap(
         None,
         f"The raw map is not shown: {name}, channel {channel!r}, does not give the numbers that "

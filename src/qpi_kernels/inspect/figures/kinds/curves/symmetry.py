@@ -20,12 +20,14 @@ _PARTS = ("score", "chance", "chance_std", "reachable", "reachable_std")
 
 def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
     """Make the panel of a result's, or of given, symmetry scores."""
+    kind = ""
     if isinstance(result, SymmetryScores):
         scores = result
     else:
         known = require_result(result, "symmetry")
         kernel, std = (one_kind(one, kind_of_defect) for one in (known.kernel, known.std))
         scores = symmetry_scores(kernel, std=std)
+        kind = f" {kernel['kind'].values}" if "kind" in known.kernel.dims else ""
     names = list(scores.score)
     attributes = {"units": "", "long_name": "correlation"}
     data = xr.Dataset(
@@ -44,11 +46,11 @@ def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
 
     supported = [name for name, holds in scores.supported.items() if holds]
     caption = (
-        "Correlation of the kernel with its copies, rotated (C) or mirrored (m and the angle of "
-        "the line in degrees, anticlockwise), beside those of noise alone and of a symmetric "
-        f"kernel with that noise. Supported: {', '.join(supported) or 'none'}."
+        f"Correlation of the kernel{kind} with its copies, rotated (C) or mirrored (m and the "
+        "angle of the line in degrees, anticlockwise), beside those of noise alone and of a "
+        f"symmetric kernel with that noise. Supported: {', '.join(supported) or 'none'}."
     )
-    return Panel("Symmetry", caption, data, draw)
+    return Panel(f"Symmetry{kind and ' of'}{kind}", caption, data, draw)
 
 
 KIND = FigureKind("symmetry", "scores of rotations and mirrors beside those of noise", _panel)

@@ -39,10 +39,14 @@ def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> Pan
     known = require_result(result, "map")
     plane = one_plane(observation_of(known), clearest_bias(known) if bias is None else bias)
     where = bias_words(plane)
-    image = with_limits(labelled(plane), signed=False)
+    mask = mask_of(known)
+    image = labelled(plane)
+    # What does not count may be far off.
+    counted = image if mask is None else image.where(mask.values)
+    limits = with_limits(counted, signed=False).attrs["colour_limits"]
+    image = image.assign_attrs(colour_limits=limits)
     data = image.to_dataset()
     caption = f"The observation{where} that the kernel was extracted from"
-    mask = mask_of(known)
     if mask is not None:
         data["counted"] = mask.drop_vars(list(mask.coords)).astype(np.int8)
         caption += f"; {100 * float(1 - mask.mean()):.3g} % of its pixels (shaded) did not count"

@@ -27,12 +27,16 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
     std = one_plane(one_kind(known.std, kind_of_defect), bias)
     size = float(np.sqrt(np.square(kernel.values, dtype=float).mean()))
     share = float(np.sqrt(np.square(std.values, dtype=float).mean())) / size if size else np.nan
+    several = "kind" in known.kernel.dims
+    kind = f" {std['kind'].values}" if several else ""
     caption = (
-        f"Standard deviation of the kernel{bias_words(std)}, pixel by pixel; its rms is "
+        f"Standard deviation of the kernel{kind}{bias_words(std)}, pixel by pixel; its rms is "
         f"{100 * share:.3g} % of the kernel's."
     )
     std = std.assign_attrs(long_name="standard deviation of the kernel")
-    return image_panel(std.rename("std"), "Standard deviation", caption, signed=False)
+    return image_panel(
+        std.rename("std"), f"Standard deviation{kind and ' of'}{kind}", caption, signed=False
+    )
 
 
 KIND = FigureKind("std", "the standard deviation of the kernel", _panel)
