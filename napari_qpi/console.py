@@ -6,6 +6,7 @@
 >>> extraction = console.extract(viewer, kernel_shape=(64, 64))
 >>> extraction.wait()  # or go on, its layers appear when it is done
 >>> console.kernels(viewer)
+>>> console.report(viewer, "kernel.html")
 >>> console.plan(viewer, kernel_shape=(64, 64))  # what to measure next
 """
 
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
     from napari_qpi.tasks.console.extraction import ConsoleExtraction
     from napari_qpi.tasks.console.plan import ConsolePlan
     from napari_qpi.tasks.console.preparation import ConsolePreparation
+    from napari_qpi.tasks.console.report import ConsoleReport
     from napari_qpi.tasks.extraction import ExtractionInput
     from qpi_kernels.extraction import EstimatorParameters
     from qpi_kernels.extraction.planning.parameters import MapProposalParameters
     from qpi_kernels.prepare import Step
     from qpi_kernels.result import KernelResult
 
-__all__ = ["extract", "kernels", "mark", "plan", "prepare"]
+__all__ = ["extract", "kernels", "mark", "plan", "prepare", "report"]
 
 
 def mark(
@@ -278,6 +280,45 @@ def kernels(viewer: ViewerModel) -> list[KernelResult]:
     """List the results whose layers are in the viewer, each once, from the bottom up."""
     found = [result_of(layer) for layer in viewer.layers]
     return list({id(result): result for result in found if result is not None}.values())
+
+
+def report(
+    viewer: ViewerModel, path: str | Path, result: KernelResult | None = None
+) -> ConsoleReport:
+    """Start to write the report of an extraction.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    path : path-like
+        Ends in ``.html`` or ``.pdf``; an existing file is replaced.
+    result : KernelResult, optional
+        One of `kernels`; that of the selected layer, else the topmost, when left out.
+
+    Returns
+    -------
+    ConsoleReport
+        ``wait()`` gives the path, ``cancel()`` stops.
+
+    Raises
+    ------
+    LayerConversionError
+        If there is no kernel in the viewer.
+    FigureError
+        If the path ends in something else; raised by ``wait()``.
+    """
+    from napari_qpi.tasks.console.report import ConsoleReport
+
+    if result is None:
+        selected = viewer.layers.selection.active
+        result = None if selected is None else result_of(selected)
+    if result is None:
+        found = kernels(viewer)
+        if not found:
+            raise LayerConversionError("extract a kernel first; there is none in the viewer")
+        result = found[-1]
+    return ConsoleReport(result, path)
 
 
 def _active_points(viewer: ViewerModel) -> Points:

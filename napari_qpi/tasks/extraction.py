@@ -115,6 +115,10 @@ class ExtractionInput:
             own_mask = mask is not None and not np.array_equal(mask, prepared.mask)
             mask = prepared.mask if mask is None else mask
             prepared = replace(prepared, image=observation, mask=mask, defects=defects)
+        record, source = record_of(image), ScanSource.of(image)
+        observation = _with_raw_file(observation, source, record)
+        if prepared is not None:
+            prepared = replace(prepared, image=observation)
         return cls(
             image=detached(image, observation.data),
             observation=observation,
@@ -122,9 +126,9 @@ class ExtractionInput:
             defects=defects,
             mask=mask,
             parameters=parameters,
-            source=ScanSource.of(image),
+            source=source,
             prepared=prepared,
-            record=record_of(image),
+            record=record,
             own_mask=own_mask,
         )
 
@@ -154,3 +158,14 @@ def chosen_planes(observation: xr.DataArray, bias_range: tuple[float, float] | N
         return list(range(len(biases)))
     chosen: list[int] = planes_in_range(biases, *bias_range).tolist()
     return chosen
+
+
+def _with_raw_file(
+    observation: xr.DataArray, source: ScanSource | None, record: PreparationRecord | None
+) -> xr.DataArray:
+    """Name the scan file and the channel behind an image, for the provenance."""
+    while record is not None:
+        source, record = record.source, record.before
+    if source is None:
+        return observation
+    return observation.rename(source.channel).assign_attrs(file=source.path)

@@ -10,13 +10,18 @@ import pytest
 
 from napari_qpi import console
 from napari_qpi.layers.conversion import LayerConversionError, add_layers, points_from_defects
+from napari_qpi.layers.result import result_layers
 from napari_qpi.tasks.job import JobState
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, known_estimators
 from qpi_kernels.extraction.planning.parameters import MapProposalParameters
+from qpi_kernels.inspect.figures.kind import FigureError
 from qpi_kernels.progress import Cancelled
+from shared.results import planted_result
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari import Viewer
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -173,3 +178,15 @@ def test_plan_shows_where_to_scan(viewer: Viewer) -> None:
     assert proposal.best.in_words() in repr(plan)
     shown = [layer.name for layer in viewer.layers if layer.name.startswith("map")]
     assert len(shown) > 2
+
+
+def test_report_writes_the_topmost_kernel(model: ViewerModel, tmp_path: Path) -> None:
+    with pytest.raises(LayerConversionError, match="extract a kernel first"):
+        console.report(model, tmp_path / "r.html")
+    for data, arguments, kind in result_layers(planted_result()):
+        assert kind == "image"
+        model.add_image(data, **arguments)
+    path = console.report(model, tmp_path / "r.html").wait(60)
+    assert "<h1>Kernel" in path.read_text(encoding="utf-8")
+    with pytest.raises(FigureError, match=r"\.html or \.pdf"):
+        console.report(model, tmp_path / "r.txt").wait(60)

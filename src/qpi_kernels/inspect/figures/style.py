@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,8 @@ SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 _MM_PER_INCH = 25.4
 _NARROWEST_MM, _WIDEST_MM = 20.0, 1000.0
 
+# matplotlib's settings are those of the process; reports are drawn in threads.
+_one_style_at_a_time = threading.RLock()
 _STYLE: dict[Any, Any] = {
     "font.size": 7.0,
     "axes.titlesize": 7.0,
@@ -62,7 +65,7 @@ def journal_style(**more: Any) -> Iterator[None]:
 
     own: dict[Any, Any] = {name.replace("_", "."): value for name, value in more.items()}
     # What a user set for own figures does not change these.
-    with matplotlib.rc_context():
+    with _one_style_at_a_time, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE | own)
         yield

@@ -46,24 +46,36 @@ class _Block:
 
 def pdf_file(contents: ReportContents, path: Path) -> Generator[Event, None, None]:
     """Write a report as PDF; yields an event for each page."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import PdfPages
-    from matplotlib.figure import Figure
 
     pages = list(_pages(list(_blocks(contents))))
-    # Fonts are written when the file is closed, by the style of then.
-    with journal_style(), PdfPages(path, metadata={"Title": contents.title}) as file:
+    file = PdfPages(path, metadata={"Title": contents.title})
+    try:
         for number, blocks in enumerate(pages, start=1):
             yield Event(f"Page {number}", number - 1, len(pages))
-            page = Figure(figsize=(_PAGE_MM[0] / _MM_PER_INCH, _PAGE_MM[1] / _MM_PER_INCH))
-            FigureCanvasAgg(page)
-            top = _MARGIN_MM
-            for block in blocks:
-                block.draw(page, top)
-                top += block.height_mm
             footer = f"{contents.footer}  Page {number} of {len(pages)}."
-            _draw_text(page, _PAGE_MM[1] - 0.6 * _MARGIN_MM, footer, 6, color="0.4")
-            file.savefig(page)
+            # Not around the loop: between two events the settings are those of others.
+            with journal_style():
+                file.savefig(_page(blocks, footer))  # type: ignore[no-untyped-call]
+    finally:
+        # Fonts are written by the style of now.
+        with journal_style():
+            file.close()  # type: ignore[no-untyped-call]
+
+
+def _page(blocks: list[_Block], footer: str) -> Figure:
+    """Draw blocks from the top of a page down."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    page = Figure(figsize=(_PAGE_MM[0] / _MM_PER_INCH, _PAGE_MM[1] / _MM_PER_INCH))
+    FigureCanvasAgg(page)
+    top = _MARGIN_MM
+    for block in blocks:
+        block.draw(page, top)
+        top += block.height_mm
+    _draw_text(page, _PAGE_MM[1] - 0.6 * _MARGIN_MM, footer, 6, color="0.4")
+    return page
 
 
 def _pages(blocks: list[_Block]) -> Iterator[list[_Block]]:

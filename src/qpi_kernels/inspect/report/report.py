@@ -17,6 +17,7 @@ from qpi_kernels.inspect.report.sections import section_makers
 from qpi_kernels.io.atomic_write import replacing
 from qpi_kernels.progress import CancelToken, Event, GeneratorStepper, drive, finish, portion
 from qpi_kernels.quality import describe_quality
+from qpi_kernels.scripts.extraction import extraction_script
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
@@ -46,18 +47,15 @@ class Report:
         A fit of the result's stack; made with the defaults of `fit_dispersion` when left out.
     result_file : path-like, optional
         Where the result is saved, for the script.
-
-    Examples
-    --------
-    >>> from qpi_kernels.inspect import Report
-    >>> Report.__name__
-    'Report'
+    script : str
+        The script that repeats the extraction; written from the provenance when left out.
     """
 
     result: KernelResult
     title: str = ""
     dispersion: Dispersion | None = None
     result_file: str | Path | None = None
+    script: str = ""
 
     def contents(self) -> ReportContents:
         """Compute all that the report says."""
@@ -103,8 +101,8 @@ class Report:
     def _contents(self) -> Generator[Event, None, ReportContents]:
         """Yield an event before each section, and return all of them."""
         result = self.result
-        saved = None if self.result_file is None else Path(self.result_file)
-        makers = list(section_makers(result, self.dispersion, saved))
+        script = self.script or extraction_script(result, str(self.result_file or "kernel.nc"))
+        makers = list(section_makers(result, self.dispersion, script))
         sections: list[Section] = []
         for name, make in makers:
             yield Event(f"Report: {name}", len(sections), len(makers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import FigureError, Panel, make_panel
@@ -15,7 +14,6 @@ from qpi_kernels.inspect.report.dispersion_section import dispersion_section
 from qpi_kernels.inspect.report.raw_map import find_raw_map
 from qpi_kernels.quality import describe_quality
 from qpi_kernels.result import KernelResult
-from qpi_kernels.scripts.extraction import extraction_script
 
 __all__ = ["section_makers"]
 
@@ -23,7 +21,7 @@ Maker = Callable[[], Section]
 
 
 def section_makers(
-    result: KernelResult, dispersion: Dispersion | None, result_file: Path | None
+    result: KernelResult, dispersion: Dispersion | None, script: str
 ) -> Iterator[tuple[str, Maker]]:
     """Name the sections of a report in their order, with what makes each.
 
@@ -33,8 +31,8 @@ def section_makers(
         What is reported.
     dispersion : Dispersion, optional
         Its fit, where there is one; of a stack it is fitted here when left out.
-    result_file : Path, optional
-        Where the result is saved.
+    script : str
+        The Python script that repeats the extraction.
     """
     yield "verdict", lambda: _verdict(result)
     yield "maps", lambda: _maps(result)
@@ -48,7 +46,7 @@ def section_makers(
     if score is not None:
         table = numbers.prediction_table(score)
         yield "prediction", lambda: Section("Prediction of left-out pixels", tables=(table,))
-    yield "provenance", lambda: _provenance(result, result_file)
+    yield "provenance", lambda: _provenance(result, script)
 
 
 def _verdict(result: KernelResult) -> Section:
@@ -110,9 +108,8 @@ def _symmetry(result: KernelResult) -> Section:
     return Section("Symmetry", (said,), panels)
 
 
-def _provenance(result: KernelResult, result_file: Path | None) -> Section:
+def _provenance(result: KernelResult, script: str) -> Section:
     """List what is recorded, and the script that repeats the extraction."""
-    script = extraction_script(result, str(result_file) if result_file else "kernel.nc")
     tables = (numbers.defects_table(result), numbers.provenance_table(result))
     return Section(
         "Provenance", ("This script repeats the extraction.",), tables=tables, code=script

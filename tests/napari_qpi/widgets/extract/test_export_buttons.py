@@ -117,6 +117,35 @@ def test_the_kernel_is_saved(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path)
         np.testing.assert_allclose(np.squeeze(array), panel.result.kernel, rtol=1e-6, atol=1e-12)
 
 
+def test_the_report_is_saved_in_the_background(
+    qtbot: QtBot, panel: ExtractKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel.form.set_values({"method": "average"})
+    extract(qtbot, panel)
+    buttons = panel.export_buttons
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "r"), ""))
+    buttons.report_button.click()
+    assert buttons.report_button.text() == "Cancel report"
+    qtbot.waitUntil(lambda: (tmp_path / "r.html").exists(), timeout=60_000)
+    qtbot.waitUntil(lambda: not buttons.report_job.state.busy)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "without napari" in page  # the script is that of the button beside
+    assert buttons.report_button.text() == "Save report…"
+
+
+def test_a_report_may_be_cancelled(qtbot: QtBot, panel: ExtractKernel, tmp_path: Path) -> None:
+    panel.form.set_values({"method": "average"})
+    extract(qtbot, panel)
+    said: list[str] = []
+    panel.export_buttons.status.connect(said.append)
+    panel.export_buttons.save_report(tmp_path / "r.pdf")
+    panel.export_buttons.report_button.click()
+    qtbot.waitUntil(lambda: not panel.export_buttons.report_job.state.busy, timeout=60_000)
+    assert said[-1] == "The report was cancelled; no file was written."
+    qtbot.wait(300)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_image_leaves_nothing_of_the_earlier_one_to_export(
     qtbot: QtBot, viewer: Viewer, panel: ExtractKernel, image: Image
 ) -> None:
