@@ -26,6 +26,7 @@ from napari_qpi.tasks.inspection.cut_lines import CutLines, Space
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection, Line
 from napari_qpi.tasks.scripts.curves import cut_code
+from napari_qpi.widgets.inspect.curves.line_view import LineView
 from napari_qpi.widgets.inspect.curves.number_box import number_box
 from napari_qpi.widgets.inspect.in_viewer.line_layer import LineLayer, Place
 from napari_qpi.widgets.inspect.panel import Panel
@@ -49,6 +50,8 @@ class CutPanel(Panel):
         The cut at the bias on show.
     stack_image : StackImage
         Cuts at all biases.
+    line_view : LineView
+        |FT| with the line, while it lies there.
     """
 
     title = "Cut"
@@ -117,7 +120,11 @@ class CutPanel(Panel):
         column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(grid)
         column.addLayout(checks)
-        column.addWidget(self.curve_plot, 1)
+        self.line_view = LineView(self.inspection)
+        at_one_bias = QHBoxLayout()
+        at_one_bias.addWidget(self.line_view, 2)
+        at_one_bias.addWidget(self.curve_plot, 3)
+        column.addLayout(at_one_bias, 1)
         column.addWidget(self.stack_image, 1)
         for choice in (self.space_choice, self.role_choice):
             choice.currentIndexChanged.connect(self.redraw)
@@ -242,7 +249,8 @@ class CutPanel(Panel):
         self._draw_stack()
 
     def _draw_curve(self) -> None:
-        """Draw the cut at the bias on show."""
+        """Draw the cut at the bias on show, and the line where it lies."""
+        self.line_view.show_state(self.role)
         line, inspection = self.inspection.line, self.inspection
         if line is None:
             return
