@@ -170,7 +170,6 @@ def test_a_warped_contour_is_searched_between_bounds():
     bounds = {"mass": (0.3, 0.5), "onset": (-0.13, -0.08), "warping": (0.0, 0.4)}
     found = fit_dispersion(
         kernel, std=std, model=partial(WarpedBand, fold=6), method="synthesis", bounds=bounds,
-        fixed={"fold": 6},
     )  # fmt: skip
     for name in bounds:
         assert found.parameters[name] == pytest.approx(band[name], rel=0.05)

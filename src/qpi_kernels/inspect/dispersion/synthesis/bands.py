@@ -51,6 +51,12 @@ class BandModel:
     isotropic: bool = False
     period_deg: float | None = None
 
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """Parameters that the function need not be given."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return tuple(one.name for one in parameters if one.default is not one.empty)
+
     def canonical(self, values: dict[str, float]) -> tuple[dict[str, float], dict[str, str]]:
         """Choose one of the sets of parameters that mean the same band, with the smallest angle.
 

@@ -19,6 +19,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.dispersion.synthesis.correlated_errors import correlated_covariance
 from qpi_kernels.simulate.bands.band import Band, SimulationError
 from qpi_kernels.simulate.scattering.ldos import standing_waves
 
@@ -154,6 +155,8 @@ class Synthesis:
         Sum of squared residuals over errors.
     degrees : int
         Pixels of a bias less its amplitudes.
+    covariance : array, (varied, varied)
+        Of the fitted parameters, see `correlated_covariance`.
     """
 
     fit: Any
@@ -161,6 +164,7 @@ class Synthesis:
     amplitudes: Waves
     chi2: Array
     degrees: int
+    covariance: Array
 
     @property
     def band(self) -> dict[str, float]:
@@ -176,8 +180,6 @@ class Synthesis:
 def fit_synthesis(
     comparison: Comparison,
     initial: Mapping[str, float],
-    *,
-    fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
 ) -> Synthesis:
     """Fit the parameters of a band, and a half-width for each bias, to a stack of kernels.
@@ -186,9 +188,8 @@ def fit_synthesis(
     ----------
     comparison : Comparison
         Kernel, errors, and what makes a band.
-    initial, fixed : mapping
-        Start values, and values to hold. Wave numbers of the start should be right to about
-        ``2 / half the window``.
+    initial : mapping
+        Start values. Wave numbers of the start should be right to about ``2 / half the window``.
     bounds : mapping
         Lowest and highest value of a parameter.
 
@@ -198,10 +199,9 @@ def fit_synthesis(
         If the band of the start values can not be simulated.
     """
     params = lmfit.Parameters()
-    for name, value in {**initial, **fixed}.items():
+    for name, value in initial.items():
         low, high = bounds.get(name, (-np.inf, np.inf))
-        vary = name not in fixed
-        params.add(name, value=float(value), min=low, max=high, vary=vary)
+        params.add(name, value=float(value), min=low, max=high)
     start, lowest = comparison.widths(comparison.build(**_band(params)))
     for number, (width, limit) in enumerate(zip(start.tolist(), lowest.tolist(), strict=True)):
         params.add(_WIDTH.format(number), value=width, min=limit, vary=False)
@@ -209,20 +209,26 @@ def fit_synthesis(
     if near.any():
         params = _minimise(comparison, params, near, _ROUGH).params
     for name in params:
-        params[name].vary = name not in fixed
+        params[name].vary = True
     fit = _minimise(comparison, params, pixels, _TOLERANCE)
     params = fit.params
     waves = comparison.waves(comparison.build(**_band(params)), _widths(params))
     residual, synthesised, amplitudes = comparison.solve(waves, pixels)
     degrees = residual.shape[1] - 2 * amplitudes.shape[1] - 1
-    return Synthesis(fit, synthesised, amplitudes, np.square(residual).sum(axis=1), degrees)
+    slopes = _jacobian(params, comparison, pixels).reshape(*residual.shape, -1)
+    return Synthesis(
+        fit=fit,
+        synthesised=synthesised,
+        amplitudes=amplitudes,
+        chi2=np.square(residual).sum(axis=1),
+        degrees=degrees,
+        covariance=correlated_covariance(slopes, residual, pixels),
+    )
 
 
 def search_start(
     comparison: Comparison,
     initial: Mapping[str, float],
-    *,
-    fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
 ) -> list[dict[str, float]]:
     """Search start values of the parameters that have bounds but no start value.
@@ -232,7 +238,7 @@ def search_start(
     list of dict
         The best few, the best first.
     """
-    names = [name for name in bounds if name not in initial and name not in fixed]
+    names = [name for name in bounds if name not in initial]
     if not names:
         return [dict(initial)]
     count = len(comparison.energies)
@@ -250,10 +256,10 @@ def search_start(
     for sample in low + samples * (high - low):
         trial = {**initial, **dict(zip(names, sample.tolist(), strict=True))}
         try:
-            widths, _ = some.widths(some.build(**trial, **fixed))
+            widths, _ = some.widths(some.build(**trial))
         except (SimulationError, ValueError):
             continue
-        misfit = some.misfit({**trial, **fixed}, widths, pixels)
+        misfit = some.misfit(trial, widths, pixels)
         found.append((float(np.square(misfit).sum()), trial))
     found.sort(key=lambda one: one[0])
     return [trial for _, trial in found[:_TRIES]]
@@ -263,8 +269,6 @@ def _minimise(
     comparison: Comparison, params: lmfit.Parameters, pixels: Pixels, tolerance: float
 ) -> Any:
     """Minimise the misfit on some pixels; return lmfit's result."""
-    if not any(params[name].vary for name in params):
-        return lmfit.minimizer.MinimizerResult(params=params)
     minimizer = lmfit.Minimizer(_residual, params, fcn_args=(comparison, pixels), scale_covar=False)
     return minimizer.least_squares(Dfun=_jacobian, x_scale="jac", ftol=tolerance, xtol=tolerance)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,18 +79,20 @@ def synthesised_dispersion(
     else:
         errors = np.maximum(std.values.astype(float), 1e-12 * np.abs(data).max() + 1e-300)
     band = band_model(model)
-    comparison = Comparison(band.build, energies, pitches[1], data, errors, (near, far))
+    build = partial(band.build, **fixed)
+    comparison = Comparison(build, energies, pitches[1], data, errors, (near, far))
     if not comparison.pixels(np.inf).any():
         raise DispersionError(f"no pixel lies from {near:g} to {far:g} nm: change radii_nm")
     limits = _limits(band, kernel, std, initial, fixed, bounds, radii_nm)
-    starts = search_start(comparison, initial, fixed=fixed, bounds=limits)
+    limits = {name: limit for name, limit in limits.items() if name not in fixed}
+    starts = search_start(comparison, initial, limits)
     fits: list[Synthesis] = []
     for start in starts:
-        fits.append(fit_synthesis(comparison, start, fixed=fixed, bounds=bounds))
+        fits.append(fit_synthesis(comparison, start, bounds))
         if std is not None and float(fits[-1].chi2.mean()) < _GOOD * fits[-1].degrees:
             break
     found = min(fits, key=lambda one: float(one.chi2.sum()))
-    return _result(kernel, std, comparison, band, found, tuple(fixed), kind)
+    return _result(kernel, std, comparison, band, found, fixed, kind)
 
 
 def _limits(
@@ -109,7 +112,8 @@ def _limits(
             f"{', '.join(band.units)}"
         )
     limits = dict(band.bounds) | dict(bounds)
-    missing = [name for name in band.units if name not in {*initial, *fixed, *limits}]
+    known = {*initial, *fixed, *limits, *band.defaults}
+    missing = [name for name in band.units if name not in known]
     if missing and band.isotropic:
         table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm).table
         good = table.isel(bias=table["used"].values)
@@ -136,7 +140,7 @@ def _result(
     comparison: Comparison,
     band: BandModel,
     found: Synthesis,
-    fixed: tuple[str, ...],
+    fixed: Mapping[str, float],
     kind: str | None,
 ) -> Dispersion:
     """Assemble the result."""
@@ -146,15 +150,14 @@ def _result(
     reduced = chi2 / degrees
     # Without errors of the kernel the residual tells them.
     excess = reduced if std is None else max(reduced, 1.0)
-    covariance = getattr(fit, "covar", None)
-    if covariance is None:
-        covariance = np.full((len(fit.var_names),) * 2, np.nan)
-    covariance = np.asarray(covariance) * excess
-    varied = [name for name in values if name not in fixed]
+    covariance = found.covariance * excess
+    varied = [name for name in band.units if name in values]
     values, named = (values, {}) if fixed else band.canonical(values)
     chosen = [fit.var_names.index(named.get(name, name)) for name in varied]
     widths_error = np.sqrt(np.diag(covariance))[len(varied) :]
     covariance = covariance[np.ix_(chosen, chosen)]
+    values = {**values, **fixed}
+    values = {name: values[name] for name in band.units if name in values}
     errors = dict(zip(varied, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     largest = np.pi / comparison.pixel_nm
     fine = np.linspace(comparison.energies.min(), comparison.energies.max(), _CURVE_POINTS)
