@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.geometry import layer_geometry
-from napari_qpi.tasks.scripts.inspection import inspection_script
 from napari_qpi.widgets.inspect.dock import Inspect
 from napari_qpi.widgets.inspect.fourier_panel import FourierPanel
 from qpi_kernels import inspect
 from qpi_kernels.io.formats.netcdf import save_scan
 from shared.docks import PLACED, open_dock
+from shared.inspect_panels import run_script
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -50,7 +47,7 @@ def open_panel(qtbot: QtBot, viewer: Viewer) -> tuple[Inspect, FourierPanel]:
 
 def test_a_rotated_map_shows_its_waves_where_they_are(qtbot: QtBot, viewer: Viewer) -> None:
     viewer.add_image(waves()[0], name="map", **PLACED)
-    _, panel = open_panel(qtbot, viewer)
+    dock, panel = open_panel(qtbot, viewer)
     shown = panel.transform
     assert shown is not None
     assert panel.view.shown is shown
@@ -60,15 +57,10 @@ def test_a_rotated_map_shows_its_waves_where_they_are(qtbot: QtBot, viewer: View
     # y grows downwards on the screen, q_y with it.
     panel.view.marker.setPos(0.0, -2 * np.pi * 4 / 20.0)
     assert "+90.0°, λ = 5 nm" in panel.reading.text()
-
-
-def test_units_change_axes_and_words_but_no_number(qtbot: QtBot, viewer: Viewer) -> None:
-    viewer.add_image(waves()[0], name="map", **PLACED)
-    dock, panel = open_panel(qtbot, viewer)
-    before = panel.transform
+    # Another unit changes axes and words, but no number.
     panel.view.marker.setPos(np.pi / 2, 0.0)
     dock.units_choice.setCurrentIndex(1)
-    assert panel.transform is before
+    assert panel.transform is shown
     assert "q = 0.25 nm⁻¹" in panel.reading.text()
     axis = panel.view.plot.getAxis("bottom")
     assert (axis.scale, axis.labelText) == (1 / (2 * np.pi), "q<sub>x</sub> (nm⁻¹)")
@@ -112,17 +104,12 @@ def test_every_plane_is_what_the_library_computes(
 
 
 def check_script(panel: FourierPanel, folder: Path) -> None:
-    """Run the script of a panel in another process and compare its numbers with those drawn."""
-    script = inspection_script(panel.inspection, panel.script(), "Compute |FT|")
-    (folder / "again.py").write_text(
-        f"{script}\nimport numpy\nnumpy.save('again.npy', transform)\n", encoding="utf-8"
-    )
-    program = f"import sys, runpy; sys.path[:] = {sys.path!r}; runpy.run_path('again.py')"
-    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)
-    np.testing.assert_allclose(np.load(folder / "again.npy"), panel.transform, atol=1e-7)
+    """Run the script of a panel and compare its numbers with those drawn."""
+    made = run_script(panel, folder, lambda _: None)["transform"]
+    np.testing.assert_allclose(made, panel.transform, atol=1e-7)  # type: ignore[arg-type]
 
 
-def test_the_line_of_cuts_is_dragged_here_too(qtbot: QtBot, viewer: Viewer) -> None:
+def test_the_line_of_cuts_is_dragged_here_too_in_every_theme(qtbot: QtBot, viewer: Viewer) -> None:
     from napari_qpi.tasks.inspection.state import Line
 
     viewer.add_image(waves()[0], name="map", **PLACED)
@@ -134,6 +121,12 @@ def test_the_line_of_cuts_is_dragged_here_too(qtbot: QtBot, viewer: Viewer) -> N
     assert dock.inspection.line == Line("q", (0.0, 0.0), (-1.0, 1.0), width=0.3)
     dock.inspection.line = Line("real", (0.0, 0.0), (1.0, 1.0))
     assert not panel.view.line.isVisible()
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        qtbot.wait(50)
+        pen = panel.view.plot.getAxis("left").textPen()
+        assert pen.color().name() == panel.view.text_color.name()
+        assert (pen.color().lightness() > 127) == (theme == "dark")
 
 
 def test_a_plot_says_what_it_shows_after_its_layer_is_gone(qtbot: QtBot, viewer: Viewer) -> None:
@@ -144,14 +137,3 @@ def test_a_plot_says_what_it_shows_after_its_layer_is_gone(qtbot: QtBot, viewer:
     qtbot.wait(200)
     np.testing.assert_array_equal(panel.transform, before)  # type: ignore[arg-type]
     assert panel.view.title == "|FT| of grid, +1 pixel"
-
-
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_axes_have_the_colour_of_the_text(qtbot: QtBot, viewer: Viewer, theme: str) -> None:
-    viewer.add_image(waves()[0], name="map", **PLACED)
-    _, panel = open_panel(qtbot, viewer)
-    viewer.theme = theme
-    qtbot.wait(50)
-    pen = panel.view.plot.getAxis("left").textPen()
-    assert pen.color().name() == panel.view.text_color.name()
-    assert (pen.color().lightness() > 127) == (theme == "dark")

@@ -62,6 +62,12 @@ def test_the_kernel_beside_its_map_on_one_grid(
     for name, view in panel.views.items():
         np.testing.assert_allclose(view.shown, getattr(expected, name), rtol=1e-6)
     assert panel.views["kernel"].shown.equals(panel.export()[1].rename("fourier"))  # type: ignore[union-attr]
+    first, second = panel.views.values()
+    first.marker.setPos(1.0, -2.0)
+    assert second.marker_place == (-2.0, 1.0)
+    first.zoom_to(4)
+    first.zoomed.emit(4)
+    assert second.plot.viewRange()[1] == pytest.approx(first.plot.viewRange()[1])
     drawn = {curve.name: curve.values for curve in panel.profiles.curves}
     np.testing.assert_allclose(drawn["map"], expected.observation_profile["mean"], rtol=1e-6)
     np.testing.assert_allclose(drawn["kernel"], expected.kernel_profile["mean"], rtol=1e-6)
@@ -82,21 +88,6 @@ def run(script: str, folder: Path) -> dict[str, object]:
     path = folder / "again.py"
     path.write_text(script.replace("comparison.pdf", str(folder / "comparison.pdf")), "utf-8")
     return runpy.run_path(str(path))
-
-
-def test_two_views_show_the_same_part_of_q_space(
-    qtbot: QtBot, viewer: Viewer, make_result: Make
-) -> None:
-    show_stack(viewer, make_result)
-    panel = open_inspect(viewer).panel(ComparisonPanel)
-    assert isinstance(panel, ComparisonPanel)
-    qtbot.waitUntil(lambda: panel.comparison is not None)
-    first, second = panel.views.values()
-    first.marker.setPos(1.0, -2.0)
-    assert second.marker_place == (-2.0, 1.0)
-    first.zoom_to(4)
-    first.zoomed.emit(4)
-    assert second.plot.viewRange()[1] == pytest.approx(first.plot.viewRange()[1])
 
 
 def test_what_is_missing_is_said(qtbot: QtBot, viewer: Viewer, make_result: Make) -> None:

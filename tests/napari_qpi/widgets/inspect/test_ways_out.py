@@ -47,7 +47,9 @@ def drawn(qtbot: QtBot, dock: Inspect, kind: type) -> None:
     qtbot.waitUntil(lambda: bool(panel.export()), timeout=20_000)
 
 
-def test_a_figure_and_its_numbers(qtbot: QtBot, dock: Inspect, tmp_path: Path) -> None:
+def test_a_figure_and_its_numbers(
+    qtbot: QtBot, dock: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn(qtbot, dock, FourierPanel)
     files = dock.ways_out.save(tmp_path / "ft.svg")
     assert [file.name for file in files] == ["ft.svg", "ft.csv"]
@@ -61,6 +63,16 @@ def test_a_figure_and_its_numbers(qtbot: QtBot, dock: Inspect, tmp_path: Path) -
     assert isinstance(transform, xr.DataArray)
     np.testing.assert_allclose(table["fourier"], transform.values.ravel(), rtol=1e-6)
     np.testing.assert_allclose(table["q_x (rad/nm)"][:36], transform["q_x"])
+    proposed: list[str] = []
+
+    def nowhere(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
+        proposed.append(name)
+        return str(tmp_path / "missing" / name), "CSV (*.csv)"
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", nowhere)
+    dock.ways_out.numbers_button.click()
+    assert proposed == ["ft"]
+    assert dock.status.text().startswith("Not saved")
 
 
 def test_every_image_and_curve_has_its_own_file(
@@ -74,9 +86,6 @@ def test_every_image_and_curve_has_its_own_file(
     assert {"both.png", "both_kernel.png", "both_map_profile.png"} < set(names)
     with pytest.raises(FigureError, match=r"\.pdf"):
         dock.ways_out.save(tmp_path / "both.docx")
-
-
-def test_symmetry_as_a_table(qtbot: QtBot, dock: Inspect, tmp_path: Path) -> None:
     drawn(qtbot, dock, SymmetryPanel)
     dock.ways_out.save(tmp_path / "symmetry.csv")
     table = pd.read_csv(tmp_path / "symmetry.csv", comment="#").set_index("operation")
@@ -112,22 +121,6 @@ def test_copying_saves_what_is_in_no_file(
         made.observation_profile["mean"], panel.comparison.observation_profile["mean"], rtol=1e-6
     )
     assert (tmp_path / "comparison.pdf").exists()
-
-
-def test_a_dialog_proposes_a_name_and_errors_are_said(
-    qtbot: QtBot, dock: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn(qtbot, dock, FourierPanel)
-    proposed: list[str] = []
-
-    def nowhere(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
-        proposed.append(name)
-        return str(tmp_path / "missing" / name), "CSV (*.csv)"
-
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", nowhere)
-    dock.ways_out.numbers_button.click()
-    assert proposed == ["ft"]
-    assert dock.status.text().startswith("Not saved")
 
 
 def test_nothing_drawn_is_nothing_to_save(viewer: Viewer) -> None:
