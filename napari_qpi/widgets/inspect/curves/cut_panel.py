@@ -114,8 +114,8 @@ class CutPanel(Panel):
         checks.addWidget(self.mean_box)
         checks.addWidget(self.log_box)
         checks.addStretch()
-        for number in (1, 2):
-            grid.setColumnStretch(number, 1)
+        for number, stretch in ((1, 5), (2, 4)):
+            grid.setColumnStretch(number, stretch)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(grid)

@@ -21,6 +21,8 @@ Place = tuple[float, float]
 
 _COLOR = "#00e5ff"
 _SAME = 1e-6
+# Of the image's larger side.
+_WIDTH = 1 / 180
 
 
 class LineLayer:
@@ -122,7 +124,7 @@ class LineLayer:
             shape_type="line",
             name=LINE_NAME,
             edge_color=_COLOR,
-            edge_width=max(0.4, max(image.data.shape[-2:]) / 180),
+            edge_width=_WIDTH * max(image.data.shape[-2:]),
             metadata={METADATA_KEY: {"temporary": True}},
             **layer_geometry(image, 2),
         )
