@@ -1,4 +1,4 @@
-"""Phase shifts of the simulator's T-matrix are read back with their sign."""
+"""Phase shifts and waves of the simulator's T-matrix are read back, with their sign."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
-from qpi_kernels.simulate import ParabolicBand, PhaseShiftImpurity, single_defect
+from qpi_kernels.simulate import DiracBand, ParabolicBand, PhaseShiftImpurity, single_defect
 
 BIASES = np.linspace(-0.02, 0.15, 3)
 
@@ -36,3 +36,14 @@ def test_a_ring_has_no_phase():
     ring = fit_dispersion(kernel(PhaseShiftImpurity(0.4)), method="ring")
     with pytest.raises(DispersionError, match="use method='hankel'"):
         radial_phase(ring)
+
+
+def test_a_topological_surface_does_not_scatter_back():
+    simulated = single_defect(
+        DiracBand(velocity=0.255, warping=0.0, centre=-0.1), bias=np.linspace(0.05, 0.25, 3),
+        pixel_nm=0.5, shape=(41, 41), impurity=0.3, broadening=0.01, tip_nm=0.3,
+    )  # fmt: skip
+    found = fit_dispersion(simulated, model="dirac")
+    assert any("do not scatter back" in note for note in found.notes)
+    assert found.parameters == pytest.approx({"velocity": 0.255, "dirac_point": -0.1}, rel=0.02)
+    assert found.wave_numbers["self_energy"].values == pytest.approx(0.01, rel=0.1)

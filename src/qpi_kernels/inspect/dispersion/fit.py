@@ -108,7 +108,6 @@ def fit_dispersion(
     resolution : EnergyResolution, optional
         Temperature and modulation, whose average over energies would pass for damping. Perfect
         when left out.
-
     setpoint : SetPoint, optional
         Set-point of maps at constant current, the same for all biases, that were not normalised:
         the waves of all energies up to it are fitted beside (see `SetPoint`). Without it they pass
@@ -164,7 +163,7 @@ def fit_dispersion(
             if fitted is None or fitted.near(before):
                 break
         trials.append((numbers, fitted, shape))
-    numbers, fitted, shape = min(trials, key=lambda one: float(one[0].table["chi2"].sum()))
+    numbers, fitted, shape = _best_trial(trials, stack, deviation)
     notes = []
     if shape == "helical" and waves is None:
         notes.append("Waves that do not scatter back (H0^2 + H1^2) fit best.")
@@ -178,6 +177,28 @@ def fit_dispersion(
             "neither parameters nor phases."
         )
     return _result(numbers, fitted, band, method, kind, tuple(notes))
+
+
+def _best_trial(
+    trials: list[tuple[WaveNumbers, FittedBand | None, Waves]],
+    stack: xr.DataArray,
+    deviation: xr.DataArray | None,
+) -> tuple[WaveNumbers, FittedBand | None, Waves]:
+    """Choose the kind of waves that fits best on the same rings.
+
+    Waves of the wrong kind leave out many rings for those of a core.
+    """
+    if len(trials) == 1:
+        return trials[0]
+    radii = [one.profiles["r"].values for one, _, _ in trials]
+    near, far = min(float(one[0]) for one in radii), max(float(one[-1]) for one in radii)
+
+    def misfit(trial: tuple[WaveNumbers, FittedBand | None, Waves]) -> float:
+        """Sum chi-squared per free ring over the biases."""
+        same = hankel_wave_numbers(stack, deviation, waves=trial[2], radii_nm=(near, far))
+        return float(same.table["chi2"].sum())
+
+    return min(trials, key=misfit)
 
 
 def _with_band(
