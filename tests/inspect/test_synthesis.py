@@ -94,7 +94,7 @@ def test_contours_and_lifetimes_of_an_ellipse(ellipse_fit):
     table = ellipse_fit.wave_numbers
     energy = BIASES + 0.1
     along = np.sqrt(energy * 0.6 / HBAR2_OVER_2M)
-    measured, error = (table[name].sel(angle=20.0) for name in ("contour", "contour_std"))
+    measured, error = (ellipse_fit.contours[name].sel(angle=20.0) for name in ("k", "k_std"))
     assert (np.abs(measured - along) < 3 * error).all()
     assert (error < 0.05 * measured).all()
     mean = np.sqrt(energy * np.sqrt(0.6 * 0.3) / HBAR2_OVER_2M)
@@ -105,10 +105,10 @@ def test_contours_and_lifetimes_of_an_ellipse(ellipse_fit):
     np.testing.assert_allclose(table["lifetime"] * table["self_energy"], 0.6582119569 / 2)
 
 
-def test_profiles_hold_the_synthesised_kernel(ellipse_fit):
+def test_the_synthesised_kernel_is_that_without_noise(ellipse_fit):
     kernel, _ = drawn(ellipse, BIASES, WIDTHS, side=31, noise=0.0, seed=1, **ELLIPSE)
     outside = np.hypot(*axes(31)) > 1.2
-    found = ellipse_fit.profiles["synthesised"].values[:, outside]
+    found = ellipse_fit.synthesised.values[:, outside]
     truth = kernel.values[:, outside]
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.99
 

@@ -54,6 +54,11 @@ class Dispersion:
         What should be known of this fit, in sentences.
     kind : str, optional
         Which kind of defect was fitted.
+    contours : xarray.Dataset, optional
+        Of ``method="synthesis"``: ``k`` and ``k_std`` in rad/nm over ``bias`` and ``angle``, the
+        direction in degrees anticlockwise as seen. NaN where a direction has no state.
+    synthesised : xarray.DataArray, optional
+        Of ``method="synthesis"``: the kernel of the fitted band, ``(bias, y, x)``.
     """
 
     model: str
@@ -70,6 +75,8 @@ class Dispersion:
     curve: xr.DataArray
     notes: tuple[str, ...] = ()
     kind: str | None = None
+    contours: xr.Dataset | None = None
+    synthesised: xr.DataArray | None = None
 
     def summary(self) -> str:
         """Write parameters with errors, goodness, biases left out and notes as text."""

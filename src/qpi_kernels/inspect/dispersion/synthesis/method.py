@@ -162,10 +162,12 @@ def _result(
     largest = np.pi / comparison.pixel_nm
     fine = np.linspace(comparison.energies.min(), comparison.energies.max(), _CURVE_POINTS)
     curve = mean_wave_number(contour_wave_numbers(band.build(**values), fine, largest))
-    table = _table(kernel, comparison, band, values, found, varied, covariance, widths_error)
+    table, contours = _tables(
+        kernel, comparison, band, values, found, varied, covariance, widths_error
+    )
     notes = [
         "Kernels were simulated and compared in real space; chi-squared is that of the pixels.",
-        "k is that of a circle with as many states; contours are in wave_numbers['contour'].",
+        "k is that of a circle with as many states; `contours` has it for every direction.",
     ]
     lowest = comparison.widths(band.build(**values))[1]
     bound = int((found.widths < 1.05 * lowest).sum())
@@ -189,10 +191,14 @@ def _result(
         ),
         notes=tuple(notes),
         kind=kind,
+        contours=contours,
+        synthesised=kernel.copy(data=found.synthesised).assign_attrs(
+            units=kernel.attrs.get("units", ""), long_name="kernel of the fitted band"
+        ),
     )  # fmt: skip
 
 
-def _table(
+def _tables(
     kernel: xr.DataArray,
     comparison: Comparison,
     band: BandModel,
@@ -201,20 +207,20 @@ def _table(
     varied: list[str],
     covariance: Array,
     widths_error: Array,
-) -> xr.Dataset:
-    """Tabulate contours, broadenings and amplitudes with errors."""
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Tabulate wave numbers, broadenings and amplitudes, and contours, with errors."""
     energies, largest = comparison.energies, np.pi / comparison.pixel_nm
 
-    def contours(**moved: float) -> Array:
+    def outlined(**moved: float) -> Array:
         """Compute the contours with some of the parameters changed."""
         return contour_wave_numbers(band.build(**{**values, **moved}), energies, largest)
 
-    outline = contours()
+    outline = outlined()
     k = mean_wave_number(outline)
     slopes = []
     for name in varied:
         step = _STEP * max(abs(values[name]), 1e-2)
-        slopes.append((contours(**{name: values[name] + step}) - outline) / step)
+        slopes.append((outlined(**{name: values[name] + step}) - outline) / step)
     gradient = np.stack(slopes) if slopes else np.zeros((0, *outline.shape))
     outline_error = np.sqrt(np.einsum("pq,pba,qba->ba", covariance, gradient, gradient))
     towards = (outline * gradient).mean(axis=-1) / k
@@ -255,15 +261,24 @@ def _table(
     for name, (numbers, unit, title) in columns.items():
         table[name] = ("bias", numbers, {"units": unit, "long_name": title})
     directions = {"units": "deg", "long_name": "direction, anticlockwise as seen"}
-    table = table.assign_coords(angle=("angle", ANGLES_DEG, directions))
-    for name, numbers in (("contour", outline), ("contour_std", outline_error)):
-        title = "wave number along a direction" if name == "contour" else "error of contour"
-        table[name] = (("bias", "angle"), numbers, {"units": "rad/nm", "long_name": title})
-    return table
+    contours = xr.Dataset(
+        {
+            "k": (
+                ("bias", "angle"), outline,
+                {"units": "rad/nm", "long_name": "wave number along a direction"},
+            ),
+            "k_std": (
+                ("bias", "angle"), outline_error,
+                {"units": "rad/nm", "long_name": "error of wave number along a direction"},
+            ),
+        },
+        coords={"bias": kernel["bias"], "angle": ("angle", ANGLES_DEG, directions)},
+    )  # fmt: skip
+    return table, contours
 
 
 def _profiles(kernel: xr.DataArray, std: xr.DataArray | None, found: Synthesis) -> xr.Dataset:
-    """Average kernel and synthesised kernel over rings, and keep the latter's images."""
+    """Average kernel and synthesised kernel over rings."""
     unit = kernel.attrs.get("units", "")
     synthesised = kernel.copy(data=found.synthesised)
     rings, fitted = radial_mean(kernel, std), radial_mean(synthesised, None)
@@ -280,7 +295,4 @@ def _profiles(kernel: xr.DataArray, std: xr.DataArray | None, found: Synthesis) 
     )
     for name in profiles:
         profiles[name].attrs = {"units": unit, "long_name": f"angular mean of the kernel, {name}"}
-    profiles["synthesised"] = synthesised.assign_attrs(
-        units=unit, long_name="kernel of the fitted band"
-    )
     return profiles
