@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
+from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.geometry import layer_geometry
+from napari_qpi.layers.prepared import prepared_layer, scan_from_layers
+from napari_qpi.tasks.scripts.inspection import inspection_script
 from napari_qpi.widgets.inspect.dock import Inspect
 from napari_qpi.widgets.inspect.fourier_panel import FourierPanel
-from qpi_kernels import inspect
+from qpi_kernels import inspect, prepare
 from qpi_kernels.io.formats.netcdf import save_scan
+from qpi_kernels.prepare.steps.masks.mask_pixels import MaskPixels
+from qpi_kernels.prepare.steps.values.level import Level
 from shared.docks import PLACED, open_dock
 from shared.inspect_panels import run_script
 
@@ -137,3 +142,27 @@ def test_a_plot_says_what_it_shows_after_its_layer_is_gone(qtbot: QtBot, viewer:
     qtbot.wait(200)
     np.testing.assert_array_equal(panel.transform, before)  # type: ignore[arg-type]
     assert panel.view.title == "|FT| of grid, +1 pixel"
+
+
+def test_a_prepared_map_is_prepared_again_by_its_script(
+    qtbot: QtBot, viewer: Viewer, tmp_path: Path
+) -> None:
+    raw = waves()[0]
+    raw[20, 24] += 50.0
+    image = viewer.add_image(raw, name="map", **PLACED)
+    start, record = scan_from_layers(image)
+    steps = [MaskPixels(), Level()]
+    made = prepare.run(start, steps)
+    assert not made.mask.all()
+    (layer,) = add_layers(viewer, [prepared_layer(made, image, record)])
+    dock, panel = open_panel(qtbot, viewer)
+    assert dock.inspection.map_layer is layer
+    expected = inspect.fourier(made.image, mask=made.mask)
+    np.testing.assert_allclose(panel.transform, expected, atol=1e-7)  # type: ignore[arg-type]
+    script = inspection_script(
+        dock.inspection, panel.script(), "Compute |FT|", map_path=str(tmp_path / "raw.npy")
+    )
+    np.save(tmp_path / "raw.npy", raw)
+    variables: dict[str, Any] = {}
+    exec(script, variables)
+    np.testing.assert_allclose(variables["transform"], expected, atol=1e-7)
