@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QWidget
 
 from napari_qpi.widgets.common.plotting import pg
@@ -17,6 +18,7 @@ __all__ = ["ScorePlot"]
 _WIDTH, _SHIFT = 0.6, 0.15
 _SIGMAS = 2.0
 _FAINT = 110
+_TICK_POINTS = 7
 _CHANCE, _REACHABLE = "#9a9a9a", curve_color(4)
 
 
@@ -30,6 +32,9 @@ class ScorePlot(PlotFrame):
         self._legend = self.plot.addLegend(offset=(-4, 4), labelTextSize="8pt", verSpacing=-6)
         self._legend.setLabelTextColor(self.text_color)
         self.set_labels("", "correlation with the copy")
+        small = QFont(self.font())
+        small.setPointSize(_TICK_POINTS)
+        self.plot.getAxis("bottom").setStyle(tickFont=small)
 
     @property
     def heights(self) -> dict[str, float]:
@@ -61,7 +66,8 @@ class ScorePlot(PlotFrame):
         )
         for label, mean, std, color, shift in levels:
             self._draw_level(label, places + shift, list(mean.values()), list(std.values()), color)
-        self.plot.getAxis("bottom").setTicks([list(zip(places.tolist(), names, strict=True))])
+        words = [name.replace(" ", "") for name in names]
+        self.plot.getAxis("bottom").setTicks([list(zip(places.tolist(), words, strict=True))])
         low = min(0.0, *values)
         self.plot.setRange(xRange=(-0.7, len(names) - 0.3), yRange=(low, 1.15), padding=0.02)
         self.set_title(title)
