@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from qpi_kernels.inspect import InspectionError, antisymmetrised, fourier
+from qpi_kernels.simulate import CustomBand, MagneticImpurity, single_defect
 
 ENERGIES = np.arange(0.006, 0.046, 0.004)
 BIASES = np.concatenate([-ENERGIES[::-1], ENERGIES])
@@ -64,6 +65,32 @@ def test_gaps_of_one_sign_cross_zero_between_the_gaps(potential):
     below, above = value.sel(energy=[0.014, 0.026], method="nearest")
     assert float(below) * float(above) < 0
     assert min(abs(float(below)), abs(float(above))) > 0.3 * float(np.abs(value).max())
+
+
+@pytest.mark.parametrize("second_gap", [0.015, -0.015])
+def test_simulated_superconductors_tell_the_same(second_gap):
+    lattice = 0.4
+
+    def hamiltonian(kx, ky):
+        x, y = lattice * kx, lattice * ky
+        both = np.cos(x) + np.cos(y)
+        states = -0.04 * both - 0.4 * np.cos(x) * np.cos(y) + 0.25
+        gap = (0.03 + second_gap) / 2 + (0.03 - second_gap) * both / 4
+        return np.moveaxis(np.array([[states, gap], [gap, -states]]), (0, 1), (-2, -1))
+
+    band = CustomBand(
+        hamiltonian, lattice_nm=lattice * np.eye(2), tip_channels=[[1, 0]],
+        magnetic_potential=np.diag([1, -1]),
+    )  # fmt: skip
+    kernel = single_defect(
+        band, bias=[-0.026, -0.018, -0.014, 0.014, 0.018, 0.026], pixel_nm=lattice, shape=(41, 41),
+        impurity=MagneticImpurity(0.002), broadening=0.003,
+    )  # fmt: skip
+    signed = fourier(kernel, scale="complex")
+    q_y, q_x = np.abs(signed["q_y"]), np.abs(signed["q_x"])
+    corner = np.hypot(q_y - np.pi / lattice, q_x - np.pi / lattice) < 3.0
+    value = antisymmetrised(kernel, corner)["value"].values
+    assert (np.sign(value[0]) == np.sign(value[2])) == (second_gap < 0)
 
 
 def test_sums_are_those_of_the_transform_and_over_all_q_the_value_at_the_defect():

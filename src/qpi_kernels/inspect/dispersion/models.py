@@ -84,8 +84,9 @@ def dispersion_model(
     known = {one.name: one for one in (_PARABOLA, _DIRAC, _RASHBA)}
     if model not in known:
         raise DispersionError(
-            f"there is no dispersion {model!r}: choose of {', '.join(known)}, or give a function "
-            "of k (rad/nm) and its parameters that returns E in eV"
+            f"there is no round dispersion {model!r}: choose of {', '.join(known)}, or give a "
+            "function of k (rad/nm) and its parameters that returns E in eV; elliptic and warped "
+            'bands need method="synthesis"'
         )
     return known[model]
 
