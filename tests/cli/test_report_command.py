@@ -38,6 +38,7 @@ def test_a_folder_of_results_gets_an_index(run_command, results, tmp_path):
     assert "--overwrite" in again.output
 
 
+@pytest.mark.slow
 def test_one_report_goes_beside_its_result_or_where_it_is_sent(run_command, results, tmp_path):
     one = results / "one_kernel.nc"
     assert run_command("report", str(one), "--pdf").exit_code == 0

@@ -180,6 +180,7 @@ def test_plan_shows_where_to_scan(viewer: Viewer) -> None:
     assert len(shown) > 2
 
 
+@pytest.mark.slow
 def test_report_writes_the_topmost_kernel(model: ViewerModel, tmp_path: Path) -> None:
     with pytest.raises(LayerConversionError, match="extract a kernel first"):
         console.report(model, tmp_path / "r.html")

@@ -93,8 +93,10 @@ def draw_panel(panel: Panel, width: Width, **style: Any) -> Figure:
         drawn = new_figure(width, panel.aspect)
         panel.plot(drawn.add_subplot())
         # The layout is found now, in the style, and stays; images of fixed shape need three rounds.
+        engine = drawn.get_layout_engine()
+        assert engine is not None
         for _ in range(3):
-            drawn.draw_without_rendering()
+            engine.execute(drawn)
         drawn.set_layout_engine("none")
     return drawn
 

@@ -81,11 +81,13 @@ def _page(blocks: list[_Block], footer: str) -> Figure:
 def _pages(blocks: list[_Block]) -> Iterator[list[_Block]]:
     """Divide blocks into pages; a heading stays with what follows."""
     page: list[_Block] = []
-    for index, block in enumerate(blocks):
-        needed = block.height_mm
-        if block.stays and index + 1 < len(blocks):
-            needed += blocks[index + 1].height_mm
-        if page and sum(one.height_mm for one in page) + needed > _TEXT_MM[1]:
+    below = 0.0
+    needed = []
+    for block in reversed(blocks):
+        below = block.height_mm + (below if block.stays else 0.0)
+        needed.append(below)
+    for block, height in zip(blocks, reversed(needed), strict=True):
+        if page and sum(one.height_mm for one in page) + height > _TEXT_MM[1]:
             yield page
             page = []
         page.append(block)
@@ -105,7 +107,8 @@ def _section_blocks(section: Section) -> Iterator[_Block]:
     """Divide a section into blocks."""
     yield from _text(section.title, 12, weight="bold", before=4.0, stays=True)
     for sentence in section.sentences:
-        yield from _text(sentence, 8)
+        # Short sentences are not torn from the figures that they are about.
+        yield from _text(sentence, 8, stays=bool(section.panels))
     for start in range(0, len(section.panels), 2):
         yield _panel_row(section.panels[start : start + 2])
     for table in section.tables:

@@ -13,14 +13,16 @@ for (const table of document.querySelectorAll("table.sortable")) {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const key = (row) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim();
       const rows = [...table.tBodies[0].rows];
-      rows.sort((one, other) => compare(key(one), key(other)));
-      if (down) rows.reverse();
-      table.tBodies[0].append(...rows);
+      const known = rows.filter((row) => key(row) !== "" && key(row) !== "-");
+      known.sort((one, other) => compare(key(one), key(other)));
+      if (down) known.reverse();
+      // What is not known comes last in either order.
+      table.tBodies[0].append(...known, ...rows.filter((row) => !known.includes(row)));
     });
   });
 }
 function compare(one, other) {
   const [first, second] = [Number(one), Number(other)];
-  const numbers = one !== "" && other !== "" && !Number.isNaN(first) && !Number.isNaN(second);
+  const numbers = !Number.isNaN(first) && !Number.isNaN(second);
   return numbers ? first - second : one.localeCompare(other);
 }
