@@ -32,3 +32,4 @@ def test_plain_grids_meet_the_bar(report: DispersionReport) -> None:
     assert max(abs(one.off) for row in plain for one in (row.mass, row.onset)) < 0.03
     assert np.mean([one.covered for row in plain for one in (row.mass, row.onset)]) >= 0.9
     assert max(abs(row.self_energy.truth / row.self_energy.value - 1) for row in plain) < 0.15
+    assert max(abs(error) for row in plain for error in row.phase_errors) < 0.1
