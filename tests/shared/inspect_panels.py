@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
+from napari_qpi.tasks.inspection.save_panel import save_exports
 from napari_qpi.tasks.scripts.inspection import inspection_script
 from napari_qpi.widgets.inspect.dock import Inspect
 from napari_qpi.widgets.inspect.panel import Panel
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image
 
-__all__ = ["BIASES", "PITCH", "add_stack", "open_panel", "run_script", "wave_planes"]
+__all__ = [
+    "BIASES",
+    "PITCH",
+    "add_stack",
+    "drawn",
+    "open_panel",
+    "run_script",
+    "saved_tables",
+    "wave_planes",
+]
 
 Kind = TypeVar("Kind", bound=Panel)
 
@@ -70,6 +80,15 @@ def run_script(panel: Panel, folder: Path, chdir: Callable[[Path], None]) -> dic
     variables: dict[str, Any] = {}
     exec(inspection_script(panel.inspection, panel.script(), "Repeat"), variables)
     return variables
+
+
+def saved_tables(panel: Panel, folder: Path) -> dict[str, str]:
+    """Make a panel's figures, and save its exports, each in a file of its own; read them."""
+    exports = panel.export()
+    saved = save_exports(exports, folder / "numbers.csv", panel.title, {})
+    assert len(set(saved)) == len(saved) >= len(exports) > 0
+    assert panel.figures()
+    return {path.name: path.read_text(encoding="utf-8") for path in saved}
 
 
 def drawn(values: xr.DataArray | None) -> NDArray[np.float64]:

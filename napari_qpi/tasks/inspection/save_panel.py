@@ -12,6 +12,7 @@ from napari_qpi.tasks.inspection.state import Inspection
 from qpi_kernels.inspect.figures.figure import FIGURE_FILES, check_path, draw_panel, save_figure
 from qpi_kernels.inspect.figures.kind import Panel
 from qpi_kernels.inspect.figures.kinds.curves.curves import curves_panel
+from qpi_kernels.inspect.figures.kinds.images.cut_stack import stack_panel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.notes import provenance_notes
 from qpi_kernels.inspect.figures.table import csv_tables, save_tables
@@ -21,14 +22,17 @@ __all__ = ["FIGURE_KINDS", "figure_of", "panel_notes", "save_exports", "save_fig
 FIGURE_KINDS = ";;".join(f"{suffix[1:].upper()} (*{suffix})" for suffix in FIGURE_FILES)
 """Kinds of figures as Qt's dialogs take them."""
 
+_IMAGES = (("y", "x"), ("q_y", "q_x"))
+
 Exported = xr.DataArray | xr.Dataset
 
 
 def figure_of(export: Exported, title: str) -> Panel:
-    """Make the figure of an image with two axes, or of curves over one."""
+    """Make the figure of an image, of cuts over bias, or of curves over one axis."""
     title = f"{title}: {_name(export)}"
     if isinstance(export, xr.DataArray) and export.ndim == 2:
-        return image_panel(export, title, f"{title}.")
+        make = image_panel if export.dims in _IMAGES else stack_panel
+        return make(export, title, f"{title}.")
     return curves_panel(export, title, f"{title}.")
 
 

@@ -246,6 +246,7 @@ def test_every_kind_is_drawn_or_says_why_not(stack):
     with pytest.raises(FigureError, match="not checked"):
         figure("residual_around", stack)
     # Some are made of arrays, and of a result they say so.
-    made = {"image": stack.kernel, "curves": stack.kernel[0, 10]}
+    kernel = stack.kernel
+    made = {"image": kernel, "curves": kernel[0, 10], "cut_stack": kernel[:, 10]}
     for name in set(known_kinds()) - {"residual_around"}:
         assert figure(name, made.get(name, stack)).axes[0].has_data()

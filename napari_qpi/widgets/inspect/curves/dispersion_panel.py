@@ -320,7 +320,12 @@ class DispersionPanel(Panel):
         dispersion = self.dispersion
         if dispersion is None:
             return []
-        return [band_table(dispersion), dispersion.wave_numbers, dispersion.profiles]
+        tables = {
+            "band": band_table(dispersion),
+            "wave numbers": dispersion.wave_numbers,
+            "what was fitted": dispersion.profiles,
+        }
+        return [table.assign_attrs(table.attrs, title=title) for title, table in tables.items()]
 
     def figures(self) -> list[FigurePanel]:
         """Return the figure of wave numbers and band."""

@@ -186,8 +186,7 @@ class ProfilesPanel(Panel):
             for role, found in self.profiles.items()
         ]
         if self.stack is not None:
-            title = f"profile of {self.role_choice.role} over bias"
-            made.append(self.stack.assign_attrs(self.stack.attrs, title=title))
+            made.append(self.stack["mean"].rename(f"profile of {self.role_choice.role} over bias"))
         return made
 
     def script(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from napari_qpi.layers.result import show_result
 from napari_qpi.tasks.inspection.state import Line
 from napari_qpi.widgets.inspect.curves.cut_panel import CutPanel
 from napari_qpi.widgets.inspect.fourier_panel import FourierPanel
 from napari_qpi.widgets.inspect.in_viewer.line_layer import LINE_NAME
+from qpi_kernels.result import KernelResult
 from shared.docks import PLACED
 from shared.inspect_panels import (
     BIASES,
@@ -22,6 +25,7 @@ from shared.inspect_panels import (
     drawn,
     open_panel,
     run_script,
+    saved_tables,
     wave_planes,
 )
 from shared.mouse import drag
@@ -103,6 +107,8 @@ def test_a_line_in_q_finds_the_wave_in_both_units(
     np.testing.assert_array_equal(variables["cut"], panel.curve)
     np.testing.assert_array_equal(variables["stack"], panel.stack)
 
+    assert set(saved_tables(panel, tmp_path)) == {"numbers.csv", "numbers_cut_over_bias.csv"}
+
     before = panel.curve
     dock.units_choice.setCurrentIndex(1)
     np.testing.assert_array_equal(panel.curve, before)
@@ -138,6 +144,28 @@ def test_the_line_is_seen_with_its_panel_and_the_plot_outlives_the_layers(
     assert panel.curve_plot.title == "Cut of other"
     viewer.window.remove_dock_widget(dock.parent())
     assert LINE_NAME not in viewer.layers
+
+
+def test_a_kernel_is_cut_through_its_centre(
+    qtbot: QtBot, viewer: Viewer, make_result: Callable[..., KernelResult]
+) -> None:
+    image = add_stack(viewer, ramps())
+    result = make_result(biases=BIASES[::-1], image_shape=(ROWS, COLUMNS), kernel_shape=(9, 11))
+    show_result(viewer, result, image)
+    dock, panel = open_panel(qtbot, viewer, CutPanel)
+    dock.inspection.bias = 0.2
+    on_map = dock.inspection.line
+    panel.role_choice.setCurrentIndex(panel.role_choice.findData("kernel"))
+    # The outer pixel on either side is left out by the line that is proposed.
+    row = result.kernel.sel(bias=0.2).values[4, 1:-1]
+    np.testing.assert_allclose(drawn(panel.curve), row, atol=1e-6)
+    layer, line = dock.inspection.kernel_layer, panel.line_layer
+    assert layer is not None
+    assert line is not None
+    start = layer.data_to_world((0, 4, 1))[-2:]
+    np.testing.assert_allclose(line.data_to_world(line.data[0][0])[-2:], start, atol=1e-5)
+    panel.role_choice.setCurrentIndex(panel.role_choice.findData("residual"))
+    assert dock.inspection.line == on_map
 
 
 def test_a_stack_in_a_file_is_read_once_in_the_background(qtbot: QtBot, viewer: Viewer) -> None:

@@ -19,7 +19,7 @@ from napari_qpi.tasks.inspection.dispersion_fit import HeldValuesError, held_val
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
 from qpi_kernels.result import KernelResult
-from shared.inspect_panels import open_panel, run_script
+from shared.inspect_panels import open_panel, run_script, saved_tables
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -90,6 +90,9 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert variables["dispersion"].parameters == found.parameters
     parameters, numbers, _ = panel.export()
     assert parameters["value"].values.tolist() == list(found.parameters.values())  # type: ignore[union-attr]
+    tables = saved_tables(panel, tmp_path)
+    assert {"numbers.csv", "numbers_wave_numbers.csv"} <= set(tables)
+    assert "mass," in tables["numbers.csv"]
     panel.copy_table()
     clipboard = QApplication.clipboard()
     assert clipboard is not None

@@ -10,7 +10,15 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.widgets.inspect.curves.profiles_panel import ProfilesPanel
-from shared.inspect_panels import BIASES, PITCH, add_stack, drawn, open_panel, run_script
+from shared.inspect_panels import (
+    BIASES,
+    PITCH,
+    add_stack,
+    drawn,
+    open_panel,
+    run_script,
+    saved_tables,
+)
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -54,6 +62,10 @@ def test_a_sector_holds_the_wave_and_the_rest_the_floor(
     variables = run_script(panel, tmp_path, monkeypatch.chdir)
     np.testing.assert_array_equal(variables["profiles"]["map"]["mean"], found["mean"])
     np.testing.assert_array_equal(variables["stack"]["mean"], panel.stack["mean"])
+
+    tables = saved_tables(panel, tmp_path)
+    assert "# shows: Profiles: profile of map" in tables["numbers.csv"]
+    assert any("over_bias" in name for name in tables)
 
     panel.floor_box.setChecked(True)
     (less,) = panel.profiles.values()
