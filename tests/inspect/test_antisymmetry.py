@@ -157,6 +157,17 @@ def test_errors_are_those_of_a_common_shift():
     assert float(moved["std"][0]) == pytest.approx(np.std(sums), rel=0.06)
 
 
+def test_every_kind_has_its_own_sum_and_position_error():
+    rng = np.random.default_rng(5)
+    one, other = (labelled(rng.standard_normal((2, 9, 9)), [-0.01, 0.01]) for _ in range(2))
+    both = xr.concat([one, other], dim="kind").assign_coords(kind=["a", "b"])
+    found = antisymmetrised(both, (0.5, 2.0), position_std_nm={"a": 0.2, "b": 0.0})
+    assert found["value"].dims == ("kind", "energy")
+    alone = antisymmetrised(other, (0.5, 2.0))
+    np.testing.assert_allclose(found["value"].sel(kind="b"), alone["value"])
+    assert float(found["std"].sel(kind="b")[0]) < 1e-9 < float(found["std"].sel(kind="a")[0])
+
+
 def test_biases_without_partner_are_told_and_those_beyond_left_out():
     plane = np.random.default_rng(4).standard_normal((9, 9))
     biases = np.array([-0.021, -0.009, 0.01, 0.02, 0.03, 0.04])

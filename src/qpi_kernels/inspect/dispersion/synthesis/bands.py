@@ -162,7 +162,8 @@ _MODELS = {
             {"warping": (0.02, 0.4), "angle_deg": (-30.0, 30.0)}, isotropic=True, period_deg=60.0,
         ),
         BandModel(
-            "dirac", _dirac, _units(_dirac), {"angle_deg": (-30.0, 30.0)}, period_deg=60.0
+            "dirac", _dirac, _units(_dirac) | {"warping": "eV nm^3"},
+            {"angle_deg": (-30.0, 30.0)}, period_deg=60.0,
         ),
         BandModel("rashba", _rashba, _units(_rashba), {}),
     )
