@@ -19,24 +19,10 @@ _MAX_PIXELS = 2**19
 
 
 class NormalOperator(Protocol):
-    """A symmetric positive operator on kernels, and a square root of it."""
-
-    @property
-    def noise_shape(self) -> tuple[int, int]:
-        """Size of the noise that `noise` takes, for each of its `noise_layers`."""
-        ...
-
-    @property
-    def noise_layers(self) -> int:
-        """Independent images of noise that one draw takes."""
-        ...
+    """A symmetric positive operator on kernels."""
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator to kernels (v, kind, h, w)."""
-        ...
-
-    def noise(self, white: torch.Tensor) -> torch.Tensor:
-        """Turn unit noise (v, noise_layers, *noise_shape) to kernels of covariance `apply`."""
         ...
 
 
@@ -69,15 +55,12 @@ class ExactNormal:
         C; white noise when left out.
     """
 
-    noise_layers = 1
-
     def __init__(
         self, model: ForwardModel, background: Background, noise: Whitening | None = None
     ) -> None:
         self._model = model
         self._background = background
         self._noise = noise
-        self.noise_shape = model.image_shape
 
     @property
     def is_white(self) -> bool:
@@ -105,10 +88,6 @@ class ExactNormal:
     def _smooth(self) -> torch.Tensor:
         """Kernels U that the smooth background explains, (function, kind * h * w)."""
         return self._model.adjoint(self._background.functions).flatten(1)
-
-    def noise(self, white: torch.Tensor) -> torch.Tensor:
-        """Turn unit noise to kernels, see `NormalOperator`."""
-        return self.adjoint(white[:, 0])
 
     def forward(self, kernels: torch.Tensor) -> torch.Tensor:
         """Predict whitened maps (v, rows, columns) without background from kernels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -86,7 +88,8 @@ class Symmetrisation:
 class _SparseMatrix:
     """A sparse matrix that multiplies tensors where they live, always in the same order.
 
-    On a CPU scipy does it, ten times faster than torch's coordinate format (measured). Elsewhere
+    On a CPU scipy does it for one column, and torch's compressed rows for many: each is 1.5 to 4
+    times as fast as the other there (measured). Elsewhere
     each row is a sum over as many numbers as the longest row has: sparse products of CUDA add in no
     fixed order, and Apple's MPS has none.
     """
@@ -97,7 +100,9 @@ class _SparseMatrix:
         precision = np.float32 if dtype == torch.float32 else np.float64
         self._array = matrix.astype(precision)
         self._on_cpu = device.type == "cpu"
-        if not self._on_cpu:
+        if self._on_cpu:
+            self._rows = _compressed(self._array)
+        else:
             columns, values = _padded_rows(self._array)
             self._columns = torch.from_numpy(columns).to(device)
             self._values = torch.from_numpy(values).to(device)
@@ -105,13 +110,28 @@ class _SparseMatrix:
     def times(self, columns: torch.Tensor) -> torch.Tensor:
         """Multiply by ``(n, column)``."""
         if self._on_cpu:
-            return torch.from_numpy(self._array @ np.ascontiguousarray(columns.numpy()))
+            if columns.shape[1] > 1:
+                return self._rows @ columns.contiguous()
+            return torch.from_numpy(self._array @ columns.numpy()[:, 0])[:, None]
         at_once = max(1, _MAX_NUMBERS // self._columns.numel())
         products = [
             torch.einsum("rw,rwc->rc", self._values, some[self._columns])
             for some in torch.split(columns, at_once, dim=1)
         ]
         return torch.cat(products, dim=1)
+
+
+def _compressed(matrix: scipy.sparse.csr_array) -> torch.Tensor:
+    """Turn a matrix into one of torch's in compressed rows."""
+    with warnings.catch_warnings():
+        # Of a format that may still change.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int64)),
+            torch.from_numpy(matrix.indices.astype(np.int64)),
+            torch.from_numpy(matrix.data),
+            size=matrix.shape,
+        )
 
 
 def _padded_rows(

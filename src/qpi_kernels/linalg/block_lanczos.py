@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 __all__ = ["BlockLanczos", "RitzPairs"]
 
-# Relative length below which a direction of a block counts as rounding.
-_MIN_LENGTH = 1e-4
+# Length over that of what was subtracted, in units of the precision, below which a direction of a
+# block counts as rounding; and below which one of unit vectors depends on the others.
+_ROUNDING, _MIN_LENGTH = 30.0, 1e-2
+# Blocks for which there is room at first; it doubles.
+_CAPACITY = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +50,24 @@ class BlockLanczos:
         ``G`` acting on ``(vector, n)``.
     start : tensor, (vector, n)
         The right-hand sides.
+
+    Attributes
+    ----------
+    start : array, (k, vector)
+        The start vectors by the first rows of the basis, in columns.
     """
 
     def __init__(
         self, operator: Callable[[torch.Tensor], torch.Tensor], start: torch.Tensor
     ) -> None:
         self._operator = operator
-        self._latest, _ = _orthonormalised(start)
-        self._basis = self._latest
+        length = torch.linalg.vector_norm(start, dim=1).max()
+        self._latest, self.start = _orthonormalised(start, self._rounding(length))
+        # Rows of the basis, with room for more, and how many there are without the latest block.
+        self._store = start.new_empty((_CAPACITY * len(start), start.shape[1]))
+        self._count = 0
+        self._before = self._latest[:0]
+        self._append()
         self._projected = np.zeros((0, 0))
         self._coupling = np.zeros((0, 0))
         self.iterations = 0
@@ -62,7 +75,7 @@ class BlockLanczos:
     @property
     def basis(self) -> torch.Tensor:
         """Orthonormal rows, (m, n), of which `RitzPairs` are combinations."""
-        return self._basis[: len(self._projected)]
+        return self._store[: self._count]
 
     @property
     def exhausted(self) -> bool:
@@ -71,32 +84,41 @@ class BlockLanczos:
 
     def step(self) -> None:
         """Do one iteration: apply the operator once to each vector of the latest block."""
+        if self.exhausted:
+            return
+        before, size = self._count, self._count + len(self._latest)
         image = self._operator(self._latest)
-        overlap = image @ self._basis.T
         reach = torch.linalg.vector_norm(image, dim=1)
-        image = image - overlap @ self._basis
-        # Twice is enough (Parlett); once is not in single precision.
-        again = image @ self._basis.T
-        image = image - again @ self._basis
-        before, size = len(self._projected), len(self._basis)
-        columns = _numpy(overlap + again).T
+        # But for rounding, only the latest two blocks overlap with the image.
+        near = self._store[max(0, before - len(self._before)) : size]
+        overlap = image @ near.T
+        image = image - overlap @ near
+        columns = np.zeros((size, len(image)))
+        columns[size - len(near) :] = _numpy(overlap).T
         projected = np.zeros((size, size))
         projected[:before, :before] = self._projected
         projected[:, before:] = columns
         projected[before:, :before] = columns[:before].T
-        self._projected = projected
-        image = torch.where(
-            torch.linalg.vector_norm(image, dim=1, keepdim=True)
-            > 30 * torch.finfo(image.dtype).eps * reach[:, None],
-            image,
-            0.0,
-        )
-        self._latest, self._coupling = _orthonormalised(image)
-        # What rounding left of earlier blocks in the smallest directions.
-        self._latest = self._latest - (self._latest @ self._basis.T) @ self._basis
-        self._latest, _ = _orthonormalised(self._latest)
-        self._basis = torch.cat([self._basis, self._latest])
+        self._projected, self._count = projected, size
+        unit, self._coupling = _orthonormalised(image, self._rounding(reach.max()))
+        # What rounding left of all blocks, most of it in the smallest directions.
+        unit = unit - (unit @ self.basis.T) @ self.basis
+        self._before = self._latest
+        self._latest, _ = _orthonormalised(unit, _MIN_LENGTH)
+        self._append()
         self.iterations += 1
+
+    @staticmethod
+    def _rounding(length: torch.Tensor) -> float:
+        """Return the length of what rounding makes of vectors of some length."""
+        return _ROUNDING * torch.finfo(length.dtype).eps * float(length)
+
+    def _append(self) -> None:
+        """Write the latest block after those before it."""
+        size = self._count + len(self._latest)
+        if size > len(self._store):
+            self._store = torch.cat([self._store, torch.empty_like(self._store)])
+        self._store[self._count : size] = self._latest
 
     def ritz_pairs(self) -> RitzPairs:
         """Decompose the operator in the space built so far."""
@@ -107,8 +129,10 @@ class BlockLanczos:
         return RitzPairs(np.maximum(values, 0.0), vectors, residuals)
 
 
-def _orthonormalised(rows: torch.Tensor) -> tuple[torch.Tensor, NDArray[np.float64]]:
-    """Make rows orthonormal, without those that depend on the others.
+def _orthonormalised(
+    rows: torch.Tensor, rounding: float
+) -> tuple[torch.Tensor, NDArray[np.float64]]:
+    """Make rows orthonormal, without directions that are not longer than rounding.
 
     Returns
     -------
@@ -117,17 +141,16 @@ def _orthonormalised(rows: torch.Tensor) -> tuple[torch.Tensor, NDArray[np.float
     array, (k, vector)
         The rows that came, by these, in columns.
     """
-    length = torch.linalg.vector_norm(rows, dim=1)
-    largest = float(length.max()) if len(rows) else 0.0
-    if not largest > 0:
-        return rows[:0], np.zeros((0, len(rows)))
-    unit = rows
+    exact = rows if rows.device.type == "mps" else rows.double()
+    unit, smallest = exact, rounding
     for _ in range(2):
         values, vectors = np.linalg.eigh(_numpy(unit @ unit.T))
-        known = values > _MIN_LENGTH**2 * values.max()
+        # Squares in the precision of the products.
+        known = values > max(smallest**2, 1e-14 * values.max(initial=0.0))
         mixing = vectors[:, known] / np.sqrt(values[known])
-        unit = torch.from_numpy(mixing.T.copy()).to(rows) @ unit
-    return unit, _numpy(unit @ rows.T)
+        unit = torch.from_numpy(mixing.T.copy()).to(unit) @ unit
+        smallest = _MIN_LENGTH
+    return unit.to(rows), _numpy(unit @ exact.T)
 
 
 def _numpy(values: torch.Tensor) -> NDArray[np.float64]:

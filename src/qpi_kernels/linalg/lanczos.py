@@ -104,6 +104,8 @@ class Lanczos:
         self._basis[0] = start / self._norm.clamp(min=self._tiny)[:, None]
         # Diagonal and subdiagonal, (2, iteration, vector).
         self._bands = start.new_zeros((2, _CAPACITY, len(start)))
+        # Length of the latest vector before it was made one, and so its coupling to the one before.
+        self._coupling = start.new_zeros(len(start))
         self._replay = Replay(start.device)
 
     def step(self) -> None:
@@ -123,18 +125,19 @@ class Lanczos:
         reach = torch.linalg.vector_norm(image, dim=-1)
         projection = (image * latest).sum(dim=-1)
         diagonal.index_copy_(0, self._position, projection[None])
-        image = image - projection[:, None] * latest
+        before = self._basis.index_select(0, (self._position - 1).clamp(min=0)).squeeze(0)
+        image = image - projection[:, None] * latest - self._coupling[:, None] * before
         # Vectors to come are zero.
         count = len(self._basis) if self._on_cuda else self.iterations + 1
         known = self._basis[:count].transpose(0, 1)
-        # Twice is enough (Parlett); once is not in single precision.
-        for _ in range(2):
-            overlap = known @ image.unsqueeze(-1)
-            image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
+        # Once is enough: the overlap with all vectors is only rounding by now.
+        overlap = known @ image.unsqueeze(-1)
+        image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
         length = torch.linalg.vector_norm(image, dim=-1)
         # What is smaller is rounding: the space is invariant.
         length = torch.where(length > 30 * self._eps * reach, length, 0.0)
         subdiagonal.index_copy_(0, self._position, length[None])
+        self._coupling.copy_(length)
         latest = torch.where(
             length[:, None] > 0, image / length.clamp(min=self._tiny)[:, None], 0.0
         )

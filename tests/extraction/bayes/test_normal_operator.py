@@ -56,20 +56,6 @@ def test_it_is_near_the_exact_one_on_a_large_map(kinds: int) -> None:
     assert float((near - exact).norm() / exact.norm()) < 0.15
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_noise_has_the_covariance_of_the_operator(exact: bool) -> None:
-    given = problem(40, kinds=2)
-    quick = given.normal if exact else ConvolutionNormal(given.model, given.coverage)
-    generator = torch.Generator().manual_seed(1)
-    size = (4000, quick.noise_layers, *quick.noise_shape)
-    white = torch.randn(size, generator=generator, dtype=torch.float64)
-    drawn = quick.noise(white.to(given.device))
-    direction = torch.randn(1, 2, *WINDOW, generator=generator).to(drawn)
-    found = (drawn * direction).sum(dim=(1, 2, 3)).var()
-    expected = (direction * quick.apply(direction)).sum()
-    assert float(found / expected) == pytest.approx(1.0, abs=0.1)
-
-
 @pytest.mark.parametrize("background", ["none", "plane", "rows"])
 def test_the_short_way_for_white_noise_is_the_operator_itself(background: str) -> None:
     given = problem(40, kinds=2, masked=True)

@@ -70,7 +70,8 @@ def test_planes_together_are_as_one_by_one(wave: float | None) -> None:
         (sample,) = finish(solver.sample([alone]))
         away = (one.kernels - alone.kernels).square().mean().sqrt()
         assert float(away) <= 0.01 * float(sample.std.mean())
-        assert one.cost == pytest.approx(alone.cost, abs=0.1)
+        # What the probes know of the determinant depends on the planes before.
+        assert one.cost == pytest.approx(alone.cost, abs=0.1 + 0.02 * alone.volume)
         assert one.ridge == pytest.approx(alone.ridge, rel=0.02)
 
 

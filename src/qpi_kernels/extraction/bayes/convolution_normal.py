@@ -150,12 +150,11 @@ class ConvolutionNormal:
         self.negative_share = float(
             -values.clamp(max=0.0).sum() / values.abs().sum().clamp(min=1e-300)
         )
-        root = vectors * values.clamp(min=0.0).sqrt().unsqueeze(-2)
+        positive = (vectors * values.clamp(min=0.0).unsqueeze(-2)) @ vectors.mH
         precision = torch.complex64 if model.dtype == torch.float32 else torch.complex128
-        self._root = (root @ vectors.mH).permute(2, 3, 0, 1).to(model.device, precision)
+        self._spectrum = positive.permute(2, 3, 0, 1).to(model.device, precision)
         total = model.activation.square().sum(dim=(-2, -1)).view(-1, 1, 1)
         total = total.to(coverage)
-        self.noise_layers = len(lags)
         self._weight = (coverage / total.clamp(min=1e-300)).sqrt()
 
     def _lags(self, activation: torch.Tensor, noise: NoiseModel | None) -> torch.Tensor:
@@ -179,25 +178,14 @@ class ConvolutionNormal:
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
-        spectrum = self._mixed(torch.fft.rfft2(kernels * self._weight, s=self._size))
-        return self._cut(self._mixed(spectrum))
-
-    def noise(self, white: torch.Tensor) -> torch.Tensor:
-        """Turn unit noise to kernels, see `NormalOperator`."""
-        return self._cut(self._mixed(torch.fft.rfft2(white)))
-
-    @property
-    def noise_shape(self) -> tuple[int, int]:
-        """Size of the noise that `noise` takes."""
-        rows, columns = self._size
-        return rows, columns
+        return self._cut(self._mixed(torch.fft.rfft2(kernels * self._weight, s=self._size)))
 
     def _mixed(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Apply the square root of the correlation to spectra (v, kind, ...)."""
-        if len(self._root) == 1:
-            single: torch.Tensor = spectrum * self._root[0, 0]
+        """Apply the correlation to spectra (v, kind, ...)."""
+        if len(self._spectrum) == 1:
+            single: torch.Tensor = spectrum * self._spectrum[0, 0]
             return single
-        mixed: torch.Tensor = torch.einsum("tsyx,vsyx->vtyx", self._root, spectrum)
+        mixed: torch.Tensor = torch.einsum("tsyx,vsyx->vtyx", self._spectrum, spectrum)
         return mixed
 
     def _cut(self, spectrum: torch.Tensor) -> torch.Tensor:

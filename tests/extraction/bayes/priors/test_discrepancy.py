@@ -60,7 +60,7 @@ def test_waves_that_a_prior_lacks_are_learnt_from_the_map(strength: float) -> No
     operators, signal = normal_operators(problem), problem.signal(0)[None]
     solver = PosteriorSolver(problem, shapes_and_waves(problem.coverage, shapes), operators)
     (first,) = finish(solver.solve(signal))
-    sample = finish(solver.sample_roughly(first))
+    sample = finish(solver.draw_numbers(first))
     found = fit_discrepancy(solver.prior, 1, [first], [sample])
     (second,) = finish(PosteriorSolver(problem, found.root, operators).solve(signal))
     assert second.cost < first.cost
@@ -90,7 +90,7 @@ def test_each_kind_has_waves_of_its_own() -> None:
     problem = Problem.check(image, marked, None, BayesParameters(kernel_shape=WINDOW))
     solver = PosteriorSolver(problem, flat, normal_operators(problem))
     (first,) = finish(solver.solve(problem.signal(0)[None]))
-    found = fit_discrepancy(flat, 2, [first], [finish(solver.sample_roughly(first))])
+    found = fit_discrepancy(flat, 2, [first], [finish(solver.draw_numbers(first))])
     strong, weak = found.root.variance  # type: ignore[attr-defined]
     assert float(strong[12, 12]) > 10 * float(weak[12, 12])
 

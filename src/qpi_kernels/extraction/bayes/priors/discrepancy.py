@@ -161,11 +161,11 @@ def _fitted_components(
 
 
 def _related(drawn: NDArray[np.float64], had: NDArray[np.float64]) -> float:
-    """Correlate squares of draws with those of the prior that they were made from.
+    """Tell by how much squares of draws grow with those of the prior that they were made from.
 
-    Where the data tell little, both are nearly the same, and chance cancels.
+    What chance does to the latter is then taken off the former.
     """
-    return float((drawn * had).sum()) ** 2 / float((drawn**2).sum() * (had**2).sum())
+    return float((drawn * had).sum() / np.square(had).sum()) ** 2
 
 
 def _fitted_waves(

@@ -104,13 +104,13 @@ class DiscrepancyFits:
         compared = before[::step]
         samples: list[PosteriorSample] = []
         for one in compared:
-            sample = yield from solver.sample_roughly(one)
+            sample = yield from solver.draw_numbers(one)
             samples.append(sample)
         kinds = len(self._problem.model.kinds)
         found = fit_discrepancy(solver.prior, kinds, compared, samples)
         changed = PosteriorSolver(self._problem, found.root, self._operators, sizes=solver.sizes)
         message = f"Solving for the kernel{planes}, prior: {name}, fitted"
-        after = yield from changed.solve(signals, message)
+        after = yield from changed.solve(signals, message, near=before)
         # Each number that was fitted to the planes gains one by chance, and costs one more.
         each = 2 * found.fitted / len(after)
         after = [replace(one, cost=one.cost + each) for one in after]

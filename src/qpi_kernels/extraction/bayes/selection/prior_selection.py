@@ -16,11 +16,7 @@ from qpi_kernels.extraction.bayes.convolution_normal import (
 )
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
-from qpi_kernels.extraction.bayes.posterior import (
-    Posterior,
-    PosteriorSample,
-    kind_sizes,
-)
+from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample, kind_sizes
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot, WhiteRoot
 from qpi_kernels.extraction.bayes.priors.library_priors import (
@@ -40,6 +36,7 @@ from qpi_kernels.extraction.bayes.selection.rules import (
     FITS,
     compared_cost,
     is_enough,
+    most_likely,
     possible_gain,
     representatives,
     wants_broad,
@@ -301,7 +298,8 @@ class PriorSelection:
         for number, (row, sample) in enumerate(zip(rows, samples, strict=True)):
             root = map_waves(candidates[row][WHITE_PRIOR], sample, problem.coverage)
             solver = PosteriorSolver(problem, root, self._prior_operators)
-            work = solver.solve(signals[row, None], self._solving(MAP_WAVES, [planes[row]]))
+            message = self._solving(MAP_WAVES, [planes[row]])
+            work = solver.solve(signals[row, None], message, near=[most_likely(candidates[row])])
             part = tuple(0.2 + 0.8 * (number + more) / len(rows) for more in (0, 1))
             (posterior,) = yield from portion(work, *part)
             # Each number that was fitted to the map gains one by chance, and costs one more.
@@ -330,9 +328,9 @@ class PriorSelection:
             )
         message = self._solving(name, [planes[row] for row in rows])
         some = signals if len(rows) == len(signals) else signals[list(rows)]
-        rivals = [min(candidates[row].values(), key=lambda one: one.cost) for row in rows]
-        posteriors = yield from self._solvers[name].solve(some, message, rivals)
-        for row, posterior in zip(rows, posteriors, strict=True):
+        rivals = [most_likely(candidates[row]) for row in rows]
+        work = self._solvers[name].solve(some, message, near=rivals, rivals=rivals)
+        for row, posterior in zip(rows, (yield from work), strict=True):
             candidates[row][name] = posterior
 
     def _try_learned(
@@ -355,9 +353,9 @@ class PriorSelection:
                 own[name] = PosteriorSolver(
                     self._problem, prior.root, self._operators, mean=prior.mean
                 )
-                (candidates[row][name],) = yield from portion(
-                    own[name].solve(signals[row, None], self._solving(name, [index])), stop, stop
-                )
+                message = self._solving(name, [index])
+                solving = own[name].solve(signals[row, None], message, near=[white])
+                (candidates[row][name],) = yield from portion(solving, stop, stop)
             solvers.append(own)
         return solvers
 

@@ -14,6 +14,7 @@ __all__ = [
     "FITS",
     "compared_cost",
     "is_enough",
+    "most_likely",
     "possible_gain",
     "representatives",
     "wants_broad",
@@ -73,6 +74,11 @@ def wants_broad(candidates: dict[str, Posterior], narrow: str) -> bool:
         return False
     # The broad prior lies between the two.
     return -2 * _HOPELESS < min(costs.values()) - first < 2 * _CLEAR_GAP
+
+
+def most_likely(candidates: dict[str, Posterior]) -> Posterior:
+    """Return the posterior of the largest evidence."""
+    return min(candidates.values(), key=lambda one: one.cost)
 
 
 def compared_cost(name: str, posterior: Posterior) -> float:
