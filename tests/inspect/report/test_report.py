@@ -99,6 +99,22 @@ def test_everything_is_escaped(stack_page):
     assert "<title>Rings &amp; more</title>" in page
 
 
+def test_every_kind_of_a_stack_has_its_dispersion():
+    result = planted_result(biases=(0.0, 0.1, 0.2), kinds=("vacancy", "adatom"))
+    sections = {part.title: part for part in Report(result).contents().sections}
+    for index, kind in enumerate(("vacancy", "adatom")):
+        part = sections[f"Dispersion of {kind}"]
+        assert part.panels[0].title == "E(q) of the kernel"
+        (wave, *_) = [table for table in part.tables if table.heads[0] == "bias (V)"]
+        assert [row[0] for row in wave.rows] == ["0", "0.1", "0.2"]
+        # The kernels differ by a factor: so do the figures, and no wave number.
+        ratio = (
+            part.panels[0].data["amplitude"]
+            / sections["Dispersion of vacancy"].panels[0].data["amplitude"]
+        )
+        np.testing.assert_allclose(ratio, 1 + index, rtol=1e-4)
+
+
 def test_small_tables_go_with_their_figures(stack_page):
     page, _ = stack_page
     packed = re.findall(r'href="data:text/csv[^,]*,([^"]+)"', page)

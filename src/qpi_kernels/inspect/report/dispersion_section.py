@@ -13,7 +13,6 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["dispersion_section", "dispersion_table"]
 
-_TITLE = "Dispersion"
 _COLUMNS = (
     ("k", "rad/nm"),
     ("damping", "rad/nm"),
@@ -24,25 +23,28 @@ _COLUMNS = (
 )
 
 
-def dispersion_section(result: KernelResult, dispersion: Dispersion | None) -> Section:
-    """Show E(q), wave numbers with their band, parameters and lifetimes.
+def dispersion_section(
+    result: KernelResult, dispersion: Dispersion | None, kind: str | None
+) -> Section:
+    """Show E(q), wave numbers with their band, parameters and lifetimes of one kind of defect.
 
     A parabola is fitted where no dispersion is given; why there is none is said instead of a
     figure.
     """
     fitted = dispersion
+    title = "Dispersion" if kind is None else f"Dispersion of {kind}"
     why = ""
     if fitted is None:
-        kind = None
-        if "kind" in result.kernel.dims:
-            kind = str(result.kernel["kind"].values[0])
         try:
             fitted = fit_dispersion(result, kind=kind)
         except (InspectionError, ValueError) as error:
             why = f"No dispersion was fitted: {error}."
     if fitted is None:
-        return Section(_TITLE, (why,), (make_panel("energy_q", result),))
-    panels = [make_panel("energy_q", result, dispersion=fitted), make_panel("dispersion", fitted)]
+        return Section(title, (why,), (make_panel("energy_q", result, kind_of_defect=kind),))
+    panels = [
+        make_panel("energy_q", result, dispersion=fitted, kind_of_defect=kind),
+        make_panel("dispersion", fitted),
+    ]
     how = (
         "Each bias is fitted in real space, by the waves of a point scatterer in a band with a "
         "round contour; the parabola is a proposal."
@@ -56,7 +58,7 @@ def dispersion_section(result: KernelResult, dispersion: Dispersion | None) -> S
     )
     tables = [_parameter_table(fitted)] if fitted.parameters else []
     tables.append(dispersion_table(fitted))
-    return Section(_TITLE, (how, goodness, *fitted.notes), tuple(panels), tuple(tables))
+    return Section(title, (how, goodness, *fitted.notes), tuple(panels), tuple(tables))
 
 
 def _parameter_table(fitted: Dispersion) -> Table:

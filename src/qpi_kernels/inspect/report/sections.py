@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import FigureError, Panel, make_panel
@@ -40,8 +41,13 @@ def section_makers(
     yield "Fourier transforms", lambda: _fourier(result)
     yield "residual", lambda: _residual(result)
     yield "symmetry", lambda: _symmetry(result)
-    if dispersion is not None or _is_bias_stack(result):
-        yield "dispersion", lambda: dispersion_section(result, dispersion)
+    if _is_bias_stack(result):
+        for kind in _kinds(result):
+            # A dispersion is of one kind, the first where it does not say which.
+            known = dispersion
+            if known is not None and (known.kind or _kinds(result)[0]) != kind:
+                known = None
+            yield "dispersion", partial(dispersion_section, result, known, kind)
     score = result.quality.prediction
     if score is not None:
         table = numbers.prediction_table(score)
