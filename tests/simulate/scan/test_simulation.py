@@ -209,7 +209,7 @@ def test_temperature_and_modulation_smear_the_waves():
 
     sharp = far_waves()
     assert far_waves(temperature=80) < 0.8 * sharp
-    assert far_waves(modulation=0.01) < 0.8 * sharp
+    assert far_waves(modulation=0.015) < 0.8 * sharp
 
 
 def test_a_step_for_each_bias_and_one_for_the_scan():

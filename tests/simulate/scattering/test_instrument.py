@@ -17,24 +17,30 @@ def kernel(bias, broadening=0.04, **options):
     ).values
 
 
-def test_the_width_is_thermal_and_of_the_lock_in():
-    assert EnergyResolution(4.2).width_eV == pytest.approx(1.27e-3, abs=0.005e-3)
-    assert EnergyResolution(0.0, 2e-3).width_eV == pytest.approx(5e-3)
-    assert EnergyResolution(4.2, 2e-3).width_eV == pytest.approx(np.hypot(1.267e-3, 5e-3), rel=1e-3)
-    assert EnergyResolution.none().width_eV == 0
+def drawn_energies(kelvin, volt, count=400_000):
+    """Draw energies of a Fermi edge's derivative and of a modulation's semicircle."""
+    rng = np.random.default_rng(0)
+    radius, angle = np.sqrt(rng.uniform(size=count)), rng.uniform(0, 2 * np.pi, count)
+    # One coordinate of points that fill a disc is distributed as a semicircle.
+    swing = np.sqrt(2) * volt * radius * np.cos(angle)
+    return swing + 8.617333e-5 * kelvin * rng.logistic(size=count)
 
 
-@pytest.mark.parametrize("broadening", [1e-3, 5e-3, 0.03])
-def test_nodes_are_a_gaussian_of_that_width(broadening):
-    resolution = EnergyResolution(20.0, 2e-3)
+@pytest.mark.parametrize("instrument", [(4.2, 0.0), (0.0, 2e-3), (4.2, 2e-3), (20.0, 2e-3)])
+@pytest.mark.parametrize("broadening", [5e-4, 2e-3])
+def test_nodes_are_those_of_a_fermi_edge_and_a_sinusoidal_modulation(instrument, broadening):
+    resolution, drawn = EnergyResolution(*instrument), drawn_energies(*instrument)
     offsets, weights = resolution.nodes(broadening)
+    assert resolution.sigma_eV == pytest.approx(drawn.std(), rel=0.01)
     assert weights.sum() == pytest.approx(1)
     assert np.diff(offsets).max() <= broadening / 2
-    sigma = resolution.width_eV / 2.355
     assert weights @ offsets == pytest.approx(0, abs=1e-12)
-    assert np.sqrt(weights @ offsets**2) == pytest.approx(sigma, rel=0.03)
-    half = np.interp(resolution.width_eV / 2, offsets, weights) / weights.max()
-    assert half == pytest.approx(0.5, abs=0.05)
+    assert np.sqrt(weights @ offsets**2) == pytest.approx(resolution.sigma_eV)
+    # A state as wide as the broadening shows its own shape.
+    at = np.linspace(0, 3, 7) * resolution.sigma_eV
+    state = 1 / (np.subtract.outer(at, offsets) ** 2 + broadening**2)
+    expected = [(1 / ((one - drawn) ** 2 + broadening**2)).mean() for one in at]
+    np.testing.assert_allclose(state @ weights, expected, rtol=0.02)
 
 
 def test_a_width_far_below_the_broadening_needs_one_energy():
@@ -64,7 +70,7 @@ def test_rings_are_damped_by_the_spread_of_wave_numbers():
     sharp, blurred = (
         simulate.single_defect(band, resolution=which, **options) for which in (None, resolution)
     )
-    sigma = resolution.width_eV / 2.3548
+    sigma = 6e-3 / np.sqrt(2)
     k = band.wave_number(energy, broadening)
     slowness = (band.wave_number(energy + 1e-5).real - band.wave_number(energy - 1e-5).real) / 2e-5
     for near, far in ((4.0, 9.0), (9.0, 16.0), (16.0, 24.0)):

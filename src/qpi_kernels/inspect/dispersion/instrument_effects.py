@@ -18,7 +18,7 @@ __all__ = ["energy_averages", "reaches", "setpoint_waves"]
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_AVERAGE_NODES, _CURRENT_NODES = 9, 32
+_AVERAGE_NODES, _CURRENT_NODES = 11, 32
 _MIN_WAVE_NUMBER = 0.02
 # Beside a band's edge the damping of its waves has no limit.
 _STRETCHES = (0.2, 5.0)
@@ -41,15 +41,14 @@ def energy_averages(
     band, fitted
         The band and its parameters.
     """
-    if resolution is None:
+    if resolution is None or not resolution.sigma_eV:
         return None
-    offsets, weights = np.polynomial.hermite_e.hermegauss(_AVERAGE_NODES)
-    sigma = resolution.width_eV / (2 * np.sqrt(2 * np.log(2)))
+    offsets, weights = resolution.spread(_AVERAGE_NODES)
     energy, k = table["bias"].values.astype(float), table["k"].values
     damping = table["damping"].values
     speed = band.velocity(energy, damping, k, **fitted.values)
     shifts, stretches = [], []
-    for offset in sigma * offsets:
+    for offset in offsets:
         # The self-energy is the same, not the damping.
         stretch = speed / band.velocity(energy + offset, damping, k, **fitted.values)
         stretch = np.clip(np.nan_to_num(np.abs(stretch), nan=1.0), *_STRETCHES)
@@ -57,7 +56,7 @@ def energy_averages(
         shifts.append(there - band.wave_number(energy, damping, k, **fitted.values))
         stretches.append(stretch)
     return [
-        EnergyAverage(shift, stretch, weights / weights.sum())
+        EnergyAverage(shift, stretch, weights)
         for shift, stretch in zip(np.transpose(shifts), np.transpose(stretches), strict=True)
     ]
 

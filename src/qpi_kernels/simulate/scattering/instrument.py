@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 import torch
 from numpy.typing import NDArray
 
 __all__ = ["EnergyNodes", "EnergyResolution", "SetPoint"]
 
 _BOLTZMANN = 8.617333e-5
-_FWHM_PER_SIGMA = 2 * float(np.sqrt(2 * np.log(2)))
-_MAX_NODES = 401
+# Beyond so many kT the thermal spread leaves less than 0.2 %.
+_THERMAL_REACH = 7.0
+_MAX_NODES, _LOCK_IN_NODES = 401, 801
 
 
 class EnergyNodes(NamedTuple):
@@ -25,11 +27,14 @@ class EnergyNodes(NamedTuple):
 
 @dataclass(frozen=True)
 class EnergyResolution:
-    """Thermal and lock-in broadening of dI/dV.
+    r"""Thermal and lock-in broadening of dI/dV.
 
-    A Gaussian in energy whose full width at half maximum is
-    ``sqrt((3.5 k_B T)^2 + (2.5 e V_rms)^2)`` (Wolf, Principles of Electron Tunneling Spectroscopy,
-    1985): 1.27 meV at 4.2 K without modulation.
+    The average over energies with :math:`-f'`, the derivative of the Fermi function, whose standard
+    deviation is :math:`\pi k_B T / \sqrt 3`, and with the semicircle of a sinusoidal modulation
+    (first harmonic), whose radius is the amplitude :math:`\sqrt 2\, V_{rms}` and whose standard
+    deviation is :math:`V_{rms} / \sqrt 2` (Klein et al., Phys. Rev. B 7, 2336 (1973)). The energy
+    resolution that is usually quoted, :math:`\sqrt{(3.5 k_B T)^2 + (2.5 e V_{rms})^2}`, is a full
+    width at half maximum.
 
     Parameters
     ----------
@@ -52,19 +57,42 @@ class EnergyResolution:
         return cls(temperature_K=0.0)
 
     @property
-    def width_eV(self) -> float:  # noqa: N802
-        """Full width at half maximum in eV."""
-        return float(np.hypot(3.5 * _BOLTZMANN * self.temperature_K, 2.5 * self.modulation_V))
+    def sigma_eV(self) -> float:  # noqa: N802
+        """Standard deviation of the average's energies in eV."""
+        thermal = np.pi * _BOLTZMANN * self.temperature_K / np.sqrt(3)
+        return float(np.hypot(thermal, self.modulation_V / np.sqrt(2)))
 
     def nodes(self, broadening: float) -> EnergyNodes:
         """List energies in eV to average over, no further apart than half the broadening."""
-        sigma = self.width_eV / _FWHM_PER_SIGMA
-        if sigma < 0.02 * broadening:
+        if self.sigma_eV < 0.02 * broadening:
             return EnergyNodes(np.zeros(1), np.ones(1))
-        count = min(2 * int(np.ceil(3 * sigma / (0.5 * broadening))) + 5, _MAX_NODES)
-        offsets = np.linspace(-3 * sigma, 3 * sigma, count)
-        weights = np.exp(-(offsets**2) / (2 * sigma**2))
-        return EnergyNodes(offsets, weights / weights.sum())
+        count = 2 * int(np.ceil(self._reach / (0.5 * broadening))) + 5
+        return self.spread(min(count, _MAX_NODES))
+
+    def spread(self, count: int) -> EnergyNodes:
+        """List so many even energies in eV with the average's weights and its variance.
+
+        Parameters
+        ----------
+        count : int
+            At least 3.
+        """
+        edges = np.linspace(-self._reach, self._reach, count + 1)
+        # The semicircle is the weight of Chebyshev polynomials of the second kind.
+        angle = np.arange(1, _LOCK_IN_NODES + 1) * np.pi / (_LOCK_IN_NODES + 1)
+        swing = np.sqrt(2) * self.modulation_V * np.cos(angle)
+        thermal = max(_BOLTZMANN * self.temperature_K, 1e-6 * self.sigma_eV)
+        below = scipy.special.expit((edges[:, None] - swing) / thermal) @ np.sin(angle) ** 2
+        weights = np.diff(below) / (below[-1] - below[0])
+        offsets = (edges[1:] + edges[:-1]) / 2
+        # Cells and cut tails change the variance, on which the damping of waves depends.
+        return EnergyNodes(offsets * self.sigma_eV / np.sqrt(weights @ offsets**2), weights)
+
+    @property
+    def _reach(self) -> float:
+        """Largest offset in eV."""
+        thermal = _THERMAL_REACH * _BOLTZMANN * self.temperature_K
+        return float(thermal + np.sqrt(2) * self.modulation_V)
 
 
 @dataclass(frozen=True)
