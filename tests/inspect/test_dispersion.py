@@ -246,6 +246,97 @@ def test_plots_show_the_numbers_of_the_result():
     assert axes.get_ylabel() == "phase shift (rad)"
 
 
+def cone(energies, helical, point=-0.3, velocity=0.25):
+    return [waves((e - point) / velocity, 0.02, 0.5, helical) for e in energies]
+
+
+@pytest.mark.parametrize("helical", [False, True])
+@pytest.mark.parametrize("ratio", [0.3, 1.0])
+def test_noise_does_not_change_whether_waves_scatter_back(helical, ratio):
+    """Misfit of the wrong waves must not pass for errors that pixels share."""
+    if helical:
+        biases, model = np.linspace(-0.1, 0.2, 6), "dirac"
+        clean = labelled(cone(biases, helical), biases)
+    else:
+        clean = silver()
+
+        def model(k, mass=0.35, onset=-0.05):
+            return onset + HBAR2_OVER_2M / mass * k**2
+
+    kernel, deviation = with_noise(clean, ratio, 2)
+    found = fit_dispersion(kernel, std=deviation, model=model)
+    note = next(one for one in found.notes if "chi-squared" in one)
+    assert ("do not scatter back" in note) == helical, note
+    assert "against" in note
+    drowned, deviation = with_noise(clean.isel(bias=[2, 3]), 15.0, 1)
+    undecided = fit_dispersion(drowned, std=deviation, model=model)
+    assert any("undecided" in one for one in undecided.notes)
+
+
+def test_options_that_a_method_can_not_use_are_named():
+    kernel, cold = silver(), EnergyResolution(4.2, 0.005)
+    for method in ("synthesis", "ring"):
+        with pytest.raises(DispersionError, match="no use for resolution, setpoint"):
+            fit_dispersion(kernel, method=method, resolution=cold, setpoint=SetPoint(0.2))
+    with pytest.raises(DispersionError, match="no parameter 'masse'"):
+        fit_dispersion(kernel, method="ring", bounds={"masse": (0.1, 1.0)})
+    held = fit_dispersion(kernel, bounds={"mass": (0.5, 0.6)})
+    assert 0.5 <= held.parameters["mass"] <= 0.6
+    lost = fit_dispersion(kernel, initial={"mass": -1.0, "onset": 3.0})
+    assert lost.parameters == {} or lost.parameters["mass"] == pytest.approx(0.4, rel=0.01)
+    for one in (fit_dispersion(kernel), fit_dispersion(kernel.isel(bias=0), resolution=cold)):
+        assert any("No instrumental width" in note for note in one.notes)
+
+
+def test_planes_that_hold_nothing_are_left_out():
+    kernel, deviation = with_noise(silver(), 0.3)
+    kernel[1, 3, 4], kernel[4] = np.nan, 0.0
+    for method in ("hankel", "ring"):
+        found = fit_dispersion(kernel, std=deviation, method=method)
+        table = found.wave_numbers
+        assert not table["used"].values[[1, 4]].any()
+        assert table["used"].values.any()
+        assert "not finite" in table["reason"].values[1]
+        assert "constant" in table["reason"].values[4]
+        assert found.profiles.sizes["bias"] == table.sizes["bias"] == len(BIASES)
+    assert fit_dispersion(kernel).parameters["mass"] == pytest.approx(0.4, rel=0.03)
+    with pytest.raises(DispersionError, match="not finite"):
+        fit_dispersion(kernel.isel(bias=1))
+
+
+def test_there_is_no_band_below_its_edge():
+    biases = np.linspace(-0.2, 0.2, 9)
+    poles = np.sqrt((biases + 0.065 + 0.006j) * 0.4 / HBAR2_OVER_2M)
+    kernel, deviation = with_noise(labelled([waves(k.real, k.imag, 0.7) for k in poles], biases), 1)
+    found = fit_dispersion(kernel, std=deviation)
+    below = found.curve["bias"].values < found.parameters["onset"]
+    assert below.any()
+    assert np.isnan(found.curve.values[below]).all()
+    assert (found.curve.values[~below] > 0).all()
+    band = found.wave_numbers["k_band"].values
+    assert not (band <= 0).any()
+    assert np.isnan(band[:2]).all()
+    axes = found.plot(Figure().subplots())
+    low, high = axes.get_xlim()
+    assert low >= 0
+    assert high < 3
+
+
+def test_no_damping_gives_limits_instead_of_lifetimes():
+    poles = np.sqrt((BIASES + 0.065) * 0.4 / HBAR2_OVER_2M)
+    kernel, deviation = with_noise(labelled([waves(k, 1e-6, 0.7) for k in poles]), 1.0)
+    table = fit_dispersion(kernel, std=deviation).wave_numbers
+    small = table["damping"].values < table["damping_std"].values
+    assert small.any()
+    for name in ("lifetime", "coherence_length"):
+        assert np.isnan(table[name].values[small]).all()
+        assert (table[f"{name}_limit"].values[small] > 1).all()
+        assert (table[name].values[~small] < 1e6).all()
+    highest = table["self_energy"] + 2 * table["self_energy_std"]
+    limit = table["lifetime_limit"].values[small]
+    assert limit == pytest.approx(0.65821 / 2 / highest.values[small], rel=1e-4)
+
+
 def test_what_can_not_be_fitted_is_refused():
     kernel = silver()
     with pytest.raises(DispersionError, match="choose of parabola, dirac, rashba"):
@@ -256,6 +347,20 @@ def test_what_can_not_be_fitted_is_refused():
     with pytest.raises(DispersionError, match="kind='up'"):
         fit_dispersion(kinds)
     assert fit_dispersion(kinds, kind="down").kind == "down"
-    pixels = kernel.assign_coords(x=kernel["x"].assign_attrs(units="px"))
-    with pytest.raises(DispersionError, match="pixel pitch"):
-        fit_dispersion(pixels)
+    for pixels in (
+        kernel.assign_coords(x=kernel["x"].assign_attrs(units="px")),
+        kernel.drop_vars("x"),
+    ):
+        with pytest.raises(DispersionError, match="pixel pitch"):
+            fit_dispersion(pixels)
+
+
+def test_biases_in_millivolts_are_converted():
+    kernel = silver()
+    milli = kernel.assign_coords(bias=("bias", 1e3 * BIASES, {"units": "mV"}))
+    found = fit_dispersion(milli)
+    assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=1e-3)
+    assert found.wave_numbers["bias"].attrs["units"] == "V"
+    for unit in ("nA", "V"):
+        with pytest.raises(DispersionError, match="units"):
+            fit_dispersion(milli.assign_coords(bias=milli["bias"].assign_attrs(units=unit)))

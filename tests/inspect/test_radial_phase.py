@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.special import hankel1
 
 from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
 from qpi_kernels.simulate import DiracBand, ParabolicBand, PhaseShiftImpurity, single_defect
@@ -30,6 +33,72 @@ def test_attraction_is_a_positive_phase(strength):
     """Of weak potentials: stronger ones bind a state, which adds pi."""
     phase = radial_phase(kernel(strength)).phase.values
     assert (np.sign(phase) == -np.sign(strength)).all()
+
+
+def drawn(biases, poles, phases):
+    """Draw waves from Hankel functions: T = -sin(delta) e^(i delta) if energies rise with k."""
+    axis = (np.arange(41) - 20) * 0.5
+    distance = np.maximum(np.hypot(axis[:, None], axis), 0.1)
+    planes = [
+        (1j * np.sin(one) * np.exp(1j * one) * hankel1(0, k * distance) ** 2).real
+        for k, one in zip(poles, phases, strict=True)
+    ]
+    nm = {"units": "nm"}
+    coords = {"bias": ("bias", biases, {"units": "V"}), "y": ("y", axis, nm), "x": ("x", axis, nm)}
+    return xr.DataArray(np.stack(planes), dims=("bias", "y", "x"), coords=coords)
+
+
+@pytest.mark.parametrize("strength", [-0.3, 0.3])
+def test_repulsion_is_a_negative_phase_of_holes_too(strength):
+    """Of a T-matrix T = U / (1 - U G) with the imaginary part of G alone, written out here."""
+    mass, h2m = -0.4, 0.0380998
+    biases = np.linspace(-0.25, -0.05, 5)
+    poles = np.sqrt(mass * (biases + 0.005j) / h2m)
+    poles = np.where(poles.imag < 0, -poles, poles)
+    axis = (np.arange(41) - 20) * 0.5
+    distance = np.maximum(np.hypot(axis[:, None], axis), 0.1)
+    t_matrix = strength / (1 + 1j * strength * abs(mass) / (4 * h2m))
+    planes = [
+        -((-mass / h2m * 0.25j * hankel1(0, k * distance)) ** 2 * t_matrix).imag / np.pi
+        for k in poles
+    ]
+    simulated = drawn(biases, poles, np.ones(5)).copy(data=np.stack(planes))
+    found = radial_phase(simulated)
+    wanted = np.angle(-t_matrix) if strength < 0 else np.angle(t_matrix)
+    assert np.sign(wanted) == -np.sign(strength)
+    assert found.phase.values == pytest.approx(wanted, abs=0.01)
+
+
+def test_phase_is_continuous_across_a_dirac_point():
+    biases = np.array([-0.24, -0.2, -0.16, 0.16, 0.2, 0.24])
+    poles = (np.abs(biases) + 0.006j) / 0.25
+    simulated = drawn(biases, poles, 0.5 * np.sign(biases))
+    found = radial_phase(simulated, model="dirac")
+    assert found.phase.values == pytest.approx(0.5, abs=0.01)
+
+
+def test_phase_of_a_band_that_does_not_fit_is_taken_at_each_bias():
+    biases, h2m = np.linspace(0.0, 0.25, 8), 0.0380998
+    square = (biases + 0.005j + 0.065) * 0.4 / h2m
+    poles = np.sqrt((1 - np.sqrt(1 - 4 * 0.05 * square)) / (2 * 0.05))
+    clean = drawn(biases, poles, np.full(8, 0.6))
+    noise = np.random.default_rng(0).standard_normal(clean.shape)
+    deviation = 0.5 * clean.where(np.hypot(clean["y"], clean["x"]) > 0.8).std(("y", "x"))
+    simulated = clean + deviation * clean.copy(data=noise)
+    found = radial_phase(simulated, std=xr.ones_like(clean) * deviation)
+    assert not found.on_band
+    assert "does not fit" in found.notes[0]
+    assert (np.abs(found.phase - 0.6) < 3 * found.std).all()
+
+
+def test_phases_are_drawn_continuous():
+    biases = np.linspace(0.0, 0.2, 6)
+    poles = np.sqrt((biases + 0.065 + 0.006j) * 0.4 / 0.0380998)
+    found = radial_phase(drawn(biases, poles, np.linspace(1.2, 2.0, 6)))
+    assert found.phase.values.min() < -1
+    axes = found.plot(Figure().subplots())
+    drawn_phases = axes.lines[0].get_ydata()
+    assert drawn_phases == pytest.approx(np.linspace(1.2, 2.0, 6), abs=0.02)
 
 
 def test_a_ring_has_no_phase():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,12 +17,13 @@ from qpi_kernels.inspect.dispersion.instrument_effects import (
     reaches,
     setpoint_waves,
 )
-from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack
+from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack, unusable_planes
 from qpi_kernels.inspect.dispersion.lifetimes import with_lifetimes
 from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves, dispersion_model
-from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band
+from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band, runaway
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
+from qpi_kernels.inspect.dispersion.wave_choice import choose_waves
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 
@@ -29,9 +31,15 @@ __all__ = ["fit_dispersion"]
 
 Array = NDArray[np.float64]
 Method = Literal["hankel", "synthesis", "ring"]
+Held = dict[str, dict[str, Any]]
 
 _CURVE_POINTS = 201
 _ROUNDS = 6
+_WITHOUT_USE: Mapping[str, tuple[str, ...]] = {
+    "hankel": (),
+    "synthesis": ("waves", "resolution", "setpoint"),
+    "ring": ("radii_nm", "waves", "resolution", "setpoint"),
+}
 
 
 def fit_dispersion(
@@ -73,13 +81,13 @@ def fit_dispersion(
         A kernel ``(bias, y, x)``, or ``(y, x)``, which gives a wave number but no band; for
         ``method="ring"`` a map too. Lengths in nm from the defect.
     std : DataArray, optional
-        Standard deviation of the kernel; a `KernelResult` has its own.
+        Standard deviation of the kernel; a `KernelResult` has its own. ``ring`` does not use it.
     model : str or callable
         ``parabola`` (``mass`` in electron masses, negative for holes; ``onset`` in eV), ``dirac``
         (``velocity``, that is hbar v, in eV nm; ``dirac_point`` in eV), ``rashba`` (``mass``,
         ``onset``, ``alpha`` in eV nm), or a function ``E(k, **parameters)`` in eV of an array k in
         rad/nm. Dirac cones and functions are tried with waves that scatter back and with waves that
-        do not, and the better is kept.
+        do not, and the better is kept if chi-squared tells; the notes say.
         For ``method="synthesis"`` also ``elliptic`` (``mass_x``, ``mass_y``, ``onset``,
         ``angle_deg``, anticlockwise as seen) and ``warped`` (six-fold: ``mass``, ``onset``,
         ``warping``, ``angle_deg``), and functions that return a `simulate.Band` instead of E.
@@ -103,7 +111,7 @@ def fit_dispersion(
         ``H0^2`` of states that scatter back; ``H0^2 + H1^2`` of states that do not; ``H0^2 / r``,
         the end of an integral over energies, as a topograph shows. The model's when left out.
     bounds : mapping, optional
-        Lowest and highest values for ``method="synthesis"``. A parameter that has them but no start
+        Lowest and highest values of parameters. By ``synthesis`` one that has them but no start
         value is searched for between them.
     resolution : EnergyResolution, optional
         Temperature and modulation, whose average over energies would pass for damping. Perfect
@@ -116,130 +124,178 @@ def fit_dispersion(
     Returns
     -------
     Dispersion
-        Biases without a trustworthy ring are left out and told.
+        Biases without a trustworthy ring, or whose plane is constant or not finite, are left out
+        and told.
 
     Raises
     ------
     DispersionError
-        If the kernel, the model or its parameters do not fit together.
+        If the kernel, the model or its parameters do not fit together, or the method has no use for
+        an option.
 
     Notes
     -----
     A tip or orbital of width s adds ``-2 k kappa s^2`` to the phase of C. Resolution and set-point
     need the band: it is fitted, and fitted again with them.
     """
-    stack, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
-    initial, fixed = dict(initial or {}), dict(fixed or {})
+    if method not in _WITHOUT_USE:
+        raise DispersionError(f"there is no method {method!r}: choose hankel, synthesis or ring")
+    options: dict[str, Any] = {
+        "radii_nm": radii_nm, "waves": waves, "resolution": resolution, "setpoint": setpoint,
+    }  # fmt: skip
+    idle = [name for name in _WITHOUT_USE[method] if options[name] is not None]
+    if idle:
+        raise DispersionError(f"method={method!r} has no use for {', '.join(idle)}: leave it out")
+    every, deviation = kernel_stack(kernel, std, kind=kind, bias_range=bias_range)
+    reasons = unusable_planes(every, deviation)
+    good = [not reason for reason in reasons]
+    if not any(good):
+        raise DispersionError(f"no plane of the kernel can be fitted: {reasons[0]}")
+    stack = every.isel(bias=good)
+    deviation = None if deviation is None else deviation.isel(bias=good)
+    held: Held = {
+        "initial": dict(initial or {}),
+        "fixed": dict(fixed or {}),
+        "bounds": dict(bounds or {}),
+    }
     if method == "synthesis":
         from qpi_kernels.inspect.dispersion.synthesis.method import synthesised_dispersion
 
-        return synthesised_dispersion(
-            stack, deviation, model=model, kind=kind, radii_nm=radii_nm, initial=initial,
-            fixed=fixed, bounds=bounds or {},
-        )  # fmt: skip
-    band = dispersion_model(model, initial)
+        found = synthesised_dispersion(
+            stack, deviation, model=model, kind=kind, radii_nm=radii_nm, **held
+        )
+        return _with_left_out(found, every["bias"], reasons)
+    band = dispersion_model(model, held["initial"])
     if method == "ring":
-        found = _with_band(ring_wave_numbers(stack), band, initial, fixed)
-        return _result(*found, band, method, kind, ())
-    if method != "hankel":
-        raise DispersionError(f"there is no method {method!r}: choose hankel, synthesis or ring")
-    trials = []
+        fit = _with_band(ring_wave_numbers(stack), band, held)
+        notes: tuple[str, ...] = ()
+    else:
+        fit, notes = _hankel(stack, deviation, band, held, **options)
+    return _with_left_out(_result(fit, band, method, kind, notes), every["bias"], reasons)
+
+
+class _Fit(NamedTuple):
+    """Wave numbers, their band, and why there is none."""
+
+    numbers: WaveNumbers
+    fitted: FittedBand | None
+    why: str
+
+
+def _hankel(
+    stack: xr.DataArray,
+    deviation: xr.DataArray | None,
+    band: DispersionModel,
+    held: Held,
+    *,
+    waves: Waves | None,
+    radii_nm: tuple[float, float] | None,
+    resolution: EnergyResolution | None,
+    setpoint: SetPoint | None,
+) -> tuple[_Fit, tuple[str, ...]]:
+    """Fit waves and band, in turns where the instrument needs the band; return notes too."""
+    trials: list[tuple[Waves, _Fit]] = []
     for shape in band.waves if waves is None else (waves,):
         numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)
-        numbers, fitted = _with_band(numbers, band, initial, fixed)
+        fit = _with_band(numbers, band, held)
         for _ in range(_ROUNDS if resolution or setpoint else 0):
-            if fitted is None:
+            if fit.fitted is None:
                 break
-            before = fitted
+            before = fit.fitted
             numbers = hankel_wave_numbers(
                 stack,
                 deviation,
                 waves=shape,
                 radii_nm=radii_nm,
-                averaged=energy_averages(resolution, numbers.table, band, fitted),
-                others=setpoint_waves(setpoint, numbers.table, band, fitted, shape),
+                averaged=energy_averages(resolution, fit.numbers.table, band, before),
+                others=setpoint_waves(setpoint, fit.numbers.table, band, before, shape),
             )
-            numbers, fitted = _with_band(numbers, band, initial, fixed)
-            if fitted is None or fitted.near(before):
+            fit = _with_band(numbers, band, held)
+            if fit.fitted is None or fit.fitted.near(before):
                 break
-        trials.append((numbers, fitted, shape))
-    numbers, fitted, shape = _best_trial(trials, stack, deviation)
-    notes = []
-    if shape == "helical" and waves is None:
-        notes.append("Waves that do not scatter back (H0^2 + H1^2) fit best.")
-    if "core_nm" in numbers.table.attrs:
-        notes.append(f"The defect's core shows up to {numbers.table.attrs['core_nm']:.2g} nm.")
-    if resolution is None:
+        trials.append((shape, fit))
+    number, notes = 0, []
+    if len(trials) > 1:
+        choice = choose_waves([(one, fit.numbers) for one, fit in trials], stack, deviation)
+        number, notes = choice.number, [choice.note]
+    fit = trials[number][1]
+    table = fit.numbers.table
+    if "core_nm" in table.attrs:
+        notes.append(f"The defect's core shows up to {table.attrs['core_nm']:.2g} nm.")
+    if resolution is None or fit.fitted is None:
         notes.append("No instrumental width was taken off the damping.")
-    if setpoint is not None and fitted is not None and not reaches(setpoint, band, fitted):
+    if setpoint is not None and fit.fitted is None:
+        notes.append("Waves of the set-point were not told from those of the bias.")
+    elif setpoint is not None and fit.fitted and not reaches(setpoint, band, fit.fitted):
         notes.append(
             "The set-point lies beyond the band's edge, where its waves are not described: trust "
             "neither parameters nor phases."
         )
-    return _result(numbers, fitted, band, method, kind, tuple(notes))
+    if band.name == "rashba":
+        notes.append(
+            "Waves of a Rashba band mix two wave numbers, where one is fitted: phases may be off "
+            "by 0.3 rad and self-energies by 20 %."
+        )
+    return fit, tuple(notes)
 
 
-def _best_trial(
-    trials: list[tuple[WaveNumbers, FittedBand | None, Waves]],
-    stack: xr.DataArray,
-    deviation: xr.DataArray | None,
-) -> tuple[WaveNumbers, FittedBand | None, Waves]:
-    """Choose the kind of waves that fits best on the same rings.
-
-    Waves of the wrong kind leave out many rings for those of a core.
-    """
-    if len(trials) == 1:
-        return trials[0]
-    radii = [one.profiles["r"].values for one, _, _ in trials]
-    near, far = min(float(one[0]) for one in radii), max(float(one[-1]) for one in radii)
-
-    def misfit(trial: tuple[WaveNumbers, FittedBand | None, Waves]) -> float:
-        """Sum chi-squared per free ring over the biases."""
-        same = hankel_wave_numbers(stack, deviation, waves=trial[2], radii_nm=(near, far))
-        return float(same.table["chi2"].sum())
-
-    return min(trials, key=misfit)
-
-
-def _with_band(
-    numbers: WaveNumbers, band: DispersionModel, initial: dict[str, float], fixed: dict[str, float]
-) -> tuple[WaveNumbers, FittedBand | None]:
-    """Fit the band to the wave numbers that are used; None where they are too few."""
+def _with_band(numbers: WaveNumbers, band: DispersionModel, held: Held) -> _Fit:
+    """Fit the band to the wave numbers that are used."""
     table = numbers.table
     good = table.isel(bias=table["used"].values)
     energy = good["bias"].values.astype(float)
-    free = len(band.units) - len(fixed)
+    free = len(band.units) - len(held["fixed"])
     if len(energy) < max(free, 1) or not np.isfinite(energy).all() or np.ptp(energy) == 0:
-        return numbers, None
+        return _Fit(numbers, None, f"{len(energy)} usable biases give no dispersion")
     damping = np.nan_to_num(good["damping"].values)
-    fitted = fit_band(
-        band, energy, good["k"].values, good["k_std"].values, damping, initial=initial, fixed=fixed
+    fitted = fit_band(band, energy, good["k"].values, good["k_std"].values, damping, **held)
+    away = runaway(band, fitted)
+    if away:
+        why = f"The fit of {band.name} ran away to {away} (give start values or bounds)"
+        return _Fit(numbers, None, why)
+    return _Fit(numbers, fitted, "")
+
+
+def _with_left_out(found: Dispersion, bias: xr.DataArray, reasons: Sequence[str]) -> Dispersion:
+    """Add the biases whose planes could not be fitted, with the reason."""
+    if not any(reasons):
+        return found
+    table = found.wave_numbers.reindex(bias=bias)
+    known = dict(
+        zip(found.wave_numbers["bias"].values, found.wave_numbers["reason"].values, strict=True)
     )
-    return numbers, fitted
+    why = [reason or known[at] for at, reason in zip(bias.values.tolist(), reasons, strict=True)]
+    table["reason"] = table["reason"].copy(data=np.array(why, object))
+    table["used"] = found.wave_numbers["used"].reindex(bias=bias, fill_value=False)
+    contours, images = found.contours, found.synthesised
+    return replace(
+        found,
+        wave_numbers=table,
+        profiles=found.profiles.reindex(bias=bias),
+        contours=None if contours is None else contours.reindex(bias=bias),
+        synthesised=None if images is None else images.reindex(bias=bias),
+    )
 
 
 def _result(
-    numbers: WaveNumbers,
-    fitted: FittedBand | None,
-    band: DispersionModel,
-    method: str,
-    kind: str | None,
-    notes: tuple[str, ...],
+    fit: _Fit, band: DispersionModel, method: str, kind: str | None, notes: tuple[str, ...]
 ) -> Dispersion:
     """Assemble the result."""
-    table = with_lifetimes(numbers.table, band, fitted)
+    fitted = fit.fitted
+    table = with_lifetimes(fit.numbers.table, band, fitted)
     energy = table["bias"].values.astype(float)
     if fitted is None:
-        count = int(table["used"].sum())
-        notes = (f"{count} usable biases give no dispersion: only wave numbers are told.", *notes)
+        notes = (f"{fit.why}: only wave numbers are told.", *notes)
         curve = xr.DataArray(np.zeros(0), dims="bias", coords={"bias": np.zeros(0)}, name="k")
         parameters, errors, covariance = {}, {}, np.zeros((0, 0))
         chi2 = reduced = p_value = float("nan")
     else:
         fine = np.linspace(energy.min(), energy.max(), _CURVE_POINTS)
-        near, none = np.interp(fine, energy, table["k_band"].values), np.zeros(_CURVE_POINTS)
+        used = table.isel(bias=table["used"].values)
+        near, none = np.interp(fine, used["bias"], used["k"]), np.zeros(_CURVE_POINTS)
+        k = band.wave_number(fine, none, near, **fitted.values)
         curve = xr.DataArray(
-            band.wave_number(fine, none, near, **fitted.values),
+            np.where(k > 0, k, np.nan),
             dims="bias",
             coords={"bias": ("bias", fine, {"units": "V"})},
             name="k",
@@ -255,7 +311,7 @@ def _result(
         units=dict(band.units),
         covariance=covariance,
         wave_numbers=table,
-        profiles=numbers.profiles,
+        profiles=fit.numbers.profiles,
         chi2=chi2,
         reduced_chi2=reduced,
         p_value=p_value,

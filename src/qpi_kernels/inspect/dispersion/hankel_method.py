@@ -56,6 +56,7 @@ def hankel_wave_numbers(
     radii_nm: tuple[float, float] | None = None,
     averaged: Sequence[EnergyAverage] | None = None,
     others: Callable[[Array], Complex] | None = None,
+    alike: bool | None = None,
 ) -> WaveNumbers:
     """Fit Hankel functions to the angular mean of every bias.
 
@@ -77,6 +78,9 @@ def hankel_wave_numbers(
         What the instrument averages over at each bias.
     others : callable, optional
         Complex waves over distances in nm that every bias shows too, with a free amplitude.
+    alike : bool, optional
+        Take the errors of a ring's pixels for one and the same, or for independent, whatever
+        chi-squared says.
     """
     every = radial_mean(kernel, std)
     step = float(abs(kernel["x"][1] - kernel["x"][0]))
@@ -118,7 +122,9 @@ def hankel_wave_numbers(
         near, rings, fits = float(fewer.radius[0]), fewer, without
     radius = rings.radius
     excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
-    if std is not None and np.median(excess) > _MAX_INDEPENDENT_CHI2:
+    if alike is None:
+        alike = std is not None and float(np.median(excess)) > _MAX_INDEPENDENT_CHI2
+    if alike:
         rings = radial_mean(kernel, std, alike=True).between(near, far)
         fits = fit(rings)
     reasons = [_reason(one, limits, len(radius)) for one in fits]

@@ -8,9 +8,12 @@ import xarray as xr
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.result import KernelResult
 
-__all__ = ["kernel_stack"]
+__all__ = ["kernel_stack", "unusable_planes"]
 
 _MIN_SIDE = 9
+_VOLTS = {"V": 1.0, "eV": 1.0, "mV": 1e-3, "meV": 1e-3}
+# Nobody tunnels there: the numbers are millivolts without a unit.
+_MAX_BIAS_V = 50.0
 
 
 def kernel_stack(
@@ -36,7 +39,8 @@ def kernel_stack(
     Raises
     ------
     DispersionError
-        If the dims do not fit, lengths are not in nm, a kind must be chosen, or no bias is left.
+        If the dims do not fit, lengths are not in nm or biases not in V (mV are converted), a kind
+        must be chosen, or no bias is left.
     """
     if isinstance(kernel, KernelResult):
         std = kernel.std if std is None else std
@@ -53,9 +57,21 @@ def kernel_stack(
         images = [one.sel(bias=slice(low, high)) for one in images]
         if not images[0].sizes["bias"]:
             raise DispersionError(f"there is no bias from {low:g} to {high:g} V")
-    if not all(bool(np.isfinite(one.values).all()) for one in images):
-        raise DispersionError("the kernel holds values that are not finite")
     return images[0], images[1] if len(images) > 1 else None
+
+
+def unusable_planes(kernel: xr.DataArray, std: xr.DataArray | None) -> list[str]:
+    """Say for each bias why its plane holds nothing to fit; nothing where it does."""
+    reasons = []
+    for number, plane in enumerate(kernel.values):
+        finite = np.isfinite(plane).all()
+        if std is not None:
+            finite = finite and np.isfinite(std.values[number]).all()
+        if not finite:
+            reasons.append("it holds values that are not finite")
+        else:
+            reasons.append("" if np.ptp(plane) > 0 else "it is constant")
+    return reasons
 
 
 def _plain(image: xr.DataArray, kind: str | None) -> xr.DataArray:
@@ -79,11 +95,29 @@ def _plain(image: xr.DataArray, kind: str | None) -> xr.DataArray:
             f"the kernel's dims must be y and x, or bias, y and x, not {image.dims}"
         )
     for axis in ("y", "x"):
-        if image[axis].attrs.get("units", "nm") != "nm":
+        unit = image[axis].attrs.get("units")
+        if unit != "nm":
             raise DispersionError(
-                f"the kernel's {axis} is in {image[axis].attrs['units']!r}: give the map a pixel "
-                "pitch in nm, wave numbers are in rad/nm"
+                f"the kernel's {axis} is in {unit!r}: give the map a pixel pitch in nm, wave "
+                f"numbers are in rad/nm (of coordinates in nm without unit: "
+                f"kernel[{axis!r}].attrs['units'] = 'nm')"
             )
         if image.sizes[axis] < _MIN_SIDE:
             raise DispersionError(f"the kernel must have at least {_MIN_SIDE} pixels a side")
-    return image.transpose("bias", "y", "x").sortby("bias")
+    return _in_volts(image).transpose("bias", "y", "x").sortby("bias")
+
+
+def _in_volts(image: xr.DataArray) -> xr.DataArray:
+    """Convert biases to V."""
+    unit = image["bias"].attrs.get("units", "V")
+    if unit not in _VOLTS:
+        raise DispersionError(
+            f"the biases are in {unit!r}: give them in V, kernel['bias'].attrs['units'] = 'V'"
+        )
+    volts = image["bias"].values.astype(float) * _VOLTS[unit]
+    if np.abs(volts).max() > _MAX_BIAS_V:
+        raise DispersionError(
+            f"there is a bias of {np.abs(volts).max():g} V: if these are mV, say so by "
+            "kernel['bias'].attrs['units'] = 'mV'"
+        )
+    return image.assign_coords(bias=("bias", volts, {**image["bias"].attrs, "units": "V"}))

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.models import DispersionModel
 
-__all__ = ["FittedBand", "fit_band"]
+__all__ = ["FittedBand", "fit_band", "runaway"]
 
 Array = NDArray[np.float64]
 
 _SETTLED = 0.05
+# Beyond these a search has run away.
+_MASSES, _MAX_ENERGY_EV = (1e-3, 1e3), 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,7 @@ def fit_band(
     *,
     initial: Mapping[str, float],
     fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> FittedBand:
     """Fit k(E) by least squares with lmfit.
 
@@ -81,8 +84,8 @@ def fit_band(
         Which band.
     energy, k, error, damping : array, (bias,)
         Energies in eV; wave numbers, their standard deviations and dampings in rad/nm.
-    initial, fixed : mapping
-        Start values, and values to hold.
+    initial, fixed, bounds : mapping
+        Start values, values to hold, and lowest and highest values.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def fit_band(
         If a parameter has another name, or one of several that the waves do not tell apart must be
         given.
     """
-    unknown = [name for name in (*initial, *fixed) if name not in model.units]
+    unknown = [name for name in (*initial, *fixed, *bounds) if name not in model.units]
     if unknown:
         raise DispersionError(
             f"{model.name} has no parameter {unknown[0]!r}: its parameters are "
@@ -104,7 +107,8 @@ def fit_band(
     start = model.start(energy, k, 1 / error, fixed) | dict(initial) | dict(fixed)
     parameters = lmfit.Parameters()
     for name in model.units:
-        parameters.add(name, value=start[name], vary=name not in fixed)
+        low, high = bounds.get(name, (-np.inf, np.inf))
+        parameters.add(name, value=start[name], vary=name not in fixed, min=low, max=high)
 
     def residual(values: lmfit.Parameters) -> Array:
         """Compute the weighted differences in k."""
@@ -124,3 +128,13 @@ def fit_band(
     degrees = len(k) - len(varied)
     excess = max(float(found.chisqr) / degrees, 1.0) if degrees else 1.0
     return FittedBand(values, varied, np.asarray(covariance) * excess, float(found.chisqr), degrees)
+
+
+def runaway(model: DispersionModel, fitted: FittedBand) -> str:
+    """Name a fitted parameter that no band has, with its value; nothing where there is none."""
+    for name in fitted.varied:
+        value, unit = fitted.values[name], model.units[name]
+        light = unit == "m_e" and not _MASSES[0] < abs(value) < _MASSES[1]
+        if light or (unit == "eV" and not abs(value) < _MAX_ENERGY_EV):
+            return f"{name} = {value:.2g} {unit}"
+    return ""

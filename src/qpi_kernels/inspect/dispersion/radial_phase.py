@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RadialPhase", "radial_phase"]
 
+_MIN_PROBABILITY = 0.01
+
 
 @dataclass(frozen=True, eq=False)
 class RadialPhase:
@@ -31,16 +33,26 @@ class RadialPhase:
         deviation; NaN where there is no ring.
     wave_numbers : xarray.Dataset
         The fits, as of `Dispersion`.
+    on_band : bool
+        True if the phases are those at the band's wave numbers.
+    notes : tuple of str
+        What should be known, in sentences.
     """
 
     phase: xr.DataArray
     std: xr.DataArray
     wave_numbers: xr.Dataset
+    on_band: bool
+    notes: tuple[str, ...] = ()
 
     def plot(self, axes: Axes) -> Axes:
-        """Draw the phase shift over energy with errors, and return the axes."""
-        energy = 1e3 * self.phase["bias"]
-        axes.errorbar(energy, self.phase, yerr=self.std, fmt="o", ms=4)
+        """Draw the phase shift over energy with errors, and return the axes.
+
+        It is known up to multiples of pi, and drawn continuous over energy.
+        """
+        known = self.phase.notnull().values
+        phase, std = self.phase[known], self.std[known]
+        axes.errorbar(1e3 * phase["bias"], np.unwrap(phase, period=np.pi), yerr=std, fmt="o", ms=4)
         axes.set_xlabel("energy (meV)")
         axes.set_ylabel("phase shift (rad)")
         return axes
@@ -63,7 +75,8 @@ def radial_phase(
 
     so that the fitted C, see `fit_dispersion`, has the phase :math:`\delta \pm \pi/2`, the sign
     being that of delta. Positive phases attract; of a point potential
-    :math:`T \propto -\sin\delta\, e^{i\delta}`.
+    :math:`T \propto -\sin\delta\, e^{i\delta}`. Where energies fall with k, as of holes and below a
+    Dirac point, waves go out as :math:`H_0^{(2)}`, and delta has the opposite sign.
 
     Parameters
     ----------
@@ -74,33 +87,51 @@ def radial_phase(
 
     on_band : bool
         Take the phase at the wave number of the fitted band rather than at that of the bias alone,
-        whose error is most of the phase's. The band must be right: see its chi-squared.
+        whose error is most of the phase's. The band must be right: where its chi-squared has a
+        probability below 1 %, it is not done, and the notes say so.
 
     Returns
     -------
     RadialPhase
         A scatterer that absorbs has another modulus and phase of C: delta is then its phase only if
-        the absorption is weak.
+        the absorption is weak. Without a band energies are taken to rise with k. Phases of a Rashba
+        band are not to be trusted, as its waves mix two wave numbers.
 
     Raises
     ------
     DispersionError
-        As of `fit_dispersion`.
+        As of `fit_dispersion`, or if its method gives no phase with an error.
     """
     if not isinstance(kernel, Dispersion):
         kernel = fit_dispersion(kernel, std=std, **options)
     table = kernel.wave_numbers
-    if "phase" not in table:
-        raise DispersionError(f"method={kernel.method!r} finds no phase: use method='hankel'")
+    if "phase_std" not in table:
+        raise DispersionError(
+            f"method={kernel.method!r} finds no phase with an error: use method='hankel'"
+        )
     phase, variance = table["phase"].values, table["phase_std"].values ** 2
-    if on_band and kernel.parameters:
+    notes, direction = [], np.ones(len(phase))
+    if kernel.parameters:
+        direction = np.where(table["velocity"].values < 0, -1.0, 1.0)
+        if on_band and kernel.p_value < _MIN_PROBABILITY:
+            on_band = False
+            notes.append(
+                f"The band does not fit (p = {kernel.p_value:.1g}): phases are those at the wave "
+                "number of each bias."
+            )
+    else:
+        on_band = False
+        notes.append(
+            "Without a band energies are taken to rise with k: of holes the sign is wrong."
+        )
+    if on_band:
         # The joint errors of k and phase are Gaussian: this is the phase if k is that of the band.
         slope = table["phase_per_k"].values
         phase = phase - slope * table["residual"].values
         change = table["k_band_std"].values ** 2 - table["k_std"].values ** 2
         variance = np.maximum(variance + slope**2 * change, 0.0)
     # The remainder of pi lies from 0 to pi, the phase shift from -pi/2 to pi/2.
-    phase = np.pi / 2 - np.mod(np.pi - phase, np.pi)
+    phase = direction * (np.pi / 2 - np.mod(np.pi - phase, np.pi))
 
     def labelled(values: NDArray[np.float64], title: str) -> xr.DataArray:
         """Label values of the biases that have a ring."""
@@ -109,4 +140,4 @@ def radial_phase(
         return xr.DataArray(shown, dims="bias", coords={"bias": table["bias"]}, attrs=attributes)
 
     error = labelled(np.sqrt(variance), "error of phase shift")
-    return RadialPhase(labelled(phase, "phase shift"), error, table)
+    return RadialPhase(labelled(phase, "phase shift"), error, table, on_band, tuple(notes))

@@ -38,6 +38,9 @@ class Dispersion:
         Over ``bias``: ``k`` and ``damping`` (Im k) in rad/nm; ``coherence_length`` in nm;
         ``self_energy`` (\|Im Sigma\|) in eV and ``lifetime`` in fs; ``amplitude`` and ``phase`` of
         C, ``offset``, ``k_band`` of the fitted band; each with its standard deviation ``..._std``.
+        ``lifetime_limit`` and ``coherence_length_limit``, lower limits at two standard deviations
+        where damping is smaller than its error and there is nothing else to tell. ``velocity``,
+        dE/dk of the band in eV nm, negative for holes.
         ``residual``, k less that of the band; ``phase_per_k`` in nm, how the phase goes with k;
         ``chi2`` per free ring; ``used`` and, where it is False, ``reason``. A ring's maximum
         (``method="ring"``) gives no damping.
@@ -108,17 +111,19 @@ class Dispersion:
             The same.
         """
         table = self.wave_numbers
-        used = table["used"].values
-        for chosen, style in ((used, {"fmt": "o"}), (~used, {"fmt": "x", "alpha": 0.4})):
-            shown = table.isel(bias=chosen)
-            if shown.sizes["bias"]:
-                label = "fitted" if chosen is used else "left out"
-                axes.errorbar(
-                    shown["k"], 1e3 * shown["bias"], xerr=shown["k_std"], ms=4, label=label,
-                    **style,
-                )  # fmt: skip
+        used, rest = (table.isel(bias=one) for one in (table["used"].values, ~table["used"].values))
+        if used.sizes["bias"]:
+            axes.errorbar(
+                used["k"], 1e3 * used["bias"], xerr=used["k_std"], fmt="o", ms=4, label="fitted"
+            )
         if self.curve.size:
             axes.plot(self.curve, 1e3 * self.curve["bias"], label=self.model)
+        limits = axes.get_xlim()
+        if rest.sizes["bias"]:
+            # Their errors, and some of themselves, are beyond all measure.
+            axes.plot(rest["k"], 1e3 * rest["bias"], "x", alpha=0.4, label="left out")
+            if used.sizes["bias"]:
+                axes.set_xlim(limits)
         axes.set_xlabel("wave number k (rad/nm)")
         axes.set_ylabel("energy (meV)")
         axes.legend()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.hankel_method import hankel_wave_numbers
-from qpi_kernels.inspect.dispersion.lifetimes import HBAR_EV_FS
+from qpi_kernels.inspect.dispersion.lifetimes import HBAR_EV_FS, inverse_or_limit
 from qpi_kernels.inspect.dispersion.models import dispersion_model
 from qpi_kernels.inspect.dispersion.parameter_fit import fit_band
 from qpi_kernels.inspect.dispersion.radial_mean import radial_mean
@@ -121,7 +121,7 @@ def _limits(
             energy, k, error = (good[name].values.astype(float) for name in ("bias", "k", "k_std"))
             mean = fit_band(
                 dispersion_model("parabola", {}), energy, k, error, good["damping"].values,
-                initial={}, fixed={},
+                initial={}, fixed={}, bounds={},
             ).values  # fmt: skip
             around = band.around(mean["mass"], mean["onset"], (energy.min(), energy.max()))
             limits = around | dict(bounds)
@@ -168,6 +168,7 @@ def _result(
     notes = [
         "Kernels were simulated and compared in real space; chi-squared is that of the pixels.",
         "k is that of a circle with as many states; `contours` has it for every direction.",
+        "No instrumental width was taken off the broadening.",
     ]
     lowest = comparison.widths(band.build(**values))[1]
     bound = int((found.widths < 1.05 * lowest).sum())
@@ -232,7 +233,10 @@ def _tables(
     speed = np.abs(2 * _STEP / (beside[1] - beside[0]))
     widths = found.widths
     damping, damping_error = widths / speed, widths_error / speed
-    lifetime = HBAR_EV_FS / (2 * widths)
+    lifetime, lifetime_error, lifetime_limit = inverse_or_limit(
+        0.5 * HBAR_EV_FS, widths, widths_error
+    )
+    length, length_error, length_limit = inverse_or_limit(0.5, damping, damping_error)
     # C of the other methods is the amplitude of the returning wave, whose phase is that of -i T.
     amplitude = -1j * found.amplitudes.mean(axis=1)
     unknown = np.full(len(k), np.nan)
@@ -244,11 +248,11 @@ def _tables(
         "self_energy": (widths, "eV", "|Im Sigma|"),
         "self_energy_std": (widths_error, "eV", "error of |Im Sigma|"),
         "lifetime": (lifetime, "fs", "lifetime"),
-        "lifetime_std": (lifetime * widths_error / widths, "fs", "error of lifetime"),
-        "coherence_length": (0.5 / damping, "nm", "coherence length 1/(2 Im k)"),
-        "coherence_length_std": (
-            0.5 * damping_error / damping**2, "nm", "error of coherence length",
-        ),
+        "lifetime_std": (lifetime_error, "fs", "error of lifetime"),
+        "lifetime_limit": (lifetime_limit, "fs", "lower limit of lifetime"),
+        "coherence_length": (length, "nm", "coherence length 1/(2 Im k)"),
+        "coherence_length_std": (length_error, "nm", "error of coherence length"),
+        "coherence_length_limit": (length_limit, "nm", "lower limit of coherence length"),
         "amplitude": (np.abs(amplitude), "", "amplitude |C|"),
         "phase": (np.angle(amplitude), "rad", "phase of C"),
         "k_band": (k, "rad/nm", "wave number of the fitted band"),

@@ -1,0 +1,64 @@
+"""Choice between waves that scatter back and waves that do not, by chi-squared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import xarray as xr
+
+from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers, hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.models import Waves
+
+__all__ = ["WaveChoice", "choose_waves"]
+
+# Of shapes that do not hold each other, with as many parameters: a likelihood ratio of 150.
+_MIN_DIFFERENCE = 10.0
+_SHAPES = {"scalar": "H0^2", "helical": "H0^2 + H1^2", "integrated": "H0^2/r"}
+_NAMES = {
+    "scalar": "Waves that scatter back",
+    "helical": "Waves that do not scatter back",
+    "integrated": "Waves integrated over energies",
+}
+
+
+class WaveChoice(NamedTuple):
+    """Which of several trials fits best, and the sentence that says by how much."""
+
+    number: int
+    note: str
+
+
+def choose_waves(
+    trials: Sequence[tuple[Waves, WaveNumbers]], kernel: xr.DataArray, std: xr.DataArray | None
+) -> WaveChoice:
+    """Choose the kind of waves that fits best on the same rings, with the same errors.
+
+    Waves of the wrong kind leave out many rings for those of a core, and their misfit passes for
+    errors that a ring's pixels share. So all are fitted to the rings of any, with the errors of
+    pixels taken for independent; chi-squared of the better widens them where it is above 1.
+
+    Parameters
+    ----------
+    trials : sequence of (str, WaveNumbers)
+        Kinds of waves and what they gave.
+    kernel, std : DataArray, (bias, y, x)
+        As for `hankel_wave_numbers`.
+    """
+    radii = [numbers.profiles["r"].values for _, numbers in trials]
+    near, far = min(float(one[0]) for one in radii), max(float(one[-1]) for one in radii)
+    sums, ratios = [], []
+    for kind, _ in trials:
+        same = hankel_wave_numbers(kernel, std, waves=kind, radii_nm=(near, far), alike=False)
+        line = same.profiles
+        sums.append(float((((line["mean"] - line["fitted"]) / line["std"]) ** 2).sum()))
+        ratios.append(float(same.table["chi2"].mean()))
+    order = sorted(range(len(trials)), key=sums.__getitem__)
+    best, other = order[:2]
+    excess = max(ratios[best], 1.0)
+    kind, second = trials[best][0], _SHAPES[trials[other][0]]
+    told = f"chi-squared {sums[best] / excess:.0f} against {sums[other] / excess:.0f} of {second}"
+    if sums[other] - sums[best] < _MIN_DIFFERENCE * excess:
+        shape = _SHAPES[kind]
+        return WaveChoice(best, f"The waves are undecided, {shape} were taken: {told}.")
+    return WaveChoice(best, f"{_NAMES[kind]} ({_SHAPES[kind]}) fit best: {told}.")
