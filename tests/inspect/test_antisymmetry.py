@@ -168,6 +168,18 @@ def test_every_kind_has_its_own_sum_and_position_error():
     assert float(found["std"].sel(kind="b")[0]) < 1e-9 < float(found["std"].sel(kind="a")[0])
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.2, -0.2, 0.4, 0.5])
+def test_a_bias_near_zero_is_its_own_partner(offset):
+    step = 0.002
+    biases = -0.02 + np.cumsum(np.full(21, step)) - step + offset * step
+    stack = labelled(np.random.default_rng(6).standard_normal((21, 9, 9)), biases)
+    found = antisymmetrised(stack, (0.5, 2.0))
+    away = np.abs(found["bias_positive"] + found["bias_negative"])
+    assert float(away.max()) <= 0.5 * step
+    assert found.sizes["energy"] == 10
+    assert float(found["energy"].min()) >= 0.49 * step
+
+
 def test_biases_without_partner_are_told_and_those_beyond_left_out():
     plane = np.random.default_rng(4).standard_normal((9, 9))
     biases = np.array([-0.021, -0.009, 0.01, 0.02, 0.03, 0.04])

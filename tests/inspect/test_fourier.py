@@ -189,6 +189,25 @@ def test_coordinates_may_descend_or_lack():
     assert float(plain.q_x[-1]) == pytest.approx(2 * np.pi * 7 / 15)
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_mask_turns_with_its_image(labels):
+    values = np.random.default_rng(5).standard_normal((40, 33))
+    values[:10, :7] += 1000.0
+    good = image(np.ones((40, 33)))
+    good[:10, :7] = 0
+    straight = image(values)
+    expected = fourier(straight, mask=good.values > 0)
+    assert float(expected.max()) < 1
+    turned = {"y": slice(None, None, -1), "x": slice(None, None, -1)}
+    mask = (good > 0).isel(turned)
+    found = fourier(straight.isel(turned), mask=mask if labels else mask.values)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    if labels:
+        np.testing.assert_allclose(fourier(straight, mask=mask), expected, atol=1e-12)
+        with pytest.raises(InspectionError, match="coordinates of axis y"):
+            fourier(straight, mask=mask.assign_coords(y=mask["y"] + 0.1))
+
+
 def test_a_stack_is_transformed_plane_by_plane():
     values = np.random.default_rng(7).normal(size=(3, 20, 24)).astype(np.float32)
     stack = image(values).assign_coords(bias=("bias", [0.1, 0.2, 0.3], {"units": "V"}))

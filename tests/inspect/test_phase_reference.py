@@ -59,6 +59,16 @@ def test_errors_are_those_of_drawn_noise(shape, padding):
         np.testing.assert_allclose(spread[known & q], expected[known & q], rtol=0.08)
 
 
+@pytest.mark.parametrize("turned_std", [False, True])
+def test_the_sense_of_the_axes_changes_nothing(turned_std):
+    std = 0.1 * np.random.default_rng(2).uniform(1, 3, (16, 18))
+    kernel, std = labelled(gaussian((16, 18), at=(0.3, 0.2))), labelled(std)
+    expected = phase_referenced(kernel, std=std)
+    turned = {"y": slice(None, None, -1), "x": slice(None, None, -1)}
+    found = phase_referenced(kernel.isel(turned), std=std.isel(turned) if turned_std else std)
+    xr.testing.assert_allclose(found, expected)
+
+
 @pytest.mark.parametrize("spread", [0.05, 0.6])
 def test_a_common_shift_of_the_origin_enters_with_its_phase(spread):
     rng = np.random.default_rng(1)

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "InspectionError",
+    "aligned",
+    "ascending",
     "axis_step",
     "axis_unit",
     "axis_values",
@@ -17,6 +19,8 @@ __all__ = [
 ]
 
 _EVEN = 1e-3
+# Of a step: coordinates that were written and read again.
+_SAME = 0.1
 _PAIRS = (("y", "x"), ("q_y", "q_x"))
 
 
@@ -62,6 +66,44 @@ def axis_step(image: xr.DataArray, axis: str) -> float:
     return step
 
 
+def ascending(image: xr.DataArray) -> xr.DataArray:
+    """Turn an image so that its coordinates y and x ascend."""
+    return image.isel({axis: slice(None, None, -1) for axis in "yx" if axis_step(image, axis) < 0})
+
+
+def aligned(values: xr.DataArray, image: xr.DataArray) -> xr.DataArray:
+    """Put a mask or an error in the order of its image's coordinates.
+
+    Parameters
+    ----------
+    values : xarray.DataArray
+        ``(..., y, x)``. An axis without coordinates is taken to be that of the image.
+    image : xarray.DataArray
+        ``(..., y, x)``.
+
+    Raises
+    ------
+    InspectionError
+        If the coordinates are not those of the image.
+    """
+    order: dict[str, NDArray[np.intp]] = {}
+    for axis in image_dims(image):
+        if axis not in values.coords or axis not in image.coords:
+            continue
+        own, wanted = axis_values(values, axis), axis_values(image, axis)
+        nearest = np.abs(own[:, None] - wanted).argmin(axis=0)
+        step = np.ptp(wanted) / max(len(wanted) - 1, 1)
+        if len(own) != len(wanted) or np.abs(own[nearest] - wanted).max() > _SAME * step:
+            raise InspectionError(
+                f"the coordinates of axis {axis} of a mask or an error are not those of the "
+                f"image: {own.min():.4g} to {own.max():.4g} in {len(own)} pixels, not "
+                f"{wanted.min():.4g} to {wanted.max():.4g} in {len(wanted)}; give an array "
+                "without coordinates where pixels agree one by one"
+            )
+        order[axis] = nearest
+    return values.isel(order)
+
+
 def axis_unit(image: xr.DataArray, axis: str) -> str:
     """Return the unit of an axis, ``px`` where it is not known."""
     return str(image[axis].attrs.get("units") or "px")
@@ -94,17 +136,20 @@ def counted_pixels(image: xr.DataArray, mask: ArrayLike | xr.DataArray | None) -
     image : xarray.DataArray
         ``(..., y, x)``; NaN does not count.
     mask : array of bool, optional
-        ``(y, x)`` or the image's shape; True where a pixel counts.
+        ``(y, x)`` or the image's shape; True where a pixel counts. One with coordinates is put in
+        the image's order.
 
     Raises
     ------
     InspectionError
-        If the mask has another shape.
+        If the mask has another shape or coordinates.
     """
     counted: NDArray[np.bool_] = np.isfinite(image.values)
     if mask is None:
         return counted
-    given = np.asarray(mask.values if isinstance(mask, xr.DataArray) else mask)
+    if isinstance(mask, xr.DataArray) and mask.dims[-2:] == image.dims[-2:]:
+        mask = aligned(mask, image)
+    given = np.asarray(mask)
     if given.shape not in (image.shape, image.shape[-2:]) or given.dtype != np.bool_:
         raise InspectionError(
             f"the mask must be boolean with the shape {image.shape[-2:]} of the image, not "

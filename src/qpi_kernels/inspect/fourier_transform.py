@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.inspect.axes import (
     InspectionError,
+    ascending,
     axis_step,
     axis_unit,
     axis_values,
@@ -69,7 +70,7 @@ def fourier(
         reads :math:`\sigma^2 \Delta x \Delta y` for every window, mask and padding. ``complex``:
         F itself, whose phase refers to the point y = x = 0: the centre of a kernel.
     mask : array of bool, (y, x), optional
-        True where a pixel counts.
+        True where a pixel counts; pixel by pixel, or by its coordinates where it has any.
     padding : int
         Zeros are added up to so many times the size: finer steps in q, no more resolution.
 
@@ -123,11 +124,11 @@ def transform(
         raise InspectionError("this is a Fourier transform already")
     if image.dtype.kind == "c":
         raise InspectionError("an image must hold real numbers; take its real part or magnitude")
-    # Coordinates that descend would turn q round.
-    image = image.isel({axis: slice(None, None, -1) for axis in "yx" if axis_step(image, axis) < 0})
     image = image.compute()  # once, where it is lazy
+    marked = image.copy(data=counted_pixels(image, mask))
+    # Coordinates that descend would turn q round.
+    image, counted = ascending(image), ascending(marked).values
     steps = (axis_step(image, "y"), axis_step(image, "x"))
-    counted = counted_pixels(image, mask)
     kind = np.result_type(image.dtype, np.float32)
     values = np.where(counted, image.values, 0.0).astype(kind, copy=False)
     if (counted == counted.reshape(-1, *counted.shape[-2:])[0]).all():

@@ -64,7 +64,8 @@ def antisymmetrised(
         Over ``energy`` = \|E\| in eV: ``value`` and ``std`` of S^-, ``even`` and ``even_std`` of
         the same with the sum of both energies, in the unit of the kernel: over all q it would be
         the kernel's value at the defect. ``bias_positive`` and ``bias_negative`` are the biases
-        that were paired. NaN errors without `std` and position error.
+        that were paired; zero bias, or the one next to it on an axis with an offset, is its own
+        partner and left out. NaN errors without `std` and position error.
 
     Raises
     ------
@@ -124,11 +125,13 @@ def antisymmetrised(
 
 def _pairs(biases: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pair positive with negative biases, as far as both signs reach; indices, ascending in |E|."""
-    above, below = np.flatnonzero(biases > 0), np.flatnonzero(biases < 0)
+    half = float(np.median(np.diff(np.sort(biases)))) / 2 * (1 + 1e-6) if len(biases) > 1 else 0.0
+    # Zero, which an offset of the axis or rounding makes a small bias, is its own partner.
+    mirrored = np.abs(biases[:, None] + biases)
+    own = np.isclose(mirrored.min(axis=1), np.diag(mirrored), atol=0) & (np.abs(biases) < half)
+    above, below = (np.flatnonzero(one & ~own) for one in (biases > 0, biases < 0))
     if not len(above) or not len(below):
         raise InspectionError("the antisymmetrised sum needs biases of both signs")
-    ordered = np.sort(biases)
-    half = float(np.median(np.diff(ordered))) / 2 * (1 + 1e-6)
     above = above[np.argsort(biases[above])]
     above = above[biases[above] <= -biases[below].min() + half]
     partners = below[np.abs(biases[above][:, None] + biases[below]).argmin(axis=1)]

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.inspect.axes import InspectionError, axis_step
+from qpi_kernels.inspect.axes import InspectionError, aligned, ascending, axis_step
 from qpi_kernels.result import KernelResult
 
 __all__ = ["KernelErrors", "kernel_errors"]
@@ -22,7 +22,7 @@ class KernelErrors:
     Parameters
     ----------
     kernel : DataArray
-        ``(..., y, x)`` with y = x = 0 at the defect.
+        ``(..., y, x)`` with y = x = 0 at the defect, coordinates ascending.
     std : DataArray or None
         Its standard deviation, as wide, without the share of the position that is in
         `position_std`.
@@ -71,7 +71,10 @@ def kernel_errors(
         raise InspectionError(
             f"std has shape {std.shape}, the kernel {kernel.shape}: they must be alike"
         )
-    step = abs(axis_step(kernel, "x"))
+    if std is not None:
+        std = ascending(aligned(std, kernel))
+    kernel = ascending(kernel)
+    step = axis_step(kernel, "x")
     known = position_std_nm
     if known is None:
         known = {name: float(value) * step for name, value in (refined or {}).items()} or 0.0
