@@ -31,14 +31,14 @@ def gaussian(shape, width=1.1, at=(0.0, 0.0)):
 def test_a_displaced_gaussian_has_the_phase_of_its_place(shape):
     at = (0.3, -0.45)
     found = phase_referenced(labelled(gaussian(shape, at=at)), window="none")
-    assert found["real"].attrs["units"] == "nS nm^2"
+    assert found["real_part"].attrs["units"] == "nS nm^2"
     q_y, q_x = np.meshgrid(found["q_y"], found["q_x"], indexing="ij")
     expected = 2 * np.pi * 1.1**2 * np.exp(-(q_y**2 + q_x**2) * 1.1**2 / 2)
     expected = expected * np.exp(-1j * (q_y * at[0] + q_x * at[1]))
     away = (q_y != 0) | (q_x != 0)  # the mean is taken out
-    np.testing.assert_allclose(found["real"].values[away], expected.real[away], atol=2e-3)
-    np.testing.assert_allclose(found["imaginary"].values[away], expected.imag[away], atol=2e-3)
-    assert bool(found["real_std"].isnull().all())
+    np.testing.assert_allclose(found["real_part"].values[away], expected.real[away], atol=2e-3)
+    np.testing.assert_allclose(found["imaginary_part"].values[away], expected.imag[away], atol=2e-3)
+    assert bool(found["real_part_std"].isnull().all())
 
 
 @pytest.mark.parametrize(("shape", "padding"), [((16, 20), 1), ((15, 17), 2)])
@@ -50,7 +50,7 @@ def test_errors_are_those_of_drawn_noise(shape, padding):
     found = phase_referenced(kernel, std=labelled(std), padding=padding)
     draws = kernel.values + std * rng.standard_normal((2500, *shape))
     drawn = phase_referenced(labelled(draws, draw=np.arange(2500)), padding=padding)
-    for part in ("real", "imaginary"):
+    for part in ("real_part", "imaginary_part"):
         spread = drawn[part].std("draw").values
         expected = found[f"{part}_std"].values
         known = expected > 0.05 * expected.max()
@@ -76,12 +76,12 @@ def test_a_common_shift_of_the_origin_enters_with_its_phase(spread):
     found = phase_referenced(
         labelled(gaussian(shape, at=(0.2, 0.0))), position_std_nm=spread, window="none"
     )
-    signed = (found["real"] + 1j * found["imaginary"]).values
+    signed = (found["real_part"] + 1j * found["imaginary_part"]).values
     d = spread * rng.standard_normal((3000, 2))
     angle = d[:, :1, None] * found["q_y"].values[:, None] + d[:, 1:, None] * found["q_x"].values
     drawn = signed * np.exp(-1j * angle)
     largest = np.abs(signed).max()
-    for part, spreads in (("real", drawn.real.std(0)), ("imaginary", drawn.imag.std(0))):
+    for part, spreads in (("real_part", drawn.real.std(0)), ("imaginary_part", drawn.imag.std(0))):
         np.testing.assert_allclose(
             found[f"{part}_std"].values, spreads, rtol=0.06, atol=2e-3 * largest
         )
@@ -104,16 +104,16 @@ def test_a_refined_result_brings_its_position_error():
     found = phase_referenced(refined(kernel, widened, {"defect": 0.3}))
     given = phase_referenced(kernel, std=white, position_std_nm=0.3 * PITCH)
     assert found.attrs["position_std_nm"] == pytest.approx(0.15)
-    for name in ("real_std", "imaginary_std"):
+    for name in ("real_part_std", "imaginary_part_std"):
         np.testing.assert_allclose(found[name], given[name], rtol=1e-6)
 
 
 def test_every_kind_has_its_own_position_error():
     kernel = labelled(np.stack([gaussian((16, 16))] * 2), kind=["a", "b"])
     found = phase_referenced(kernel, position_std_nm={"a": 0.0, "b": 0.2})
-    assert found["imaginary_std"].dims == ("kind", "q_y", "q_x")
-    assert float(found["imaginary_std"].sel(kind="a").max()) == 0
-    assert float(found["imaginary_std"].sel(kind="b").max()) > 0
+    assert found["imaginary_part_std"].dims == ("kind", "q_y", "q_x")
+    assert float(found["imaginary_part_std"].sel(kind="a").max()) == 0
+    assert float(found["imaginary_part_std"].sel(kind="b").max()) > 0
 
 
 def test_what_does_not_fit_is_told():

@@ -67,7 +67,9 @@ def fourier(
     scale : {"amplitude", "psd", "complex"}
         ``amplitude``, :math:`2 |F| / (\Delta x \Delta y \sum w)`: a cosine of amplitude A reads A,
         in the unit of the image. ``psd``, :math:`|F|^2 / (\Delta x \Delta y \sum w^2)`: white noise
-        reads :math:`\sigma^2 \Delta x \Delta y` for every window, mask and padding. ``complex``:
+        reads :math:`\sigma^2 \Delta x \Delta y` for every window, mask and padding, and the
+        variance is :math:`\int d^2q\, psd / (2 \pi)^2` (Parseval; with a window the weighted
+        one). ``complex``:
         F itself, whose phase refers to the point y = x = 0: the centre of a kernel.
     mask : array of bool, (y, x), optional
         True where a pixel counts; pixel by pixel, or by its coordinates where it has any.

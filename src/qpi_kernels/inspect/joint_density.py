@@ -71,8 +71,10 @@ def joint_density_of_states(
     Notes
     -----
     It is no kernel: it knows neither the scatterer's phase nor the Green's function's real part,
-    and its maxima lie inside those of a T-matrix simulation (arXiv 2503.03674). Papers show it
-    beside a measured transform to name scattering vectors; for numbers fit a dispersion.
+    and its maxima lie inside those of a T-matrix simulation (arXiv 2503.03674) or beside them,
+    depending on the phase shift: a weak scatterer's ring lies beyond 2k, a resonant one's has the
+    edge of J. Papers show it beside a measured transform to name scattering vectors; for numbers
+    fit a dispersion.
     """
     if not broadening > 0 or not pixel_nm > 0 or min(shape) < 1:
         raise SimulationError("broadening, pixel_nm and shape must be positive")

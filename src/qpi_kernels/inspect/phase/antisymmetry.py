@@ -37,10 +37,12 @@ def antisymmetrised(
     .. math:: S^-(E) = \int_{\rm region} \frac{d^2q}{(2\pi)^2}\,
               \mathrm{Re}[A(q, +E) - A(q, -E)]
 
-    the test of phase-referenced QPI for a superconducting gap that changes sign (arXiv 1710.09088),
-    applied to deconvolved kernels in arXiv 1807.10752: at scattering vectors between two gaps of
-    opposite sign and a weak non-magnetic defect, S^- keeps its sign between the two gap energies;
-    with gaps of one sign it crosses zero at the geometric mean of the two.
+    the test of Hirschfeld, Altenfeld, Eremin and Mazin (Phys. Rev. B 92, 184513 (2015)) for a
+    superconducting gap that changes sign, which needs the transform of one isolated defect, as in
+    arXiv 1703.04891: a kernel's is one (arXiv 1807.10752). At scattering vectors between two gaps
+    of opposite sign and a weak non-magnetic defect, S^- keeps its sign between the two gap
+    energies; with gaps of one sign it crosses zero at the geometric mean of the two. Strong
+    scatterers with bound states need phase-referenced QPI at their energies (arXiv 1710.09088).
 
     Parameters
     ----------
@@ -77,6 +79,11 @@ def antisymmetrised(
     The sum is linear in the kernel's pixels; its error adds theirs as independent, see
     `phase_referenced`, and those of +E and -E likewise. The position error is that of one shift
     for all energies. Gaps should be resolved: broadening fills the region between them.
+
+    Errors of the bias axis and of the set-point are not in the error bars. Where zero bias is off
+    by d, an even spectrum shows :math:`|S^-| \approx 2 d\, |\partial_E S|`: compare S^- with that
+    of biases moved by the amplifier's offset. Normalisation at a set-point of one sign is not even
+    in energy either.
     """
     given = kernel_errors(kernel_stack, std, position_std_nm)
     if "bias" not in given.kernel.dims:

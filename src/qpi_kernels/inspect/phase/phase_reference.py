@@ -50,9 +50,9 @@ def phase_referenced(
     Returns
     -------
     xarray.Dataset
-        ``real`` and ``imaginary`` over ``q_y``, ``q_x`` in place of y, x, and their standard
-        deviations ``real_std``, ``imaginary_std`` (NaN without `std` and position error);
-        ``position_std_nm`` in attrs.
+        ``real_part`` and ``imaginary_part`` over ``q_y``, ``q_x`` in place of y, x, and their
+        standard deviations ``real_part_std``, ``imaginary_part_std`` (NaN without `std` and
+        position error); ``position_std_nm`` in attrs.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def phase_referenced(
     # Variance of the cosine and of the sine of a normally distributed angle.
     cosine = (1 + np.exp(-2 * spread)) / 2 - np.exp(-spread)
     sine = (1 - np.exp(-2 * spread)) / 2
-    found = {"real": real, "imaginary": imaginary}
-    pairs = {"real": (real, imaginary), "imaginary": (imaginary, real)}
+    found = {"real_part": real, "imaginary_part": imaginary}
+    pairs = {"real_part": (real, imaginary), "imaginary_part": (imaginary, real)}
     noise = (None, None) if given.std is None else _noise(given.std, window, padding)
     for (name, (own, other)), white in zip(pairs.items(), noise, strict=True):
         variance = cosine * np.square(own) + sine * np.square(other)
@@ -86,7 +86,7 @@ def phase_referenced(
             variance = variance * np.nan
         found[f"{name}_std"] = np.sqrt(variance).transpose(*signed.dims)
     unit = signed.attrs["units"]
-    titles = {"real": "real part of the transform", "imaginary": "imaginary part of the transform"}
+    titles = {name: f"{name.replace('_', ' ')} of the transform" for name in pairs}
     dataset = xr.Dataset(found).assign_attrs(
         window=window, padding=padding, position_std_nm=given.position_std.values.tolist()
     )

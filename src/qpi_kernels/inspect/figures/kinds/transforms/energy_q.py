@@ -93,7 +93,8 @@ def _panel(
 
     caption = f"E(q): Fourier amplitude of the kernel, {where}. {limits_in_words(image)}"
     if "q_fitted" in data:
-        caption += " Points: 2k as fitted in real space, with errors; dashed: the band."
+        caption += " Points: 2k as fitted in real space, with errors; dashed: the band. The "
+        caption += "maximum of |FT| lies beside 2k, by how much depends on the phase shift."
     return Panel("E(q) of the kernel", caption, data, draw)
 
 
