@@ -63,9 +63,12 @@ def phase_referenced(
     -----
     The error of noise takes pixels as independent. Under a smooth prior neighbours err alike: the
     errors at scattering vectors that the prior favours are then larger, up to the root of the
-    share of all q that it leaves, and smaller beyond. A shift d of the origin multiplies A(q) by
-    :math:`e^{-i q d}`, taken as normally distributed. What the positions of single defects are
-    off beside that damps A(q) by :math:`e^{-q^2 \sigma^2 / 2}`, which no error bar tells.
+    share of all q that it leaves, and smaller beyond. Where waves reach beyond the kernel's window
+    the true errors were up to three times as large inside the ring (docs/inspect.md).
+
+    A shift d of the origin multiplies A(q) by :math:`e^{-i q d}`, taken as normally distributed.
+    What the positions of single defects are off beside that damps A(q) by
+    :math:`e^{-q^2 \sigma^2 / 2}`, which no error bar tells.
     """
     given = kernel_errors(kernel, std, position_std_nm)
     signed = fourier(given.kernel, window=window, scale="complex", padding=padding)
