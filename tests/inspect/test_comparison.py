@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.signal import fftconvolve
 from scipy.special import j0
 
-from qpi_kernels.inspect import InspectionError, compare_fourier, fourier
+from qpi_kernels.inspect import InspectionError, compare_fourier, fourier, radial_profile
 
 PITCH, Q = 0.25, 4.0
 
@@ -61,6 +61,19 @@ def test_a_stack_is_compared_bias_by_bias_and_drawn():
     drawn = axes.containers[1].lines[0].get_ydata()
     np.testing.assert_array_equal(drawn, found.kernel_profile["mean"][1])
     assert "rad/nm" in axes.get_xlabel()
+
+
+def test_the_profiles_are_those_of_each_transform_alone():
+    """Nothing is subtracted from what is drawn over its floor, and no ring of a kernel is out."""
+    kernel, observation = scene(noise=0.3)
+    found = compare_fourier(kernel, observation)
+    alone = radial_profile(fourier(kernel, padding=4))
+    xr.testing.assert_allclose(found.kernel_profile[["mean", "std"]], alone[["mean", "std"]])
+    assert int(found.kernel_profile["count"][0]) > 0
+    assert int(found.observation_profile["count"][0]) == 0
+    seen = found.observation_profile
+    outer = seen["mean"].where(seen["q"] > 9.0)
+    assert float(outer.mean()) == pytest.approx(float(seen["floor"]), rel=0.1)
 
 
 def test_masked_pixels_do_not_count():

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qpi_kernels.inspect.axes import InspectionError, axis_step, axis_unit, image_dims
-from qpi_kernels.inspect.fourier_transform import Window, transform
-from qpi_kernels.inspect.profiles import radial_profile
+from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, Window, fourier, transform
+from qpi_kernels.inspect.profiles import radial_profile, white_floor
 from qpi_kernels.result import KernelResult
 
 __all__ = ["FourierComparison", "compare_fourier"]
@@ -32,8 +32,9 @@ class FourierComparison:
     kernel, observation : xarray.DataArray
         ``(..., q_y, q_x)``, amplitudes in the data's unit; the kernel is padded to the map's size.
     kernel_profile, observation_profile : xarray.Dataset
-        Radial profiles with the floor of white noise subtracted: ``mean``, ``std``, ``count`` and
-        ``floor`` over ``q``, see `radial_profile`.
+        Radial profiles ``mean``, ``std`` and ``count`` over ``q``, each in rings of its own
+        resolution (see `radial_profile`; the kernel's of ``fourier(kernel, padding=4)``), and
+        ``floor``, the level of white noise. It is not subtracted.
     """
 
     kernel: xr.DataArray
@@ -53,7 +54,6 @@ class FourierComparison:
             axes.axhline(float(one["floor"]), color=colour, linestyle=":", label=f"{label}, floor")
             floors.append(float(one["floor"]))
         q = self.kernel_profile["q"]
-        # Below the floors is what noise left of itself.
         axes.set_yscale("log", nonpositive="mask")
         axes.set_ylim(bottom=max(min(floors) / 3, axes.get_ylim()[1] * _DECADES))
         axes.set_xlabel(f"q = 2π/λ ({q.attrs['units']})")
@@ -112,10 +112,13 @@ def compare_fourier(
     own = transform(kernel, shape, window=window, scale="amplitude")
     # The pitches may differ by rounding, and coordinates are compared to the bit.
     own = own.assign_coords(q_y=seen["q_y"], q_x=seen["q_x"])
-    step = max(seen.attrs["dq_y"], seen.attrs["dq_x"])
-    return FourierComparison(
-        own,
-        seen,
-        radial_profile(own, step=step, skip_axis=False, floor=True),
-        radial_profile(seen, step=step, floor=True),
-    )
+    padded = fourier(kernel, window=window, padding=KERNEL_PADDING)
+    return FourierComparison(own, seen, _with_floor(padded), _with_floor(seen))
+
+
+def _with_floor(amplitude: xr.DataArray) -> xr.Dataset:
+    """Average amplitudes over rings, and note their level of white noise."""
+    profile = radial_profile(amplitude)
+    floor = np.sqrt(white_floor(amplitude))
+    described = {"units": profile["mean"].attrs["units"], "long_name": "floor of white noise"}
+    return profile.assign(floor=floor.assign_attrs(described))

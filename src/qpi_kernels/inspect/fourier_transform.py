@@ -22,11 +22,16 @@ from qpi_kernels.inspect.axes import (
     image_dims,
 )
 
-__all__ = ["Scale", "Window", "fourier", "transform", "window_weights"]
+__all__ = ["KERNEL_PADDING", "Scale", "Window", "fourier", "transform", "window_weights"]
 
 Scale = Literal["amplitude", "psd", "complex"]
 Window = Literal["none", "tukey", "hann", "hamming", "blackman"]
 
+# Of kernels, wherever they are shown: of a few resolution steps in all, a ring's profile is smooth.
+KERNEL_PADDING = 4
+
+# Of a step: how far from its middle pixel the origin of a kernel may be.
+_CENTRED = 1e-3
 _WINDOWS: dict[str, Any] = {
     "none": "boxcar",
     "tukey": ("tukey", 0.5),
@@ -83,9 +88,10 @@ def fourier(
         zero is at index ``n//2``, a wave of wavelength l shows at :math:`2 \pi / l`, and q_y has
         the sense of y: down the screen. The axes are those of the image's frame, also of one that
         was scanned at an angle. ``attrs``: ``units``, ``long_name``, ``scale``, ``window``,
-        ``padding``, ``dq_y`` and ``dq_x`` (the resolution, the step without padding) and
-        ``correlated_pixels`` (how many pixels of the PSD of noise count as one). NaN where no
-        pixel of an image counts.
+        ``padding``, ``dq_y`` and ``dq_x`` (the resolution, the step without padding),
+        ``correlated_pixels`` (how many pixels of the PSD of noise count as one) and ``centred`` (1
+        of a kernel, whose y = x = 0 is its middle pixel ``n//2``, else 0). NaN where no pixel of
+        an image counts.
 
     Raises
     ------
@@ -156,7 +162,7 @@ def transform(
         made *= np.asarray(area, kind) * _origin(image, shape, steps)
     correlated = _correlated_pixels(weight, squares, shape)
     return _labelled(scipy.fft.fftshift(made, axes=(-2, -1)), image, steps, scale).assign_attrs(
-        window=window, correlated_pixels=correlated
+        window=window, correlated_pixels=correlated, centred=int(_is_centred(image))
     )
 
 
@@ -175,6 +181,15 @@ def window_weights(window: Window, shape: tuple[int, ...]) -> NDArray[np.float64
         scipy.signal.get_window(_WINDOWS[window], 2 * n, fftbins=True)[n % 2 :: 2] for n in shape
     )
     return np.asarray(np.outer(rows, columns))
+
+
+def _is_centred(image: xr.DataArray) -> bool:
+    """Tell whether the origin is the middle pixel, as of a kernel."""
+    return all(
+        abs(axis_values(image, axis)[image.sizes[axis] // 2])
+        <= _CENTRED * abs(axis_step(image, axis))
+        for axis in "yx"
+    )
 
 
 def _mirrored(half: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.floating]:

@@ -47,8 +47,9 @@ def radial_profile(
     step : float, optional
         Width of the rings; the larger step of the axes, of a padded transform its resolution.
     skip_axis : bool, optional
-        Leave out ``|q_x| < 1.5 dq``, where the offsets of rows lie; by default of a Fourier
-        transform. The innermost two rings are empty then.
+        Leave out ``|q_x| < 1.5 dq``, where the offsets of a map's rows lie; the innermost two rings
+        are empty then. By default of a Fourier transform, but not of a kernel's, which has none:
+        of an image whose origin is its middle pixel (``attrs["centred"]`` of `fourier`).
     floor : bool
         Subtract the power of white noise from that of a Fourier transform, see `white_floor`.
 
@@ -108,15 +109,15 @@ def sector_profile(
     return _profile(image, centre, step, skip_axis, floor, sector=(angle_deg, width_deg))
 
 
-def white_floor(transform: xr.DataArray, *, skip_axis: bool = True) -> xr.DataArray:
+def white_floor(transform: xr.DataArray, *, skip_axis: bool | None = None) -> xr.DataArray:
     """Estimate the power of white noise beyond 0.9 of the Nyquist frequency.
 
     Parameters
     ----------
     transform : xarray.DataArray
         ``(..., q_y, q_x)``.
-    skip_axis : bool
-        Leave out ``|q_x| < 1.5 dq``.
+    skip_axis : bool, optional
+        As for `radial_profile`.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def white_floor(transform: xr.DataArray, *, skip_axis: bool = True) -> xr.DataAr
         *np.broadcast_arrays(np.abs(q_y) / np.abs(q_y).max(), np.abs(q_x) / np.abs(q_x).max())
     )
     used = outer > _FLOOR_FROM
-    if skip_axis:
+    if _skips_axis(transform, skip_axis):
         used &= ~_row_offsets(transform, q_x)
     power = _power(transform)[..., used]
     lead = transform.dims[:-2]
@@ -161,7 +162,7 @@ def _profile(
     reach = min(np.abs(down).max(), np.abs(right).max()) * (1 + 1e-9)
     ring = np.rint(radius / width).astype(np.int64)
     used = radius <= reach
-    skipped = transformed if skip_axis is None else skip_axis
+    skipped = _skips_axis(image, skip_axis)
     if skipped:
         used &= ~_row_offsets(image, axis_values(image, dims[1])[None, :])
     if sector is not None:
@@ -276,6 +277,13 @@ def _in_sector(
     distance = np.abs((away + turn / 2) % turn - turn / 2)
     # The centre lies in every direction.
     return np.asarray((distance <= width_deg / 2) | ((down == 0) & (right == 0)))
+
+
+def _skips_axis(image: xr.DataArray, skip_axis: bool | None) -> bool:
+    """Decide on the strip of row offsets: by default of transforms that are no kernel's."""
+    if skip_axis is not None:
+        return skip_axis
+    return image_dims(image) == ("q_y", "q_x") and not image.attrs.get("centred", 0)
 
 
 def _row_offsets(image: xr.DataArray, q_x: NDArray[np.float64]) -> NDArray[np.bool_]:

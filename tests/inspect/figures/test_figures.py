@@ -87,7 +87,7 @@ def test_a_mask_is_shaded_and_left_out_of_the_residual():
     result = planted_result(mask=mask)
     shade = figure("map", result).axes[0].images[1].get_array()
     np.testing.assert_array_equal(np.isfinite(shade), ~mask)
-    assert "15 %" in make_panel("map", result).caption.replace("15.7", "15")
+    assert "15.7 %" in make_panel("map", result).caption
     np.testing.assert_array_equal(
         np.isfinite(make_panel("residual", result).data["residual"]), mask
     )
@@ -131,6 +131,14 @@ def test_energies_over_q_follow_the_ring(stack):
     cut = make_panel("energy_q", stack, start=(0.0, 0.0), stop=(0.0, 7.0)).data["amplitude"]
     found = cut["q"].values[cut.values.argmax(axis=1)]
     np.testing.assert_allclose(found, 4 + 10 * np.array(STACK), atol=0.8)
+
+
+def test_a_kernel_has_one_profile_in_all_figures(stack):
+    """The mean over rings at a bias is the same in E(q) and beside the map's."""
+    energies = make_panel("energy_q", stack).data["amplitude"]
+    beside = make_panel("fourier_profiles", stack, bias=0.05).data
+    np.testing.assert_allclose(energies["q"], beside["q_kernel"], rtol=1e-6)
+    np.testing.assert_allclose(energies[2], beside["kernel_mean"], rtol=1e-5)
 
 
 def test_a_spectrum_is_one_pixel_of_the_kernel(stack):

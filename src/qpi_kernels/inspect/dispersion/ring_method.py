@@ -34,10 +34,10 @@ def ring_wave_numbers(image: xr.DataArray) -> WaveNumbers:
         is no damping.
     """
     transform = fourier(image)
-    rings = radial_profile(transform).dropna("q")
+    rings = radial_profile(transform, skip_axis=True).dropna("q")
     q, profile = rings["q"].values, rings["mean"].values
     step = float(np.diff(q).mean())
-    floor = np.sqrt(white_floor(transform).values)
+    floor = np.sqrt(white_floor(transform, skip_axis=True).values)
     k, error, reasons = [], [], []
     for line, low in zip(profile, floor, strict=True):
         top = _FIRST_RING + int(line[_FIRST_RING:-1].argmax())

@@ -38,7 +38,7 @@ def curves_panel(curves: xr.DataArray | xr.Dataset, title: str, caption: str) ->
         if isinstance(curves, xr.DataArray)
         else curves
     )
-    data = data.drop_vars([name for name in data.coords if name not in data.dims])
+    data = data.reset_coords(drop=True)
     if len(data.dims) != 1:
         raise FigureError(f"curves have one axis, not {tuple(data.dims)}")
 

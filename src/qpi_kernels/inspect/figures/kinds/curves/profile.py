@@ -29,7 +29,7 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
     bias = clearest_bias(known) if bias is None else bias
     kernel = one_plane(one_kind(known.kernel, kind_of_defect), bias)
     data = radial_profile(kernel)
-    data = data.drop_vars([name for name in data.coords if name not in data.dims])
+    data = data.reset_coords(drop=True)
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw the mean with its error."""

@@ -31,7 +31,7 @@ def _panel(
     }
     at = kernel.isel(pixel)
     data = xr.Dataset({"kernel": at, "std": std.isel(pixel)})
-    data = data.drop_vars([name for name in data.coords if name != "bias"])
+    data = data.reset_coords(drop=True)
     data["bias"].attrs["long_name"] = "bias"
 
     def draw(axes: Axes, data: xr.Dataset) -> None:

@@ -57,7 +57,7 @@ def labelled(image: xr.DataArray) -> xr.DataArray:
         if dim not in image.coords:
             places = xr.DataArray(range(image.sizes[dim]), dims=(dim,), attrs={"units": "pixel"})
             image = image.assign_coords({dim: places})
-    image = image.drop_vars([name for name in image.coords if name not in image.dims])
+    image = image.reset_coords(drop=True)
     return image.assign_attrs({"long_name": str(image.name), "units": ""} | image.attrs)
 
 

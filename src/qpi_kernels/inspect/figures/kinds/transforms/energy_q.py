@@ -18,15 +18,13 @@ from qpi_kernels.inspect.figures.images import (
 from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
 from qpi_kernels.inspect.figures.planes import one_kind, require_result
 from qpi_kernels.inspect.figures.style import SEQUENTIAL
-from qpi_kernels.inspect.fourier_transform import fourier
+from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, fourier
 from qpi_kernels.inspect.profiles import radial_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["KIND"]
-
-_PADDING = 2
 
 
 def _panel(
@@ -47,17 +45,17 @@ def _panel(
     kernel = one_kind(known.kernel, kind_of_defect)
     if "bias" not in kernel.dims:
         raise FigureError("E(q) needs a kernel over bias")
-    transform = fourier(kernel, padding=_PADDING)
+    transform = fourier(kernel, padding=KERNEL_PADDING)
     if (start is None) != (stop is None):
         raise FigureError("give both ends of the cut, start and stop, or neither")
     if start is not None and stop is not None:
         image = cut_stack(transform, start, stop, width=cut_width).rename(distance="q")
         where = f"along the line from (q_y, q_x) = {start} to {stop}, {cut_width:g} wide"
     else:
-        profile = radial_profile(transform, skip_axis=False)
+        profile = radial_profile(transform)
         image, where = profile["mean"], "root mean square over directions"
     image = image.transpose("bias", "q").rename("amplitude")
-    image = image.drop_vars([name for name in image.coords if name not in image.dims])
+    image = image.reset_coords(drop=True)
     image["bias"].attrs["long_name"] = "bias"
     image = with_limits(image.assign_attrs(long_name="Fourier amplitude"), signed=False)
     data = image.to_dataset()

@@ -21,7 +21,7 @@ from qpi_kernels.inspect.figures.planes import (
 
 __all__ = ["KIND", "comparison_of", "cropped", "shown_q"]
 
-_POWER_SHARE, _MARGIN, _FEWEST_STEPS = 0.995, 1.3, 12
+_POWER_SHARE, _MARGIN, _MIN_STEPS = 0.995, 1.3, 4
 
 
 def comparison_of(
@@ -51,11 +51,12 @@ def shown_q(comparison: FourierComparison, q_max: float | None) -> float:
         return float(q_max)
     profile = comparison.kernel_profile
     q = profile["q"].values
-    power = np.nan_to_num(profile["mean"].values ** 2 * profile["count"].values).cumsum()
+    above = np.maximum(profile["mean"].values ** 2 - float(profile["floor"]) ** 2, 0.0)
+    power = np.nan_to_num(above * profile["count"].values).cumsum()
     if not power[-1] > 0:
         return float(q[-1])
     within = q[np.searchsorted(power, _POWER_SHARE * power[-1])]
-    return float(np.clip(_MARGIN * within, q[min(_FEWEST_STEPS, len(q) - 1)], q[-1]))
+    return float(np.clip(_MARGIN * within, q[min(_MIN_STEPS, len(q) - 1)], q[-1]))
 
 
 def cropped(image: Any, q_max: float) -> Any:

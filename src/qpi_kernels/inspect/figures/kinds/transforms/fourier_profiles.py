@@ -24,18 +24,18 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
         "map": comparison.observation_profile,
         "kernel": comparison.kernel_profile,
     }
-    # The rings of both are the same but for the means of their pixels' q.
+    # Each has rings of its own resolution.
     data = xr.Dataset()
     for name, profile in parts.items():
         axis = f"q_{name}"
         one = profile[["mean", "std", "count"]].rename(q=axis)
         one[axis].attrs["long_name"] = "q"
         data = data.merge(
-            one.drop_vars([c for c in one.coords if c != axis]).rename(
+            one.reset_coords(drop=True).rename(
                 {part: f"{name}_{part}" for part in ("mean", "std", "count")}
             )
         )
-        data[f"{name}_floor"] = profile["floor"].drop_vars(list(profile["floor"].coords))
+        data[f"{name}_floor"] = profile["floor"].reset_coords(drop=True)
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw both profiles, and their floors as dotted lines."""
@@ -52,8 +52,8 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
         axes.legend()
 
     caption = (
-        f"Fourier amplitudes{where}, root mean square over rings, with one standard deviation; the "
-        "floor of white noise (dotted) is taken off."
+        f"Fourier amplitudes{where}, root mean square over rings, with one standard deviation; "
+        "dotted, the level of white noise in each, which is not subtracted."
     )
     return Panel("Profiles in q", caption, data, draw)
 

@@ -35,7 +35,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
     mask = mask_of(known)
     psd = fourier(plane, scale="psd", mask=None if mask is None else mask.values)
     data = radial_profile(psd)
-    data = data.drop_vars([name for name in data.coords if name not in data.dims])
+    data = data.reset_coords(drop=True)
     planes = plane_axis(known.residual)
     index = 0 if planes is None or bias is None else int(np.abs(planes - bias).argmin())
     pixel = float(np.prod([abs(float(plane[axis][1] - plane[axis][0])) for axis in ("y", "x")]))
