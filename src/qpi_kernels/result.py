@@ -11,6 +11,7 @@ import xarray as xr
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.defects.variables import defect_variables, defects_of
+from qpi_kernels.io.array_records import unpack_mask
 from qpi_kernels.io.stored import load_stored, save_stored
 from qpi_kernels.quality import Quality
 
@@ -55,6 +56,28 @@ class KernelResult:
     defects: Defects
     quality: Quality
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def observation(self) -> xr.DataArray:
+        """The observation that was extracted from: reconstruction plus residual.
+
+        Equal to what was given but for rounding; NaN where nothing was measured.
+        """
+        attrs = {"long_name": "observation"} | self.reconstruction.attrs
+        observed = self.reconstruction + self.residual
+        return observed.rename("observation").assign_attrs(attrs)
+
+    @property
+    def mask(self) -> xr.DataArray | None:
+        """Which pixels counted, ``(y, x)`` bool; None if all did, or the file does not tell."""
+        packed = self.provenance.get("mask")
+        if not packed:
+            return None
+        coords = {name: self.residual[name] for name in ("y", "x") if name in self.residual.coords}
+        attrs = {"long_name": "pixel counts", "units": ""}
+        return xr.DataArray(
+            unpack_mask(packed), dims=("y", "x"), coords=coords, name="counted", attrs=attrs
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write everything to a NetCDF file, without loss, and return the path.

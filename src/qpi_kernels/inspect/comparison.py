@@ -119,6 +119,6 @@ def compare_fourier(
 def _with_floor(amplitude: xr.DataArray) -> xr.Dataset:
     """Average amplitudes over rings, and note their level of white noise."""
     profile = radial_profile(amplitude)
-    floor = np.sqrt(white_floor(amplitude))
+    floor = white_floor(amplitude) ** 0.5
     described = {"units": profile["mean"].attrs["units"], "long_name": "floor of white noise"}
     return profile.assign(floor=floor.assign_attrs(described))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from qpi_kernels.io.array_records import unpack_mask
 from qpi_kernels.result import KernelResult
 from qpi_kernels.scripts.parts import defects_lines, imports, mask_lines, one_line
 
@@ -33,8 +32,7 @@ def extraction_script(result: KernelResult, result_file: str = "kernel.nc") -> s
     known = result.provenance
     from_file = bool(known.get("file"))
     prepared = from_file and bool(known.get("preparation"))
-    packed = known.get("mask")
-    mask = mask_lines(unpack_mask(packed)) if packed else ""
+    mask = "" if result.mask is None else mask_lines(result.mask.values)
     given = "" if known.get("finds_defects") else defects_lines(result.defects)
     parts = [
         _observation(result, result_file),
@@ -58,7 +56,7 @@ def _observation(result: KernelResult, result_file: str) -> str:
             "# The observation came from no file: it is the sum of prediction and residual, equal\n"
             "# but for rounding, prepared as it was.\n"
             f"before = qk.KernelResult.load({result_file!r})\n"
-            "observation = before.reconstruction + before.residual"
+            "observation = before.observation"
         )
     lines = [f"scan = qk.open_scan({known['file']!r})", f"observation = scan[{known['channel']!r}]"]
     lines += _plane_lines(result)

@@ -12,8 +12,8 @@ from matplotlib import colormaps
 from skimage.color import rgb2lab
 
 from qpi_kernels.inspect import figure
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures import style
-from qpi_kernels.inspect.figures.images import colour_limits
 from qpi_kernels.inspect.figures.kind import (
     FigureError,
     FigureKind,

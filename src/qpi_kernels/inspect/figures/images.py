@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from qpi_kernels.inspect.axes import pixel_edges
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures.style import DIVERGING, SEQUENTIAL
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "axis_label",
-    "colour_limits",
     "draw_colour_bar",
     "draw_image",
     "draw_marks",
@@ -28,36 +28,9 @@ __all__ = [
     "with_limits",
 ]
 
-_SHARE_BEYOND = 0.5  # percent of the pixels beyond each end of the colours
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NOT_COUNTED = "0.6"
 _AXIS_NAMES = {"q_x": "$q_x$", "q_y": "$q_y$", "q": "$q$", "r": "distance $r$"}
-
-
-def colour_limits(values: ArrayLike, *, signed: bool) -> tuple[float, float]:
-    """Choose the limits of the colours.
-
-    Parameters
-    ----------
-    values : array
-        NaN does not count; half a percent at each end is beyond the limits.
-    signed : bool
-        Zero has the colour in the middle.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit, never equal.
-    """
-    known = np.asarray(values, float)
-    known = known[np.isfinite(known)]
-    if not known.size:
-        return (-1.0, 1.0) if signed else (0.0, 1.0)
-    if signed:
-        high = float(np.percentile(abs(known), 100 - _SHARE_BEYOND)) or float(abs(known).max())
-        return (-high, high) if high else (-1.0, 1.0)
-    low, high = (float(one) for one in np.percentile(known, [_SHARE_BEYOND, 100 - _SHARE_BEYOND]))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def with_limits(image: xr.DataArray, *, signed: bool) -> xr.DataArray:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.inspect.figures.images import colour_limits, draw_image
+from qpi_kernels.inspect.colours import colour_limits
+from qpi_kernels.inspect.figures.images import draw_image
 from qpi_kernels.inspect.figures.kind import FigureError
 from qpi_kernels.inspect.figures.kinds.images.image import labelled
 from qpi_kernels.inspect.figures.planes import bias_words, plane_axis

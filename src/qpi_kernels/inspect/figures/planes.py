@@ -9,14 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.inspect.figures.kind import FigureError
-from qpi_kernels.io.array_records import unpack_mask
 from qpi_kernels.result import KernelResult
 
 __all__ = [
     "bias_words",
     "clearest_bias",
-    "mask_of",
-    "observation_of",
     "one_kind",
     "one_plane",
     "plane_axis",
@@ -27,34 +24,10 @@ __all__ = [
 def require_result(result: Any, name: str) -> KernelResult:
     """Return a result, or raise `FigureError` for anything else."""
     if not isinstance(result, KernelResult):
-        raise FigureError(f"the figure {name!r} is made of a KernelResult, not {_type(result)}")
+        raise FigureError(
+            f"the figure {name!r} is made of a KernelResult, not {type(result).__name__}"
+        )
     return result
-
-
-def observation_of(result: KernelResult) -> xr.DataArray:
-    """Return the observation that was extracted from: reconstruction plus residual.
-
-    Equal to what was given but for rounding; NaN where nothing was measured.
-    """
-    observed = result.reconstruction + result.residual
-    known = result.reconstruction.attrs
-    return observed.rename("observation").assign_attrs({"long_name": "observation"} | known)
-
-
-def mask_of(result: KernelResult) -> xr.DataArray | None:
-    """Return which pixels counted, ``(y, x)``; None if all did, or the file does not tell."""
-    packed = result.provenance.get("mask")
-    if not packed:
-        return None
-    image = result.residual
-    coords = {name: image[name] for name in ("y", "x") if name in image.coords}
-    return xr.DataArray(
-        unpack_mask(packed),
-        dims=("y", "x"),
-        coords=coords,
-        name="counted",
-        attrs={"long_name": "pixel counts", "units": ""},
-    )
 
 
 def clearest_bias(result: KernelResult) -> float | None:
@@ -118,7 +91,3 @@ def bias_words(image: xr.DataArray) -> str:
     units = str(image["bias"].attrs.get("units", "V"))
     value = float(image["bias"])
     return f" at {1e3 * value:.4g} mV" if units == "V" else f" at {value:.4g} {units}"
-
-
-def _type(value: Any) -> str:
-    return type(value).__name__

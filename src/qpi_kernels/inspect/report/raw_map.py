@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from qpi_kernels.inspect.figures.planes import plane_axis
-from qpi_kernels.io.array_records import hash_planes, unpack_mask
+from qpi_kernels.io.array_records import hash_planes
 from qpi_kernels.result import KernelResult
 
 __all__ = ["RawMap", "find_raw_map"]
@@ -96,8 +96,8 @@ def _observations(
     from qpi_kernels.prepare import PreparationError, channels_beside, replay
 
     channels = channels_beside(scan, image)
-    packed = result.provenance.get("mask")
-    masks: list[Any] = [None] if not packed else [None, unpack_mask(packed)]
+    known = result.mask
+    masks: list[Any] = [None] if known is None else [None, known.values]
     for mask, defects in product(masks, (None, result.defects)):
         if mask is not None and mask.shape != image.shape[-2:]:
             continue

@@ -22,8 +22,6 @@ from qpi_kernels.inspect.figures.kinds.images.image import labelled
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
     clearest_bias,
-    mask_of,
-    observation_of,
     one_plane,
     require_result,
 )
@@ -37,9 +35,9 @@ __all__ = ["KIND"]
 def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> Panel:
     """Make the panel of a result's observation; ``marks`` are the defects."""
     known = require_result(result, "map")
-    plane = one_plane(observation_of(known), clearest_bias(known) if bias is None else bias)
+    plane = one_plane(known.observation, clearest_bias(known) if bias is None else bias)
     where = bias_words(plane)
-    mask = mask_of(known)
+    mask = known.mask
     image = labelled(plane)
     # What does not count may be far off.
     counted = image if mask is None else image.where(mask.values)

@@ -11,7 +11,6 @@ from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
     clearest_bias,
-    mask_of,
     one_plane,
     require_result,
 )
@@ -23,7 +22,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
     """Make the panel of a result's residual; pixels that do not count are left out."""
     known = require_result(result, "residual")
     plane = one_plane(known.residual, clearest_bias(known) if bias is None else bias)
-    mask = mask_of(known)
+    mask = known.mask
     if mask is not None:
         plane = plane.where(mask.values)
     rms = float(np.sqrt(np.nanmean(np.square(plane.values, dtype=float))))

@@ -12,8 +12,6 @@ from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
     clearest_bias,
-    mask_of,
-    observation_of,
     one_kind,
     one_plane,
     require_result,
@@ -31,8 +29,8 @@ def comparison_of(
     known = require_result(result, name)
     bias = clearest_bias(known) if bias is None else bias
     kernel = one_plane(one_kind(known.kernel, kind_of_defect), bias)
-    observation = one_plane(observation_of(known), bias)
-    mask = mask_of(known)
+    observation = one_plane(known.observation, bias)
+    mask = known.mask
     counted = None if mask is None else mask.values
     return compare_fourier(kernel, observation, mask=counted), bias_words(kernel)
 

@@ -13,7 +13,6 @@ from qpi_kernels.inspect.figures.lines import draw_curve
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
     clearest_bias,
-    mask_of,
     one_plane,
     plane_axis,
     require_result,
@@ -32,7 +31,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
     known = require_result(result, "residual_spectrum")
     bias = clearest_bias(known) if bias is None else bias
     plane = one_plane(known.residual, bias)
-    mask = mask_of(known)
+    mask = known.mask
     psd = fourier(plane, scale="psd", mask=None if mask is None else mask.values)
     data = radial_profile(psd)
     data = data.reset_coords(drop=True)
