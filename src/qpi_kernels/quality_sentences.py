@@ -30,11 +30,12 @@ class Sentence(NamedTuple):
 
 
 _MORE_DATA = (
-    "Mark more defects, mask what they do not describe, or impose a symmetry that is known."
+    "Mark more defects, use a smaller window, mask what the defects do not describe, or impose a "
+    "symmetry that is known."
 )
 _OTHER_STRUCTURE = (
-    "Unmarked defects, misplaced positions, steps, line noise, or a kernel larger than its window; "
-    "see the residual layer. Refining the positions tests whether these are off."
+    "Possible causes: unmarked defects, misplaced positions, steps, line noise, or a kernel larger "
+    "than its window; see the residual layer. Refining the positions tests whether these are off."
 )
 
 SENTENCES = {
@@ -82,7 +83,7 @@ SENTENCES = {
     ),
     "few_determined": Sentence(
         "The data fix {number:.0%} of the kernel; the ridge pulls the rest towards zero.",
-        "Mark more defects, use a smaller window, or impose a symmetry that is known.",
+        _MORE_DATA,
     ),
     "window_large": Sentence(
         "The kernel window is large for this map ({number:.0%} of the counted pixels), which "
@@ -174,8 +175,8 @@ SENTENCES = {
     # Remarks.
     "residual_excess": Sentence(
         "The residual holds slightly more than pixel noise (chi-squared {number:.3g}).",
-        "Misplaced positions, a second kind, waves that scatter from defect to defect, or a kernel "
-        "larger than its window. Noise may hide most of it.",
+        "Possible causes: misplaced positions, a second kind, waves that scatter from defect to "
+        "defect, or a kernel larger than its window. Noise may hide most of it.",
     ),
     "waves_beyond_window": Sentence(
         "The defects' waves go on beyond the kernel window (mean square {number:.2f} of noise "
@@ -235,7 +236,9 @@ SENTENCES = {
     ),
     "nothing_fixed": Sentence("The map fixes less than one number of the kernel.", note=True),
     "white_prior_biases": Sentence(
-        "At {number:.0f} biases no prior helps, and the kernel is that of least squares.", note=True
+        "Planes that no prior explains better than independent pixels: {number:.0f}. Their kernels "
+        "are those of least squares.",
+        note=True,
     ),
     "network_window": Sentence(
         "The network makes kernels of {place} pixels as the map has them.", note=True

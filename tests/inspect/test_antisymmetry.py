@@ -110,6 +110,9 @@ def test_sums_are_those_of_the_transform_and_over_all_q_the_value_at_the_defect(
     np.testing.assert_allclose(found["energy"], [0.01, 0.02])
     assert found["value"].attrs["units"] == "1/(eV nm^2)"
     ring = antisymmetrised(kernel, (2.0, 4.0), angle_deg=90.0, width_deg=60.0)
+    xr.testing.assert_equal(
+        antisymmetrised(kernel, (4.0, 2.0), angle_deg=90.0, width_deg=60.0), ring
+    )
     signed = fourier(kernel, scale="complex").real
     q_y, q_x = np.meshgrid(signed["q_y"], signed["q_x"], indexing="ij")
     q = np.hypot(q_y, q_x)

@@ -120,6 +120,8 @@ def test_what_does_not_fit_is_told():
     kernel = labelled(gaussian((16, 16)))
     with pytest.raises(InspectionError, match="must be alike"):
         phase_referenced(kernel, std=labelled(gaussian((16, 18))))
+    with pytest.raises(InspectionError, match=r"DataArrays with y and x in nm .* not ndarray"):
+        phase_referenced(kernel.values)
     with pytest.raises(InspectionError, match="negative"):
         phase_referenced(kernel, position_std_nm=-0.1)
     with pytest.raises(InspectionError, match="y = x = 0"):

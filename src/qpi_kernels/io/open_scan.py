@@ -29,6 +29,8 @@ def sniff(path: str | Path) -> ScanFormat:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise ScanFormatError(path, "any known format", "there is no such file") from error
     except OSError as error:
         raise ScanFormatError(path, "any known format", error.strerror or str(error)) from error
     if not head:

@@ -52,18 +52,22 @@ def load_stored(path: str | Path, kind: str, error: type[ValueError]) -> xr.Data
     kind : str
         What it must hold, such as ``"KernelResult"``.
     error : type
-        Raised if the file is not NetCDF or holds something else.
+        Raised if the file is missing, not NetCDF, or holds something else.
     """
     import xarray as xr
 
     path = Path(path)
+    if not path.is_file():
+        raise error(f"{path}: there is no such file")
     try:
         with xr.open_dataset(path, engine="h5netcdf") as file:
             dataset = file.load()
     except (OSError, ValueError) as cause:
         raise error(str(ScanFormatError(path, NETCDF, str(cause)))) from cause
     if dataset.attrs.get(TYPE_ATTRIBUTE) != kind:
-        reason = f"it holds no {kind}; open scans with open_scan"
+        reason = f"it holds no {kind}"
+        if kind == "KernelResult":
+            reason += ": extract the kernel of a scan first (napari-qpi extract, or qk.extract)"
         raise error(str(ScanFormatError(path, NETCDF, reason)))
     return dataset
 

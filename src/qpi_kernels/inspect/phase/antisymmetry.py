@@ -161,7 +161,7 @@ def _region(
     """Mark the scattering vectors to sum, (q_y, q_x)."""
     q_y, q_x = (signed[axis].values for axis in ("q_y", "q_x"))
     if isinstance(region, tuple):
-        low, high = region
+        low, high = sorted(region)
         distance = np.hypot(q_y[:, None], q_x)
         chosen = (distance >= low) & (distance <= high)
         if angle_deg is not None:

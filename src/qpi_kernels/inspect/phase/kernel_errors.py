@@ -55,13 +55,20 @@ def kernel_errors(
     Raises
     ------
     InspectionError
-        If shapes differ, the defect is not in the window, or the position error is negative.
+        If something is no labelled array, shapes differ, the defect is not in the window, or the
+        position error is negative.
     """
     refined = None
     if isinstance(kernel, KernelResult):
         refined = kernel.provenance.get("refinement", {}).get("shift_error_px")
         std = kernel.std if std is None else std
         kernel = kernel.kernel
+    for given in (kernel, std):
+        if given is not None and not isinstance(given, xr.DataArray):
+            raise InspectionError(
+                "kernel and std must be DataArrays with y and x in nm from the defect, or the "
+                f"kernel a KernelResult, not {type(given).__name__}"
+            )
     if kernel.dims[-2:] != ("y", "x"):
         raise InspectionError(f"the kernel's last two dims must be y and x, not {kernel.dims}")
     for axis in ("y", "x"):
