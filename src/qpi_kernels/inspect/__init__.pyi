@@ -1,3 +1,4 @@
+from .axes import ImageTypeError as ImageTypeError
 from .axes import InspectionError as InspectionError
 from .axes import pixel_edges as pixel_edges
 from .comparison import FourierComparison as FourierComparison

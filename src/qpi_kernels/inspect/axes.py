@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from qpi_kernels.result import KernelResult
+
 __all__ = [
+    "ImageTypeError",
     "InspectionError",
     "aligned",
     "ascending",
@@ -15,6 +21,9 @@ __all__ = [
     "axis_values",
     "counted_pixels",
     "image_dims",
+    "image_of",
+    "leading_coords",
+    "nearest_plane",
     "pixel_edges",
 ]
 
@@ -26,6 +35,41 @@ _PAIRS = (("y", "x"), ("q_y", "q_x"))
 
 class InspectionError(ValueError):
     """An image can not be inspected as asked; the message says what to change."""
+
+
+class ImageTypeError(InspectionError, TypeError):
+    """Something is neither a labelled image nor a result; the message says how to label it."""
+
+
+def image_of(given: Any) -> xr.DataArray:
+    """Return an image as it is, and the kernel of a result.
+
+    Raises
+    ------
+    ImageTypeError
+        If it is neither.
+    """
+    if isinstance(given, KernelResult):
+        return given.kernel
+    if isinstance(given, xr.DataArray):
+        return given
+    raise ImageTypeError(
+        f"an image is an xarray.DataArray with the axes y and x in nm, or a KernelResult, not "
+        f'{type(given).__name__}; of an array make xr.DataArray(values, dims=("y", "x"), '
+        'coords={"y": ("y", y_nm, {"units": "nm"}), "x": ("x", x_nm, {"units": "nm"})}), of which '
+        "a kernel has y = x = 0 in its middle"
+    )
+
+
+def leading_coords(image: xr.DataArray) -> dict[Hashable, Any]:
+    """Return the coordinates of an image that do not lie along its last two dims."""
+    own = set(image.dims[-2:])
+    return {name: coord for name, coord in image.coords.items() if not own & set(coord.dims)}
+
+
+def nearest_plane(biases: ArrayLike | xr.DataArray, bias: float) -> int:
+    """Return the index of the bias, or plane number, that is nearest to one."""
+    return int(np.abs(np.asarray(biases, float) - bias).argmin())
 
 
 def image_dims(image: xr.DataArray) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from qpi_kernels.inspect.axes import InspectionError, axis_step, axis_unit, image_dims
+from qpi_kernels.inspect.axes import InspectionError, axis_step, axis_unit, image_dims, image_of
 from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, Window, fourier, transform
 from qpi_kernels.inspect.profiles import radial_profile, white_floor
 from qpi_kernels.result import KernelResult
@@ -65,7 +65,7 @@ class FourierComparison:
 
 def compare_fourier(
     kernel: KernelResult | xr.DataArray,
-    observation: xr.DataArray,
+    observation: xr.DataArray | None = None,
     *,
     mask: ArrayLike | xr.DataArray | None = None,
     window: Window = "hann",
@@ -76,10 +76,10 @@ def compare_fourier(
     ----------
     kernel : KernelResult or xarray.DataArray
         ``(..., y, x)``, not larger than the map and with its pitch.
-    observation : xarray.DataArray
-        ``(..., y, x)``, the map; NaN does not count.
+    observation : xarray.DataArray, optional
+        ``(..., y, x)``, the map; NaN does not count. Left out, that of the result.
     mask : array of bool, (y, x), optional
-        True where a pixel of the map counts.
+        True where a pixel of the map counts; of a result's own map, the result's if left out.
     window : str
         As for `fourier`; over the kernel's own frame for the kernel.
 
@@ -90,10 +90,15 @@ def compare_fourier(
     Raises
     ------
     InspectionError
-        If the pitches differ or the kernel is larger than the map.
+        If there is no map, the pitches differ or the kernel is larger than the map.
     """
-    if isinstance(kernel, KernelResult):
-        kernel = kernel.kernel
+    if observation is None:
+        if not isinstance(kernel, KernelResult):
+            raise InspectionError("give the map too: only a KernelResult brings its own")
+        observation, mask = kernel.observation, kernel.mask if mask is None else mask
+    if isinstance(observation, KernelResult):
+        raise InspectionError("the first argument is the kernel or its result, the second the map")
+    kernel, observation = image_of(kernel), image_of(observation)
     for image in (kernel, observation):
         if image_dims(image) != ("y", "x"):
             raise InspectionError("compare a kernel and a map (y, x), not Fourier transforms")

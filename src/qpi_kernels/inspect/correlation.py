@@ -13,7 +13,10 @@ from qpi_kernels.inspect.axes import (
     axis_unit,
     counted_pixels,
     image_dims,
+    image_of,
+    leading_coords,
 )
+from qpi_kernels.result import KernelResult
 
 __all__ = ["autocorrelation"]
 
@@ -21,7 +24,7 @@ _LEAST_OVERLAP = 0.1
 
 
 def autocorrelation(
-    image: xr.DataArray, *, mask: ArrayLike | xr.DataArray | None = None
+    image: xr.DataArray | KernelResult, *, mask: ArrayLike | xr.DataArray | None = None
 ) -> xr.DataArray:
     r"""Correlate an image, or each image of a stack, with itself.
 
@@ -32,8 +35,8 @@ def autocorrelation(
 
     Parameters
     ----------
-    image : xarray.DataArray
-        ``(..., y, x)``. NaN does not count.
+    image : xarray.DataArray or KernelResult
+        The kernel of a result, or ``(..., y, x)``. NaN does not count.
     mask : array of bool, (y, x), optional
         True where a pixel counts.
 
@@ -48,6 +51,7 @@ def autocorrelation(
     InspectionError
         If dims, coordinates or mask do not fit.
     """
+    image = image_of(image)
     if image_dims(image) != ("y", "x"):
         raise InspectionError("correlate an image (y, x), not its Fourier transform")
     image = image.compute()  # once, where it is lazy
@@ -61,8 +65,7 @@ def autocorrelation(
         made = np.where(pairs >= _LEAST_OVERLAP * total, _correlated(values) / pairs, np.nan)
         middle = (image.shape[-2] - 1, image.shape[-1] - 1)
         made /= made[..., middle[0], middle[1]][..., None, None]
-    lead = image.dims[:-2]
-    coords = {key: coord for key, coord in image.coords.items() if set(coord.dims) <= set(lead)}
+    coords = leading_coords(image)
     for axis, at in zip("yx", middle, strict=True):
         shifts = (np.arange(2 * at + 1) - at) * axis_step(image, axis)
         attrs = {"units": axis_unit(image, axis), "long_name": f"shift along {axis}"}

@@ -15,9 +15,12 @@ from qpi_kernels.inspect.axes import (
     axis_unit,
     axis_values,
     image_dims,
+    image_of,
+    leading_coords,
 )
 from qpi_kernels.inspect.energy_mean import without_energy_mean
 from qpi_kernels.interpolation import kaiser_sinc_weights
+from qpi_kernels.result import KernelResult
 
 __all__ = ["Interpolation", "cut_stack", "line_cut"]
 
@@ -31,7 +34,7 @@ _HALF_WIDTH, _KAISER_BETA = 3, 8.0
 
 
 def line_cut(
-    image: xr.DataArray,
+    image: xr.DataArray | KernelResult,
     start: tuple[float, float],
     stop: tuple[float, float],
     *,
@@ -43,9 +46,9 @@ def line_cut(
 
     Parameters
     ----------
-    image : xarray.DataArray
-        ``(..., y, x)`` or ``(..., q_y, q_x)``. Cut magnitudes, not complex transforms: their
-        phase turns from pixel to pixel.
+    image : xarray.DataArray or KernelResult
+        The kernel of a result, ``(..., y, x)`` or ``(..., q_y, q_x)``. Cut magnitudes, not
+        complex transforms: their phase turns from pixel to pixel.
     start, stop : tuple of float
         (y, x) or (q_y, q_x) in the image's units; both ends are points of the cut.
     width : float
@@ -70,6 +73,7 @@ def line_cut(
     InspectionError
         If the dims or coordinates do not fit, or the line is shorter than its step.
     """
+    image = image_of(image)
     dims = image_dims(image)
     image = image.compute()  # once, where it is lazy
     steps = np.array([axis_step(image, axis) for axis in dims])
@@ -102,7 +106,7 @@ def line_cut(
     unit = axis_unit(image, dims[1])
     name = "scattering vector" if dims[0] == "q_y" else "distance"
     lead = image.dims[:-2]
-    coords = {key: coord for key, coord in image.coords.items() if set(coord.dims) <= set(lead)}
+    coords = leading_coords(image)
     coords["distance"] = xr.Variable(
         "distance", along * length, {"units": unit, "long_name": f"{name} along the cut"}
     )
@@ -116,7 +120,7 @@ def line_cut(
 
 
 def cut_stack(
-    stack: xr.DataArray,
+    stack: xr.DataArray | KernelResult,
     start: tuple[float, float],
     stop: tuple[float, float],
     *,
@@ -129,7 +133,7 @@ def cut_stack(
 
     Parameters
     ----------
-    stack : xarray.DataArray
+    stack : xarray.DataArray or KernelResult
         ``(bias, y, x)`` or ``(bias, q_y, q_x)``.
     start, stop, width, step, interpolation
         As for `line_cut`.
@@ -147,6 +151,7 @@ def cut_stack(
     InspectionError
         As `line_cut`, and if there is no third axis.
     """
+    stack = image_of(stack)
     if stack.ndim != 3:
         raise InspectionError(f"a stack has three dims (bias, y, x), not {stack.dims}")
     cut = line_cut(stack, start, stop, width=width, step=step, interpolation=interpolation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +19,10 @@ from qpi_kernels.inspect.axes import (
     axis_values,
     counted_pixels,
     image_dims,
+    image_of,
+    leading_coords,
 )
+from qpi_kernels.result import KernelResult
 
 __all__ = ["KERNEL_PADDING", "Scale", "Window", "fourier", "transform", "window_weights"]
 
@@ -47,7 +49,7 @@ _LONG_NAMES = {
 
 
 def fourier(
-    image: xr.DataArray,
+    image: xr.DataArray | KernelResult,
     *,
     window: Window = "hann",
     scale: Scale = "amplitude",
@@ -64,8 +66,9 @@ def fourier(
 
     Parameters
     ----------
-    image : xarray.DataArray
-        ``(..., y, x)`` with even coordinates in nm, or without any (pixels). NaN does not count.
+    image : xarray.DataArray or KernelResult
+        The kernel of a result, or ``(..., y, x)`` with even coordinates in nm, or without any
+        (pixels). NaN does not count.
     window : {"hann", "none", "tukey", "hamming", "blackman"}
         Periodic window about the pixel ``n//2``, which is a kernel's centre; tukey is flat over
         one half. Without a window the edges show as a cross.
@@ -105,6 +108,7 @@ def fourier(
     """
     if not (isinstance(padding, int) and padding >= 1):
         raise InspectionError(f"padding must be a whole number from 1 on, not {padding!r}")
+    image = image_of(image)
     height, width = image.shape[-2:]
     shape = (padding * height, padding * width)
     made = transform(image, shape, window=window, scale=scale, mask=mask)
@@ -239,11 +243,7 @@ def _labelled(
     made: NDArray[Any], image: xr.DataArray, steps: tuple[float, float], scale: Scale
 ) -> xr.DataArray:
     """Give a transform its axes, unit and name."""
-    coords: dict[Hashable, Any] = {
-        name: image.coords[name]
-        for name in image.coords
-        if not {"y", "x"} & set(image.coords[name].dims)
-    }
+    coords = leading_coords(image)
     units = [axis_unit(image, axis) for axis in "yx"]
     for axis, size, step, unit in zip("yx", made.shape[-2:], steps, units, strict=True):
         q = 2 * np.pi * scipy.fft.fftshift(scipy.fft.fftfreq(size, step))

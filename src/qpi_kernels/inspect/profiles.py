@@ -15,7 +15,10 @@ from qpi_kernels.inspect.axes import (
     axis_unit,
     axis_values,
     image_dims,
+    image_of,
+    leading_coords,
 )
+from qpi_kernels.result import KernelResult
 
 __all__ = ["radial_profile", "sector_profile", "white_floor"]
 
@@ -25,7 +28,7 @@ _FLOOR_FROM = 0.9
 
 
 def radial_profile(
-    image: xr.DataArray,
+    image: xr.DataArray | KernelResult,
     *,
     centre: tuple[float, float] = (0.0, 0.0),
     step: float | None = None,
@@ -39,9 +42,10 @@ def radial_profile(
 
     Parameters
     ----------
-    image : xarray.DataArray
-        ``(..., y, x)`` or ``(..., q_y, q_x)``. NaN is left out. Without ``attrs["scale"]``, which
-        arithmetic drops, what has the dims of a transform counts as its magnitude.
+    image : xarray.DataArray or KernelResult
+        The kernel of a result, ``(..., y, x)`` or ``(..., q_y, q_x)``. NaN is left out. Without
+        ``attrs["scale"]``, which arithmetic drops, what has the dims of a transform counts as its
+        magnitude.
     centre : tuple of float
         (y, x) or (q_y, q_x) in the image's units.
     step : float, optional
@@ -71,7 +75,7 @@ def radial_profile(
 
 
 def sector_profile(
-    image: xr.DataArray,
+    image: xr.DataArray | KernelResult,
     angle_deg: float,
     *,
     width_deg: float = 20.0,
@@ -134,14 +138,12 @@ def white_floor(transform: xr.DataArray, *, skip_axis: bool | None = None) -> xr
         used &= ~_row_offsets(transform, q_x)
     power = _power(transform)[..., used]
     lead = transform.dims[:-2]
-    coords = {
-        name: coord for name, coord in transform.coords.items() if set(coord.dims) <= set(lead)
-    }
-    return xr.DataArray(np.nanmedian(power, axis=-1) / np.log(2), dims=lead, coords=coords)
+    level = np.nanmedian(power, axis=-1) / np.log(2)
+    return xr.DataArray(level, dims=lead, coords=leading_coords(transform))
 
 
 def _profile(
-    image: xr.DataArray,
+    given: xr.DataArray | KernelResult,
     centre: tuple[float, float],
     step: float | None,
     skip_axis: bool | None,
@@ -149,6 +151,7 @@ def _profile(
     sector: tuple[float, float] | None,
 ) -> xr.Dataset:
     """Average an image over rings, or over arcs of a sector (angle, width) in degrees."""
+    image = image_of(given)
     dims = image_dims(image)
     image = image.compute()  # once, where it is lazy
     transformed = dims == ("q_y", "q_x")
@@ -198,7 +201,7 @@ def _profile(
     if "floor" in made:
         made["floor"] = made["floor"].assign_attrs(units=units, long_name="floor of white noise")
     unit = axis_unit(image, dims[1])
-    coords = {name: coord for name, coord in image.coords.items() if set(coord.dims) <= set(lead)}
+    coords = leading_coords(image)
     coords[axis] = xr.Variable(
         axis,
         _mean_radii(radius[used], ring[used], number, width),

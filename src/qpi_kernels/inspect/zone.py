@@ -9,7 +9,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import Voronoi
 
-from qpi_kernels.inspect.axes import InspectionError
+from qpi_kernels.inspect.axes import (
+    ImageTypeError,
+    InspectionError,
+)
 from qpi_kernels.prepare.lattice.bragg_peaks import find_bragg_peaks
 
 __all__ = ["bragg_peaks", "brillouin_zone"]
@@ -49,7 +52,14 @@ def bragg_peaks(
     ------
     PreparationError
         If the lattice is not resolved.
+    ImageTypeError
+        If the image has no labels.
     """
+    if not isinstance(image, xr.DataArray):
+        raise ImageTypeError(
+            "Bragg peaks are those of a map, (y, x) in nm as an xarray.DataArray; of a result give "
+            f"its observation, not {type(image).__name__}"
+        )
     found = find_bragg_peaks(image, mask=mask, lattice_constant=lattice_constant)
     half = found.vectors
     if found.symmetry == "hexagonal" and len(half) == 2:

@@ -56,16 +56,20 @@ def report(
 
     def work(job: FileTask) -> FileResult:
         """Write the report of one result."""
+        from qpi_kernels.inspect.report.dispersion_section import proposed_dispersion
         from qpi_kernels.inspect.report.index_page import index_entry
         from qpi_kernels.inspect.report.report import Report
         from qpi_kernels.result import KernelResult
 
         target = batch.write_anew(targets[job.path], overwrite)
         result = KernelResult.load(job.path)
-        made = Report(result, title=f"Kernel {job.path.stem}", result_file=job.path)
-        contents = made.save(target, on_event=job.on_event, cancel=job.cancel)
+        # Fitted once, for the report and for the index.
+        fitted = None if index is None else proposed_dispersion(result)
+        title = f"Kernel {job.path.stem}"
+        made = Report(result, title=title, dispersion=fitted, result_file=job.path)
+        written = made.save(target, on_event=job.on_event, cancel=job.cancel)
         if index is not None:
-            entries[job.path] = index_entry(result, job.path, contents)
+            entries[job.path] = index_entry(result, job.path, written, fitted)
         return FileResult(job.path, f"{result.quality.trust} kernel -> {target}")
 
     outcomes = batch.run_batch(paths, work, debug=debug)

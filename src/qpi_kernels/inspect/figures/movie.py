@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qpi_kernels.inspect.axes import image_of
 from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures.images import draw_image
 from qpi_kernels.inspect.figures.kind import FigureError
@@ -15,6 +16,7 @@ from qpi_kernels.inspect.figures.kinds.images.image import labelled
 from qpi_kernels.inspect.figures.planes import bias_words, plane_axis
 from qpi_kernels.inspect.figures.style import Width, journal_style, new_figure
 from qpi_kernels.io.atomic_write import replacing
+from qpi_kernels.result import KernelResult
 
 __all__ = ["MOVIE_FILES", "energy_movie"]
 
@@ -24,7 +26,7 @@ _FASTEST = 60.0
 
 
 def energy_movie(
-    stack: xr.DataArray,
+    stack: xr.DataArray | KernelResult,
     path: str | Path,
     *,
     frames_per_second: float = 5.0,
@@ -35,8 +37,9 @@ def energy_movie(
 
     Parameters
     ----------
-    stack : xarray.DataArray
-        ``(bias, y, x)`` or ``(bias, q_y, q_x)``: a map, kernel or Fourier transform.
+    stack : xarray.DataArray or KernelResult
+        ``(bias, y, x)`` or ``(bias, q_y, q_x)``: a map, kernel or Fourier transform; the kernel of
+        a result.
     path : path-like
         Ends in ``.gif``, or in ``.mp4`` where ffmpeg is installed. An existing file is replaced.
     frames_per_second : float
@@ -59,6 +62,7 @@ def energy_movie(
     """
     from matplotlib import animation
 
+    stack = image_of(stack)
     path = Path(path)
     extension = path.suffix.lower()
     if extension not in MOVIE_FILES:

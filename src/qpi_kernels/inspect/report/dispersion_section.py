@@ -11,7 +11,7 @@ from qpi_kernels.inspect.figures.kind import make_panel
 from qpi_kernels.inspect.report.contents import Section, Table
 from qpi_kernels.result import KernelResult
 
-__all__ = ["dispersion_section", "dispersion_table"]
+__all__ = ["dispersion_section", "dispersion_table", "proposed_dispersion"]
 
 _COLUMNS = (
     ("k", "rad/nm"),
@@ -31,15 +31,11 @@ def dispersion_section(
     A parabola is fitted where no dispersion is given; why there is none is said instead of a
     figure.
     """
-    fitted = dispersion
     title = "Dispersion" if kind is None else f"Dispersion of {kind}"
-    why = ""
-    if fitted is None:
-        try:
-            fitted = fit_dispersion(result, kind=kind)
-        except (InspectionError, ValueError) as error:
-            why = f"No dispersion was fitted: {error}."
-    if fitted is None:
+    try:
+        fitted = fit_dispersion(result, kind=kind) if dispersion is None else dispersion
+    except (InspectionError, ValueError) as error:
+        why = f"No dispersion was fitted: {error}."
         return Section(title, (why,), (make_panel("energy_q", result, kind_of_defect=kind),))
     panels = [
         make_panel("energy_q", result, dispersion=fitted, kind_of_defect=kind),
@@ -48,8 +44,8 @@ def dispersion_section(
     how = (
         "Each bias is fitted in real space, by the waves of a point scatterer in a band with a "
         "round contour; the parabola is a proposal."
-        if dispersion is None
-        else f"Fitted before: {fitted.model} by {fitted.method}."
+        if (fitted.method, fitted.model) == ("hankel", "parabola")
+        else f"Fitted: {fitted.model} by {fitted.method}."
     )
     goodness = (
         f"Reduced chi-squared of the band {fitted.reduced_chi2:.3g}, p = {fitted.p_value:.2g}."
@@ -59,6 +55,24 @@ def dispersion_section(
     tables = [_parameter_table(fitted)] if fitted.parameters else []
     tables.append(dispersion_table(fitted))
     return Section(title, (how, goodness, *fitted.notes), tuple(panels), tuple(tables))
+
+
+def proposed_dispersion(result: KernelResult) -> Dispersion | None:
+    """Fit the parabola, or wave number, that a report proposes for a result's first kind.
+
+    Returns
+    -------
+    Dispersion or None
+        None where the kernel is undetermined, has numbered planes, or can not be fitted.
+    """
+    kernel = result.kernel
+    kind = str(kernel["kind"].values[0]) if "kind" in kernel.dims else None
+    if "plane" in kernel.dims or result.quality.trust == "undetermined":
+        return None
+    try:
+        return fit_dispersion(result, kind=kind)
+    except (InspectionError, ValueError):
+        return None
 
 
 def _parameter_table(fitted: Dispersion) -> Table:

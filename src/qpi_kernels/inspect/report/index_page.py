@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from qpi_kernels.inspect.axes import InspectionError
-from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import make_panel
 from qpi_kernels.inspect.figures.planes import plane_axis
 from qpi_kernels.inspect.report.html_page import image_data, page
@@ -77,7 +76,9 @@ class IndexEntry:
     mass: float
 
 
-def index_entry(result: KernelResult, path: Path, report: Path) -> IndexEntry:
+def index_entry(
+    result: KernelResult, path: Path, report: Path, dispersion: Dispersion | None
+) -> IndexEntry:
     """Collect the numbers of a result for the index.
 
     Parameters
@@ -86,11 +87,13 @@ def index_entry(result: KernelResult, path: Path, report: Path) -> IndexEntry:
         What was reported.
     path, report : Path
         Where it is saved, and its report.
+    dispersion : Dispersion or None
+        Its fit, as of `proposed_dispersion`.
     """
     biases = plane_axis(result.residual)
     if biases is None and "bias" in result.kernel.coords:
         biases = np.atleast_1d(result.kernel["bias"].values.astype(float))
-    wave_number, mass = _fitted(result)
+    wave_number, mass = _fitted(result, dispersion)
     return IndexEntry(
         name=path.stem,
         report=report,
@@ -164,19 +167,13 @@ def _thumbnail(result: KernelResult) -> str:
     return image_data(panel, _THUMBNAIL_MM, kind="png", dpi=_THUMBNAIL_DPI, bare=True)
 
 
-def _fitted(result: KernelResult) -> tuple[float, float]:
-    """Fit wave number (single plane) or mass (stack); NaN where that is not possible."""
-    kernel = result.kernel
-    kind = str(kernel["kind"].values[0]) if "kind" in kernel.dims else None
-    if "plane" in kernel.dims or result.quality.trust == "undetermined":
+def _fitted(result: KernelResult, dispersion: Dispersion | None) -> tuple[float, float]:
+    """Return wave number (single plane) or mass (stack); NaN where there is none."""
+    if dispersion is None:
         return math.nan, math.nan
-    try:
-        found = fit_dispersion(result, kind=kind)
-    except (InspectionError, ValueError):
-        return math.nan, math.nan
-    if "bias" in kernel.dims:
-        return math.nan, found.parameters.get("mass", math.nan)
-    waves = found.wave_numbers
+    if "bias" in result.kernel.dims:
+        return math.nan, dispersion.parameters.get("mass", math.nan)
+    waves = dispersion.wave_numbers
     return (float(waves["k"][0]) if bool(waves["used"][0]) else math.nan), math.nan
 
 
