@@ -194,34 +194,37 @@ def _hankel(
     setpoint: SetPoint | None,
 ) -> tuple[_Fit, tuple[str, ...]]:
     """Fit waves and band, in turns where the instrument needs the band; return notes too."""
-    trials: list[tuple[Waves, _Fit]] = []
-    for shape in band.waves if waves is None else (waves,):
-        numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)
+    notes: list[str] = []
+    shape = waves or band.waves[0]
+    if waves is None and len(band.waves) > 1:
+        shape, note = choose_waves(band.waves, stack, deviation, radii_nm)
+        notes.append(note)
+    numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)
+    fit = _with_band(numbers, band, held)
+    for _ in range(_ROUNDS if resolution or setpoint else 0):
+        if fit.fitted is None:
+            break
+        before = fit.fitted
+        numbers = hankel_wave_numbers(
+            stack,
+            deviation,
+            waves=shape,
+            radii_nm=radii_nm,
+            averaged=energy_averages(resolution, fit.numbers.table, band, before),
+            others=setpoint_waves(setpoint, fit.numbers.table, band, before, shape),
+            background_nm=None if setpoint else numbers.table.attrs["background_nm"],
+        )
         fit = _with_band(numbers, band, held)
-        for _ in range(_ROUNDS if resolution or setpoint else 0):
-            if fit.fitted is None:
-                break
-            before = fit.fitted
-            numbers = hankel_wave_numbers(
-                stack,
-                deviation,
-                waves=shape,
-                radii_nm=radii_nm,
-                averaged=energy_averages(resolution, fit.numbers.table, band, before),
-                others=setpoint_waves(setpoint, fit.numbers.table, band, before, shape),
-            )
-            fit = _with_band(numbers, band, held)
-            if fit.fitted is None or fit.fitted.near(before):
-                break
-        trials.append((shape, fit))
-    number, notes = 0, []
-    if len(trials) > 1:
-        choice = choose_waves([(one, fit.numbers) for one, fit in trials], stack, deviation)
-        number, notes = choice.number, [choice.note]
-    fit = trials[number][1]
+        if fit.fitted is None or fit.fitted.near(before):
+            break
     table = fit.numbers.table
     if "core_nm" in table.attrs:
-        notes.append(f"The defect's core shows up to {table.attrs['core_nm']:.2g} nm.")
+        notes.append(
+            f"The defect's core shows up to {table.attrs['core_nm']:.2g} nm; what is left of it "
+            "may bias the band by some per cent."
+        )
+    if table.attrs["background_nm"]:
+        notes.append(f"A background exp(-r/{table.attrs['background_nm']:.2g} nm) is fitted too.")
     if resolution is None or fit.fitted is None:
         notes.append("No instrumental width was taken off the damping.")
     if setpoint is not None and fit.fitted is None:

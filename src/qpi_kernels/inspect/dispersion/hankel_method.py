@@ -18,9 +18,11 @@ from qpi_kernels.inspect.dispersion.hankel_waves import (
     WaveBasis,
     fit_waves,
     search_waves,
+    shape_gain,
+    waveless_chi2,
 )
 from qpi_kernels.inspect.dispersion.models import Waves
-from qpi_kernels.inspect.dispersion.radial_mean import RadialMean, radial_mean
+from qpi_kernels.inspect.dispersion.radial_mean import RadialMean, angular_power, radial_mean
 
 __all__ = ["WaveNumbers", "hankel_wave_numbers"]
 
@@ -31,7 +33,7 @@ Complex = NDArray[np.complex128]
 _CORE_NM, _CORE_PX, _CORE_SHARE = 0.8, 2.0, 1 / 3
 _POINTS_PER_WAVE = 6
 # Four parameters lower chi-squared by about 4 by chance, and by some 20 where the best of many wave
-# numbers is taken.
+# numbers is taken; in errors that gather at the wave's q by more.
 _MIN_GAIN = 25.0
 _MAX_ERROR_SHARE = 0.2
 _MIN_RINGS = 8
@@ -39,6 +41,9 @@ _MIN_RINGS = 8
 # the ratio of mean squares beyond a quantile, by more than rounding.
 _CORE_RINGS, _CORE_STEP, _MAX_CORE_SHARE, _CORE_LEVEL, _MIN_CORE = 3, 2, 0.5, 0.99, 0.02
 _MAX_INDEPENDENT_CHI2 = 2.0
+# A background exp(-r / length) is tried with these shares of the window for length, and kept where
+# it lowers chi-squared as chance would in one of 100 000 kernels.
+_BACKGROUNDS, _BACKGROUND_LEVEL, _WORTH_A_TRIAL = (1 / 8, 1 / 3), 1e-5, 0.05
 
 
 class WaveNumbers(NamedTuple):
@@ -57,6 +62,7 @@ def hankel_wave_numbers(
     averaged: Sequence[EnergyAverage] | None = None,
     others: Callable[[Array], Complex] | None = None,
     alike: bool | None = None,
+    background_nm: float | None = None,
 ) -> WaveNumbers:
     """Fit Hankel functions to the angular mean of every bias.
 
@@ -81,6 +87,14 @@ def hankel_wave_numbers(
     alike : bool, optional
         Take the errors of a ring's pixels for one and the same, or for independent, whatever
         chi-squared says.
+    background_nm : float, optional
+        Fit ``exp(-r / background_nm)`` beside, 0 for none. When left out, chi-squared tells.
+
+    Notes
+    -----
+    A bias is used where waves lower chi-squared by 25 below anything that falls without a wave, in
+    errors no smaller than those at the wave's q, where at least one standing wave lies between the
+    radii, and where k is known to 20 %.
     """
     every = radial_mean(kernel, std)
     step = float(abs(kernel["x"][1] - kernel["x"][0]))
@@ -95,15 +109,23 @@ def hankel_wave_numbers(
         )
     # Half a standing wave must fit between the radii, and two pixels into one.
     limits = (np.pi / (2 * float(np.ptp(rings.radius))), np.pi / (2 * step))
+    averages = [None] * len(every.mean) if averaged is None else averaged
 
-    def fit(rings: RadialMean) -> list[FittedWaves]:
+    def shapes(rings: RadialMean, length: float) -> WaveBasis:
+        """Make the waves, with a background of a length beside if it is not 0."""
+        beside = []
+        if others is not None:
+            shared = others(rings.distances)
+            beside += [shared.real, -shared.imag]
+        if length:
+            beside.append(np.exp(-rings.distances / length))
+        return WaveBasis(rings, waves, others=np.column_stack(beside) if beside else None)
+
+    def fit(rings: RadialMean, length: float) -> list[FittedWaves]:
         """Fit every bias."""
-        shared = None if others is None else rings.averaged(others(rings.distances))
-        beside = None if shared is None else np.column_stack([shared.real, -shared.imag])
-        basis = WaveBasis(rings, waves, others=beside)
+        basis = shapes(rings, length)
         points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(rings.radius)) / np.pi) + 20
         starts = search_waves(basis, limits, points)
-        averages = [None] * len(starts) if averaged is None else averaged
         return [
             fit_waves(replace(basis, averaged=average), mean, error, start, limits)
             for average, mean, error, start in zip(
@@ -111,28 +133,60 @@ def hankel_wave_numbers(
             )
         ]
 
-    fits = fit(rings)
-    while radii_nm is None and near < _MAX_CORE_SHARE * reach:
-        fewer = every.between(float(rings.radius[_CORE_STEP]), far)
-        if len(fewer.radius) < _MIN_RINGS:
-            break
-        without = fit(fewer)
-        if not _core_shows(fits, rings) and _misfit(fits) <= 2 * _misfit(without) + _MIN_CORE:
-            break
-        near, rings, fits = float(fewer.radius[0]), fewer, without
-    radius = rings.radius
+    def beyond_core(length: float) -> _Trial:
+        """Fit, with rings left out from the inside where the core shows."""
+        near, kept = float(rings.radius[0]), rings
+        fits = fit(kept, length)
+        while radii_nm is None and near < _MAX_CORE_SHARE * reach:
+            fewer = every.between(float(kept.radius[_CORE_STEP]), far)
+            if len(fewer.radius) < _MIN_RINGS:
+                break
+            without = fit(fewer, length)
+            if not _core_shows(fits, kept) and _misfit(fits) <= 2 * _misfit(without) + _MIN_CORE:
+                break
+            near, kept, fits = float(fewer.radius[0]), fewer, without
+        return _Trial(length, kept, fits)
+
+    def gain(trial: _Trial, length: float) -> float:
+        """Compute by how much a background would lower chi-squared with the waves as they are."""
+        basis, beside = shapes(trial.rings, 0.0), np.exp(-trial.rings.distances / length)
+        return sum(
+            shape_gain(replace(basis, averaged=average), one, number, beside)
+            for number, (average, one) in enumerate(zip(averages, trial.fits, strict=True))
+        )
+
+    trial = beyond_core(background_nm or 0.0)
+    if background_nm is None:
+        lengths = [share * float(np.ptp(rings.radius)) for share in _BACKGROUNDS]
+        if len(trial.rings.radius) == len(rings.radius):
+            gains = [gain(trial, length) for length in lengths]
+            wanted = float(scipy.stats.chi2.isf(_WORTH_A_TRIAL, len(trial.fits)))
+            best = int(np.argmax(gains))
+            lengths = [lengths[best]] if gains[best] > wanted * max(_misfit(trial.fits), 1) else []
+        tried = [beyond_core(length) for length in lengths]
+        if tried:
+            better = min(tried, key=lambda one: (-len(one.rings.radius), _misfit(one.fits)))
+            trial = better if _background_shows(trial, better) else trial
+    length, kept, fits = trial
+    radius = kept.radius
+    power = angular_power(
+        kernel, kept, np.stack([one.everywhere for one in fits]),
+        np.array([2 * one.values[0] for one in fits]),
+    )  # fmt: skip
+    told = waveless_chi2(shapes(kept, length)) - np.array([one.chi2 for one in fits])
     excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
+    told /= np.maximum(np.maximum(excess, power), 1.0)
     if alike is None:
         alike = std is not None and float(np.median(excess)) > _MAX_INDEPENDENT_CHI2
     if alike:
-        rings = radial_mean(kernel, std, alike=True).between(near, far)
-        fits = fit(rings)
-    reasons = [_reason(one, limits, len(radius)) for one in fits]
+        kept = radial_mean(kernel, std, alike=True).between(float(radius[0]), far)
+        fits = fit(kept, length)
+    reasons = [_reason(*one, limits, kept) for one in zip(fits, told.tolist(), strict=True)]
     bias = kernel["bias"]
     profiles = xr.Dataset(
         {
-            "mean": (("bias", "r"), rings.mean),
-            "std": (("bias", "r"), rings.error),
+            "mean": (("bias", "r"), kept.mean),
+            "std": (("bias", "r"), kept.error),
             "fitted": (("bias", "r"), np.stack([one.fitted for one in fits])),
         },
         coords={"bias": bias, "r": ("r", radius, {"units": "nm", "long_name": "distance"})},
@@ -141,9 +195,32 @@ def hankel_wave_numbers(
     for name in profiles:
         profiles[name].attrs = {"units": unit, "long_name": f"angular mean of the kernel, {name}"}
     table = _table(fits, reasons, bias, len(radius), unit)
-    if radii_nm is None and near > inner:
-        table.attrs["core_nm"] = near
+    table.attrs["background_nm"] = length
+    if radii_nm is None and float(radius[0]) > float(rings.radius[0]):
+        table.attrs["core_nm"] = float(radius[0])
     return WaveNumbers(table, profiles)
+
+
+class _Trial(NamedTuple):
+    """Fits with a background of some length, and the rings kept."""
+
+    length: float
+    rings: RadialMean
+    fits: list[FittedWaves]
+
+
+def _background_shows(without: _Trial, other: _Trial) -> bool:
+    """Tell whether a background saves rings, or lowers chi-squared by more than chance."""
+    if len(other.rings.radius) < len(without.rings.radius):
+        return False
+    within = len(other.rings.radius) - len(without.rings.radius)
+    sums = []
+    for rings, fits, first in ((without.rings, without.fits, 0), (other.rings, other.fits, within)):
+        square = ((rings.mean - np.stack([one.fitted for one in fits])) / rings.error) ** 2
+        sums.append(float(square[:, first:].sum()))
+    chance = float(scipy.stats.chi2.isf(_BACKGROUND_LEVEL, len(other.fits)))
+    chance *= max(_misfit(other.fits), 1.0)
+    return sums[1] < sums[0] + (chance if within else -chance)
 
 
 def _misfit(fits: list[FittedWaves]) -> float:
@@ -159,20 +236,22 @@ def _core_shows(fits: list[FittedWaves], rings: RadialMean) -> bool:
     return bool(within.mean() > limit * beyond.mean() + _MIN_CORE)
 
 
-def _reason(found: FittedWaves, limits: tuple[float, float], rings: int) -> str:
+def _reason(found: FittedWaves, gain: float, limits: tuple[float, float], rings: RadialMean) -> str:
     """Say why a wave number is not to be used; nothing where it is."""
     k, error = found.values[0], found.covariance[0, 0] ** 0.5
-    excess = max(found.chi2 / (rings - len(found.values)), 1.0)
-    if found.gain / excess < _MIN_GAIN:
+    near, far = float(rings.radius[0]), float(rings.radius[-1])
+    excess = max(found.chi2 / (len(rings.radius) - len(found.values)), 1.0)
+    if gain < _MIN_GAIN:
         return (
-            f"no ring: waves lower chi-squared by {found.gain / excess:.0f} only, less than "
-            f"{_MIN_GAIN:.0f}"
+            f"no ring: waves lower chi-squared by {gain:.0f} only below what has no wave, less "
+            f"than {_MIN_GAIN:.0f}"
         )
-    if not limits[0] * 1.01 < k < limits[1] * 0.99:
+    if k < np.pi / (far - near):
         return (
-            f"k = {k:.3g} rad/nm is at a limit of what window and pixels resolve, {limits[0]:.3g} "
-            f"to {limits[1]:.3g}"
+            f"k = {k:.3g} rad/nm: less than one standing wave lies from {near:.3g} to {far:.3g} nm"
         )
+    if not k < limits[1] * 0.99:
+        return f"k = {k:.3g} rad/nm is at the limit of what pixels resolve, {limits[1]:.3g}"
     if not error * excess**0.5 < _MAX_ERROR_SHARE * k:
         return f"k is known to {error * excess**0.5 / k:.0%} only"
     return ""

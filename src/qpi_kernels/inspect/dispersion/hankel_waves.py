@@ -6,6 +6,7 @@ r"""Fit of one bias: waves that go out to a distance and come back.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +24,16 @@ __all__ = [
     "fit_waves",
     "outgoing_waves",
     "search_waves",
+    "shape_gain",
+    "waveless_chi2",
 ]
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 _STARTS = 3
+# Of features without a wave.
+_WIDTHS = 12
 _DAMPING_SHARES = (0.01, 0.05, 0.2)
 
 
@@ -58,17 +63,17 @@ class FittedWaves:
         Of them.
     fitted : array, (ring,)
         The waves.
+    everywhere : array, (distance,)
+        The same at the distances of the rings' pixels.
     chi2 : float
         Sum of squared residuals over errors.
-    gain : float
-        By how much the waves lower chi-squared against a constant.
     """
 
     values: Array
     covariance: Array
     fitted: Array
+    everywhere: Array
     chi2: float
-    gain: float
 
 
 class EnergyAverage(NamedTuple):
@@ -105,7 +110,7 @@ class WaveBasis:
         momentum and does not scatter back.
     averaged : EnergyAverage, optional
         What the instrument averages over.
-    others : array, (ring, n)
+    others : array, (distance, n)
         Further shapes whose amplitudes are fitted, such as waves of other energies.
     """
 
@@ -119,22 +124,39 @@ class WaveBasis:
 
         The coarse ones are those at the rings' mean radii: quicker, for a search.
         """
-        average = _SHARP if self.averaged is None else self.averaged
         radius = self.rings.radius if coarse else self.rings.distances
+        total = self._outgoing(k, kappa, radius)
+        return total if coarse else self.rings.averaged(total)
+
+    def _outgoing(self, k: Array, kappa: Array, radius: Array) -> Complex:
+        """Compute the waves at distances."""
+        average = _SHARP if self.averaged is None else self.averaged
         total: Complex = np.zeros((*np.shape(k), len(radius)), complex)
         for shift, stretch, weight in zip(*average, strict=True):
             at = np.maximum(np.asarray(k) + shift, 1e-3) + 1j * stretch * np.asarray(kappa)
             total += weight * outgoing_waves(at[..., None] * radius, self.kind)
-        return total if coarse else self.rings.averaged(total)
+        return total
+
+    @cached_property
+    def beside(self) -> Array:
+        """Columns of the constant and the other shapes on the rings, (ring, 1 + n)."""
+        columns = np.ones((len(self.rings.radius), 1))
+        if self.others is None:
+            return columns
+        others = self.rings.averaged(self.others.T).T
+        return np.concatenate([columns, others], axis=1)
+
+    def everywhere(self, values: Array) -> Array:
+        """Compute fitted waves at the distances of all pixels, (distance,)."""
+        waves = self._outgoing(values[:1], values[1:2], self.rings.distances)[0]
+        total = values[2] * waves.real - values[3] * waves.imag + values[4]
+        return np.asarray(total if self.others is None else total + self.others @ values[5:])
 
     def columns(self, k: Array, kappa: Array, *, coarse: bool = False) -> Array:
         """Compute the linear shapes of Re C, Im C, b, and the others, (..., ring, 3 + n)."""
         waves = self.waves(k, kappa, coarse=coarse)
-        shapes = np.stack([waves.real, -waves.imag, np.ones_like(waves.real)], axis=-1)
-        if self.others is None:
-            return shapes
-        others = np.broadcast_to(self.others, (*shapes.shape[:-1], self.others.shape[1]))
-        return np.concatenate([shapes, others], axis=-1)
+        beside = np.broadcast_to(self.beside, (*waves.shape, self.beside.shape[1]))
+        return np.concatenate([waves.real[..., None], -waves.imag[..., None], beside], axis=-1)
 
 
 def _solve(columns: Array, data: Array, error: Array) -> tuple[Array, Array]:
@@ -144,6 +166,58 @@ def _solve(columns: Array, data: Array, error: Array) -> tuple[Array, Array]:
     solution, *_ = np.linalg.lstsq(weighted / scale, data / error, rcond=None)
     linear = solution / scale[0]
     return linear, weighted @ linear - data / error
+
+
+def waveless_chi2(basis: WaveBasis) -> Array:
+    """Fit what falls from the defect without a wave: a feature, a halo, or a slope.
+
+    A constant with exponentials or Gaussians of any width, or with a parabola.
+
+    Returns
+    -------
+    array, (bias,)
+        The lowest chi-squared.
+    """
+    rings = basis.rings
+    away = rings.distances - rings.radius[0]
+    span = float(np.ptp(rings.radius))
+    widths = np.geomspace(rings.radius[1] - rings.radius[0], 2 * span, _WIDTHS)[:, None]
+    shapes = [
+        np.exp(-away / widths),
+        np.exp(-0.5 * (rings.distances**2 - rings.radius[0] ** 2) / widths**2),
+        np.stack([away, away**2]) / span,
+    ]
+    # Two widths side by side make all between them.
+    families = [
+        np.concatenate([basis.beside, rings.averaged(shape[number : number + 2]).T], axis=1)
+        for shape in shapes
+        for number in range(len(shape) - 1)
+    ]
+    return np.array(
+        [
+            min(float(np.square(_solve(one, data, error)[1]).sum()) for one in families)
+            for data, error in zip(rings.mean, rings.error, strict=True)
+        ]
+    )
+
+
+def shape_gain(basis: WaveBasis, fitted: FittedWaves, number: int, shape: Array) -> float:
+    """Compute by how much a further shape lowers chi-squared of one bias, with k as it is.
+
+    Parameters
+    ----------
+    basis, fitted
+        The waves, and their fit.
+    number : int
+        Which bias.
+    shape : array, (distance,)
+        What is fitted beside.
+    """
+    rings, (k, kappa) = basis.rings, fitted.values[:2]
+    columns = basis.columns(np.array(k), np.array(kappa))
+    further = np.column_stack([columns, rings.averaged(shape)])
+    rest = _solve(further, rings.mean[number], rings.error[number])[1]
+    return fitted.chi2 - float(rest @ rest)
 
 
 def search_waves(
@@ -222,12 +296,12 @@ def fit_waves(
     weighted = jacobian / error[:, None]
     scale = np.sqrt((weighted**2).sum(axis=0)) + 1e-300
     covariance = np.linalg.pinv((weighted / scale).T @ (weighted / scale)) / np.outer(scale, scale)
-    constant = np.average(data, weights=1 / error**2)
+    values = np.array([k, kappa, *linear])
     chi2 = float(misfit @ misfit)
     return FittedWaves(
-        values=np.array([k, kappa, *linear]),
+        values=values,
         covariance=np.asarray(covariance),
         fitted=data + misfit * error,
+        everywhere=basis.everywhere(values),
         chi2=chi2,
-        gain=float((((data - constant) / error) ** 2).sum()) - chi2,
     )

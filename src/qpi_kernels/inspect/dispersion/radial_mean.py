@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["RadialMean", "radial_mean"]
+__all__ = ["RadialMean", "angular_power", "radial_mean"]
 
 Array = NDArray[np.float64]
-Complex = NDArray[np.complex128]
+Values = TypeVar("Values", NDArray[np.float64], NDArray[np.complex128])
 
 # Of the largest mean: a kernel without error is not fitted for ever.
 _MIN_ERROR = 1e-6
+# Half the width in q over which a power is averaged, in steps of the transform.
+_POWER_BINS = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class RadialMean:
     share: Array
     first: NDArray[np.int64]
 
-    def averaged(self, values: Complex) -> Complex:
+    def averaged(self, values: Values) -> Values:
         """Average values at `distances`, (..., distance), over rings, (..., ring)."""
         return np.add.reduceat(values * self.share, self.first, axis=-1)
 
@@ -104,3 +107,42 @@ def radial_mean(
     rings[where] = ring[inside]
     first = np.searchsorted(rings, np.arange(len(count)))
     return RadialMean(mean(distance)[0], means, errors, distances, pixels / count[rings], first)
+
+
+def angular_power(kernel: xr.DataArray, rings: RadialMean, fitted: Array, q: Array) -> Array:
+    """Estimate the power of a kernel's errors at wave numbers, over that of independent pixels.
+
+    What a round kernel shows beside its angular mean is error. Errors that are correlated from
+    pixel to pixel, as after smoothing, gather at small q and are more there than their standard
+    deviation tells.
+
+    Parameters
+    ----------
+    kernel : DataArray, (bias, y, x)
+        In nm from the defect.
+    rings : RadialMean
+        With errors of independent pixels.
+    fitted : array, (bias, distance)
+        Waves at their distances.
+    q : array, (bias,)
+        In rad/nm.
+    """
+    y, x = kernel["y"].values.astype(float), kernel["x"].values.astype(float)
+    step = max(abs(float(y[1] - y[0])), abs(float(x[1] - x[0])))
+    distance = np.hypot(y[:, None], x[None, :])
+    ring = np.rint(distance / step).astype(np.int64)
+    numbers = np.rint(rings.radius / step).astype(np.int64)
+    inside = np.isin(ring, numbers)
+    count = np.maximum(np.bincount(ring.ravel()), 1)
+    number = np.clip(ring - numbers[0], 0, len(numbers) - 1)
+    q_y, q_x = (2 * np.pi * np.fft.fftfreq(len(one), abs(one[1] - one[0])) for one in (y, x))
+    length = np.hypot(q_y[:, None], q_x)
+    width = _POWER_BINS * 2 * np.pi / (step * min(len(y), len(x)))
+    found = []
+    for values, error, waves, at in zip(kernel.values, rings.error, fitted, q, strict=True):
+        rest = (values - np.interp(distance, rings.distances, waves)) * inside
+        mean = np.bincount(ring.ravel(), weights=rest.ravel()) / count
+        rest = (rest - mean[ring]) * inside / (error[number] * np.sqrt(count[ring]))
+        power = np.abs(np.fft.fft2(rest)) ** 2 / inside.sum()
+        found.append(float(power[np.abs(length - at) <= width].mean()))
+    return np.array(found)

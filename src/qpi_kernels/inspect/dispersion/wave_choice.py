@@ -23,14 +23,17 @@ _NAMES = {
 
 
 class WaveChoice(NamedTuple):
-    """Which of several trials fits best, and the sentence that says by how much."""
+    """Which kind of waves fits best, and the sentence that says by how much."""
 
-    number: int
+    kind: Waves
     note: str
 
 
 def choose_waves(
-    trials: Sequence[tuple[Waves, WaveNumbers]], kernel: xr.DataArray, std: xr.DataArray | None
+    kinds: Sequence[Waves],
+    kernel: xr.DataArray,
+    std: xr.DataArray | None,
+    radii_nm: tuple[float, float] | None,
 ) -> WaveChoice:
     """Choose the kind of waves that fits best on the same rings, with the same errors.
 
@@ -40,25 +43,33 @@ def choose_waves(
 
     Parameters
     ----------
-    trials : sequence of (str, WaveNumbers)
-        Kinds of waves and what they gave.
-    kernel, std : DataArray, (bias, y, x)
+    kinds : sequence of str
+        At least two.
+    kernel, std, radii_nm
         As for `hankel_wave_numbers`.
     """
-    radii = [numbers.profiles["r"].values for _, numbers in trials]
-    near, far = min(float(one[0]) for one in radii), max(float(one[-1]) for one in radii)
+
+    def fit(kind: Waves, radii: tuple[float, float] | None) -> WaveNumbers:
+        """Fit all biases with independent errors and no background."""
+        return hankel_wave_numbers(
+            kernel, std, waves=kind, radii_nm=radii, alike=False, background_nm=0.0
+        )
+
+    trials = [fit(kind, radii_nm) for kind in kinds]
+    radii = [one.profiles["r"].values for one in trials]
+    common = min(float(one[0]) for one in radii), float(radii[0][-1])
     sums, ratios = [], []
-    for kind, _ in trials:
-        same = hankel_wave_numbers(kernel, std, waves=kind, radii_nm=(near, far), alike=False)
+    for kind, trial in zip(kinds, trials, strict=True):
+        same = trial if float(trial.profiles["r"][0]) == common[0] else fit(kind, common)
         line = same.profiles
         sums.append(float((((line["mean"] - line["fitted"]) / line["std"]) ** 2).sum()))
         ratios.append(float(same.table["chi2"].mean()))
-    order = sorted(range(len(trials)), key=sums.__getitem__)
+    order = sorted(range(len(kinds)), key=sums.__getitem__)
     best, other = order[:2]
     excess = max(ratios[best], 1.0)
-    kind, second = trials[best][0], _SHAPES[trials[other][0]]
+    kind, second = kinds[best], _SHAPES[kinds[other]]
     told = f"chi-squared {sums[best] / excess:.0f} against {sums[other] / excess:.0f} of {second}"
     if sums[other] - sums[best] < _MIN_DIFFERENCE * excess:
         shape = _SHAPES[kind]
-        return WaveChoice(best, f"The waves are undecided, {shape} were taken: {told}.")
-    return WaveChoice(best, f"{_NAMES[kind]} ({_SHAPES[kind]}) fit best: {told}.")
+        return WaveChoice(kind, f"The waves are undecided, {shape} were taken: {told}.")
+    return WaveChoice(kind, f"{_NAMES[kind]} ({_SHAPES[kind]}) fit best: {told}.")
