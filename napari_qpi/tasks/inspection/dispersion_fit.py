@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from napari_qpi.tasks.job import SingleCall
 from qpi_kernels import inspect
+from qpi_kernels.inspect.dispersion_choices import ROUND_MODELS, SYNTHESISED_MODELS
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
@@ -21,16 +22,15 @@ __all__ = [
     "HeldValuesError",
     "band_table",
     "clipboard_table",
-    "fit_methods",
     "held_values",
     "parameters_in_words",
     "scattering_vectors",
 ]
 
-SYNTHESISED = ("elliptic", "warped")
+SYNTHESISED = tuple(name for name in SYNTHESISED_MODELS if name not in ROUND_MODELS)
 """Models whose contours are not round, which only kernels that are simulated can fit."""
 
-MODELS = ("parabola", "dirac", "rashba", *SYNTHESISED)
+MODELS = (*ROUND_MODELS, *SYNTHESISED)
 
 
 class HeldValuesError(ValueError):
@@ -117,13 +117,6 @@ class DispersionFit:
             f"dispersion = qk.inspect.fit_dispersion({', '.join(arguments)})\n"
             "print(dispersion.summary())"
         )
-
-
-def fit_methods() -> tuple[str, ...]:
-    """Return the methods of `fit_dispersion`."""
-    from qpi_kernels.inspect.dispersion.fit import Method
-
-    return tuple(get_args(Method))
 
 
 def held_values(text: str) -> dict[str, float]:

@@ -17,14 +17,17 @@ from napari_qpi.layers.conversion import (
     observation_from_layer,
     result_of,
 )
+from napari_qpi.layers.geometry import GEOMETRY_KEY, layer_geometry
 from napari_qpi.layers.prepared import PreparationRecord, described_image, prepared_of, record_of
 from napari_qpi.layers.scan_source import ScanSource
+from napari_qpi.tasks.inspection.kept_arrays import same_mask
 from qpi_kernels.defects import Defects
+from qpi_kernels.io.array_records import unpack_mask
 
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
 
-__all__ = ["ROLES", "Inspected", "is_kernel_layer"]
+__all__ = ["ROLES", "Inspected", "extracted_from", "is_kernel_layer"]
 
 ROLES = ("map", "kernel", "residual")
 """What can be looked at, by the names that `Inspected.image` takes."""
@@ -36,6 +39,15 @@ def is_kernel_layer(layer: Layer) -> bool:
     """Return whether a layer shows the kernel of one kind of defect."""
     role = layer.metadata.get(METADATA_KEY, {}).get("role")
     return isinstance(layer, Image) and role in _KERNEL_ROLES
+
+
+def extracted_from(result: KernelResult, image: Image) -> bool:
+    """Return whether a result was extracted from what a layer shows, by its place or its name."""
+    if result.reconstruction.shape[-2:] != image.data.shape[-2:]:
+        return False
+    known = result.provenance
+    same_place = known.get(GEOMETRY_KEY) == layer_geometry(image, ndim=2)
+    return same_place or known.get("layer_name") == image.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +64,8 @@ class Inspected:
         Of the extraction that gave the kernel.
     mask : array of bool, (y, x), or None
         True where a pixel of the map counts.
+    residual_mask : array of bool, (y, x), or None
+        True where a pixel counted in the extraction that gave the kernel.
     defects : Defects or None
         Marks on the map, in its pixels.
     result : KernelResult or None
@@ -81,6 +95,7 @@ class Inspected:
     std: xr.DataArray | None = None
     residual: xr.DataArray | None = None
     mask: NDArray[np.bool_] | None = None
+    residual_mask: NDArray[np.bool_] | None = None
     defects: Defects | None = None
     result: KernelResult | None = None
     kind: str | None = None
@@ -161,6 +176,7 @@ class Inspected:
         return replace(
             self,
             map=observation.assign_attrs(self.result.residual.attrs),
+            mask=self.residual_mask,
             map_name=f"observation of {self.kernel_name}",
             of_result=True,
         )
@@ -175,8 +191,8 @@ class Inspected:
         """
         if layer is None:
             return replace(
-                self, kernel=None, std=None, residual=None, result=None, kind=None, kernel_name="",
-                kernel_path=None,
+                self, kernel=None, std=None, residual=None, residual_mask=None, result=None,
+                kind=None, kernel_name="", kernel_path=None,
             )  # fmt: skip
         known = layer.metadata.get(METADATA_KEY, {})
         result, kind = result_of(layer), known.get("kind")
@@ -192,11 +208,18 @@ class Inspected:
             kernel=kernel,
             std=std,
             residual=None if result is None else result.residual,
+            residual_mask=same_mask(_counted(result), self.residual_mask),
             result=result,
             kind=kind,
             kernel_name=layer.name,
             kernel_path=None if path is None else str(path),
         )
+
+
+def _counted(result: KernelResult | None) -> NDArray[np.bool_] | None:
+    """Return the pixels that counted in an extraction, None where all did."""
+    packed = None if result is None else result.provenance.get("mask")
+    return unpack_mask(packed) if packed else None
 
 
 def _centred(kernel: xr.DataArray) -> xr.DataArray:

@@ -86,8 +86,10 @@ class Inspection:
 
     @data.setter
     def data(self, data: Inspected) -> None:
-        self._data = data
-        self._planes.clear()
+        before, self._data = self._data, data
+        changed = {role for role in ROLES if not _same(role, before, data)}
+        self._planes = {key: kept for key, kept in self._planes.items() if key[0] not in changed}
+        self.transforms.forget(changed)
         biases = self.biases
         if not len(biases):
             self._bias = None
@@ -213,7 +215,8 @@ class Inspection:
 
     def mask_of(self, role: str) -> NDArray[np.bool_] | None:
         """Return the pixels of an array that count, None where all do: a kernel's always do."""
-        array, mask = self._data.image(role), self._data.mask
+        array = self._data.image(role)
+        mask = self._data.residual_mask if role == "residual" else self._data.mask
         if role == "kernel" or array is None or mask is None:
             return None
         return mask if mask.shape == array.shape[-2:] else None
@@ -262,3 +265,12 @@ class Inspection:
             return name
         unit = plane["bias"].attrs.get("units", "V")
         return f"{name}, {float(plane['bias']):+.4g} {unit}"
+
+
+def _same(role: str, before: Inspected, now: Inspected) -> bool:
+    """Return whether an array and its mask are the same objects as before."""
+    return (
+        now.image(role) is before.image(role)
+        and now.mask is before.mask
+        and now.residual_mask is before.residual_mask
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -120,6 +120,12 @@ class StackTransforms:
         self._wanted[role] = wanted
         self._start_next()
         return None
+
+    def forget(self, roles: Iterable[str]) -> None:
+        """Drop the transforms of stacks that are looked at no more."""
+        for role in roles:
+            self._made.pop(role, None)
+            self._wanted.pop(role, None)
 
     def cancel(self) -> None:
         """Give up what was asked for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_qpi.tasks.inspection.state import Inspection, Line
-from napari_qpi.tasks.scripts.inspection import VARIABLES, plane_code
+from napari_qpi.tasks.scripts.inspection import VARIABLES, mask_code, plane_code
 
 __all__ = ["cut_code", "fourier_code", "profile_code"]
 
@@ -12,8 +12,7 @@ def fourier_code(inspection: Inspection, role: str, image: str) -> str:
     """Write the transform of an array, given as code, as the inspection makes it."""
     options = inspection.fourier_options(role)
     arguments = [f"{name}={value!r}" for name, value in options.items()]
-    if inspection.mask_of(role) is not None:
-        arguments.append("mask=mask")
+    arguments += filter(None, [mask_code(inspection, role)])
     return f"qk.inspect.fourier({', '.join([image, *arguments])})"
 
 

@@ -12,10 +12,20 @@ from napari_qpi.tasks.scripts.parts import raw_lines
 from napari_qpi.tasks.scripts.preparation import preparation_lines, unsaved_image
 from qpi_kernels.scripts.parts import array_lines, imports, mask_lines, one_line
 
-__all__ = ["VARIABLES", "inspection_script", "plane_code", "unsaved_kernel", "unsaved_map"]
+__all__ = [
+    "VARIABLES",
+    "inspection_script",
+    "mask_code",
+    "names_in",
+    "plane_code",
+    "unsaved_kernel",
+    "unsaved_map",
+]
 
 VARIABLES = {"map": "observation", "kernel": "kernel", "residual": "residual"}
 """What a script calls the arrays that `Inspected.image` names."""
+
+_RESULT_MASK = 'unpack_mask(result.provenance["mask"])'
 
 
 def inspection_script(
@@ -33,7 +43,8 @@ def inspection_script(
     inspection : Inspection
         What is looked at.
     body : str
-        Lines that use the arrays by the names of `VARIABLES`, and ``mask`` and ``std``.
+        Lines that use the arrays by the names of `VARIABLES`, and ``mask``, ``residual_mask`` and
+        ``std``.
     title : str
         What they compute.
     map_path : str, optional
@@ -48,7 +59,7 @@ def inspection_script(
         A complete script; of the arrays it reads those that the body uses.
     """
     data = inspection.data
-    used = set(re.findall(r"\b[a-z]+\b", body))
+    used = names_in(body)
     parts = []
     from_result = data.source is None and data.prepared is None and _is_from_result(data)
     if used & {"kernel", "std", "residual", "result"} or (from_result and "observation" in used):
@@ -57,8 +68,22 @@ def inspection_script(
         parts.append(_observation(data, map_path))
     if "mask" in used:
         parts.append(_mask(data))
+    if "residual_mask" in used:
+        parts.append(f"residual_mask = {_RESULT_MASK}")
     written = "\n\n".join([*parts, body])
     return f'"""{one_line(title)}, without napari."""\n\n{imports(written)}\n\n{written}\n'
+
+
+def names_in(code: str) -> set[str]:
+    """Return the lower-case names that lines of code use."""
+    return set(re.findall(r"\b[a-z_]+\b", code))
+
+
+def mask_code(inspection: Inspection, role: str) -> str:
+    """Write the argument that leaves out pixels of an array; empty where all count."""
+    if inspection.mask_of(role) is None:
+        return ""
+    return "mask=residual_mask" if role == "residual" else "mask=mask"
 
 
 def plane_code(inspection: Inspection, role: str) -> str:
@@ -121,4 +146,6 @@ def _mask(data: Inspected) -> str:
     """Write the mask; where none is chosen that of the preparation counts."""
     if data.mask is None:
         return "mask = None"
+    if _is_from_result(data):
+        return f"mask = {_RESULT_MASK}"
     return "mask = prepared.mask" if data.prepared_mask else mask_lines(data.mask)

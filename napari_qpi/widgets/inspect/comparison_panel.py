@@ -69,9 +69,8 @@ class ComparisonPanel(Panel):
     def draw(self) -> None:
         """Compare kernel and map at the bias on show."""
         kernel, observation = (self.inspection.plane(role) for role in ("kernel", "map"))
-        self.missing.setVisible(self.comparison is None)
         if kernel is None or observation is None:
-            self.missing.setText("Choose a map and the kernel that was extracted from it.")
+            self._clear("Choose a map and the kernel that was extracted from it.")
             return
         try:
             self.comparison = inspect.compare_fourier(
@@ -81,7 +80,7 @@ class ComparisonPanel(Panel):
                 window=self.inspection.window,
             )
         except inspect.InspectionError as error:
-            self.missing.setText(f"{str(error)[0].upper()}{str(error)[1:]}.")
+            self._clear(f"{str(error)[0].upper()}{str(error)[1:]}.")
             return
         self.missing.setVisible(False)
         for name, view in self.views.items():
@@ -91,6 +90,15 @@ class ComparisonPanel(Panel):
             words = f"|FT| of {self.inspection.title(role)}"
             view.show_transform(transform, words, scale=self.scale_choice.currentData())
         self._draw_profiles()
+
+    def _clear(self, reason: str) -> None:
+        """Draw nothing, and say why."""
+        self.comparison = None
+        self.missing.setText(reason)
+        self.missing.setVisible(True)
+        for view in self.views.values():
+            view.clear()
+        self.profiles.show_curves([], "")
 
     def _draw_profiles(self) -> None:
         """Draw the radial profiles."""

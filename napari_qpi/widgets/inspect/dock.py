@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import napari
@@ -14,7 +15,8 @@ from napari_qpi.layers.belonging import defects_of
 from napari_qpi.layers.conversion import LayerConversionError
 from napari_qpi.layers.defect_points import is_defect_layer
 from napari_qpi.layers.prepared import channel_layers
-from napari_qpi.tasks.inspection.inspected import Inspected
+from napari_qpi.tasks.inspection.inspected import Inspected, extracted_from
+from napari_qpi.tasks.inspection.kept_arrays import KeptArrays, same_mask
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.widgets.common.dock import Dock
 from napari_qpi.widgets.common.layer_combo import MaskCombo, is_map
@@ -50,6 +52,7 @@ class Inspect(Dock):
         self.inspection = Inspection()
         self.panels: list[Panel] = []
         self._followed: list[Layer] = []
+        self._kept = KeptArrays()
         self._moving_viewer = False
         self._refresh_timer = self.delayed(_REFRESH_MS, self._copy_layers)
         self._build()
@@ -93,7 +96,11 @@ class Inspect(Dock):
         self.ways_out = WaysOut(lambda: self.panels[self.tabs.currentIndex()])
         self.status = QLabel()
         self.status.setWordWrap(True)
+        self.note = QLabel("This kernel was not extracted from this map.")
+        self.note.setWordWrap(True)
+        self.note.setVisible(False)
         self.column.addLayout(rows)
+        self.column.addWidget(self.note)
         self.column.addLayout(line)
         self.column.addWidget(self.tabs, 1)
         self.column.addWidget(self.ways_out)
@@ -134,13 +141,21 @@ class Inspect(Dock):
         """Wait until the other choices have followed."""
         self._refresh_timer.start()
 
+    def _on_numbers(self, event: Any) -> None:
+        """Take the arrays of a layer anew that may have changed in their place."""
+        self._kept.forget(event.source)
+        self._refresh_timer.start()
+
     def _copy_layers(self) -> None:
-        """Take the arrays of the chosen layers; those of removed layers stay."""
+        """Take the arrays of the chosen layers; those of removed layers stay while they belong."""
         image, kernel = self.map_choice.layer, self.kernel_choice.layer
         data, inspection = self.inspection.data, self.inspection
         try:
             if kernel is not None or not self.kernel_choice.removed:
-                data = data.with_kernel(kernel)
+                data = self._with_kernel(data, kernel)
+            elif image is not None and not _belongs(data, image, removed=True):
+                data = data.with_kernel(None)
+                self.kernel_choice.forget_removed()
             if image is not None or not self.map_choice.removed:
                 data = self._with_map(data, image)
         except LayerConversionError as error:
@@ -150,29 +165,48 @@ class Inspect(Dock):
         self._follow(
             layer for layer in (image, kernel, self.mask_choice.layer) if layer is not None
         )
+        self.note.setVisible(image is not None and not _belongs(data, image))
         inspection.data = data
         self._on_viewer_moved()
 
+    def _with_kernel(self, data: Inspected, layer: Image | None) -> Inspected:
+        """Take the kernel and its errors."""
+        data = data.with_kernel(layer)
+        if layer is None or data.kernel is None:
+            return data
+        kernel = self._kept.keep("kernel", layer, data.kernel)
+        std = None if data.std is None else self._kept.keep("std", layer, data.std)
+        return replace(data, kernel=kernel, std=std)
+
     def _with_map(self, data: Inspected, image: Image | None) -> Inspected:
         """Take the map with its mask and its marks; without one what the kernel was made from."""
+        before = self.inspection.data
         if image is None:
+            if before.of_result and before.result is data.result:
+                return data
             return data.with_map(None).with_observation()
         layers = self.viewer.layers
         points = defects_of(
             image, filter(is_defect_layer, layers), [each for each in layers if is_map(each)]
         )
         topograph = channel_layers(image, filter(is_map, layers)).get("topography")
-        return data.with_map(image, self.mask_choice.layer, points, topograph)
+        data = data.with_map(image, self.mask_choice.layer, points, topograph)
+        assert data.map is not None
+        observation, surface = self._kept.keep("map", image, data.map), data.topograph
+        if topograph is not None and surface is not None:
+            surface = self._kept.keep("topograph", topograph, surface)
+        mask = same_mask(data.mask, before.mask)
+        return replace(data, map=observation, topograph=surface, mask=mask)
 
     def _follow(self, layers: Iterable[Layer]) -> None:
         """Notice when the numbers of layers change."""
         for layer in self._followed:
             for emitter in _number_events(layer):
-                emitter.disconnect(self._on_layer_chosen)
+                emitter.disconnect(self._on_numbers)
         self._followed = list(layers)
         for layer in self._followed:
             for emitter in _number_events(layer):
-                emitter.connect(self._on_layer_chosen)
+                emitter.connect(self._on_numbers)
 
     # -- the bias -----------------------------------------------------------------------------
 
@@ -216,6 +250,16 @@ class Inspect(Dock):
 
     def _on_units(self) -> None:
         self.inspection.units = self.units_choice.currentData()
+
+
+def _belongs(data: Inspected, image: Image, *, removed: bool = False) -> bool:
+    """Return whether the kernel may be of a map.
+
+    One without a result may be of any, but goes with its map if its layer was removed.
+    """
+    if data.result is None:
+        return not removed or data.map_name == image.name
+    return extracted_from(data.result, image)
 
 
 def _number_events(layer: Layer) -> list[Any]:

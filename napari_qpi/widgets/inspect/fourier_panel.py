@@ -12,6 +12,7 @@ from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.marker import MarkerReading
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.inspection.zone import find_zone
+from napari_qpi.tasks.scripts.curves import fourier_code
 from napari_qpi.tasks.scripts.inspection import VARIABLES, plane_code
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.momentum_view import MomentumView, Place
@@ -137,6 +138,9 @@ class FourierPanel(Panel):
             self.status.emit(str(error))
             return
         if transform is None:
+            self.transform = None
+            self.view.clear()
+            self.reading.setText("")
             return
         if self._waiting:
             self._waiting = False
@@ -207,18 +211,14 @@ class FourierPanel(Panel):
         if self.transform is None:
             return ""
         role = self.role_choice.role
-        options = self.inspection.fourier_options(role)
-        arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        if self.inspection.mask_of(role) is not None:
-            arguments += ", mask=mask"
         if self._subtracts(role):
             plane = self.inspection.plane(role)
             assert plane is not None
             lines = (
-                f"stack = qk.inspect.fourier({VARIABLES[role]}, {arguments})\n"
+                f"stack = {fourier_code(self.inspection, role, VARIABLES[role])}\n"
                 f"transform = qk.inspect.without_energy_mean(stack, {float(plane['bias'])!r})"
             )
         else:
             image = plane_code(self.inspection, role)
-            lines = f"transform = qk.inspect.fourier({image}, {arguments})"
+            lines = f"transform = {fourier_code(self.inspection, role, image)}"
         return f"{lines}\nprint(transform)"

@@ -8,8 +8,7 @@ from napari.components import LayerList
 from napari.layers import Image, Layer
 
 from napari_qpi.layers.conversion import is_observation, result_of
-from napari_qpi.layers.geometry import GEOMETRY_KEY, layer_geometry
-from napari_qpi.tasks.inspection.inspected import is_kernel_layer
+from napari_qpi.tasks.inspection.inspected import extracted_from, is_kernel_layer
 from napari_qpi.widgets.common.layer_combo import NO_MAP, LayerCombo, is_map
 
 __all__ = ["KernelCombo", "MapCombo"]
@@ -31,6 +30,12 @@ class _KeptCombo(LayerCombo):
     def removed(self) -> bool:
         """Whether the layer that was chosen has left the viewer."""
         return bool(self._gone)
+
+    def forget_removed(self) -> None:
+        """Say no more which layer has left the viewer."""
+        if self._gone:
+            self._gone = ""
+            self._list(None)
 
     def _gives_way_to(self, layer: Layer) -> bool:
         if self._gone:
@@ -91,12 +96,6 @@ class KernelCombo(_KeptCombo):
 
 
 def _made_of(kernel: Layer, image: Image) -> bool:
-    """Return whether a kernel was extracted from an image, by its name or by its place."""
+    """Return whether a kernel was extracted from an image."""
     result = result_of(kernel)
-    if result is None:
-        return False
-    if result.reconstruction.shape[-2:] != image.data.shape[-2:]:
-        return False
-    known = result.provenance
-    same_place = known.get(GEOMETRY_KEY) == layer_geometry(image, ndim=2)
-    return same_place or known.get("layer_name") == image.name
+    return result is not None and extracted_from(result, image)

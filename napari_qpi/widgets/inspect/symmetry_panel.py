@@ -64,13 +64,13 @@ class SymmetryPanel(Panel):
         data, stacked = self.inspection.data, self.inspection.is_stack("kernel")
         self.planes_choice.setVisible(stacked)
         if data.kernel is None:
+            self._clear("Choose a kernel.")
             return
         scores = self._call.get(data.kernel, data.std, self._index())
         if scores is None:
-            self.status.emit("The symmetries are being scored…")
+            self._clear("The symmetries are being scored…")
             return
         self.scores = scores
-        self.status.emit("")
         name = data.kernel_name if self._index() < 0 else self.inspection.title("kernel")
         if stacked and self._index() < 0:
             name += ", all biases"
@@ -81,6 +81,13 @@ class SymmetryPanel(Panel):
         lines = "<br>".join(map(escape, scores.summary().splitlines()))
         self.words.setToolTip(f"<qt>{lines}</qt>")
         self.plot.setToolTip(f"<qt>{lines}</qt>")
+
+    def _clear(self, reason: str) -> None:
+        """Draw nothing, and say why."""
+        self.scores = None
+        self.words.setText(reason)
+        self.words.setToolTip("")
+        self.plot.clear()
 
     def draw_bias(self) -> None:
         """Score the plane of another bias, where but one is scored."""

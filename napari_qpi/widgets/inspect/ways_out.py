@@ -17,7 +17,12 @@ from napari_qpi.tasks.inspection.save_panel import (
     save_exports,
     save_figures,
 )
-from napari_qpi.tasks.scripts.inspection import inspection_script, unsaved_kernel, unsaved_map
+from napari_qpi.tasks.scripts.inspection import (
+    inspection_script,
+    names_in,
+    unsaved_kernel,
+    unsaved_map,
+)
 from napari_qpi.widgets.common.export import ask_save_path
 from napari_qpi.widgets.inspect.panel import Panel
 from qpi_kernels.inspect import InspectionError
@@ -87,7 +92,7 @@ class WaysOut(QWidget):
     def copy_as_python(self) -> None:
         """Put the script on the clipboard, after what no file holds was saved."""
         panel = self._front()
-        used = set(re.findall(r"\b[a-z]+\b", panel.script()))
+        used = names_in(panel.script())
         if not used:
             self.status.emit("This panel draws nothing yet.")
             return

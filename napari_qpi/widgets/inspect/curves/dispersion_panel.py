@@ -28,7 +28,6 @@ from napari_qpi.tasks.inspection.dispersion_fit import (
     HeldValuesError,
     band_table,
     clipboard_table,
-    fit_methods,
     held_values,
     parameters_in_words,
     scattering_vectors,
@@ -42,6 +41,7 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
+from qpi_kernels.inspect.dispersion_choices import METHODS
 from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
 from qpi_kernels.inspect.figures.kind import make_panel
 
@@ -100,7 +100,7 @@ class DispersionPanel(Panel):
         """Lay out the panel."""
         self.model_choice, self.method_choice = QComboBox(), QComboBox()
         self.model_choice.addItems(MODELS)
-        self.method_choice.addItems(fit_methods())
+        self.method_choice.addItems(METHODS)
         self.model_choice.setToolTip("<qt>Dispersion that is fitted to k(E).</qt>")
         self.method_choice.setToolTip(
             "<qt>hankel fits the waves of the kernel's angular mean in real space. synthesis "
@@ -264,7 +264,10 @@ class DispersionPanel(Panel):
 
     def _draw_image(self) -> None:
         """Draw E(q) of the kernel, and over it the wave numbers and the band."""
-        if not self.isVisible() or not self.inspection.is_stack("kernel"):
+        if not self.isVisible():
+            return
+        if not self.inspection.is_stack("kernel"):
+            self.stack_image.clear()
             return
         transform = self.inspection.fourier_stack("kernel")
         if transform is None:

@@ -136,14 +136,12 @@ class ProfilesPanel(Panel):
             self.profiles[role] = found
             shown = in_shown_units(found, self.inspection)
             color = _COLORS[role]
-            curves.append(
-                Curve(self.inspection.data.name(role), shown["mean"], shown["std"], color)
-            )
+            curves.append(Curve(self.inspection.title(role), shown["mean"], shown["std"], color))
             if not subtracted:
                 level = xr.full_like(shown["mean"], float(floor))
                 curves.append(Curve("", level, color=color, look="dots"))
-        if curves:
-            self.curve_plot.show_curves(curves, self._words(), logarithmic=self.log_box.isChecked())
+        words = self._words() if curves else ""
+        self.curve_plot.show_curves(curves, words, logarithmic=self.log_box.isChecked())
 
     def _draw_stack(self) -> None:
         """Draw the profiles of one array at all biases."""
@@ -174,10 +172,8 @@ class ProfilesPanel(Panel):
         return f"{sector[0]:g}° ± {sector[1] / 2:g}°"
 
     def _words(self) -> str:
-        """Say what the curves show; their names are in the legend."""
-        bias = self.inspection.bias
-        at = "" if bias is None else f" at {bias:+.4g} {self.inspection.bias_unit}"
-        return f"Profiles of |FT|{at}, {self._direction()}"
+        """Say what the curves show; their names and biases are in the legend."""
+        return f"Profiles of |FT|, {self._direction()}"
 
     def export(self) -> list[xr.DataArray | xr.Dataset]:
         """Return the profiles of each array, and those over all biases."""

@@ -130,6 +130,13 @@ class MomentumView(PlotFrame):
         if first:
             self._show_zoom()
 
+    def clear(self) -> None:
+        """Draw nothing."""
+        self._shown = None
+        for item in (self._image, self._zone, self.marker, self.line):
+            item.setVisible(False)
+        self.set_title("")
+
     def follow_view(self, other: MomentumView) -> None:
         """Show the same part of q space as another view; double clicks and markers are shared."""
         for first, second in ((self, other), (other, self)):

@@ -41,11 +41,17 @@ class ScorePlot(PlotFrame):
         """The scores that are drawn, by the name of the operation."""
         return self._heights
 
-    def show_scores(self, scores: SymmetryScores, title: str) -> None:
-        """Draw scores in place of those on show."""
+    def clear(self) -> None:
+        """Draw nothing."""
         for item in self._items:
             self.plot.removeItem(item)
-        self._items = []
+        self._items, self._heights = [], {}
+        self.plot.getAxis("bottom").setTicks([[]])
+        self.set_title("")
+
+    def show_scores(self, scores: SymmetryScores, title: str) -> None:
+        """Draw scores in place of those on show."""
+        self.clear()
         names = list(scores.score)
         places = np.arange(len(names), dtype=float)
         self._heights = dict(scores.score)

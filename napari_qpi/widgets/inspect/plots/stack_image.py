@@ -88,6 +88,13 @@ class StackImage(PlotFrame):
         )
         self.plot.setRange(xRange=(left, right), yRange=(low, high), padding=0)
 
+    def clear(self) -> None:
+        """Draw nothing."""
+        self._shown = None
+        self.image_item.clear()
+        self.show_over([])
+        self.set_title("")
+
     def show_up_to(self, reach: float) -> None:
         """Cut the lower axis off beyond a value, to show more of the rest."""
         (left, right), _ = self.plot.viewRange()

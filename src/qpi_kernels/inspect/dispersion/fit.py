@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -24,13 +24,15 @@ from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band, r
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
 from qpi_kernels.inspect.dispersion.wave_choice import choose_waves
+from qpi_kernels.inspect.dispersion_choices import Method
 from qpi_kernels.result import KernelResult
-from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
+
+if TYPE_CHECKING:
+    from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 
 __all__ = ["fit_dispersion"]
 
 Array = NDArray[np.float64]
-Method = Literal["hankel", "synthesis", "ring"]
 Held = dict[str, dict[str, Any]]
 
 _CURVE_POINTS = 201

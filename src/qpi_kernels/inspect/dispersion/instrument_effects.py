@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.hankel_waves import EnergyAverage, outgoing_waves
 from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves
 from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand
-from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
+
+if TYPE_CHECKING:
+    from qpi_kernels.simulate.scattering.instrument import EnergyResolution, SetPoint
 
 __all__ = ["energy_averages", "reaches", "setpoint_waves"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion_choices import Waves
 from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M
 
 __all__ = ["DispersionModel", "Waves", "dispersion_model"]
 
 Array = NDArray[np.float64]
-Waves = Literal["scalar", "helical", "integrated"]
 
 # Energies of a user's function are tabled so finely before a wave number is searched.
 _TABLE_POINTS = 4001

@@ -72,4 +72,4 @@ def test_a_sector_holds_the_wave_and_the_rest_the_floor(
     noise = drawn(found["mean"]) ** 2 - float(found["floor"]) ** 2
     np.testing.assert_allclose(less["mean"] ** 2, np.maximum(noise, 0), atol=1e-12)
     assert [curve.look for curve in panel.curve_plot.curves] == ["line"]
-    assert panel.curve_plot.title == "Profiles of |FT| at +0 V, 60° ± 10°"
+    assert panel.curve_plot.title == "Profiles of |FT|, 60° ± 10°"

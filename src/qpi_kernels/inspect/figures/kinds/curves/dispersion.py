@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qpi_kernels.inspect.dispersion.fit import fit_dispersion
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import FigureKind, Panel
 from qpi_kernels.inspect.figures.planes import require_result
@@ -22,6 +21,8 @@ def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None =
     if isinstance(result, Dispersion):
         dispersion = result
     else:
+        from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+
         known = require_result(result, "dispersion")
         dispersion = fit_dispersion(known, model=model, kind=kind_of_defect)
     data = dispersion.wave_numbers
