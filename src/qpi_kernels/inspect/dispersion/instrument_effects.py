@@ -21,7 +21,9 @@ __all__ = ["energy_averages", "reaches", "setpoint_waves"]
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_AVERAGE_NODES, _CURRENT_NODES = 11, 32
+_AVERAGE_NODES, _CURRENT_NODES = 15, 32
+# In kT: far from the defect it is the tails of the Fermi function that damp the waves.
+_THERMAL_REACH = 10.0
 _MIN_WAVE_NUMBER = 0.02
 # Beside a band's edge the damping of its waves has no limit.
 _STRETCHES = (0.2, 5.0)
@@ -46,7 +48,7 @@ def energy_averages(
     """
     if resolution is None or not resolution.sigma_eV:
         return None
-    offsets, weights = resolution.spread(_AVERAGE_NODES)
+    offsets, weights = resolution.spread(_AVERAGE_NODES, _THERMAL_REACH)
     energy, k = table["bias"].values.astype(float), table["k"].values
     damping = table["damping"].values
     speed = band.velocity(energy, damping, k, **fitted.values)

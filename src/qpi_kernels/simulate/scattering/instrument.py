@@ -66,18 +66,21 @@ class EnergyResolution:
         """List energies in eV to average over, no further apart than half the broadening."""
         if self.sigma_eV < 0.02 * broadening:
             return EnergyNodes(np.zeros(1), np.ones(1))
-        count = 2 * int(np.ceil(self._reach / (0.5 * broadening))) + 5
+        count = 2 * int(np.ceil(self._reach(_THERMAL_REACH) / (0.5 * broadening))) + 5
         return self.spread(min(count, _MAX_NODES))
 
-    def spread(self, count: int) -> EnergyNodes:
+    def spread(self, count: int, thermal_reach: float = _THERMAL_REACH) -> EnergyNodes:
         """List so many even energies in eV with the average's weights and its variance.
 
         Parameters
         ----------
         count : int
             At least 3.
+        thermal_reach : float
+            Where the tails of the Fermi function's derivative are cut, in kT.
         """
-        edges = np.linspace(-self._reach, self._reach, count + 1)
+        reach = self._reach(thermal_reach)
+        edges = np.linspace(-reach, reach, count + 1)
         # The semicircle is the weight of Chebyshev polynomials of the second kind.
         angle = np.arange(1, _LOCK_IN_NODES + 1) * np.pi / (_LOCK_IN_NODES + 1)
         swing = np.sqrt(2) * self.modulation_V * np.cos(angle)
@@ -88,10 +91,9 @@ class EnergyResolution:
         # Cells and cut tails change the variance, on which the damping of waves depends.
         return EnergyNodes(offsets * self.sigma_eV / np.sqrt(weights @ offsets**2), weights)
 
-    @property
-    def _reach(self) -> float:
-        """Largest offset in eV."""
-        thermal = _THERMAL_REACH * _BOLTZMANN * self.temperature_K
+    def _reach(self, thermal_reach: float) -> float:
+        """Compute the largest offset in eV."""
+        thermal = thermal_reach * _BOLTZMANN * self.temperature_K
         return float(thermal + np.sqrt(2) * self.modulation_V)
 
 
