@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import jv, yv
 
 from qpi_kernels.inspect import DispersionError, fit_dispersion
+from qpi_kernels.inspect.report.dispersion_section import dispersion_table
 from qpi_kernels.simulate import EnergyResolution, SetPoint
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2
@@ -131,7 +132,8 @@ def test_there_is_no_band_below_its_edge():
 def test_no_damping_gives_limits_instead_of_lifetimes():
     poles = np.sqrt((BIASES + 0.065) * 0.4 / HBAR2_OVER_2M)
     kernel, deviation = with_noise(labelled([waves(k, 1e-6, 0.7) for k in poles]), 1.0)
-    table = fit_dispersion(kernel, std=deviation).wave_numbers
+    fitted = fit_dispersion(kernel, std=deviation)
+    table = fitted.wave_numbers
     small = table["damping"].values < table["damping_std"].values
     assert small.any()
     for name in ("lifetime", "coherence_length"):
@@ -139,6 +141,8 @@ def test_no_damping_gives_limits_instead_of_lifetimes():
         assert (table[f"{name}_limit"].values[small] > 1).all()
         assert (table[name].values[~small] < 1e6).all()
     highest = table["self_energy"] + 2 * table["self_energy_std"]
+    rows = dispersion_table(fitted).rows
+    assert [any(cell.startswith("> ") for cell in row) for row in rows] == small.tolist()
     limit = table["lifetime_limit"].values[small]
     assert limit == pytest.approx(0.65821 / 2 / highest.values[small], rel=1e-4)
 
@@ -179,3 +183,17 @@ def test_a_background_is_fitted_beside(height):
     assert found.wave_numbers["used"].all()
     assert found.parameters["mass"] == pytest.approx(0.4, rel=0.02)
     assert found.errors["mass"] < 1.3 * alone.errors["mass"]
+
+
+def test_the_report_lists_the_phase_shift_not_the_phase_of_the_amplitude():
+    table = dispersion_table(fit_dispersion(silver()))
+    column = table.heads.index("phase shift (rad)")
+    assert [float(row[column].split()[0]) for row in table.rows] == pytest.approx(
+        [0.7] * 6, abs=5e-3
+    )
+    ring = dispersion_table(fit_dispersion(silver(), method="ring"))
+    assert not any("phase" in head for head in ring.heads)
+
+
+def test_the_summary_says_what_errors_leave_out():
+    assert "calibration" in fit_dispersion(silver()).summary()

@@ -121,7 +121,8 @@ def fit_dispersion(
     setpoint : SetPoint, optional
         Set-point of maps at constant current, the same for all biases, that were not normalised:
         the waves of all energies up to it are fitted beside (see `SetPoint`). Without it they pass
-        for waves of the bias and bias masses by several per cent.
+        for waves of the bias and bias masses by several per cent. A set-point that follows the
+        bias, as of maps taken one by one, is not described: normalise them.
 
     Returns
     -------

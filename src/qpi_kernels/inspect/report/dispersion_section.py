@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 
+import xarray as xr
+
 from qpi_kernels.inspect.axes import InspectionError
+from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.fit import fit_dispersion
+from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import make_panel
 from qpi_kernels.inspect.report.contents import Section, Table
@@ -19,7 +23,7 @@ _COLUMNS = (
     ("coherence_length", "nm"),
     ("self_energy", "eV"),
     ("lifetime", "fs"),
-    ("phase", "rad"),
+    ("phase_shift", "rad"),
 )
 
 
@@ -86,21 +90,38 @@ def _parameter_table(fitted: Dispersion) -> Table:
 
 
 def dispersion_table(fitted: Dispersion) -> Table:
-    """List wave number, damping, lifetime and phase of each bias, with errors."""
+    """List wave number, damping, lifetime and phase shift of each bias, with errors.
+
+    The phase shift is that of `radial_phase`; without a method that gives it, it is not listed.
+    """
     waves = fitted.wave_numbers
+    caption = "Waves of each bias with one standard deviation; the note says why one is left out."
+    try:
+        shifts = radial_phase(fitted)
+    except DispersionError:
+        pass
+    else:
+        waves = waves.assign(phase_shift=shifts.phase, phase_shift_std=shifts.std)
+        caption = " ".join(
+            [caption, "The phase shift is known up to multiples of pi.", *shifts.notes]
+        )
     known = [(name, unit) for name, unit in _COLUMNS if name in waves]
     heads = ("bias (V)", *(f"{name.replace('_', ' ')} ({unit})" for name, unit in known), "note")
     rows = []
     for index in range(waves.sizes["bias"]):
         one = waves.isel(bias=index)
-        cells = [_with_error(float(one[n]), float(one.get(f"{n}_std", math.nan))) for n, _ in known]
+        cells = [_cell(one, name) for name, _ in known]
         rows.append((f"{float(one['bias']):.4g}", *cells, str(one["reason"].values)))
-    caption = "Waves of each bias with one standard deviation; the note says why one is left out."
     return Table(caption, heads, tuple(rows))
 
 
-def _with_error(value: float, error: float) -> str:
-    """Write a value and its error; a dash where it is not known."""
+def _cell(waves: xr.Dataset, name: str) -> str:
+    """Write a value and its error, or its lower limit; a dash where neither is known."""
+    value, error, limit = (
+        float(waves.get(f"{name}{part}", math.nan)) for part in ("", "_std", "_limit")
+    )
+    if math.isfinite(limit):
+        return f"> {limit:.3g}"
     if not math.isfinite(value):
         return "-"
     return f"{value:.4g} ± {error:.2g}" if math.isfinite(error) else f"{value:.4g}"
