@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from skimage.color import rgb2lab
 
 from qpi_kernels.inspect import figure
@@ -93,12 +95,41 @@ def test_a_mask_is_shaded_and_left_out_of_the_residual():
     )
 
 
-def test_the_clearest_plane_of_a_stack_is_shown_unless_one_is_asked_for(stack):
-    for bias, index in ((None, 3), (0.0, 1), (-0.04, 0)):
+def test_the_plane_with_the_clearest_waves_is_shown_unless_one_is_asked_for(stack):
+    """Waves longer than the window and pixels with large errors do not count."""
+    radius = np.hypot(stack.kernel["y"], stack.kernel["x"])
+    long = 20.0 * np.exp(-((radius / 6.0) ** 2))
+    error = xr.DataArray([1.0, 1.0, 0.2, 0.4], dims="bias")
+    kernel = stack.kernel.copy()
+    kernel[0] += long
+    chosen = replace(stack, kernel=kernel, std=stack.std * error)
+    for bias, index in ((None, 2), (0.0, 1), (-0.04, 0)):
         options = {} if bias is None else {"bias": bias}
-        shown = make_panel("kernel", stack, **options).data["kernel"]
-        np.testing.assert_array_equal(shown, stack.kernel[index])
-    assert "100 mV" in make_panel("kernel", stack).caption
+        panel = make_panel("kernel", chosen, **options)
+        np.testing.assert_array_equal(panel.data["kernel"], kernel[index])
+        assert f"{1e3 * STACK[index]:g} mV" in panel.caption
+        drawn = Figure().subplots()
+        assert panel.plot(drawn).get_title("right") == f"{1e3 * STACK[index]:g} mV"
+
+
+def test_a_bias_that_is_not_there_is_refused(stack):
+    """Millivolts taken for volts are no nearest plane."""
+    with pytest.raises(FigureError, match=r"near bias 50 V: there are 4 from -0.05 to 0.1 V"):
+        figure("kernel", stack, bias=50)
+
+
+@pytest.mark.parametrize("kind", ["kernel", "std", "fourier", "profile", "symmetry"])
+def test_an_undetermined_kernel_is_pale_and_called_so(kind):
+    doubtful = make_panel(kind, planted_result(trust="undetermined"))
+    assert "undetermined" in doubtful.caption
+    assert "undetermined" in doubtful.title
+    pale, plain = Figure().subplots(ncols=2)
+    doubtful.plot(pale)
+    make_panel(kind, planted_result()).plot(plain)
+    assert "undetermined" in pale.get_title("right")
+    assert len(pale.patches) + len(pale.artists) == len(plain.patches) + len(plain.artists) + 1
+    profiles = make_panel("fourier_profiles", planted_result(trust="undetermined"))
+    assert "undetermined" in profiles.caption
 
 
 def test_kinds_of_defects_have_kernels_of_their_own():

@@ -60,9 +60,9 @@ def axis_label(array: xr.DataArray, name: str = "") -> str:
 
 
 def image_aspect(image: xr.DataArray) -> float:
-    """Return height over width of a figure of an image, its colour bar included."""
+    """Return height over width of a figure of an image, its colour bar and mark included."""
     left, right, bottom, top = _edges(image)
-    return 0.8 * float(np.clip((bottom - top) / (right - left), 0.3, 2.5)) + 0.04
+    return 0.8 * float(np.clip((bottom - top) / (right - left), 0.3, 2.5)) + 0.07
 
 
 def _edges(image: xr.DataArray) -> tuple[float, float, float, float]:

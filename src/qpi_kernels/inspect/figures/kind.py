@@ -6,7 +6,7 @@ A kind is one file in a room of ``figures/kinds/`` that defines ``KIND``; it is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
@@ -15,11 +15,23 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from qpi_kernels.inspect.axes import InspectionError
+from qpi_kernels.kernel_files import UNDETERMINED
+from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FigureError", "FigureKind", "Panel", "known_kinds", "register", "unregister"]
+__all__ = [
+    "FigureError",
+    "FigureKind",
+    "Panel",
+    "known_kinds",
+    "make_panel",
+    "register",
+    "unregister",
+]
+
+_PALE, _WARNING = 0.55, "#a3161c"
 
 _registered: dict[str, FigureKind] = {}
 
@@ -44,6 +56,10 @@ class Panel:
         ``draw(axes, data)`` draws nothing but these numbers.
     aspect : float
         Height over width of the drawing.
+    mark : str
+        Bias, or a warning, written above the drawing at the right.
+    faded : bool
+        Drawn pale, as of an undetermined kernel.
     """
 
     title: str
@@ -51,11 +67,38 @@ class Panel:
     data: xr.Dataset
     draw: Callable[[Axes, xr.Dataset], object]
     aspect: float = 0.75
+    mark: str = ""
+    faded: bool = False
 
     def plot(self, axes: Axes) -> Axes:
         """Draw the numbers on matplotlib axes and return them."""
         self.draw(axes, self.data)
+        if self.faded:
+            _fade(axes)
+        if self.mark:
+            axes.set_title(self.mark, loc="right", color=_WARNING if self.faded else "black")
         return axes
+
+    def undetermined(self) -> Panel:
+        """Return the panel as that of an undetermined kernel: pale, and said in all its words."""
+        caption = self.caption
+        if UNDETERMINED not in caption:
+            caption += f" The kernel is {UNDETERMINED}."
+        title = self.title if UNDETERMINED in self.title else f"{self.title} ({UNDETERMINED})"
+        mark = ", ".join(part for part in (self.mark, UNDETERMINED) if part)
+        return replace(self, title=title, caption=caption, mark=mark, faded=True)
+
+
+def _fade(axes: Axes) -> None:
+    """Lay white that shines through over a drawing."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_artist(
+        Rectangle(
+            (0, 0), 1, 1, transform=axes.transAxes, facecolor="white", edgecolor="none",
+            alpha=_PALE, zorder=10,
+        )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,11 +114,14 @@ class FigureKind:
     panel : callable
         ``panel(result, **options) -> Panel``; raises `FigureError` where it can not be made of this
         result.
+    of_kernel : bool
+        Shows nothing but the kernel of a result: pale where that is undetermined.
     """
 
     name: str
     summary: str
     panel: Callable[..., Panel]
+    of_kernel: bool = False
 
 
 def known_kinds() -> dict[str, FigureKind]:
@@ -130,4 +176,11 @@ def make_panel(name: str, result: Any, **options: Any) -> Panel:
     if unknown:
         known = f"it takes {', '.join(takes)}" if takes else "it takes none"
         raise FigureError(f"the figure {name!r} has no option {unknown[0]!r}; {known}")
-    return kinds[name].panel(result, **options)
+    panel = kinds[name].panel(result, **options)
+    if kinds[name].of_kernel and isinstance(result, KernelResult):
+        kind = options.get("kind_of_defect")
+        if kind is None and "kind" in result.kernel.dims:
+            kind = str(result.kernel["kind"].values[0])
+        if result.quality.undetermined(kind):
+            return panel.undetermined()
+    return panel

@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.axes import nearest_plane
 from qpi_kernels.inspect.figures.kind import FigureError
+from qpi_kernels.inspect.fourier_transform import fourier
 from qpi_kernels.result import KernelResult
 
 __all__ = [
@@ -19,6 +21,10 @@ __all__ = [
     "plane_axis",
     "require_result",
 ]
+
+# Waves that fit less often into the window are told from a background by nothing.
+_MIN_PERIODS = 3.0
+_ONE_PLANE = 0.1
 
 
 def require_result(result: Any, name: str) -> KernelResult:
@@ -31,14 +37,26 @@ def require_result(result: Any, name: str) -> KernelResult:
 
 
 def clearest_bias(result: KernelResult) -> float | None:
-    """Return the bias whose kernel explains the largest share of its plane; None without planes."""
+    """Return the bias at which a kernel's waves stand out most; None without planes.
+
+    The power of what fits at least three times into the kernel's window (longer waves look like a
+    background, as those at a band's onset do), over the variance of the kernel's pixels.
+    """
     biases = plane_axis(result.residual)
     if biases is None:
         return None
-    shares = np.asarray(result.quality.predicted or result.quality.r_squared, float)
-    if len(shares) != len(biases) or not np.isfinite(shares).any():
+    kernel = result.kernel
+    power = fourier(kernel, scale="psd")
+    q = np.hypot(power["q_y"], power["q_x"])
+    waves = power.where(q > _MIN_PERIODS * max(power.attrs["dq_y"], power.attrs["dq_x"]))
+    share = waves.mean(("q_y", "q_x")) / (result.std.astype(float) ** 2).mean(("y", "x"))
+    if "kind" in share.dims:
+        share = share.max("kind")
+    known = np.asarray(share.values, float)
+    known = np.where(np.isfinite(known), known, 0.0)
+    if known.shape != biases.shape or not known.any():
         return float(biases[len(biases) // 2])
-    return float(biases[int(np.nanargmax(shares))])
+    return float(biases[int(known.argmax())])
 
 
 def plane_axis(image: xr.DataArray) -> NDArray[np.float64] | None:
@@ -55,7 +73,7 @@ def one_plane(image: xr.DataArray, bias: float | None) -> xr.DataArray:
     Raises
     ------
     FigureError
-        If the image has other leading dims, or a stack is left without a bias.
+        If the image has other leading dims, or the bias is beyond those of the stack.
     """
     if image.ndim not in (2, 3):
         raise FigureError(f"an image or a stack of planes can be drawn, not dims {image.dims}")
@@ -64,7 +82,17 @@ def one_plane(image: xr.DataArray, bias: float | None) -> xr.DataArray:
         return image
     if bias is None:
         bias = float(places[len(places) // 2])
-    return image.isel({image.dims[0]: int(np.abs(places - bias).argmin())})
+    low, high = float(places.min()), float(places.max())
+    # A step beyond the ends belongs to them; a single plane has no step.
+    reach = float(np.abs(np.diff(places)).max()) if len(places) > 1 else max(abs(low), _ONE_PLANE)
+    if not low - reach <= bias <= high + reach:
+        name = str(image.dims[0])
+        units = "V" if name == "bias" else ""
+        raise FigureError(
+            f"no plane is near {name} {bias:g} {units}".rstrip()
+            + f": there are {len(places)} from {low:.4g} to {high:.4g} {units}".rstrip()
+        )
+    return image.isel({image.dims[0]: nearest_plane(places, bias)})
 
 
 def one_kind(image: xr.DataArray, kind_of_defect: str | None) -> xr.DataArray:

@@ -56,9 +56,13 @@ def dispersion_section(
         if math.isfinite(fitted.reduced_chi2)
         else "Too few biases show a ring for a band."
     )
+    doubt: tuple[str, ...] = ()
+    if result.quality.undetermined(kind):
+        panels[1] = panels[1].undetermined()
+        doubt = ("The kernel is undetermined: these numbers are those of a fit to noise.",)
     tables = [_parameter_table(fitted)] if fitted.parameters else []
     tables.append(dispersion_table(fitted))
-    return Section(title, (how, goodness, *fitted.notes), tuple(panels), tuple(tables))
+    return Section(title, (*doubt, how, goodness, *fitted.notes), tuple(panels), tuple(tables))
 
 
 def proposed_dispersion(result: KernelResult) -> Dispersion | None:

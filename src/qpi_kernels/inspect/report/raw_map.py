@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from qpi_kernels.inspect.axes import nearest_plane
 from qpi_kernels.inspect.figures.planes import plane_axis
 from qpi_kernels.io.array_records import hash_planes
 from qpi_kernels.result import KernelResult
@@ -77,8 +78,8 @@ def _planes_used(image: xr.DataArray, result: KernelResult) -> xr.DataArray | No
     if wanted is None:
         if "bias" not in result.kernel.coords:
             return None
-        return image.isel({image.dims[0]: int(abs(there - float(result.kernel["bias"])).argmin())})
-    return image.isel({image.dims[0]: [int(abs(there - one).argmin()) for one in wanted]})
+        return image.isel({image.dims[0]: nearest_plane(there, float(result.kernel["bias"]))})
+    return image.isel({image.dims[0]: [nearest_plane(there, one) for one in wanted]})
 
 
 def _observations(

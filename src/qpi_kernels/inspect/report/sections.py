@@ -74,7 +74,8 @@ def _maps(result: KernelResult) -> Section:
         plane = one_plane(raw.image, clearest_bias(result))
         caption = f"The raw map{bias_words(plane)}, as it was measured."
         panels.insert(0, image_panel(plane.rename("raw"), "Raw map", caption, signed=False))
-    return Section("From the raw map to the observation", (raw.sentence, done), tuple(panels))
+    sentences = (raw.sentence, done, *_about_planes(result))
+    return Section("From the raw map to the observation", sentences, tuple(panels))
 
 
 def _kernel(result: KernelResult) -> Section:
@@ -82,7 +83,7 @@ def _kernel(result: KernelResult) -> Section:
     panels = []
     for kind in _kinds(result):
         panels += [make_panel(name, result, kind_of_defect=kind) for name in ("kernel", "std")]
-    return Section("Kernel", _about_planes(result), tuple(panels))
+    return Section("Kernel", (), tuple(panels))
 
 
 def _fourier(result: KernelResult) -> Section:
@@ -148,7 +149,8 @@ def _about_planes(result: KernelResult) -> tuple[str, ...]:
     biases = plane_axis(result.residual)
     if biases is None:
         return ()
+    where = bias_words(one_plane(result.residual, clearest_bias(result)))
     return (
-        f"Of {len(biases)} planes the one with the clearest kernel is shown, at "
-        f"{clearest_bias(result):.4g} V.",
+        f"Of {len(biases)} planes the figures of single planes show one{where}: the kernel whose "
+        "waves, of those that fit three times into its window, stand out most from its error.",
     )

@@ -21,6 +21,7 @@ def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None =
     if isinstance(result, Dispersion):
         dispersion = result
     else:
+        # lmfit is needed for the fit alone.
         from qpi_kernels.inspect.dispersion.fit import fit_dispersion
 
         known = require_result(result, "dispersion")
@@ -37,11 +38,18 @@ def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None =
         f"{name} {value:.4g} ± {dispersion.errors[name]:.2g} {dispersion.units[name]}".rstrip()
         for name, value in dispersion.parameters.items()
     )
+    band = (
+        f", and the fitted band ({dispersion.model}): {found}"
+        if found
+        else "; too few biases for a band"
+    )
     caption = (
         f"Wave numbers of the kernel's waves at each bias ({dispersion.method}) with one standard "
-        f"deviation, and the fitted band ({dispersion.model}): {found or 'not fitted'}."
+        f"deviation{band}."
     )
     return Panel("Dispersion", caption, data, draw)
 
 
-KIND = FigureKind("dispersion", "wave numbers over energy with the fitted band", _panel)
+KIND = FigureKind(
+    "dispersion", "wave numbers over energy with the fitted band", _panel, of_kernel=True
+)

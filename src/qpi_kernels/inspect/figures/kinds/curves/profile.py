@@ -40,7 +40,9 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
         f"Angular mean of the kernel{bias_words(kernel)} over the distance from the defect, with "
         "the standard deviation of the mean from the scatter in each ring."
     )
-    return Panel("Radial profile", caption, data, draw)
+    return Panel(
+        "Radial profile", caption, data, draw, mark=bias_words(kernel).removeprefix(" at ")
+    )
 
 
-KIND = FigureKind("profile", "the kernel over the distance from the defect", _panel)
+KIND = FigureKind("profile", "the kernel over the distance from the defect", _panel, of_kernel=True)

@@ -46,4 +46,4 @@ def _panel(
     return Panel("Spectrum", caption, data, draw)
 
 
-KIND = FigureKind("spectrum", "the kernel over bias at one point", _panel)
+KIND = FigureKind("spectrum", "the kernel over bias at one point", _panel, of_kernel=True)

@@ -53,4 +53,6 @@ def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
     return Panel(f"Symmetry{kind and ' of'}{kind}", caption, data, draw)
 
 
-KIND = FigureKind("symmetry", "scores of rotations and mirrors beside those of noise", _panel)
+KIND = FigureKind(
+    "symmetry", "scores of rotations and mirrors beside those of noise", _panel, of_kernel=True
+)

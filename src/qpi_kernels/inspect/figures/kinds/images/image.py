@@ -22,7 +22,12 @@ __all__ = ["KIND", "image_panel", "labelled"]
 
 
 def image_panel(
-    image: xr.DataArray, title: str, caption: str, *, signed: bool | None = None
+    image: xr.DataArray,
+    title: str,
+    caption: str,
+    *,
+    signed: bool | None = None,
+    from_zero: bool = False,
 ) -> Panel:
     """Make the panel of an image ``(y, x)`` or ``(q_y, q_x)``.
 
@@ -34,20 +39,24 @@ def image_panel(
         The limits of the colours are added to the caption.
     signed : bool, optional
         Diverging colours about zero; left out, where there are values of both signs.
+    from_zero : bool
+        Colours begin at zero, so that small differences look small.
     """
+    mark = bias_words(image).removeprefix(" at ")
     image = labelled(image)
     if signed is None:
         signed = bool((image.values < 0).any() and (image.values > 0).any())
     image = with_limits(image, signed=signed)
+    if from_zero and image.attrs["colour_limits"][1] > 0:
+        image = image.assign_attrs(colour_limits=(0.0, image.attrs["colour_limits"][1]))
     name = str(image.name)
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw the image."""
         draw_image(axes, data[name])
 
-    return Panel(
-        title, f"{caption} {limits_in_words(image)}", image.to_dataset(), draw, image_aspect(image)
-    )
+    words = f"{caption} {limits_in_words(image)}"
+    return Panel(title, words, image.to_dataset(), draw, image_aspect(image), mark)
 
 
 def labelled(image: xr.DataArray) -> xr.DataArray:

@@ -31,4 +31,4 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
     return image_panel(plane.rename("kernel"), name.capitalize(), caption, signed=True)
 
 
-KIND = FigureKind("kernel", "the kernel in real space", _panel)
+KIND = FigureKind("kernel", "the kernel in real space", _panel, of_kernel=True)

@@ -64,7 +64,9 @@ def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> Pan
         axes.axis(limits)
 
     caption = f"{caption}. {limits_in_words(image)}"
-    return Panel("Observation", caption, data, draw, image_aspect(image))
+    return Panel(
+        "Observation", caption, data, draw, image_aspect(image), where.removeprefix(" at ")
+    )
 
 
 def _mark_variables(defects: Defects, image: xr.DataArray) -> dict[str, xr.DataArray]:

@@ -34,9 +34,8 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
         f"{100 * share:.3g} % of the kernel's."
     )
     std = std.assign_attrs(long_name="standard deviation of the kernel")
-    return image_panel(
-        std.rename("std"), f"Standard deviation{kind and ' of'}{kind}", caption, signed=False
-    )
+    title = f"Standard deviation{kind and ' of'}{kind}"
+    return image_panel(std.rename("std"), title, caption, signed=False, from_zero=True)
 
 
-KIND = FigureKind("std", "the standard deviation of the kernel", _panel)
+KIND = FigureKind("std", "the standard deviation of the kernel", _panel, of_kernel=True)

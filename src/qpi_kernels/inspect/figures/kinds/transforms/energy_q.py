@@ -113,4 +113,4 @@ def _band(dispersion: Dispersion) -> dict[str, xr.DataArray]:
     return {str(name): variable for name, variable in made.data_vars.items()}
 
 
-KIND = FigureKind("energy_q", "E(q), the Fourier amplitude over q and bias", _panel)
+KIND = FigureKind("energy_q", "E(q), the Fourier amplitude over q and bias", _panel, of_kernel=True)

@@ -81,4 +81,4 @@ def _panel(
     return image_panel(image.rename("fourier"), f"|FT| of the kernel{of_kind}", caption)
 
 
-KIND = FigureKind("fourier", "the Fourier amplitude of the kernel", _panel)
+KIND = FigureKind("fourier", "the Fourier amplitude of the kernel", _panel, of_kernel=True)

@@ -20,6 +20,7 @@ __all__ = ["KIND"]
 def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None = None) -> Panel:
     """Make the panel of both profiles with errors and floors."""
     comparison, where = comparison_of(result, bias, kind_of_defect, "fourier_profiles")
+    doubt = " (undetermined)" if result.quality.undetermined(kind_of_defect) else ""
     parts = {
         "map": comparison.observation_profile,
         "kernel": comparison.kernel_profile,
@@ -39,10 +40,10 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw both profiles, and their floors as dotted lines."""
-        for name, colour in (("map", "C5"), ("kernel", "C1")):
-            draw_curve(axes, data[f"{name}_mean"], data[f"{name}_std"], label=name, color=colour)
+        for name, label, colour in (("map", "map", "C5"), ("kernel", f"kernel{doubt}", "C1")):
+            draw_curve(axes, data[f"{name}_mean"], data[f"{name}_std"], label=label, color=colour)
             floor = float(data[f"{name}_floor"])
-            axes.axhline(floor, color=colour, linestyle=":", label=f"{name}, noise floor")
+            axes.axhline(floor, color=colour, linestyle=":", label=f"{name}, level of white noise")
         axes.set_xlabel(axis_label(data["q_map"], "$q$"))
         axes.set_ylabel(axis_label(data["map_mean"], "Fourier amplitude"))
         axes.set_yscale("log")
@@ -53,9 +54,11 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
 
     caption = (
         f"Fourier amplitudes{where}, root mean square over rings, with one standard deviation; "
-        "dotted, the level of white noise in each, which is not subtracted."
+        "dotted, the level of white noise by the edge of each, which is not subtracted."
     )
-    return Panel("Profiles in q", caption, data, draw)
+    if doubt:
+        caption += " The kernel is undetermined."
+    return Panel("Profiles in q", caption, data, draw, mark=where.removeprefix(" at "))
 
 
 KIND = FigureKind("fourier_profiles", "radial profiles of |FT| of kernel and map", _panel)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from qpi_kernels.inspect.axes import nearest_plane
 from qpi_kernels.inspect.figures.images import axis_label
 from qpi_kernels.inspect.figures.kind import FigureKind, Panel
 from qpi_kernels.inspect.figures.lines import draw_curve
@@ -36,7 +37,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
     data = radial_profile(psd)
     data = data.reset_coords(drop=True)
     planes = plane_axis(known.residual)
-    index = 0 if planes is None or bias is None else int(np.abs(planes - bias).argmin())
+    index = 0 if planes is None or bias is None else nearest_plane(planes, bias)
     pixel = float(np.prod([abs(float(plane[axis][1] - plane[axis][0])) for axis in ("y", "x")]))
     data["white_noise"] = xr.DataArray(
         known.quality.noise_sigma[index] ** 2 * pixel, attrs=data["mean"].attrs
@@ -56,7 +57,8 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
         "standard deviation; dotted, that of white noise as large as the estimated pixel noise. "
         "A bump is a wave that the kernels do not explain; a rise to small q is coloured noise."
     )
-    return Panel("Spectrum of the residual", caption, data, draw)
+    mark = bias_words(plane).removeprefix(" at ")
+    return Panel("Spectrum of the residual", caption, data, draw, mark=mark)
 
 
 KIND = FigureKind("residual_spectrum", "the power spectrum of the residual", _panel)
