@@ -54,6 +54,11 @@ from .materials import known_materials as known_materials
 from .materials import register_material as register_material
 from .materials import unregister_material as unregister_material
 from .scan.parameters import SimulatedScanParameters as SimulatedScanParameters
+from .scan.samples import ag111_map as ag111_map
+from .scan.samples import bi2te3_grid as bi2te3_grid
+from .scan.samples import bias_grid as bias_grid
+from .scan.samples import sparse_map as sparse_map
+from .scan.samples import triangular_map as triangular_map
 from .scan.simulation import ScanSimulation as ScanSimulation
 from .scan.simulation import SimulatedScan as SimulatedScan
 from .scan.simulation import simulate_scan as simulate_scan

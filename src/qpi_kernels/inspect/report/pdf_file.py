@@ -12,6 +12,7 @@ from qpi_kernels.inspect.figures.figure import draw_panel
 from qpi_kernels.inspect.figures.kind import Panel
 from qpi_kernels.inspect.figures.style import journal_style
 from qpi_kernels.inspect.report.contents import ReportContents, Section, Table
+from qpi_kernels.inspect.report.text_lines import wrapped_lines
 from qpi_kernels.progress import Event
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ _TEXT_MM = (_PAGE_MM[0] - 2 * _MARGIN_MM, _PAGE_MM[1] - 2 * _MARGIN_MM)
 _MM_PER_INCH, _MM_PER_POINT = 25.4, 25.4 / 72.0
 _LINE = 1.35  # distance of lines over the size of the font
 _FONT_HEIGHT = 1.02  # of DejaVu Sans over its size, from which matplotlib counts
-# Mean width of a letter over the size of the font: of running text, and of fixed width.
-_PLAIN, _FIXED = 0.56, 0.61
+_FIXED = 0.61  # width of a letter of fixed width over the size of the font
 _GAP_MM = 2.0
 _CELL_LETTERS = 60
 _COLUMN_GAP = "  "
@@ -122,8 +122,7 @@ def _text(
     text: str, size: float, *, before: float = 0.0, stays: bool = False, **style: Any
 ) -> Iterator[_Block]:
     """Wrap a paragraph, with space before it."""
-    wide = _PLAIN * (1.12 if style.get("weight") == "bold" else 1.0)
-    lines = _wrapped(text, size, wide, _TEXT_MM[0])
+    lines = wrapped_lines(text, size, _TEXT_MM[0], weight=style.get("weight", "normal"))
 
     def draw(page: Figure, top: float) -> None:
         """Draw the paragraph."""
@@ -134,7 +133,7 @@ def _text(
 
 def _fixed(lines: list[str], size: float) -> Iterator[_Block]:
     """Write lines in letters of fixed width, in pieces that may go on to a next page."""
-    parts = [part for line in lines for part in _wrapped(line, size, _FIXED, _TEXT_MM[0]) or [""]]
+    parts = [part for line in lines for part in _wrapped(line, size) or [""]]
     for start in range(0, len(parts), _PIECE):
         piece = parts[start : start + _PIECE]
 
@@ -157,9 +156,9 @@ def _draw_text(page: Figure, top: float, text: str, size: float, **style: Any) -
     drawn.set_linespacing(_LINE / _FONT_HEIGHT)
 
 
-def _wrapped(text: str, size: float, letter: float, width_mm: float) -> list[str]:
-    """Break a text into lines of a width; spaces at a line's beginning are kept."""
-    letters = int(width_mm / (size * letter * _MM_PER_POINT))
+def _wrapped(text: str, size: float) -> list[str]:
+    """Break a line of fixed width at the page's; spaces at its beginning are kept."""
+    letters = int(_TEXT_MM[0] / (size * _FIXED * _MM_PER_POINT))
     return textwrap.wrap(
         text, letters, replace_whitespace=False, drop_whitespace=not text.startswith(" ")
     )
@@ -168,7 +167,7 @@ def _wrapped(text: str, size: float, letter: float, width_mm: float) -> list[str
 def _panel_row(panels: tuple[Panel, ...]) -> _Block:
     """Draw one or two figures with their captions."""
     side, size = (_TEXT_MM[0] - _GAP_MM) / 2, 6.5
-    captions = [_wrapped(f"{one.title}. {one.caption}", size, _PLAIN, side - 4) for one in panels]
+    captions = [wrapped_lines(f"{one.title}. {one.caption}", size, side - 4) for one in panels]
     height = max(panel.aspect for panel in panels) * side
 
     def draw(page: Figure, top: float) -> None:
