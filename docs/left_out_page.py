@@ -1,4 +1,4 @@
-"""The table of families left out in docs/accuracy.md, and its numbers in docs/results/left-out.json.
+"""The table of families left out in docs/accuracy.md, of numbers in docs/results/left-out.json.
 
 Usage: ``python docs/left_out_page.py [REPORT ...]``, with reports that `napari-qpi bench accuracy
 --families each --json` wrote, if the numbers are to be renewed.
@@ -37,7 +37,7 @@ def numbers(reports: list[AccuracyReport]) -> dict[str, Any]:
             found[f"{cell.cell.snr:g}"] = {
                 "software": report.software,
                 "families": {name: summary(np.array(families[name])) for name in sorted(families)},
-                "all": summary(np.array(sum(families.values(), []))),
+                "all": summary(np.concatenate([*map(np.array, families.values())])),
             }
     return dict(sorted(found.items(), key=lambda entry: float(entry[0])))
 
