@@ -161,6 +161,17 @@ def test_errors_follow_the_correlation_of_pixels(alike):
     assert 0.4 < np.sqrt((pulls**2).mean()) < 1.8
 
 
+def test_errors_of_rings_add_the_squares_of_their_pixels():
+    kernel = silver()
+    std = xr.zeros_like(kernel) + xr.where(kernel["x"] > 0, 0.05, 0.005)
+    noise = kernel.copy(data=np.random.default_rng(8).standard_normal(kernel.shape))
+    profiles = fit_dispersion(kernel + std * noise, std=std).profiles
+    ring = np.rint(np.hypot(kernel["y"], kernel["x"]) / PIXEL_NM).values
+    for radius, error in zip(profiles["r"].values, profiles["std"].values[0], strict=True):
+        pixels = std.values[0][ring == np.rint(radius / PIXEL_NM)]
+        assert error == pytest.approx(np.sqrt((pixels**2).sum()) / pixels.size, rel=1e-6)
+
+
 def test_holes_have_a_negative_mass():
     biases = np.linspace(-0.2, -0.02, 6)
     poles = np.sqrt((biases - 0.05 + 0.006j) * -0.3 / HBAR2_OVER_2M)

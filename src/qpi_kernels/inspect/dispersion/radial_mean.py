@@ -93,7 +93,8 @@ def radial_mean(
     values = np.asarray(kernel.values, float)
     means = mean(values)
     if std is not None:
-        errors = mean(np.asarray(std.values, float)) / (1.0 if alike else np.sqrt(count))
+        spread = np.asarray(std.values, float)
+        errors = mean(spread) if alike else np.sqrt(mean(spread**2) / count)
     else:
         scatter = np.maximum(mean(values**2) - means**2, 0.0)
         errors = np.sqrt(scatter / np.maximum(count - 1, 1))
