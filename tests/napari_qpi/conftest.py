@@ -54,8 +54,11 @@ def viewer(make_napari_viewer: Callable[..., Viewer], request: pytest.FixtureReq
 
 
 @pytest.fixture
-def model(plugin_manager: PluginManager) -> ViewerModel:
-    """Return an empty viewer without a window, as a script has it; much faster than `viewer`."""
+def model(plugin_manager: PluginManager, qapp: object) -> ViewerModel:
+    """Return an empty viewer without a window, as a script has it; much faster than `viewer`.
+
+    The application is there, for computations that are waited for end by its events.
+    """
     return ViewerModel()
 
 
