@@ -130,9 +130,11 @@ class Lanczos:
         # Vectors to come are zero.
         count = len(self._basis) if self._on_cuda else self.iterations + 1
         known = self._basis[:count].transpose(0, 1)
-        # Once is enough: the overlap with all vectors is only rounding by now.
-        overlap = known @ image.unsqueeze(-1)
-        image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
+        # Twice is enough (Parlett). Once is not where the space is nearly invariant: what is left
+        # of the image is then rounding, which overlaps with all vectors.
+        for _ in range(2):
+            overlap = known @ image.unsqueeze(-1)
+            image = image - (overlap.transpose(1, 2) @ known).squeeze(1)
         length = torch.linalg.vector_norm(image, dim=-1)
         # What is smaller is rounding: the space is invariant.
         length = torch.where(length > 30 * self._eps * reach, length, 0.0)
