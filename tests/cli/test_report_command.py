@@ -67,6 +67,8 @@ def test_a_figure_is_drawn_with_its_numbers(run_command, results, tmp_path):
     assert 'width="170.' in (tmp_path / "k.svg").read_text()
     assert (tmp_path / "k.csv").read_text().startswith("# figure: Kernel\n")
     assert "there are" in run_command("figure", "kernals", one).output
+    assert "the kind of figure comes first" in run_command("figure", one).output
+    assert "name a kind of figure" in run_command("figure").output
     assert "single, double or mm" in run_command("figure", "kernel", one, "--width", "wide").output
     assert "over bias" in run_command("figure", "spectrum", one).output
     assert "kernel: the kernel in real space" in run_command("figure", "--list").output

@@ -25,11 +25,13 @@ __all__ = [
     "leading_coords",
     "nearest_plane",
     "pixel_edges",
+    "printed_unit",
 ]
 
 _EVEN = 1e-3
 # Of a step: coordinates that were written and read again.
 _SAME = 0.1
+_PRINTED = {"^-1": "⁻¹", "^-2": "⁻²", "^2": "²", "m_e": "mₑ"}
 _PAIRS = (("y", "x"), ("q_y", "q_x"))
 
 
@@ -151,6 +153,13 @@ def aligned(values: xr.DataArray, image: xr.DataArray) -> xr.DataArray:
 def axis_unit(image: xr.DataArray, axis: str) -> str:
     """Return the unit of an axis, ``px`` where it is not known."""
     return str(image[axis].attrs.get("units") or "px")
+
+
+def printed_unit(unit: str) -> str:
+    """Write a unit as it is printed: ``nm^2`` as nm², ``m_e`` as mₑ."""
+    for written, printed in _PRINTED.items():
+        unit = unit.replace(written, printed)
+    return unit
 
 
 def pixel_edges(axis: xr.DataArray) -> tuple[float, float]:

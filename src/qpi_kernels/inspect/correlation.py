@@ -20,7 +20,7 @@ from qpi_kernels.result import KernelResult
 
 __all__ = ["autocorrelation"]
 
-_LEAST_OVERLAP = 0.1
+_MIN_OVERLAP = 0.1
 
 
 def autocorrelation(
@@ -62,7 +62,7 @@ def autocorrelation(
     with np.errstate(invalid="ignore", divide="ignore"):
         values = (values - values.sum(axis=(-2, -1), keepdims=True) / total) * weight
         pairs = np.rint(_correlated(weight))
-        made = np.where(pairs >= _LEAST_OVERLAP * total, _correlated(values) / pairs, np.nan)
+        made = np.where(pairs >= _MIN_OVERLAP * total, _correlated(values) / pairs, np.nan)
         middle = (image.shape[-2] - 1, image.shape[-1] - 1)
         made /= made[..., middle[0], middle[1]][..., None, None]
     coords = leading_coords(image)

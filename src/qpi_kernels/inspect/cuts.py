@@ -28,7 +28,7 @@ Interpolation = Literal["linear", "sinc"]
 
 _MAX_POINTS = 1_000_000
 # A point counts if at least so much of its pixels' weight was measured.
-_LEAST_WEIGHT = 0.5
+_MIN_WEIGHT = 0.5
 # Errors on a wave of 8, 6, 4 px: 0.02, 0.3, 4 % an axis.
 _HALF_WIDTH, _KAISER_BETA = 3, 8.0
 
@@ -259,7 +259,7 @@ def _renormalised(
     else:
         total = weights @ finite.astype(needed.real.dtype)
         made = weights @ np.where(finite, needed, 0)
-    known = total >= _LEAST_WEIGHT
+    known = total >= _MIN_WEIGHT
     return _planes(np.where(known, made / np.where(known, total, 1), np.nan), image)
 
 

@@ -23,6 +23,13 @@ _MAX_DRAWN_PIXELS = 500_000
 _MIN_DRAWS, _MAX_DRAWS = 8, 64
 _CLEAR = 3.0
 _COMPATIBLE = 2.0
+_WORDS = {
+    "score": "correlation with the copy",
+    "chance": "mean score of noise alone",
+    "chance_std": "standard deviation of the scores of noise alone",
+    "reachable": "mean score of a symmetric kernel with this noise",
+    "reachable_std": "standard deviation of these",
+}
 _group_matrix = lru_cache(maxsize=16)(symmetrisation_matrix)
 
 
@@ -75,6 +82,15 @@ class SymmetryScores:
                 f"{': supported' if supported else ''}"
             )
         return "\n".join(lines)
+
+    def table(self) -> xr.Dataset:
+        """Lay scores and those of noise out over the dim ``operation``."""
+        names = list(self.score)
+        found = {
+            part: ("operation", [getattr(self, part)[name] for name in names], {"units": ""} | said)
+            for part, said in ((part, {"long_name": words}) for part, words in _WORDS.items())
+        }
+        return xr.Dataset(found, {"operation": names}, {"title": "symmetry scores"})
 
     def plot(self, axes: Any) -> Any:
         """Draw the scores as bars with both noise levels on matplotlib axes; return these."""

@@ -19,7 +19,7 @@ __all__ = ["bragg_peaks", "brillouin_zone"]
 
 _COMPONENTS = ["q_y", "q_x"]
 # Vectors within 6 degrees of one another do not span a plane.
-_LEAST_SINE = 0.1
+_MIN_SINE = 0.1
 _NEIGHBOURS = 2
 _SAME_CORNER = 0.01
 
@@ -117,7 +117,7 @@ def _reduced_basis(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], .
     first = ordered[0]
     for second in ordered[1:]:
         area = abs(first[0] * second[1] - first[1] * second[0])
-        if area > _LEAST_SINE * np.linalg.norm(first) * np.linalg.norm(second) > 0:
+        if area > _MIN_SINE * np.linalg.norm(first) * np.linalg.norm(second) > 0:
             break
     else:
         raise InspectionError("give Bragg peaks in two directions: these lie on one line")

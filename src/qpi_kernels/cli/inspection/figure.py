@@ -58,7 +58,7 @@ def figure(
         return
     try:
         if kind not in kinds:
-            raise CommandError(f"no figure {kind!r}; there are {', '.join(kinds)}")
+            raise CommandError(_no_kind(kind, list(kinds)))
         if not files:
             raise CommandError("name the results to draw")
         paths = find_results(files, recursive)
@@ -82,6 +82,16 @@ def figure(
         return FileResult(job.path, f"{kind} -> {target}, {target.with_suffix('.csv').name}")
 
     batch.exit_if_failed(batch.run_batch(paths, work, debug=debug))
+
+
+def _no_kind(kind: str, kinds: list[str]) -> str:
+    """Say what a kind of figure is, for one that there is not."""
+    there = f"there are {', '.join(kinds)}"
+    if not kind:
+        return f"name a kind of figure, then results: napari-qpi figure KIND RESULT; {there}"
+    if Path(kind).suffix or Path(kind).exists():
+        return f"the kind of figure comes first: napari-qpi figure KIND {kind}; {there}"
+    return f"no figure {kind!r}; {there}"
 
 
 def _width(text: str) -> Width:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.inspect.axes import pixel_edges
+from qpi_kernels.inspect.axes import pixel_edges, printed_unit
 from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures.style import DIVERGING, SEQUENTIAL
 
@@ -48,8 +48,7 @@ def limits_in_words(image: xr.DataArray) -> str:
 
 def unit_of(array: xr.DataArray) -> str:
     """Return the unit of an array as it is printed, or nothing."""
-    units = str(array.attrs.get("units", ""))
-    return units.replace("^2", "²").replace("^-1", "⁻¹")
+    return printed_unit(str(array.attrs.get("units", "")))
 
 
 def axis_label(array: xr.DataArray, name: str = "") -> str:

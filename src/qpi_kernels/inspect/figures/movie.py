@@ -22,7 +22,7 @@ __all__ = ["MOVIE_FILES", "energy_movie"]
 
 MOVIE_FILES = (".gif", ".mp4")
 _DPI = 150
-_FASTEST = 60.0
+_MAX_RATE = 60.0
 
 
 def energy_movie(
@@ -69,8 +69,8 @@ def energy_movie(
         raise FigureError(f"{path.name}: movies are saved as {' or '.join(MOVIE_FILES)}")
     if extension == ".mp4" and not animation.FFMpegWriter.isAvailable():
         raise FigureError(f"{path.name}: there is no ffmpeg to encode it; save a .gif")
-    if not 0 < frames_per_second <= _FASTEST:
-        raise FigureError(f"frames_per_second must be above 0 and at most {_FASTEST:g}")
+    if not 0 < frames_per_second <= _MAX_RATE:
+        raise FigureError(f"frames_per_second must be above 0 and at most {_MAX_RATE:g}")
     biases = plane_axis(stack)
     if biases is None or stack.ndim != 3:
         raise FigureError(f"a movie needs a stack of planes, not dims {stack.dims}")

@@ -22,7 +22,7 @@ WIDTHS_MM = {"single": 86.0, "double": 178.0}
 # readable without red-green vision.
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 _MM_PER_INCH = 25.4
-_NARROWEST_MM, _WIDEST_MM = 20.0, 1000.0
+_MIN_WIDTH_MM, _MAX_WIDTH_MM = 20.0, 1000.0
 
 # matplotlib's settings are those of the process; reports are drawn in threads.
 _one_style_at_a_time = threading.RLock()
@@ -92,9 +92,9 @@ def new_figure(width: Width, aspect: float) -> Figure:
     if isinstance(width, str) and width not in WIDTHS_MM:
         raise FigureError(f"a width is {', '.join(WIDTHS_MM)} or in mm, not {width!r}")
     millimetres = WIDTHS_MM[width] if isinstance(width, str) else float(width)
-    if not _NARROWEST_MM <= millimetres <= _WIDEST_MM:
+    if not _MIN_WIDTH_MM <= millimetres <= _MAX_WIDTH_MM:
         raise FigureError(
-            f"a figure is {_NARROWEST_MM:g} to {_WIDEST_MM:g} mm wide, not {millimetres:g}"
+            f"a figure is {_MIN_WIDTH_MM:g} to {_MAX_WIDTH_MM:g} mm wide, not {millimetres:g}"
         )
     inches = millimetres / _MM_PER_INCH
     figure = Figure(figsize=(inches, inches * aspect), layout="constrained")

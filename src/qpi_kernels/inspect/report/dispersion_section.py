@@ -6,7 +6,7 @@ import math
 
 import xarray as xr
 
-from qpi_kernels.inspect.axes import InspectionError
+from qpi_kernels.inspect.axes import InspectionError, printed_unit
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.fit import fit_dispersion
 from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
@@ -86,7 +86,7 @@ def proposed_dispersion(result: KernelResult) -> Dispersion | None:
 def _parameter_table(fitted: Dispersion) -> Table:
     """List the parameters of a band with their errors."""
     rows = tuple(
-        (name, f"{value:.5g}", f"{fitted.errors[name]:.2g}", fitted.units[name])
+        (name, f"{value:.5g}", f"{fitted.errors[name]:.2g}", printed_unit(fitted.units[name]))
         for name, value in fitted.parameters.items()
     )
     caption = "Parameters of the band with one standard deviation."

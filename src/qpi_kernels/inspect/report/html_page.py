@@ -19,8 +19,8 @@ from qpi_kernels.progress import Event
 __all__ = ["html_page", "image_data", "page", "table_html"]
 
 _FIGURE_MM = 86.0
-_FEW_ROWS = 40
-_LONGEST_CSV = 200_000
+_MAX_OPEN_ROWS = 12
+_MAX_CSV = 200_000
 
 
 def html_page(contents: ReportContents, notes: dict[str, str]) -> Generator[Event, None, str]:
@@ -118,7 +118,7 @@ def _section(section: Section, number: int, figures: list[str]) -> str:
         parts.append('<div class="figures">' + "\n".join(figures) + "</div>")
     for table in section.tables:
         written = table_html(table, sortable=len(table.rows) > 1 and len(table.heads) > 2)
-        if len(table.rows) > _FEW_ROWS:
+        if len(table.rows) > _MAX_OPEN_ROWS:
             head = f"{len(table.rows)} rows: {table.caption}"
             written = f"<details><summary>{escape(head)}</summary>{written}</details>"
         parts.append(written)
@@ -141,17 +141,18 @@ def _figure(panel: Panel, notes: dict[str, str]) -> str:
 def _numbers(panel: Panel, notes: dict[str, str]) -> str:
     """Write links to the numbers of a figure, where they are few."""
     links = ""
-    if sum(variable.size for variable in panel.data.data_vars.values()) > _LONGEST_CSV // 20:
+    if sum(variable.size for variable in panel.data.data_vars.values()) > _MAX_CSV // 20:
         return links
     name = "".join(c if c.isalnum() else "_" for c in panel.title.lower()).strip("_")
     told = {"figure": panel.title, "caption": panel.caption} | notes
-    for number, (dims, text) in enumerate(csv_tables(panel.data, told).items()):
-        if len(text) <= _LONGEST_CSV:
+    tables = csv_tables(panel.data, told)
+    for number, (dims, text) in enumerate(tables.items()):
+        if len(text) <= _MAX_CSV:
+            which = f" ({dims})" if len(tables) > 1 else ""
             packed = base64.b64encode(text.encode()).decode()
             file = f"{name}_{dims}.csv" if number else f"{name}.csv"
             links += (
                 f' <a download="{escape(file)}" href="data:text/csv;charset=utf-8;base64,{packed}" '
-                f'title="Numbers of this figure, {escape(file)}">CSV{number + 1 if number else ""}'
-                "</a>"
+                f'title="Numbers of this figure, {escape(file)}">CSV{which}</a>'
             )
     return links

@@ -33,7 +33,7 @@ _HEADS = (
     "signal to noise",
     "expected error (%)",
     "k (rad/nm)",
-    "m* (m_e)",
+    "m* (mₑ)",
 )
 
 
@@ -128,9 +128,9 @@ def write_index(path: Path, entries: list[IndexEntry]) -> Path:
         f"<header><h1>Kernels of {escape(path.parent.resolve().name)}</h1>\n"
         f"<p>{len(entries)} results: {escape(summary)}.</p></header>\n"
         '<main><div class="wide" tabindex="0" role="region" aria-label="Results">'
-        '<table class="sortable index"><caption>Activate a head to sort by it, again to turn the '
+        '<table class="sortable index"><caption>Click a head to sort by it, again to turn the '
         "order round. Signal to noise: rms of the kernels in the map over pixel noise, median over "
-        "biases.</caption>\n"
+        "biases. k is that of a single plane, m* that of a stack; - if there is none.</caption>\n"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></main>"
     )
     with replacing(path) as partial:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from qpi_kernels.inspect.axes import printed_unit
 from qpi_kernels.inspect.figures.planes import plane_axis
 from qpi_kernels.inspect.report.contents import Table
 from qpi_kernels.predictive_score import PredictiveScore
@@ -19,7 +20,7 @@ __all__ = [
     "quality_table",
 ]
 
-_LONGEST = 400
+_MAX_TEXT = 400
 
 
 def quality_table(result: KernelResult) -> Table:
@@ -43,7 +44,7 @@ def quality_table(result: KernelResult) -> Table:
 def planes_table(result: KernelResult) -> Table:
     """List the numbers that a result has for each plane."""
     quality = result.quality
-    units = str(result.residual.attrs.get("units", "")) or "data units"
+    units = printed_unit(str(result.residual.attrs.get("units", ""))) or "data units"
     columns = {
         f"noise ({units})": quality.noise_sigma,
         "reduced chi-squared": quality.reduced_chi2,
@@ -128,8 +129,8 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
             for row in _flat(part, f"{name} {number}")
         ]
     text = str(value)
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]} … ({len(text)} characters)"
+    if len(text) > _MAX_TEXT:
+        text = f"{text[:_MAX_TEXT]} … ({len(text)} characters)"
     return [(name.replace("_", " "), text)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from qpi_kernels.inspect.axes import printed_unit
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.figures.kind import FigureKind, Panel
 from qpi_kernels.inspect.figures.planes import require_result
@@ -34,8 +35,9 @@ def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None =
         """Draw wave numbers and band."""
         dispersion.plot(axes)
 
+    units = {name: printed_unit(unit) for name, unit in dispersion.units.items()}
     found = ", ".join(
-        f"{name} {value:.4g} ± {dispersion.errors[name]:.2g} {dispersion.units[name]}".rstrip()
+        f"{name} {value:.4g} ± {dispersion.errors[name]:.2g} {units[name]}".rstrip()
         for name, value in dispersion.parameters.items()
     )
     band = (

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KIND"]
 
-_PARTS = ("score", "chance", "chance_std", "reachable", "reachable_std")
-
 
 def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
     """Make the panel of a result's, or of given, symmetry scores."""
@@ -28,15 +26,7 @@ def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
         kernel, std = (one_kind(one, kind_of_defect) for one in (known.kernel, known.std))
         scores = symmetry_scores(kernel, std=std)
         kind = f" {kernel['kind'].values}" if "kind" in known.kernel.dims else ""
-    names = list(scores.score)
-    attributes = {"units": "", "long_name": "correlation"}
-    data = xr.Dataset(
-        {
-            part: ("operation", [getattr(scores, part)[name] for name in names], attributes)
-            for part in _PARTS
-        },
-        coords={"operation": names},
-    )
+    data = scores.table()
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw the scores over those of noise."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qpi_kernels.inspect.axes import printed_unit
 from qpi_kernels.inspect.figures.kind import FigureKind, Panel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
@@ -26,7 +27,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
     if mask is not None:
         plane = plane.where(mask.values)
     rms = float(np.sqrt(np.nanmean(np.square(plane.values, dtype=float))))
-    units = str(plane.attrs.get("units", ""))
+    units = printed_unit(str(plane.attrs.get("units", "")))
     caption = (
         f"Observation minus prediction (kernels at the marks, and background){bias_words(plane)}; "
         f"rms {rms:.3g} {units}".rstrip()
