@@ -42,14 +42,20 @@ class BackgroundCall(Generic[Result]):
         self._made: tuple[_Key, Result] | None = None
         self._under_way: _Key = ()
         self._wanted: _Key | None = None
+        self._failed_for: _Key | None = None
         self._job = Job()
         self._job.succeeded.connect(self._on_made)
         self._job.failed.connect(self._on_failed)
 
     def get(self, *arguments: object) -> Result | None:
-        """Return the result for arguments that are the same objects, or begin and return None."""
+        """Return the result for arguments that are the same objects, or begin and return None.
+
+        Where these failed the last time there is nothing to begin.
+        """
         if self._made is not None and _same(self._made[0], arguments):
             return self._made[1]
+        if self._failed_for is not None and _same(self._failed_for, arguments):
+            return None  # it would fail again
         self._wanted = arguments
         self._start()
         return None
@@ -78,6 +84,7 @@ class BackgroundCall(Generic[Result]):
         self._start()
 
     def _on_failed(self, error: Exception) -> None:
+        self._failed_for = self._under_way
         self.failed.emit(str(error))
         self._start()
 

@@ -22,8 +22,8 @@ __all__ = [
     "HeldValuesError",
     "band_table",
     "clipboard_table",
+    "fit_in_words",
     "held_values",
-    "parameters_in_words",
     "scattering_vectors",
 ]
 
@@ -160,10 +160,13 @@ def band_table(dispersion: Dispersion) -> xr.Dataset:
     )
 
 
-def parameters_in_words(dispersion: Dispersion) -> str:
-    """Write the parameters with their errors and the goodness, a line each."""
+def fit_in_words(dispersion: Dispersion) -> str:
+    """Write the parameters with their errors, the goodness, and what should be known of the fit."""
     first, *lines = dispersion.summary().splitlines()
-    return "\n".join([first, *(line for line in lines if " = " in line)])
+    numbers = [line for line in lines if " = " in line and line not in dispersion.notes]
+    if dispersion.reduced_chi2 > 1:
+        numbers.append("the errors are widened by the root of chi2")
+    return "\n".join([first, "; ".join(numbers), *dispersion.notes])
 
 
 def scattering_vectors(dispersion: Dispersion) -> xr.Dataset:

@@ -22,7 +22,6 @@ from napari_qpi.layers.prepared import PreparationRecord, described_image, prepa
 from napari_qpi.layers.scan_source import ScanSource
 from napari_qpi.tasks.inspection.kept_arrays import same_mask
 from qpi_kernels.defects import Defects
-from qpi_kernels.io.array_records import unpack_mask
 
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ROLES", "Inspected", "extracted_from", "is_kernel_layer"]
 
 ROLES = ("map", "kernel", "residual")
-"""What can be looked at, by the names that `Inspected.image` takes."""
+"""Names of the arrays that `Inspected.image` gives."""
 
 _KERNEL_ROLES = ("kernel", "true kernel")
 
@@ -172,10 +171,9 @@ class Inspected:
         """Look at the map that the kernel was extracted from, where no map's layer is there."""
         if self.result is None:
             return self
-        observation = self.result.reconstruction + self.result.residual
         return replace(
             self,
-            map=observation.assign_attrs(self.result.residual.attrs),
+            map=self.result.observation,
             mask=self.residual_mask,
             map_name=f"observation of {self.kernel_name}",
             of_result=True,
@@ -218,8 +216,8 @@ class Inspected:
 
 def _counted(result: KernelResult | None) -> NDArray[np.bool_] | None:
     """Return the pixels that counted in an extraction, None where all did."""
-    packed = None if result is None else result.provenance.get("mask")
-    return unpack_mask(packed) if packed else None
+    mask = None if result is None else result.mask
+    return None if mask is None else np.asarray(mask.values, bool)
 
 
 def _centred(kernel: xr.DataArray) -> xr.DataArray:

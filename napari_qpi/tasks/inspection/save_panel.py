@@ -1,4 +1,4 @@
-"""What a panel of the Inspect dock draws, as figures or tables."""
+"""Figures and tables of what a panel of the Inspect dock draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Spectrum` and `PinnedSpectra`: spectra at pixels of what is under inspection."""
+"""`Spectrum`: values over bias at a pixel of a map or a kernel under inspection."""
 
 from __future__ import annotations
 

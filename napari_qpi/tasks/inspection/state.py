@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_qpi.tasks.inspection.inspected import ROLES, Inspected
 from napari_qpi.tasks.inspection.transforms import StackTransforms
 from qpi_kernels import inspect
-from qpi_kernels.inspect.fourier_transform import Window
+from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, Window
 
 __all__ = ["Inspection", "Line", "MomentumUnit"]
 
@@ -23,7 +23,6 @@ MomentumUnit = Literal["rad/nm", "1/nm"]
 """``2 pi / wavelength`` or ``1 / wavelength``."""
 
 
-_KERNEL_PADDING = 4
 # Of 256 x 256 pixels in single precision each takes a quarter of a megabyte.
 _KEPT_PLANES = 256
 
@@ -224,7 +223,7 @@ class Inspection:
     def fourier_options(self, role: str) -> dict[str, Any]:
         """Return the options of `qpi_kernels.inspect.fourier` for an array, but its mask."""
         # Finer steps in q let a small kernel's rings look round.
-        return {"window": self._window, "padding": _KERNEL_PADDING if role == "kernel" else 1}
+        return {"window": self._window, "padding": KERNEL_PADDING if role == "kernel" else 1}
 
     def fourier(self, role: str) -> xr.DataArray | None:
         """Return the Fourier amplitude of the plane on show, kept for when it is shown again.

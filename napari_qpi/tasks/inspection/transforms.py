@@ -73,14 +73,11 @@ class StackTransforms:
     ----------
     ready : Signal()
         A transform that was asked for is there.
-    progressed : Signal(Event)
-        Of the transform under way.
     failed : Signal(str)
         Why there is none.
     """
 
     ready: ClassVar[Signal] = Signal()
-    progressed: ClassVar[Signal] = Signal(Event)
     failed: ClassVar[Signal] = Signal(str)
 
     def __init__(self) -> None:
@@ -89,13 +86,7 @@ class StackTransforms:
         self._under_way: tuple[str, _Wanted] | None = None
         self._job = Job()
         self._job.succeeded.connect(self._on_made)
-        self._job.progressed.connect(self.progressed.emit)
         self._job.failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """True while a transform is made."""
-        return self._job.state.busy
 
     def get(
         self,

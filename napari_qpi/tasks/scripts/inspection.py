@@ -23,9 +23,9 @@ __all__ = [
 ]
 
 VARIABLES = {"map": "observation", "kernel": "kernel", "residual": "residual"}
-"""What a script calls the arrays that `Inspected.image` names."""
+"""Names in a script of the arrays that `Inspected.image` gives."""
 
-_RESULT_MASK = 'unpack_mask(result.provenance["mask"])'
+_RESULT_MASK = "result.mask"
 
 
 def inspection_script(
@@ -138,7 +138,7 @@ def _observation(data: Inspected, path: str | None) -> str:
         lines = preparation_lines(data.prepared, list(data.history), path)
         return f"{lines}\n\nobservation = prepared.image"
     if _is_from_result(data):
-        return "observation = result.reconstruction + result.residual"
+        return "observation = result.observation"
     return raw_lines("observation", data.source, data.map, data.map_name, path)
 
 

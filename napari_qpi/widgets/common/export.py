@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
-__all__ = ["ask_save_path", "copy_script"]
+__all__ = ["ARRAY_FILES", "ask_save_path", "copy_script", "save_array"]
+
+ARRAY_FILES = "NumPy array (*.npy)"
 
 
 def ask_save_path(parent: QWidget | None, title: str, name: str, kinds: str) -> str:
@@ -35,6 +37,11 @@ def ask_save_path(parent: QWidget | None, title: str, name: str, kinds: str) -> 
     if path and not path.lower().endswith(tuple(known)):
         path += (re.findall(r"\*(\.\w+)", chosen) or known)[0]
     return str(path)
+
+
+def save_array(array: xr.DataArray, path: str) -> None:
+    """Save the numbers of an array as ``.npy``, which a script loads."""
+    np.save(path, np.asarray(array))
 
 
 def copy_script(
@@ -63,12 +70,11 @@ def copy_script(
     """
     path = ""
     if unsaved is not None:
-        path = ask_save_path(
-            parent, "This image came from no scan file; save its data", name, "NumPy array (*.npy)"
-        )
-    if path:
+        title = "For the script: save the image, which no scan file holds"
+        path = ask_save_path(parent, title, name, ARRAY_FILES)
+    if path and unsaved is not None:
         try:
-            np.save(path, np.asarray(unsaved))
+            save_array(unsaved, path)
         except OSError as error:
             return f"Not saved: {error}"
     clipboard = QApplication.clipboard()

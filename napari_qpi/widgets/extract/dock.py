@@ -159,6 +159,7 @@ class ExtractKernel(RunDock):
         self.follow(models_changed, self.extraction_form.offer_models)
         self.when_closed(self.kernel_size.disconnect_events)
         self.when_closed(self.defect_review.disconnect_events)
+        self.when_closed(self.export_buttons.disconnect_events)
         self.image_choice.layer_changed.connect(self._on_image_chosen)
         self.points_choice.layer_changed.connect(self._on_points_chosen)
         self.extraction_form.changed.connect(self.show_ready)

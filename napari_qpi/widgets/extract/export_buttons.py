@@ -53,13 +53,24 @@ class ExportButtons(QWidget):
             button.setEnabled(False)
             row.addWidget(button)
         self.report_job = Job()
-        self.report_job.state_changed.connect(self._on_report_state)
-        self.report_job.progressed.connect(self._on_report_event)
-        self.report_job.succeeded.connect(self._on_report)
-        self.report_job.failed.connect(self._on_report_failure)
+        job = self.report_job
+        self._followed = (
+            (job.state_changed, self._on_report_state),
+            (job.progressed, self._on_report_event),
+            (job.succeeded, self._on_report),
+            (job.failed, self._on_report_failure),
+        )
+        for signal, slot in self._followed:
+            signal.connect(slot)
         self.copy_button.clicked.connect(self.copy_as_python)
         self.save_button.clicked.connect(self._ask_save)
         self.report_button.clicked.connect(self._ask_report)
+
+    def disconnect_events(self) -> None:
+        """Stop the report, which nobody could cancel any more."""
+        for signal, slot in self._followed:
+            signal.disconnect(slot)
+        self.report_job.cancel()
 
     def show_result(self, task: ExtractionInput, result: KernelResult) -> None:
         """Take the extraction that is to be exported."""

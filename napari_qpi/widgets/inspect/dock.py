@@ -54,6 +54,7 @@ class Inspect(Dock):
         self._followed: list[Layer] = []
         self._kept = KeptArrays()
         self._moving_viewer = False
+        self._wrong = ""
         self._refresh_timer = self.delayed(_REFRESH_MS, self._copy_layers)
         self._build()
         self._connect()
@@ -96,6 +97,7 @@ class Inspect(Dock):
         self.ways_out = WaysOut(lambda: self.panels[self.tabs.currentIndex()])
         self.status = QLabel()
         self.status.setWordWrap(True)
+        self.status.setVisible(False)
         self.note = QLabel("This kernel was not extracted from this map.")
         self.note.setWordWrap(True)
         self.note.setVisible(False)
@@ -113,8 +115,8 @@ class Inspect(Dock):
             choice.layer_changed.connect(self._on_layer_chosen)
         for panel in self.panels:
             self.when_closed(panel.disconnect_events)
-            panel.status.connect(self.status.setText)
-        self.ways_out.status.connect(self.status.setText)
+            panel.status.connect(self._show_status)
+        self.tabs.currentChanged.connect(self._show_status)
         self.when_closed(lambda: self._follow(()))
         self.when_closed(self.inspection.transforms.cancel)
         self.follow(self.inspection.data_changed, self.energy_slider.show_state)
@@ -134,6 +136,12 @@ class Inspect(Dock):
         self._refresh_timer.stop()
         for panel in self.panels:
             panel.remove_from_viewer()
+
+    def _show_status(self, change: object = None) -> None:
+        """Show what the panel in front has said, or what is wrong with the layers."""
+        words = self._wrong or self.panels[self.tabs.currentIndex()].said
+        self.status.setText(words)
+        self.status.setVisible(bool(words))
 
     # -- the arrays ---------------------------------------------------------------------------
 
@@ -159,8 +167,10 @@ class Inspect(Dock):
             if image is not None or not self.map_choice.removed:
                 data = self._with_map(data, image)
         except LayerConversionError as error:
-            self.status.setText(str(error))
+            self._wrong = str(error)
+            self._show_status()
             return
+        self._wrong = ""
         inspection.map_layer, inspection.kernel_layer = image, kernel
         self._follow(
             layer for layer in (image, kernel, self.mask_choice.layer) if layer is not None

@@ -48,12 +48,13 @@ class FourierPanel(Panel):
     def __init__(self, inspection: Inspection) -> None:
         super().__init__(inspection)
         self.transform: xr.DataArray | None = None
-        self._waiting = False
         self._zone = BackgroundCall(find_zone, "Looking for Bragg peaks")
         self._build()
         self.follow(self._zone.ready, self._show_zone)
+        self.follow(self._zone.failed, self.say)
+        self.when_closed(self._zone.cancel)
         self.follow(inspection.transforms.ready, self.redraw)
-        self.follow(inspection.transforms.failed, self.status.emit)
+        self.follow(inspection.transforms.failed, self.say)
 
     def _build(self) -> None:
         """Lay out the panel."""
@@ -131,20 +132,17 @@ class FourierPanel(Panel):
                 words += " minus energy mean"
                 transform = self._less_mean(role)
                 if transform is None:
-                    self._waiting = True
-                    self.status.emit("The Fourier transforms of all biases are being made…")
+                    self.say("The Fourier transforms of all biases are being made…")
                     return
         except inspect.InspectionError as error:
-            self.status.emit(str(error))
+            self.say(str(error))
             return
         if transform is None:
             self.transform = None
             self.view.clear()
             self.reading.setText("")
             return
-        if self._waiting:
-            self._waiting = False
-            self.status.emit("")
+        self.say("")
         self.transform = transform
         self.view.show_transform(transform, words, scale=self.scale_choice.currentData())
         self._show_reading()
@@ -178,10 +176,6 @@ class FourierPanel(Panel):
         self.view.show_zone(outline)
         found = outline is not None or not images or not self._zone.is_made(*images)
         self.zone_box.setText("Brillouin zone" if found else "Brillouin zone: no lattice seen")
-
-    def remove_from_viewer(self) -> None:
-        """Stop the search for the lattice."""
-        self._zone.cancel()
 
     def _show_reading(self, place: object = None) -> None:
         """Read the transform at the marker."""

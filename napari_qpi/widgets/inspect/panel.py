@@ -35,8 +35,10 @@ class Panel(QWidget):
     ----------
     title, help : str
         Of its tab.
+    said : str
+        Text for display below the panel while it is in front.
     status : Signal(str)
-        Text for display below the panels.
+        It was said anew.
     """
 
     title: ClassVar[str] = ""
@@ -46,7 +48,9 @@ class Panel(QWidget):
     def __init__(self, inspection: Inspection) -> None:
         super().__init__()
         self.inspection = inspection
+        self.said = ""
         self._stale = True
+        self._closers: list[Callable[[], object]] = []
         self._followed: list[tuple[SignalInstance, Callable[..., object]]] = []
         self.follow(inspection.data_changed, self._on_data)
         self.follow(inspection.bias_changed, self._on_bias)
@@ -58,6 +62,15 @@ class Panel(QWidget):
         """Connect a slot to a psygnal signal until the dock is closed."""
         signal.connect(slot)
         self._followed.append((signal, slot))
+
+    def when_closed(self, callback: Callable[[], object]) -> None:
+        """Call back when the dock is closed or its window destroyed; touch no Qt object there."""
+        self._closers.append(callback)
+
+    def say(self, text: str) -> None:
+        """Show a text below this panel, in place of the one there."""
+        self.said = text
+        self.status.emit(text)
 
     # -- what a subclass gives ----------------------------------------------------------------
 
@@ -103,9 +116,11 @@ class Panel(QWidget):
             self.draw()
 
     def disconnect_events(self) -> None:
-        """Follow the inspection no more."""
+        """Follow the inspection no more, and stop what is under way."""
         for signal, slot in self._followed:
             signal.disconnect(slot, missing_ok=True)
+        for callback in self._closers:
+            callback()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
         """Draw what has changed behind other panels."""
@@ -115,6 +130,8 @@ class Panel(QWidget):
             self.draw()
 
     def _on_data(self) -> None:
+        # What was said of other arrays is out of date.
+        self.say("")
         self.redraw()
 
     def _on_bias(self) -> None:

@@ -39,7 +39,8 @@ class SymmetryPanel(Panel):
         self.scores: inspect.SymmetryScores | None = None
         self._call = BackgroundCall(_scores, "Scoring symmetries")
         self.follow(self._call.ready, self.redraw)
-        self.follow(self._call.failed, self.status.emit)
+        self.follow(self._call.failed, self._clear)
+        self.when_closed(self._call.cancel)
         self.planes_choice = QComboBox()
         self.planes_choice.addItem("all biases", "all")
         self.planes_choice.addItem("this bias", "one")
@@ -93,10 +94,6 @@ class SymmetryPanel(Panel):
         """Score the plane of another bias, where but one is scored."""
         if self._index() >= 0:
             self.draw()
-
-    def remove_from_viewer(self) -> None:
-        """Stop scoring."""
-        self._call.cancel()
 
     def _index(self) -> int:
         """Return the plane that is scored, -1 for all."""

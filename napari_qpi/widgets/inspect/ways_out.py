@@ -1,14 +1,13 @@
-"""`WaysOut`: what a panel draws as a figure, as numbers, or as a Python script."""
+"""`WaysOut`: export what a panel draws as a figure, as numbers, or as a Python script."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QWidget
 
 from napari_qpi.tasks.inspection.save_panel import (
@@ -23,7 +22,7 @@ from napari_qpi.tasks.scripts.inspection import (
     unsaved_kernel,
     unsaved_map,
 )
-from napari_qpi.widgets.common.export import ask_save_path
+from napari_qpi.widgets.common.export import ARRAY_FILES, ask_save_path, save_array
 from napari_qpi.widgets.inspect.panel import Panel
 from qpi_kernels.inspect import InspectionError
 
@@ -38,19 +37,14 @@ class WaysOut(QWidget):
     Parameters
     ----------
     front : callable
-        Returns that panel.
-
-    Attributes
-    ----------
-    status : Signal(str)
-        Text for display.
+        Returns that panel, which says what was done.
     """
-
-    status = Signal(str)
 
     def __init__(self, front: Callable[[], Panel]) -> None:
         super().__init__()
         self._front = front
+        # What was saved for a script by the name of its file, and where.
+        self._saved: dict[str, tuple[object, str]] = {}
         self.figure_button = QPushButton("Figure…")
         self.figure_button.setToolTip(
             "<qt>Save what this panel draws as PDF, SVG or PNG in a journal's column width, with "
@@ -60,7 +54,8 @@ class WaysOut(QWidget):
         self.numbers_button.setToolTip("<qt>Save what this panel draws as CSV, with units.</qt>")
         self.copy_button = QPushButton("Copy as Python")
         self.copy_button.setToolTip(
-            "<qt>Put a script on the clipboard that computes the same numbers without napari.</qt>"
+            "<qt>Put a script on the clipboard that computes the same numbers without napari. "
+            "Where no file holds the map or the kernel, a file is asked for first.</qt>"
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -90,11 +85,11 @@ class WaysOut(QWidget):
         )
 
     def copy_as_python(self) -> None:
-        """Put the script on the clipboard, after what no file holds was saved."""
+        """Put the script on the clipboard, after what no file holds was saved once."""
         panel = self._front()
         used = names_in(panel.script())
         if not used:
-            self.status.emit("This panel draws nothing yet.")
+            panel.say("This panel draws nothing yet; the clipboard is as it was.")
             return
         data, paths = panel.inspection.data, {}
         try:
@@ -105,39 +100,47 @@ class WaysOut(QWidget):
             if unsaved_kernel(data) and needs_kernel:
                 paths["kernel_path"] = self._save_kernel()
         except OSError as error:
-            self.status.emit(f"Not saved: {error}")
+            panel.say(f"Not copied, because what the script reads was not saved: {error}")
             return
         clipboard = QApplication.clipboard()
         assert clipboard is not None
         clipboard.setText(self.script(**{name: path or None for name, path in paths.items()}))
-        self.status.emit("The script is on the clipboard.")
+        missing = not all(paths.values())
+        note = ", but the data that it reads still have to be saved" if missing else ""
+        panel.say(f"The script is on the clipboard{note}.")
 
-    def _save_array(self, array: xr.DataArray, name: str) -> str:
-        """Ask for a file and save an array that came from none."""
-        path = ask_save_path(
-            self, f"This {name} came from no file; save its data", f"{name}.npy",
-            "NumPy array (*.npy)",
-        )  # fmt: skip
+    def _save_once(
+        self, shown: object, write: Callable[[str], object], name: str, kinds: str
+    ) -> str:
+        """Return the file of an array or a result; ask for one if none is known that exists."""
+        known, saved = self._saved.get(name, (None, ""))
+        if known is shown and Path(saved).exists():
+            return saved
+        title = f"For the script: save the {Path(name).stem}, which no file holds"
+        path = ask_save_path(self, title, name, kinds)
         if path:
-            np.save(path, np.asarray(array))
+            write(path)
+            self._saved[name] = shown, path
         return path
 
+    def _save_array(self, array: xr.DataArray, name: str) -> str:
+        """Save an array that came from no file."""
+        write = partial(save_array, array)
+        return self._save_once(array, write, f"{name}.npy", ARRAY_FILES)
+
     def _save_kernel(self) -> str:
-        """Ask for a file and save the kernel with all that it was extracted from."""
+        """Save the kernel with all that it was extracted from."""
         data = self._front().inspection.data
         if data.result is None:
             assert data.kernel is not None
             return self._save_array(data.kernel, "kernel")
-        path = ask_save_path(self, "Save the kernel first", "kernel.nc", "Kernel (*.nc)")
-        if path:
-            data.result.save(path)
-        return path
+        return self._save_once(data.result, data.result.save, "kernel.nc", "Kernel (*.nc)")
 
     def _ask_save(self, title: str, kinds: str) -> None:
         """Ask for a file and save what the panel draws."""
         panel = self._front()
         if not panel.export():
-            self.status.emit("This panel draws nothing yet.")
+            panel.say("This panel draws nothing yet.")
             return
         name = re.sub(r"\W+", "_", panel.title).strip("_").lower() or "figure"
         path = ask_save_path(self, title, name, kinds)
@@ -146,6 +149,6 @@ class WaysOut(QWidget):
         try:
             saved = self.save(path)
         except (OSError, InspectionError, ValueError) as error:
-            self.status.emit(f"Not saved: {error}")
+            panel.say(f"Not saved: {error}")
         else:
-            self.status.emit("Saved " + ", ".join(file.name for file in saved) + ".")
+            panel.say("Saved " + ", ".join(file.name for file in saved) + ".")

@@ -69,9 +69,10 @@ class CutPanel(Panel):
         self._throttle.triggered.connect(self._draw_cuts)
         self._build()
         self.follow(inspection.transforms.ready, self.redraw)
-        self.follow(inspection.transforms.failed, self.status.emit)
+        self.follow(inspection.transforms.failed, self.say)
         self.follow(self._reading.ready, self.redraw)
-        self.follow(self._reading.failed, self.status.emit)
+        self.follow(self._reading.failed, self.say)
+        self.when_closed(self._reading.cancel)
 
     def _build(self) -> None:
         """Lay out the panel."""
@@ -105,7 +106,7 @@ class CutPanel(Panel):
         grid.setContentsMargins(0, 0, 0, 0)
         rows = (
             (QLabel("Line"), self.space_choice, self.role_choice, self.grab_button),
-            (QLabel("Width"), self.width_box, self.angle_box),
+            (QLabel("Width"), self.width_box, QLabel("Angle"), self.angle_box),
         )
         for row, widgets in enumerate(rows):
             for number, widget in enumerate(widgets):
@@ -156,11 +157,6 @@ class CutPanel(Panel):
         """Draw the line in a viewer."""
         self._handle = LineLayer(viewer)
         self.follow(self._handle.moved, self._on_dragged)
-
-    def disconnect_events(self) -> None:
-        """Read and follow nothing more."""
-        super().disconnect_events()
-        self._reading.cancel()
 
     def remove_from_viewer(self) -> None:
         """Take the line away."""
@@ -262,7 +258,7 @@ class CutPanel(Panel):
                 return
             self.curve = inspect.line_cut(plane, line.start, line.stop, width=line.width)
         except inspect.InspectionError as error:
-            self.status.emit(str(error))
+            self.say(str(error))
             return
         shown = in_shown_units(self.curve, inspection)
         self.curve_plot.show_curves(
@@ -290,7 +286,7 @@ class CutPanel(Panel):
                 stack, line.start, line.stop, width=line.width, subtract_energy_mean=less_mean
             )
         except inspect.InspectionError as error:
-            self.status.emit(str(error))
+            self.say(str(error))
             return
         axes = "E(q)" if line.space == "q" else "E(x)"
         words = f"{axes} of {self.inspection.data.name(self.role)}"

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
+    QPlainTextEdit,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
 )
 
+from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.dispersion_fit import (
     MODELS,
     SYNTHESISED,
@@ -28,8 +29,8 @@ from napari_qpi.tasks.inspection.dispersion_fit import (
     HeldValuesError,
     band_table,
     clipboard_table,
+    fit_in_words,
     held_values,
-    parameters_in_words,
     scattering_vectors,
 )
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
@@ -60,6 +61,7 @@ _QUANTITIES = {
 }
 _POINTS, _BAND = "#00e5ff", "#ffffff"
 _ROOM = 1.5
+_WORDS_HEIGHT = 64
 _NO_KERNEL = "Extract a kernel from a stack over bias first: its waves give E(k)."
 
 
@@ -95,6 +97,11 @@ class DispersionPanel(Panel):
         self.follow(self.job.progressed, self.run_controls.show_event)
         self.follow(self.job.succeeded, self._on_fitted)
         self.follow(self.job.failed, self._on_failed)
+        self.when_closed(self.job.cancel)
+        self._averaging = BackgroundCall(_ring_means, "Averaging Fourier transforms")
+        self.follow(self._averaging.ready, self._draw_image)
+        self.follow(self._averaging.failed, self.say)
+        self.when_closed(self._averaging.cancel)
 
     def _build(self) -> None:
         """Lay out the panel."""
@@ -108,25 +115,30 @@ class DispersionPanel(Panel):
             "some ten seconds. ring reads half the q of the maximum of |FT|, which the scattering "
             "phase displaces: for comparison.</qt>"
         )
-        self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", " V", step=0.01, decimals=3)
-        self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", " V", step=0.01, decimals=3)
+        bias: dict[str, Any] = {"unit": " V", "step": 0.01, "decimals": 3}
+        self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", prefix="from ", **bias)
+        self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", prefix="to ", **bias)
         self.temperature_box = number_box(
-            0.0, 0.0, 400.0, "Temperature, whose width is taken off the damping.", " K", step=1.0
-        )
+            0.0, 0.0, 400.0, "Temperature, whose width is taken off the damping; 0 takes off "
+            "nothing.", " K", prefix="T = ", step=1.0, decimals=1,
+        )  # fmt: skip
         self.modulation_box = number_box(
-            0.0, 0.0, 100.0, "Lock-in modulation (rms), taken off likewise.", " mV", step=0.5
-        )
+            0.0, 0.0, 100.0, "Lock-in modulation (rms), taken off likewise.", " mV",
+            prefix="lock-in ", step=0.5, decimals=1,
+        )  # fmt: skip
         self.held_entry = QLineEdit()
-        self.held_entry.setPlaceholderText("hold, such as alpha = 0.03")
+        self.held_entry.setPlaceholderText("known, e.g. alpha = 0.03")
         self.held_entry.setToolTip(
-            "<qt>Parameters that are known. Of a Rashba band hold alpha (eV nm) or onset (eV): the "
-            "waves tell only the energy of its minimum.</qt>"
+            "<qt>Parameters that are known and held. Of a Rashba band hold alpha (eV nm) or onset "
+            "(eV): the waves tell only the energy of its minimum.</qt>"
         )
         self.run_controls = RunControls("Fit dispersion")
         self.stack_image, self.curve_plot = StackImage(), CurvePlot(legend=False)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.words = QPlainTextEdit()
+        self.words.setReadOnly(True)
+        self.words.setFrameShape(QFrame.Shape.NoFrame)
+        self.words.setStyleSheet("font-size: 8pt; background: transparent; padding: 0px;")
+        self.words.setFixedHeight(_WORDS_HEIGHT)
         self.quantity_choice = QComboBox()
         for quantity, words in _QUANTITIES.items():
             self.quantity_choice.addItem(words, quantity)
@@ -152,6 +164,7 @@ class DispersionPanel(Panel):
         below.addWidget(self.copy_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
+        column.setSpacing(3)
         column.addLayout(grid)
         column.addWidget(self.stack_image, 3)
         column.addWidget(self.words)
@@ -164,11 +177,6 @@ class DispersionPanel(Panel):
         self.copy_button.clicked.connect(self.copy_table)
         for widget in (self.words, self.curve_plot):
             widget.setVisible(False)
-
-    def disconnect_events(self) -> None:
-        """Stop the fit, and follow nothing more."""
-        super().disconnect_events()
-        self.job.cancel()
 
     # -- the fit ------------------------------------------------------------------------------
 
@@ -230,7 +238,7 @@ class DispersionPanel(Panel):
         clipboard = QApplication.clipboard()
         if self.dispersion is not None and clipboard is not None:
             clipboard.setText(clipboard_table(self.dispersion))
-            self.status.emit("The table is on the clipboard.")
+            self.say("The table is on the clipboard.")
 
     # -- drawing ------------------------------------------------------------------------------
 
@@ -273,9 +281,10 @@ class DispersionPanel(Panel):
         if transform is None:
             self.stack_image.set_title("E(q): Fourier transforms are being made…")
             return
-        # As fine as the padded transform: the picture is only looked at.
-        step = float(transform["q_x"][1] - transform["q_x"][0])
-        profile = inspect.radial_profile(transform, step=step)["mean"]
+        profile = self._averaging.get(transform)
+        if profile is None:
+            self.stack_image.set_title("E(q): Fourier transforms are being averaged…")
+            return
         words = f"E(q) of {self.inspection.data.kernel_name}"
         curves = []
         if self.dispersion is not None and self.fit is not None:
@@ -305,7 +314,7 @@ class DispersionPanel(Panel):
             widget.setVisible(dispersion is not None)
         if dispersion is None or self.fit is None:
             return
-        self.words.setText(parameters_in_words(dispersion))
+        self.words.setPlainText(fit_in_words(dispersion))
         self.words.setToolTip(f"<qt>{escape(dispersion.summary()).replace(chr(10), '<br>')}</qt>")
         quantity = self.quantity_choice.currentData()
         table = dispersion.wave_numbers
@@ -339,3 +348,9 @@ class DispersionPanel(Panel):
         if self.fit is None or self.fit.kernel is not self.inspection.data.kernel:
             return ""
         return self.fit.code()
+
+
+def _ring_means(transform: xr.DataArray) -> xr.DataArray:
+    """Average a padded transform over rings as fine as its pixels: it is only looked at."""
+    step = float(transform["q_x"][1] - transform["q_x"][0])
+    return inspect.radial_profile(transform, step=step)["mean"]

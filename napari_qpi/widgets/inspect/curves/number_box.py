@@ -16,6 +16,7 @@ def number_box(
     meaning: str,
     unit: str = "",
     *,
+    prefix: str = "",
     step: float = 0.1,
     decimals: int = 2,
 ) -> QDoubleSpinBox:
@@ -29,6 +30,8 @@ def number_box(
         What it is, for the tooltip.
     unit : str
         Follows the number.
+    prefix : str
+        Goes before the number.
     step : float
         Of the arrows.
     decimals : int
@@ -39,6 +42,7 @@ def number_box(
     box.setRange(low, high)
     box.setSingleStep(step)
     box.setValue(value)
+    box.setPrefix(prefix)
     box.setSuffix(unit)
     box.setToolTip(f"<qt>{meaning}</qt>")
     # A number that is being typed is not yet meant.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import xarray as xr
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout
 
+from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.curves import profile_code
@@ -14,10 +15,12 @@ from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from napari_qpi.widgets.inspect.role_choice import RoleChoice
 from qpi_kernels import inspect
+from qpi_kernels.inspect.profiles import white_floor
 
 __all__ = ["ProfilesPanel"]
 
 _DIRECTIONS = {"all": "all directions", "sector": "a sector"}
+_FLOOR = {"long_name": "floor of white noise"}
 _COLORS = {"map": curve_color(1), "kernel": curve_color(0)}
 
 
@@ -40,7 +43,12 @@ class ProfilesPanel(Panel):
         self.profiles: dict[str, xr.Dataset] = {}
         self.stack: xr.Dataset | None = None
         self._build()
+        self._averaging = BackgroundCall(_average, "Averaging Fourier transforms")
         self.follow(inspection.transforms.ready, self._draw_stack)
+        self.follow(inspection.transforms.failed, self.say)
+        self.follow(self._averaging.ready, self._draw_stack)
+        self.follow(self._averaging.failed, self.say)
+        self.when_closed(self._averaging.cancel)
 
     def _build(self) -> None:
         """Lay out the panel."""
@@ -53,12 +61,20 @@ class ProfilesPanel(Panel):
             360.0,
             "Direction of the sector, anticlockwise as seen.",
             " °",
+            prefix="at ",
             step=5.0,
             decimals=1,
         )
         self.angle_box.setWrapping(True)
         self.width_box = number_box(
-            20.0, 1.0, 360.0, "Full width of the sector.", " °", step=5.0, decimals=1
+            20.0,
+            1.0,
+            360.0,
+            "Full width of the sector.",
+            " °",
+            prefix="width ",
+            step=5.0,
+            decimals=1,
         )
         self.log_box = QCheckBox("Log")
         self.log_box.setChecked(True)
@@ -77,7 +93,11 @@ class ProfilesPanel(Panel):
         grid.addWidget(self.width_box, 0, 2)
         grid.addWidget(self.floor_box, 1, 0)
         grid.addWidget(self.log_box, 1, 1)
-        grid.addWidget(self.role_choice, 1, 2)
+        self.stacked_label = QLabel("E(q) of")
+        stacked = QHBoxLayout()
+        stacked.addWidget(self.stacked_label)
+        stacked.addWidget(self.role_choice, 1)
+        grid.addLayout(stacked, 1, 2)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(grid)
@@ -110,29 +130,23 @@ class ProfilesPanel(Panel):
         self._draw_curves()
         self.stack_image.mark(self.inspection.bias, horizontal=True)
 
-    def _profile(self, transform: xr.DataArray, *, floor: bool) -> xr.Dataset:
-        """Average a transform as it was chosen."""
-        sector = self.sector
-        if sector is None:
-            return inspect.radial_profile(transform, floor=floor)
-        return inspect.sector_profile(transform, sector[0], width_deg=sector[1], floor=floor)
-
     def _draw_curves(self) -> None:
         """Draw the profiles at the bias on show, with their errors and floors."""
         curves, self.profiles = [], {}
         subtracted = self.floor_box.isChecked()
+        angle, width = self.sector or (None, None)
         for role in _COLORS:
             try:
                 transform = self.inspection.fourier(role)
             except inspect.InspectionError as error:
-                self.status.emit(str(error))
+                self.say(str(error))
                 continue
             if transform is None:
                 continue
-            found = self._profile(transform, floor=True)
-            floor = found["floor"]
+            found = _average(transform, angle, width, subtracted)
+            floor = white_floor(transform) ** 0.5
             if not subtracted:
-                found = self._profile(transform, floor=False).assign(floor=floor)
+                found = found.assign(floor=floor.assign_attrs(found["mean"].attrs | _FLOOR))
             self.profiles[role] = found
             shown = in_shown_units(found, self.inspection)
             color = _COLORS[role]
@@ -147,8 +161,8 @@ class ProfilesPanel(Panel):
         """Draw the profiles of one array at all biases."""
         role = self.role_choice.role
         stacked = self.inspection.is_stack(role)
-        self.stack_image.setVisible(stacked)
-        self.role_choice.setVisible(stacked)
+        for widget in (self.stack_image, self.role_choice, self.stacked_label):
+            widget.setVisible(stacked)
         self.stack = None
         if not stacked or not self.isVisible():
             return
@@ -156,7 +170,11 @@ class ProfilesPanel(Panel):
         if transform is None:
             self.stack_image.set_title("E(q): Fourier transforms are being made…")
             return
-        self.stack = self._profile(transform, floor=self.floor_box.isChecked())
+        angle, width = self.sector or (None, None)
+        self.stack = self._averaging.get(transform, angle, width, self.floor_box.isChecked())
+        if self.stack is None:
+            self.stack_image.set_title("E(q): Fourier transforms are being averaged…")
+            return
         self.stack_image.show_stack(
             in_shown_units(self.stack["mean"], self.inspection),
             f"E(q) of {self.inspection.data.name(role)}, {self._direction()}",
@@ -189,10 +207,23 @@ class ProfilesPanel(Panel):
         """Write the lines that average."""
         if not self.profiles:
             return ""
+        role = self.role_choice.role
         return profile_code(
             self.inspection,
             list(self.profiles),
             self.sector,
             floor=self.floor_box.isChecked(),
-            stacked=None if self.stack is None else self.role_choice.role,
+            stacked=role if self.inspection.is_stack(role) else None,
         )
+
+
+def _average(
+    transform: xr.DataArray,
+    angle_deg: float | None = None,
+    width_deg: float | None = None,
+    floor: bool = False,
+) -> xr.Dataset:
+    """Average transforms over rings, or over a sector of them."""
+    if angle_deg is None or width_deg is None:
+        return inspect.radial_profile(transform, floor=floor)
+    return inspect.sector_profile(transform, angle_deg, width_deg=width_deg, floor=floor)

@@ -86,17 +86,12 @@ class SpectrumPanel(Panel):
         self._follower = CursorFollower(viewer)
         self.follow(self._follower.moved, self._on_moved)
         self.follow(self._follower.pinned, self._on_pinned)
+        self.when_closed(self._follower.disconnect_events)
 
     def remove_from_viewer(self) -> None:
         """Take the marks of the pins away."""
         if self._marks is not None:
             self._marks.hide()
-
-    def disconnect_events(self) -> None:
-        """Follow the mouse and the inspection no more."""
-        super().disconnect_events()
-        if self._follower is not None:
-            self._follower.disconnect_events()
 
     # -- the mouse ----------------------------------------------------------------------------
 

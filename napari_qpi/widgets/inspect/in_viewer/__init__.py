@@ -1,1 +1,1 @@
-"""What the Inspect dock puts into the viewer: the line, the cursor's spectrum, pinned places."""
+"""Things of the Inspect dock in the viewer: the line, the place of the cursor, pinned places."""

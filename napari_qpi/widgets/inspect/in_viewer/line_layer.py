@@ -57,13 +57,8 @@ class LineLayer:
         """The layer with the line, or None where it is not shown or was deleted."""
         return self._layer if self._layer in self._viewer.layers else None
 
-    @property
-    def image(self) -> Image | None:
-        """The image that the line lies on."""
-        return self._image
-
     def show(self, image: Image, array: xr.DataArray, start: Place, stop: Place) -> None:
-        """Draw a line on an image; nothing is told of it.
+        """Draw a line on an image; `moved` is not emitted.
 
         Parameters
         ----------

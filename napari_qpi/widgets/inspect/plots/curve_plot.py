@@ -11,7 +11,6 @@ import xarray as xr
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QWidget
 
 from napari_qpi.layers.conversion import KIND_COLORS
 from napari_qpi.widgets.common.plotting import pg
@@ -71,8 +70,8 @@ class CurvePlot(PlotFrame):
         Name the curves in the plot.
     """
 
-    def __init__(self, *, legend: bool = True, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *, legend: bool = True) -> None:
+        super().__init__()
         self._items: list[Any] = []
         self._curves: tuple[Curve, ...] = ()
         self._legend = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFont, QFontMetrics, QResizeEvent
-from qtpy.QtWidgets import QMenu, QSizePolicy, QWidget
+from qtpy.QtWidgets import QMenu, QSizePolicy
 
 from napari_qpi.widgets.common.plotting import PlotWidget, pg
 
@@ -25,8 +25,8 @@ class PlotFrame(PlotWidget):
     The plot says in its title what it shows, so that it can stay when a layer leaves the viewer.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.plot: Any = self.canvas.addPlot(viewBox=pg.ViewBox(enableMenu=False))
         self.plot.setMenuEnabled(False)
         # As windows of their own the menus that nobody opens would outlive the plot.

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QWidget
 
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.widgets.common.plotting import color_table, pg
@@ -53,8 +52,8 @@ class MomentumView(PlotFrame):
     zoomed = Signal(int)
     line_moved = Signal(object, object)
 
-    def __init__(self, side: int = _SIDE, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, side: int = _SIDE) -> None:
+        super().__init__()
         self._side = side
         # Marker and line are dragged with the mouse; the view itself takes none of it.
         self.canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtGui import QFont
-from qtpy.QtWidgets import QWidget
 
 from napari_qpi.widgets.common.plotting import pg
 from napari_qpi.widgets.inspect.plots.curve_plot import curve_color
@@ -25,8 +24,8 @@ _CHANCE, _REACHABLE = "#9a9a9a", curve_color(4)
 class ScorePlot(PlotFrame):
     """Draw `SymmetryScores`: full bars where a symmetry is supported, faint ones elsewhere."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._items: list[Any] = []
         self._heights: dict[str, float] = {}
         self._legend = self.plot.addLegend(offset=(-4, 4), labelTextSize="8pt", verSpacing=-6)

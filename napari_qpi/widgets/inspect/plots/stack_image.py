@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt
-from qtpy.QtWidgets import QWidget
 
 from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.widgets.common.plotting import color_table, pg
@@ -27,22 +26,11 @@ _MARK = "#c8c8c8"
 
 
 class StackImage(PlotFrame):
-    """Show ``(bias, distance)`` with the bias upwards.
+    """Show ``(bias, distance)`` with the bias upwards."""
 
-    Parameters
-    ----------
-    colormap, signed_colormap : str
-        napari colour maps: the second one for values of both signs, with zero in its middle.
-    """
-
-    def __init__(
-        self,
-        colormap: str = "magma",
-        signed_colormap: str = "coolwarm",
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(parent)
-        self._tables = color_table(colormap), color_table(signed_colormap)
+    def __init__(self) -> None:
+        super().__init__()
+        self._tables = color_table("magma"), color_table("coolwarm")
         self.image_item: Any = pg.ImageItem(axisOrder="row-major")
         self.plot.addItem(self.image_item)
         self._over: list[Any] = []

@@ -67,8 +67,8 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert found is not None
     assert found.parameters["mass"] == pytest.approx(MASS, rel=0.01)
     assert found.parameters["onset"] == pytest.approx(ONSET, abs=0.003)
-    assert "mass = 0.4" in panel.words.text()
-    assert "±" in panel.words.text()
+    assert "mass = 0.4" in panel.words.toPlainText()
+    assert "±" in panel.words.toPlainText()
 
     points, band = panel.overlay[1], panel.overlay[0]
     truth = 2 * np.sqrt((BIASES - ONSET) * MASS / HBAR2_OVER_2M)

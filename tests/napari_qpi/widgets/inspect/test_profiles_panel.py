@@ -49,6 +49,7 @@ def test_a_sector_holds_the_wave_and_the_rest_the_floor(
     step = float(found["q"][1])
     peak = found["q"][np.nanargmax(drawn(found["mean"]))]
     assert float(peak) == pytest.approx(3.0, abs=step)
+    qtbot.waitUntil(lambda: panel.stack is not None)
     assert panel.stack is not None
     peaks = panel.stack["q"][np.nanargmax(drawn(panel.stack["mean"]), axis=1)]
     np.testing.assert_allclose(peaks, 2.0 + np.arange(len(BIASES)), atol=step)
@@ -59,8 +60,10 @@ def test_a_sector_holds_the_wave_and_the_rest_the_floor(
     # White noise lies at its floor, which is drawn where it is not subtracted.
     np.testing.assert_allclose(found["mean"][12:], float(found["floor"]), rtol=0.5)
     assert [curve.look for curve in panel.curve_plot.curves] == ["line", "dots"]
+    # The script has the profiles over bias, whether or not they are drawn yet.
     variables = run_script(panel, tmp_path, monkeypatch.chdir)
     np.testing.assert_array_equal(variables["profiles"]["map"]["mean"], found["mean"])
+    qtbot.waitUntil(lambda: panel.stack is not None)
     np.testing.assert_array_equal(variables["stack"]["mean"], panel.stack["mean"])
 
     tables = saved_tables(panel, tmp_path)

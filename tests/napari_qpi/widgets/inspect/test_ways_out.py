@@ -100,14 +100,20 @@ def test_copying_saves_what_is_in_no_file(
 ) -> None:
     drawn(qtbot, dock, ComparisonPanel)
     asked: list[str] = []
+    titles: list[str] = []
 
     def save_there(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
         asked.append(name)
+        titles.append(title)
         return str(tmp_path / name), kinds
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", save_there)
     dock.ways_out.copy_button.click()
     assert asked == ["map.npy", "kernel.nc"]
+    assert all("script" in title for title in titles)
+    # Both are in a file now.
+    dock.ways_out.copy_button.click()
+    assert len(asked) == 2
     clipboard = QApplication.clipboard()
     assert clipboard is not None
     (tmp_path / "again.py").write_text(clipboard.text(), encoding="utf-8")
@@ -127,4 +133,17 @@ def test_nothing_drawn_is_nothing_to_save(viewer: Viewer) -> None:
     dock = open_dock(viewer, "Inspect", Inspect)
     for button in dock.ways_out.figure_button, dock.ways_out.copy_button:
         button.click()
-        assert dock.status.text() == "This panel draws nothing yet."
+        assert dock.status.text().startswith("This panel draws nothing yet")
+
+
+def test_each_panel_keeps_its_own_words(qtbot: QtBot, dock: Inspect) -> None:
+    drawn(qtbot, dock, FourierPanel)
+    dock.panels[0].say("Saved ft.csv.")
+    assert dock.status.text() == "Saved ft.csv."
+    dock.panel(ComparisonPanel)
+    assert dock.status.text() == ""
+    dock.panel(FourierPanel)
+    assert dock.status.text() == "Saved ft.csv."
+    # What was said is of these arrays.
+    dock.inspection.window = "none"
+    assert dock.status.text() == ""
