@@ -135,6 +135,18 @@ def test_a_preparation_step_is_one_file(newcomer: Newcomer, qtbot: Any) -> None:
         registry._steps_of_the_room.cache_clear()
 
 
+def test_a_kind_of_figure_is_one_file(newcomer: Newcomer) -> None:
+    from qpi_kernels.inspect.figures import kind
+
+    newcomer.follow("figure.md")
+    kind._kinds_of_the_room.cache_clear()
+    try:
+        newcomer.run_tests("tests/inspect/figures/test_strengths.py")
+        assert "strengths: the strengths" in CliRunner().invoke(app, ["figure", "--list"]).stdout
+    finally:
+        kind._kinds_of_the_room.cache_clear()
+
+
 def test_an_estimator_is_one_file_and_a_line(newcomer: Newcomer, viewer: Any) -> None:
     from qpi_kernels.extraction import registry
 

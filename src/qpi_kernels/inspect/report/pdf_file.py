@@ -27,7 +27,8 @@ _LINE = 1.35  # distance of lines over the size of the font
 _FONT_HEIGHT = 1.02  # of DejaVu Sans over its size, from which matplotlib counts
 _FIXED = 0.61  # width of a letter of fixed width over the size of the font
 _GAP_MM = 2.0
-_CELL_LETTERS = 60
+_CELL_LETTERS = 40
+_MIN_SIZE = 4.5
 _COLUMN_GAP = "  "
 _PIECE = 8  # lines of a table or script that stay together
 
@@ -113,7 +114,10 @@ def _section_blocks(section: Section) -> Iterator[_Block]:
         yield _panel_row(section.panels[start : start + 2])
     for table in section.tables:
         yield from _text(table.caption, 7, color="0.3", before=2.0, stays=True)
-        yield from _fixed(_table_lines(table), 6.5)
+        lines = _table_lines(table)
+        # Columns stay columns: a wide table has smaller letters.
+        widest = max(map(len, lines)) * _FIXED * _MM_PER_POINT
+        yield from _fixed(lines, max(min(6.5, _TEXT_MM[0] / widest), _MIN_SIZE))
     if section.code:
         yield from _fixed(section.code.splitlines(), 6.5)
 
