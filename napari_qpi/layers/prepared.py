@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import (
     MASK,
     METADATA_KEY,
@@ -35,6 +34,7 @@ from napari_qpi.layers.geometry import (
 )
 from napari_qpi.layers.scan_source import ScanSource
 from qpi_kernels.defects import Defects
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.prepare import Prepared, channels_beside, world_nm
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def prepared_layer(
     arguments: dict[str, Any] = {
         "name": name or f"{source.name} prepared",
         "colormap": source.colormap,
-        "contrast_limits": robust_limits(_counted(prepared)),
+        "contrast_limits": colour_limits(_counted(prepared), signed=False),
         "metadata": {
             METADATA_KEY: {
                 **kept,

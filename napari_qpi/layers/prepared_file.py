@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import (
     MASK,
     METADATA_KEY,
@@ -22,6 +21,7 @@ from napari_qpi.layers.prepared import (
     PreparationRecord,
     prepared_of,
 )
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.prepare import Prepared, load_prepared, save_prepared
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def prepared_file_layers(path: Path) -> list[LayerData]:
     }
     arguments = {
         "name": name,
-        "contrast_limits": robust_limits(image.data),
+        "contrast_limits": colour_limits(image.data, signed=False),
         "metadata": {METADATA_KEY: known},
         **geometry,
     }

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
     LayerData,
@@ -26,6 +25,7 @@ from napari_qpi.layers.geometry import (
     stack_geometry,
 )
 from napari_qpi.layers.placement import free_column, gap_columns
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.kernel_files import kernel_name
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _image(
     signed = look.get("colormap") == SIGNED_COLORMAP
     arguments = {
         "name": name,
-        "contrast_limits": robust_limits(array.data, symmetric=signed),
+        "contrast_limits": colour_limits(array.data, signed=signed),
         "metadata": {METADATA_KEY: known},
     }
     return array.data, {**arguments, **look, **stack_geometry(plane, array)}, "image"

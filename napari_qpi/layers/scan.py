@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY, LayerData, ascending, bias_values
 from napari_qpi.layers.geometry import GEOMETRY_KEY, last_axes, scan_geometry
 from napari_qpi.layers.result import SIGNED_COLORMAP, undetermined_look
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.io.channel_choice import channel_preference, shows_the_sample
 from qpi_kernels.kernel_files import UNDETERMINED
 
@@ -127,7 +127,7 @@ def _image(array: xr.DataArray, name: str, dataset: xr.Dataset, visible: bool) -
         "name": name,
         "visible": visible,
         "colormap": SIGNED_COLORMAP if signed else _COLORMAPS.get(known["quantity"], "gray"),
-        "contrast_limits": robust_limits(array.data, symmetric=signed),
+        "contrast_limits": colour_limits(array.data, signed=signed),
         "metadata": {METADATA_KEY: known},
         **geometry,
     }

@@ -6,13 +6,13 @@ from typing import Any
 
 import xarray as xr
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY, LayerData, bias_values, points_from_defects
 from napari_qpi.layers.geometry import last_axes, moved_columns, stack_geometry
 from napari_qpi.layers.placement import gap_columns
 from napari_qpi.layers.result import SIGNED_COLORMAP
 from napari_qpi.layers.scan import scan_layers
 from qpi_kernels.defects import Defects
+from qpi_kernels.inspect.colours import colour_limits
 
 __all__ = ["simulated_layers"]
 
@@ -69,7 +69,7 @@ def _kernel_layer(sample: xr.Dataset, name: str, geometry: dict[str, Any]) -> La
     arguments = {
         "name": f"{name} true kernel",
         "colormap": SIGNED_COLORMAP,
-        "contrast_limits": robust_limits(kernel.data, symmetric=True),
+        "contrast_limits": colour_limits(kernel.data, signed=True),
         "metadata": {METADATA_KEY: known},
         **stack_geometry(beside, kernel),
     }

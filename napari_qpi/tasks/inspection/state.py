@@ -17,7 +17,7 @@ from napari_qpi.tasks.inspection.transforms import StackTransforms
 from qpi_kernels import inspect
 from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, Window
 
-__all__ = ["Inspection", "Line", "MomentumUnit"]
+__all__ = ["Inspection", "Line", "MomentumUnit", "bias_in_words"]
 
 MomentumUnit = Literal["rad/nm", "1/nm"]
 """``2 pi / wavelength`` or ``1 / wavelength``."""
@@ -25,6 +25,7 @@ MomentumUnit = Literal["rad/nm", "1/nm"]
 
 # Of 256 x 256 pixels in single precision each takes a quarter of a megabyte.
 _KEPT_PLANES = 256
+_SMALL_BIAS_V = 0.01
 
 
 @dataclass(frozen=True)
@@ -262,8 +263,15 @@ class Inspection:
             return ""
         if "bias" not in plane.coords or plane["bias"].ndim:
             return name
-        unit = plane["bias"].attrs.get("units", "V")
-        return f"{name}, {float(plane['bias']):+.4g} {unit}"
+        unit = str(plane["bias"].attrs.get("units", "V"))
+        return f"{name}, {bias_in_words(float(plane['bias']), unit)}"
+
+
+def bias_in_words(bias: float, unit: str) -> str:
+    """Write a bias with its sign, small voltages in mV."""
+    if unit == "V" and 0 < abs(bias) < _SMALL_BIAS_V:
+        return f"{1e3 * bias:+.4g} mV"
+    return f"{bias:+.4g} {unit}"
 
 
 def _same(role: str, before: Inspected, now: Inspected) -> bool:

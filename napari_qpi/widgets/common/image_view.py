@@ -9,8 +9,8 @@ import xarray as xr
 from qtpy.QtCore import QRectF, QSize
 from qtpy.QtWidgets import QGraphicsRectItem, QSizePolicy, QWidget
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.widgets.common.plotting import PlotWidget, color_table, pg
+from qpi_kernels.inspect.colours import colour_limits
 
 __all__ = ["ImageView", "round_length"]
 
@@ -83,7 +83,7 @@ class ImageView(PlotWidget):
             Its name, written over it.
         """
         values = np.asarray(plane.values, np.float32)
-        low, high = robust_limits(values, symmetric=self._symmetric)
+        low, high = colour_limits(values, signed=self._symmetric)
         if self._from_zero:
             low = 0.0
         axes = [plane[dim] for dim in plane.dims]

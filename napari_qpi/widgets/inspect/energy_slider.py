@@ -6,7 +6,7 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
-from napari_qpi.tasks.inspection.state import Inspection
+from napari_qpi.tasks.inspection.state import Inspection, bias_in_words
 
 __all__ = ["EnergySlider"]
 
@@ -43,7 +43,8 @@ class EnergySlider(QWidget):
             self.slider.setRange(0, max(len(biases) - 1, 0))
             if bias is not None:
                 self.slider.setValue(int(np.abs(biases - bias).argmin()))
-        self.label.setText("" if bias is None else f"{bias:+.4g} {self._inspection.bias_unit}")
+        unit = self._inspection.bias_unit
+        self.label.setText("" if bias is None else bias_in_words(bias, unit))
         self.setVisible(len(biases) > 1)
 
     def _on_moved(self, index: int) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from napari.layers import Image
 from napari.utils import Colormap
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import METADATA_KEY
 from napari_qpi.layers.geometry import PixelToWorld
 from napari_qpi.layers.prepared import LEFT_OUT_COLORS, prepared_geometry
 from napari_qpi.tasks.preparation_preview import PreviewedPlane
+from qpi_kernels.inspect.colours import colour_limits
 
 __all__ = ["PreviewLayers"]
 
@@ -49,7 +49,7 @@ class PreviewLayers:
                 plane.values,
                 name="preview of the preparation",
                 colormap=source.colormap,
-                contrast_limits=robust_limits(counted),
+                contrast_limits=colour_limits(counted, signed=False),
                 **_common(geometry),
             )
         ]

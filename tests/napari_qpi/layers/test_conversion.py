@@ -15,7 +15,6 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 
 from napari_qpi.layers.comparison import show_side_by_side
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
     LayerConversionError,
@@ -32,6 +31,7 @@ from napari_qpi.layers.conversion import (
 from napari_qpi.layers.result import result_layers, show_result
 from napari_qpi.layers.scan import scan_layers
 from qpi_kernels.defects import Defects
+from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.io import Channel, scan_dataset
 from qpi_kernels.result import KernelResult
 
@@ -249,11 +249,11 @@ def test_maps_stacks_points_and_kernels_keep_their_units_together(
 def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
     values = np.random.default_rng(1).normal(size=(300, 300))
     values[0, 0], values[1, 1] = 1e9, np.nan
-    low, high = robust_limits(values)
+    low, high = colour_limits(values, signed=False)
     assert -4 < low < -2
     assert 2 < high < 4
-    assert robust_limits(np.full((3, 3), np.nan)) == (0.0, 1.0)
-    low, high = robust_limits(np.full((3, 3), 5.0))
+    assert colour_limits(np.full((3, 3), np.nan), signed=False) == (0.0, 1.0)
+    low, high = colour_limits(np.full((3, 3), 5.0), signed=False)
     assert low < 5 < high
 
     read = []
@@ -265,7 +265,7 @@ def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
     lazy = da.map_blocks(
         plane, chunks=((1,) * 50, (4,), (4,)), dtype=float, meta=np.empty((0, 0, 0))
     )
-    robust_limits(lazy)
+    colour_limits(lazy, signed=False)
     assert sorted(set(read)) == [0, 24, 49]
 
 
@@ -273,7 +273,7 @@ def test_contrast_ignores_outliers_and_gaps_and_reads_three_planes() -> None:
 def test_signed_contrast_has_zero_in_the_middle_and_clips_little(sign: int) -> None:
     """A skewed kernel: its long tail sets the limits, not its short one."""
     values = sign * np.random.default_rng(1).exponential(size=(200, 200))
-    low, high = robust_limits(values, symmetric=True)
+    low, high = colour_limits(values, signed=True)
     assert low == -high
     assert 0.005 < np.mean(np.abs(values) > high) < 0.015
 

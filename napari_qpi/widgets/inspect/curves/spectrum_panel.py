@@ -206,7 +206,7 @@ class SpectrumPanel(Panel):
         ]
         shown = self.under_cursor or self.pinned
         places = ", ".join(spectrum.label for spectrum in shown[:2])
-        self.curve_plot.show_curves(curves, f"Spectra: {places}" if places else "Spectra")
+        self.curve_plot.show_curves(curves, f"Spectra: {places}" if places else "")
         self.curve_plot.mark(self.inspection.bias)
 
     # -- ways out -----------------------------------------------------------------------------

@@ -17,6 +17,7 @@ _MIN_HEIGHT, _HEIGHT = 90, 150
 _ABOVE = 10
 _TITLE_POINTS, _TITLE_MARGIN = 8, 60
 _LABEL_MARGIN = 50
+_MIN_NAME = 45
 
 
 class PlotFrame(PlotWidget):
@@ -48,6 +49,7 @@ class PlotFrame(PlotWidget):
         self._now.setVisible(False)
         self.plot.addItem(self._now, ignoreBounds=True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._show_axes()
         self.follow_theme()
 
     @property
@@ -56,10 +58,18 @@ class PlotFrame(PlotWidget):
         return self._title
 
     def set_title(self, title: str) -> None:
-        """Say what the plot shows."""
+        """Say what the plot shows; nothing is shown without a title."""
         self._title = title
+        self._show_axes()
         self.setToolTip(f"<qt>{escape(title)}</qt>")
         self._show_title()
+
+    def _show_axes(self) -> None:
+        """Show axes while something is drawn; else they would count from 0 to 1 of nothing."""
+        for side in ("left", "bottom"):
+            self.plot.showAxis(side, bool(self._title))
+        if not self._title:
+            self._now.setVisible(False)
 
     def set_labels(self, bottom: str, left: str) -> None:
         """Name both axes."""
@@ -67,13 +77,23 @@ class PlotFrame(PlotWidget):
         self._show_labels()
 
     def _show_labels(self) -> None:
-        """Write the names where they fit along their axes, else the units alone."""
+        """Write the names as far as they fit along their axes, and the units."""
         for side, room in (("bottom", self.width()), ("left", self.height())):
             words = self._labels.get(side, "")
             if self._elided(words, self.font(), room - _LABEL_MARGIN) != words:
-                words = words.partition(" (")[2][:-1]
+                words = self._shortened(words, room - _LABEL_MARGIN)
             if side in self._labels:
-                self.plot.setLabel(side, escape(words))
+                # The plot's own way to set a label would show the axis, too.
+                self.plot.getAxis(side).setLabel(escape(words))
+
+    def _shortened(self, words: str, room: int) -> str:
+        """Cut the name of an axis before its unit, or leave it out where hardly any of it fits."""
+        name, bracket, unit = words.partition(" (")
+        metrics = QFontMetrics(self.font())
+        left = room - metrics.horizontalAdvance(bracket + unit)
+        if left < _MIN_NAME:
+            return unit[:-1]
+        return metrics.elidedText(name, Qt.TextElideMode.ElideRight, left) + bracket + unit
 
     def _show_title(self) -> None:
         """Write the title as far as it fits: pyqtgraph would make the plot as wide as its title."""
@@ -91,7 +111,7 @@ class PlotFrame(PlotWidget):
 
     def mark(self, value: float | None, *, horizontal: bool = False) -> None:
         """Mark a value on an axis, such as the bias that the viewer shows; None marks nothing."""
-        self._now.setVisible(value is not None)
+        self._now.setVisible(value is not None and bool(self._title))
         self._now.setAngle(0 if horizontal else 90)
         if value is not None:
             self._now.setValue(value)

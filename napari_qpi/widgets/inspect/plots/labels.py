@@ -26,4 +26,4 @@ def axis_label(array: xr.DataArray, dim: str) -> str:
 
 def readable_unit(unit: str) -> str:
     """Write a unit as it is printed."""
-    return _SIGNS.get(unit, unit)
+    return _SIGNS.get(unit) or unit.replace("^2", "²").replace("^-1", "⁻¹")

@@ -9,11 +9,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from qtpy.QtCore import QRectF, QSize, Qt, Signal  # type: ignore[attr-defined]
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.widgets.common.plotting import color_table, pg
 from napari_qpi.widgets.inspect.plots.frame import PlotFrame
 from napari_qpi.widgets.inspect.plots.labels import quantity_label, readable_unit
 from qpi_kernels.inspect import pixel_edges
+from qpi_kernels.inspect.colours import colour_limits
 
 __all__ = ["ColorScale", "MomentumView"]
 
@@ -151,7 +151,7 @@ class MomentumView(PlotFrame):
         """Label the axes in a unit, of which one unit of the transform is `factor`."""
         for side, name in (("bottom", "q_x"), ("left", "q_y")):
             self.plot.getAxis(side).setScale(factor)
-            self.plot.setLabel(side, f"{_SYMBOLS[name]} ({readable_unit(unit)})")
+            self.plot.getAxis(side).setLabel(f"{_SYMBOLS[name]} ({readable_unit(unit)})")
 
     def show_zone(self, outline: ArrayLike | None) -> None:
         """Draw the outline of the Brillouin zone, (N, 2) of ``(q_y, q_x)``; None hides it."""
@@ -231,10 +231,10 @@ def _colors(
         with np.errstate(divide="ignore"):
             drawn = np.log10(values)
         drawn[~np.isfinite(drawn)] = np.nan
-        low, high = robust_limits(drawn)
+        low, high = colour_limits(drawn, signed=False)
         return drawn, (max(low, high - _DECADES), high)
     drawn = np.sqrt(values) if scale == "root" else values
-    low, high = robust_limits(drawn, symmetric=signed)
+    low, high = colour_limits(drawn, signed=signed)
     return drawn, (low if signed else 0.0, high)
 
 

@@ -18,7 +18,7 @@ _WIDTH, _SHIFT = 0.6, 0.15
 _SIGMAS = 2.0
 _FAINT = 110
 _TICK_POINTS = 7
-_CHANCE, _REACHABLE = "#9a9a9a", curve_color(4)
+_CHANCE, _REACHABLE = "#b0006b", curve_color(4)
 
 
 class ScorePlot(PlotFrame):

@@ -11,11 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from qtpy.QtCore import QRectF, Qt
 
-from napari_qpi.layers.contrast import robust_limits
 from napari_qpi.widgets.common.plotting import color_table, pg
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve
 from napari_qpi.widgets.inspect.plots.frame import PlotFrame
 from napari_qpi.widgets.inspect.plots.labels import axis_label, quantity_label
+from qpi_kernels.inspect.colours import colour_limits
 
 __all__ = ["StackImage"]
 
@@ -64,7 +64,7 @@ class StackImage(PlotFrame):
         if logarithmic:
             values = np.log10(np.where(values > 0, values, np.nan))
         left, right = _edges(np.asarray(stack[across].values, float))
-        limits = robust_limits(values, symmetric=signed)
+        limits = colour_limits(values, signed=signed)
         self.image_item.setImage(values[rows], levels=limits, lut=self._tables[signed])
         self.image_item.setRect(QRectF(left, low, right - left, high - low))
         self.set_labels(axis_label(stack, across), axis_label(stack, up))

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.result import show_result
+from napari_qpi.tasks.inspection.state import bias_in_words
 from napari_qpi.widgets.inspect.dock import Inspect
 from qpi_kernels.result import KernelResult
 from shared.docks import PLACED, open_dock
@@ -139,3 +141,10 @@ def test_pixels_left_out_and_marks_come_with_the_map(qtbot: QtBot, viewer: Viewe
     assert data.defects is not None
     np.testing.assert_array_equal(data.mask, labels == 0)
     np.testing.assert_allclose(data.defects.positions, [[3.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    ("bias", "words"), [(-0.0007874, "-0.7874 mV"), (0.05, "+0.05 V"), (0.0, "+0 V")]
+)
+def test_small_biases_are_written_in_mv(bias: float, words: str) -> None:
+    assert bias_in_words(bias, "V") == words

@@ -57,6 +57,25 @@ def test_axes_are_named_with_units_and_reach_over_all_curves(qtbot: QtBot) -> No
     assert plot.title == "One"
 
 
+def test_nothing_drawn_has_no_axes_and_names_are_cut_before_units(qtbot: QtBot) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    axis = plot.plot.getAxis("left")
+    assert not axis.isVisible()
+    plot.resize(300, 230)
+    values = curve(np.ones(4)).assign_attrs(units="1/(eV nm^2)", long_name=20 * "amplitude ")
+    plot.show_curves([Curve("map", values)], "Map")
+    plot.mark(0.5)
+    assert axis.isVisible()
+    assert axis.labelText.startswith("ampl")
+    assert axis.labelText.endswith("… (1/(eV nm²))")
+    plot.resize(300, 100)
+    plot.show_curves([Curve("map", values)], "Map")
+    assert axis.labelText == "1/(eV nm²)"
+    plot.show_curves([], "")
+    assert not axis.isVisible()
+
+
 def test_a_logarithmic_axis_leaves_out_what_is_not_positive(qtbot: QtBot) -> None:
     plot = CurvePlot()
     qtbot.addWidget(plot)
