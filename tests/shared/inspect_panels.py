@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pytestqt.qtbot import QtBot
 
-from napari_qpi.tasks.inspection.save_panel import save_exports
+from napari_qpi.tasks.inspection.panel_files import save_exports
 from napari_qpi.tasks.scripts.inspection import inspection_script
 from napari_qpi.widgets.inspect.dock import Inspect
 from napari_qpi.widgets.inspect.panel import Panel

@@ -86,6 +86,7 @@ class Inspection:
 
     @data.setter
     def data(self, data: Inspected) -> None:
+        """Look at other arrays, and keep the transforms of those that stay."""
         before, self._data = self._data, data
         changed = {role for role in ROLES if not _same(role, before, data)}
         self._planes = {key: kept for key, kept in self._planes.items() if key[0] not in changed}
@@ -122,6 +123,7 @@ class Inspection:
 
     @bias.setter
     def bias(self, bias: float) -> None:
+        """Show the nearest of `biases`."""
         biases = self.biases
         if not len(biases):
             return

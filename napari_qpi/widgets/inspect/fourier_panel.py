@@ -127,8 +127,9 @@ class FourierPanel(Panel):
         role = self.role_choice.role
         words = f"|FT| of {self.inspection.title(role)}"
         try:
-            transform = self.inspection.fourier(role)
-            if self._subtracts(role) and transform is not None:
+            if not self._subtracts(role):
+                transform = self.inspection.fourier(role)
+            else:
                 words += " minus energy mean"
                 transform = self._less_mean(role)
                 if transform is None:

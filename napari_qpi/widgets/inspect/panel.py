@@ -12,7 +12,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_qpi.tasks.inspection.save_panel import figure_of
+from napari_qpi.tasks.inspection.panel_files import figure_of
 from napari_qpi.tasks.inspection.state import Inspection
 from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
 

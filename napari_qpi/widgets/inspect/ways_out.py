@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QPushButton, QWidget
 
-from napari_qpi.tasks.inspection.save_panel import (
+from napari_qpi.tasks.inspection.panel_files import (
     FIGURE_KINDS,
     panel_notes,
     save_exports,

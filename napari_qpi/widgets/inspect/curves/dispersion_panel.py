@@ -340,8 +340,14 @@ class DispersionPanel(Panel):
         return [table.assign_attrs(table.attrs, title=title) for title, table in tables.items()]
 
     def figures(self) -> list[FigurePanel]:
-        """Return the figure of wave numbers and band."""
-        return [] if self.dispersion is None else [make_panel("dispersion", self.dispersion)]
+        """Return the figure of wave numbers and band, and that of both over E(q)."""
+        if self.dispersion is None or self.fit is None:
+            return []
+        figures, data = [make_panel("dispersion", self.dispersion)], self.inspection.data
+        if data.result is not None and self.fit.kernel is data.kernel:
+            options = {"dispersion": self.dispersion, "kind_of_defect": data.kind}
+            figures.append(make_panel("energy_q", data.result, **options))
+        return figures
 
     def script(self) -> str:
         """Write the fit on show, if it is of the kernel under inspection."""

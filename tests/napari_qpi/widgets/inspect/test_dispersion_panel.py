@@ -69,6 +69,10 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert found.parameters["onset"] == pytest.approx(ONSET, abs=0.003)
     assert "mass = 0.4" in panel.words.toPlainText()
     assert "±" in panel.words.toPlainText()
+    # What should be known of the fit is not left to a tooltip.
+    assert all(note in panel.words.toPlainText() for note in found.notes)
+    assert found.notes
+    assert len(panel.figures()) == 2  # k(E), and over E(q)
 
     points, band = panel.overlay[1], panel.overlay[0]
     truth = 2 * np.sqrt((BIASES - ONSET) * MASS / HBAR2_OVER_2M)
