@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RadialPhase", "radial_phase"]
 
-_MIN_PROBABILITY = 0.01
+_MIN_PROBABILITY = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +87,9 @@ def radial_phase(
 
     on_band : bool
         Take the phase at the wave number of the fitted band rather than at that of the bias alone,
-        whose error is most of the phase's. The band must be right: where its chi-squared has a
-        probability below 1 %, it is not done, and the notes say so.
+        whose error is most of the phase's. The band must be right: a reduced chi-squared above 1
+        widens the errors, and where its probability is below 1e-4, the phase is that of the bias,
+        and the notes say so.
 
     Returns
     -------
@@ -128,7 +129,8 @@ def radial_phase(
         # The joint errors of k and phase are Gaussian: this is the phase if k is that of the band.
         slope = table["phase_per_k"].values
         phase = phase - slope * table["residual"].values
-        change = table["k_band_std"].values ** 2 - table["k_std"].values ** 2
+        beside = max(np.nan_to_num(kernel.reduced_chi2, nan=1.0) - 1.0, 0.0)
+        change = table["k_band_std"].values ** 2 + (beside - 1.0) * table["k_std"].values ** 2
         variance = np.maximum(variance + slope**2 * change, 0.0)
     # The remainder of pi lies from 0 to pi, the phase shift from -pi/2 to pi/2.
     phase = direction * (np.pi / 2 - np.mod(np.pi - phase, np.pi))
