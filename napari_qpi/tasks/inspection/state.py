@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_qpi.tasks.inspection.inspected import ROLES, Inspected
 from napari_qpi.tasks.inspection.transforms import StackTransforms
 from qpi_kernels import inspect
+from qpi_kernels.inspect.axes import nearest_plane
 from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, Window
 
 __all__ = ["Inspection", "Line", "MomentumUnit", "bias_in_words"]
@@ -97,7 +98,7 @@ class Inspection:
         elif self._bias is None:
             self._bias = float(biases[len(biases) // 2])
         else:
-            self._bias = float(biases[np.abs(biases - self._bias).argmin()])
+            self._bias = float(biases[nearest_plane(biases, self._bias)])
         self.data_changed.emit()
 
     @property
@@ -127,7 +128,7 @@ class Inspection:
         biases = self.biases
         if not len(biases):
             return
-        nearest = float(biases[np.abs(biases - bias).argmin()])
+        nearest = float(biases[nearest_plane(biases, bias)])
         if nearest != self._bias:
             self._bias = nearest
             self.bias_changed.emit()
@@ -207,8 +208,7 @@ class Inspection:
         """Return which plane of a stack has the bias nearest to that on show."""
         array = self._data.image(role)
         assert array is not None
-        away = np.abs(np.asarray(array["bias"].values, float) - (self._bias or 0.0))
-        return int(away.argmin())
+        return nearest_plane(np.asarray(array["bias"].values, float), self._bias or 0.0)
 
     def is_stack(self, role: str) -> bool:
         """Return whether an array is there and goes over biases."""

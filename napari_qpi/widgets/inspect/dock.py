@@ -25,6 +25,7 @@ from napari_qpi.widgets.inspect.layer_choices import KernelCombo, MapCombo
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.panels import PANELS
 from napari_qpi.widgets.inspect.ways_out import WaysOut
+from qpi_kernels.inspect.axes import nearest_plane
 
 __all__ = ["Inspect"]
 
@@ -250,8 +251,8 @@ class Inspect(Dock):
         if linked is None or bias is None:
             return
         layer, biases = linked
-        index = float(np.abs(biases - bias).argmin())
-        world = float(layer.data_to_world((index, 0.0, 0.0))[-3])
+        index = nearest_plane(biases, bias)
+        world = float(layer.data_to_world((float(index), 0.0, 0.0))[-3])
         self._moving_viewer = True
         try:
             self.viewer.dims.set_point(self.viewer.dims.ndim - 3, world)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
 from napari_qpi.tasks.inspection.state import Inspection, bias_in_words
+from qpi_kernels.inspect.axes import nearest_plane
 
 __all__ = ["EnergySlider"]
 
@@ -42,7 +42,7 @@ class EnergySlider(QWidget):
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, max(len(biases) - 1, 0))
             if bias is not None:
-                self.slider.setValue(int(np.abs(biases - bias).argmin()))
+                self.slider.setValue(nearest_plane(biases, bias))
         unit = self._inspection.bias_unit
         self.label.setText("" if bias is None else bias_in_words(bias, unit))
         self.setVisible(len(biases) > 1)

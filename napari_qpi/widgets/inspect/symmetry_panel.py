@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-import numpy as np
 import xarray as xr
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
 
@@ -105,7 +104,7 @@ class SymmetryPanel(Panel):
 
     def export(self) -> list[xr.DataArray | xr.Dataset]:
         """Return the scores and those of noise."""
-        return [] if self.scores is None else [_table(self.scores)]
+        return [] if self.scores is None else [self.scores.table()]
 
     def figures(self) -> list[FigurePanel]:
         """Return the figure of the scores."""
@@ -125,27 +124,3 @@ def _scores(kernel: xr.DataArray, std: xr.DataArray | None, index: int) -> inspe
     if index >= 0:
         kernel, std = kernel[index], None if std is None else std[index]
     return inspect.symmetry_scores(kernel.compute(), std=std)
-
-
-def _table(scores: inspect.SymmetryScores) -> xr.Dataset:
-    """Lay scores out over the operations."""
-    words = {
-        "score": "correlation with the copy",
-        "chance": "mean score of noise alone",
-        "chance_std": "standard deviation of the scores of noise alone",
-        "reachable": "mean score of a symmetric kernel with this noise",
-        "reachable_std": "standard deviation of these",
-    }
-    names = list(scores.score)
-    return xr.Dataset(
-        {
-            key: (
-                "operation",
-                np.array([getattr(scores, key)[name] for name in names]),
-                {"units": "", "long_name": long_name},
-            )
-            for key, long_name in words.items()
-        },
-        coords={"operation": names},
-        attrs={"title": "symmetry scores"},
-    )
