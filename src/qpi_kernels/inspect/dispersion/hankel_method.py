@@ -214,6 +214,9 @@ def _background_shows(without: _Trial, other: _Trial) -> bool:
     if len(other.rings.radius) < len(without.rings.radius):
         return False
     within = len(other.rings.radius) - len(without.rings.radius)
+    if within and not _core_shows(without.fits, without.rings):
+        # Beyond its core the kernel is waves; what is nearer need not be known.
+        return False
     sums = []
     for rings, fits, first in ((without.rings, without.fits, 0), (other.rings, other.fits, within)):
         square = ((rings.mean - np.stack([one.fitted for one in fits])) / rings.error) ** 2
