@@ -54,8 +54,8 @@ class DispersionFit:
     fixed : dict of str to float
         Parameters that are held.
     temperature_K, modulation_V : float
-        Temperature and rms lock-in modulation, whose width is taken off the damping; not where
-        both are 0.
+        Temperature and rms lock-in modulation, whose width is taken off the damping of
+        waves in real space; not where both are 0.
     """
 
     kernel: xr.DataArray
@@ -80,8 +80,8 @@ class DispersionFit:
 
     @property
     def resolution(self) -> dict[str, float] | None:
-        """Arguments of the instrument's resolution, None where it is taken as perfect."""
-        if not self.temperature_K and not self.modulation_V:
+        """Arguments of the instrument's resolution, None where it is not taken off."""
+        if self.method != "hankel" or not (self.temperature_K or self.modulation_V):
             return None
         return {"temperature_K": self.temperature_K, "modulation_V": self.modulation_V}
 

@@ -171,12 +171,18 @@ class DispersionPanel(Panel):
         column.addLayout(below)
         column.addWidget(self.curve_plot, 2)
         self.model_choice.currentTextChanged.connect(self._on_model)
+        self.method_choice.currentTextChanged.connect(self._on_method)
         self.run_controls.run_button.clicked.connect(self.run_fit)
         self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.quantity_choice.currentIndexChanged.connect(self._draw_quantity)
         self.copy_button.clicked.connect(self.copy_table)
         for widget in (self.words, self.curve_plot):
             widget.setVisible(False)
+
+    def _on_method(self, method: str) -> None:
+        """Offer what the method takes: only waves in real space know of the instrument's width."""
+        for box in (self.temperature_box, self.modulation_box):
+            box.setEnabled(method == "hankel")
 
     # -- the fit ------------------------------------------------------------------------------
 
@@ -321,8 +327,11 @@ class DispersionPanel(Panel):
         used = table.isel(bias=table["used"].values)
         error = "k_std" if quantity == "residual" else f"{quantity}_std"
         std = used.get(error)
-        curve = Curve("", used[quantity], std, curve_color(0), "points")
-        self.curve_plot.show_curves([curve], f"{_QUANTITIES[quantity]}, {self.fit.name}")
+        curves = [Curve("", used[quantity], std, curve_color(0), "points")]
+        title = f"{_QUANTITIES[quantity]}, {self.fit.name}"
+        if used[quantity].isnull().all():
+            curves, title = [], f"{_QUANTITIES[quantity]}: not by method {dispersion.method}"
+        self.curve_plot.show_curves(curves, title)
         self.curve_plot.mark(self.inspection.bias)
 
     # -- ways out -----------------------------------------------------------------------------

@@ -104,6 +104,17 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert first == "parameter\tvalue\terror\tunit"
     assert f"{float(numbers['k'][0])!r}"[:8] in clipboard.text()  # type: ignore[index]
 
+    # The maximum of a ring knows nothing of the instrument.
+    panel.method_choice.setCurrentText("ring")
+    assert not panel.temperature_box.isEnabled()
+    fit(qtbot, panel)
+    assert panel.dispersion.method == "ring"
+    assert not panel.curve_plot.curves  # it has no damping
+    panel.method_choice.setCurrentText("hankel")
+    assert panel.modulation_box.isEnabled()
+    fit(qtbot, panel)
+    found = panel.dispersion
+
     for layer in list(viewer.layers):
         viewer.layers.remove(layer)
     assert panel.dispersion is found
