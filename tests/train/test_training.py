@@ -63,6 +63,7 @@ def test_a_run_that_was_killed_gives_the_weights_of_one_that_was_not(make, tmp_p
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.slow
 def test_simulated_data_resume_exactly_too(tmp_path):
     parameters = TrainingParameters(
         stage="one-step", steps=2, batch_size=8, warmup=1, validate_every=2,
@@ -87,6 +88,7 @@ def test_alignment_needs_the_kernel_vae_and_leaves_it_alone(make, tmp_path):
     assert before == (tmp_path / "kernels" / "best" / WEIGHTS).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_loss_falls(make, tmp_path):
     events = []
     drive(make(tmp_path, steps=40, learning_rate=1e-2, validate_every=40), events.append)
