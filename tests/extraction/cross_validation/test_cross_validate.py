@@ -14,8 +14,8 @@ from qpi_kernels import Defects
 from qpi_kernels.extraction import ExtractionError, compare_models, cross_validate
 from qpi_kernels.extraction.cross_validation.cross_validate import start_cross_validation
 from qpi_kernels.progress import Cancelled, CancelToken
-from tests.shared.planted import friedel_rings, planted_map
-from tests.shared.toy_estimator import ToyParameters, registered_toy
+from shared.planted import friedel_rings, planted_map
+from shared.toy_estimator import ToyParameters, registered_toy
 
 SHAPE, SIZE, NOISE = (17, 17), 64, 0.3
 RINGS = friedel_rings(decay=3.0)

@@ -9,7 +9,7 @@ import scipy.stats
 from qpi_kernels import extract
 from qpi_kernels.extraction import compare_models
 from qpi_kernels.simulate.kernel_sampler import KernelSampler
-from tests.shared.planted import friedel_rings, on_window, planted_map
+from shared.planted import friedel_rings, on_window, planted_map
 
 SIZE, SHAPE = 72, (21, 21)
 ALTERNATIVES = {

@@ -8,7 +8,7 @@ import pytest
 from qpi_kernels import KernelResult, extract
 from qpi_kernels.extraction import ExtractionError, cross_validate, make_parameters
 from qpi_kernels.extraction.cross_validation.window import candidate_windows
-from tests.shared.planted import friedel_rings, planted_map
+from shared.planted import friedel_rings, planted_map
 
 PLACES = np.random.default_rng(0).uniform(0, 63, (14, 2))
 
