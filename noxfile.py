@@ -1,4 +1,4 @@
-"""What a fresh machine, a contributor and continuous integration run: ``python -m nox -s NAME``."""
+"""Sessions of a fresh machine, a contributor and continuous integration: ``nox -s NAME``."""
 
 import os
 import shutil

@@ -3,7 +3,7 @@
 Usage: ``python docs/make_images.py [readme] [friedel] [prepare] [simulate] [blind] [limits]
 [presets] [inspect]`` in an environment with napari-qpi and a display (or ``xvfb-run -a``).
 ``friedel`` and ``prepare`` need samples in the folder that NAPARI_QPI_SAMPLES names;
-``limits`` needs matplotlib, and prints the tables of docs/limits.md in half an hour.
+``limits`` prints the tables of docs/limits.md in half an hour.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ __all__ = ["KeptArrays", "same_mask"]
 
 @dataclass(frozen=True, eq=False)
 class _Copy:
-    """What an array was taken from."""
+    """The layer, and its state, that an array was taken from."""
 
     layer: Layer
     numbers: object

@@ -146,7 +146,7 @@ class Inspection:
 
     @property
     def q_factor(self) -> float:
-        """What a wave vector in rad per unit of length is multiplied with to be shown."""
+        """Factor from rad per unit of length to the unit on show."""
         return 1.0 if self._units == "rad/nm" else 1.0 / (2.0 * pi)
 
     @property

@@ -21,7 +21,7 @@ __all__ = ["MapPlanInput", "save_planned_tour"]
 
 @dataclass(frozen=True)
 class MapPlanInput:
-    """What a plan depends on.
+    """Input of a plan.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What `fit_dispersion` can be asked for, known without what it computes with."""
+"""Methods and models of `fit_dispersion`, without the imports that fits need."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_memory_is_counted_by_storage_and_may_run_out(pretended: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_method_mixes_devices(pretended: str, method: str) -> None:
-    """What a GPU would refuse; and the same kernel, whose draws may not depend on the device."""
+    """Refusals of a GPU; and the same kernel, whose draws may not depend on the device."""
     rng = np.random.default_rng(0)
     image, positions = rng.normal(size=(30, 32)), rng.uniform(3, 27, (5, 2))
     mask = rng.random(image.shape) > 0.1

@@ -54,7 +54,7 @@ class PlotFrame(PlotWidget):
 
     @property
     def title(self) -> str:
-        """What the plot shows."""
+        """Title of the plot."""
         return self._title
 
     def set_title(self, title: str) -> None:

@@ -19,7 +19,7 @@ _LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch")
 _WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 _COPIES = ("cudaMemcpy", "cudaMemset")
 # Names of the most frequent operations that a row notes.
-_MOST_FREQUENT = 8
+_MAX_LISTED = 8
 
 
 def traffic_row(method: str, quick: bool, device: str, limit: float) -> GpuRow:
@@ -108,4 +108,4 @@ def _covered(intervals: list[tuple[float, float]]) -> float:
 
 def _most_frequent(calls: Counter[str]) -> str:
     """List the most frequent names with their numbers."""
-    return ", ".join(f"{name} {number}" for name, number in calls.most_common(_MOST_FREQUENT))
+    return ", ".join(f"{name} {number}" for name, number in calls.most_common(_MAX_LISTED))

@@ -45,7 +45,7 @@ class RealBenchParameters(Parameters):
         json_schema_extra={"unit": "px"},
     )
     leave_out: LeftOut = "blocks"
-    """What is left out: blocks of pixels, or the surroundings of defects."""
+    """Pixels left out: blocks of them, or the surroundings of defects."""
     device: str = "auto"
     """cpu, cuda, cuda:0, mps, or auto: a GPU when there is one."""
     seed: Count = 0

@@ -146,7 +146,7 @@ class PosteriorSolver:
         message: str = "Solving for the kernel",
         *,
         near: Sequence[Posterior] = (),
-        rivals: Sequence[Posterior] = (),
+        candidates: Sequence[Posterior] = (),
     ) -> Generator[Event, None, list[Posterior]]:
         """Find the posteriors of planes.
 
@@ -158,7 +158,7 @@ class PosteriorSolver:
             What events say.
         near : sequence of Posterior, optional
             Those of each plane under another prior: they tell where to look for the ridge.
-        rivals : sequence of Posterior, optional
+        candidates : sequence of Posterior, optional
             The best of each plane under other priors: a solution that has no prospect of larger
             evidence is given up where it is.
         """
@@ -170,7 +170,7 @@ class PosteriorSolver:
             whitened = whitened - exact.forward(self._mean[None])
         energy = _sums_of_squares(whitened)
         evidence = self._evidence(energy, spectrum)
-        solving = self._iterate(whitened, evidence, message, rivals)
+        solving = self._iterate(whitened, evidence, message, candidates)
         lanczos, data, converged = yield from portion(solving, 0.4, 0.9)
         smallest = float(evidence.best_ridge(data).min())
         spectrum = yield from portion(self.estimate_spectrum(smallest), 0.9, 1.0)
@@ -217,7 +217,7 @@ class PosteriorSolver:
         whitened: torch.Tensor,
         evidence: Evidence,
         message: str,
-        rivals: Sequence[Posterior],
+        candidates: Sequence[Posterior],
     ) -> Generator[Event, None, tuple[Lanczos, Tridiagonal, NDArray[np.bool_]]]:
         """Extend the Krylov spaces of planes until ridges and solutions have settled."""
         exact = self._operators.exact
@@ -226,8 +226,8 @@ class PosteriorSolver:
         parameters = self._problem.parameters
         max_iterations = min(parameters.max_iterations, self._root.size)
         ridge = cost = np.full(len(right), np.nan)
-        least = np.array([one.cost for one in rivals])
-        patience = _PATIENCE * max((one.iterations for one in rivals), default=np.inf)
+        least = np.array([one.cost for one in candidates])
+        patience = _PATIENCE * max((one.iterations for one in candidates), default=np.inf)
         while True:
             for _ in range(_until_check(lanczos.iterations, max_iterations)):
                 lanczos.step()

@@ -1,4 +1,4 @@
-"""What the instrument does to the waves of a bias, given the band: averages and other energies."""
+"""Effects of the instrument on the waves of a bias: averages over energy and the set-point."""
 
 from __future__ import annotations
 

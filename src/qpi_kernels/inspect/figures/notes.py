@@ -1,4 +1,4 @@
-"""What a saved figure tells about where its numbers come from."""
+"""Notes on the origin of a saved figure's numbers."""
 
 from __future__ import annotations
 

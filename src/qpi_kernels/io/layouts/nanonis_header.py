@@ -15,7 +15,7 @@ from qpi_kernels.io.scan import Direction, Quantity, ScanFormatError
 
 __all__ = ["ChannelName", "Header", "read_header_text", "refuse_mostly_missing", "setpoint_text"]
 
-_LONGEST_HEADER = 4 * 1024 * 1024
+_MAX_HEADER = 4 * 1024 * 1024
 _MAX_AXIS = 65536
 # Above this size a file that holds less than a hundredth of what it announces is refused: it is
 # damaged, or too little was measured to be worth the memory.
@@ -47,7 +47,7 @@ def read_header_text(path: Path, end: bytes, format_name: str) -> tuple[str, int
         If the marker is missing.
     """
     with path.open("rb") as file:
-        head = file.read(_LONGEST_HEADER)
+        head = file.read(_MAX_HEADER)
     position = head.find(end)
     if position < 0:
         name = end.decode("ascii").strip()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["SharpPeaks", "Spectrum", "hann", "level", "without_edges"]
 
 # Slower than four periods a frame, a maximum is the sample's slope or its defects.
-_FEWEST_PERIODS = 4
+_MIN_PERIODS = 4
 # Reach of the neighbourhood that tells the background of a peak, and of the peak itself.
 _REACH_PX = 10
 _CORE_PX = 3
@@ -147,7 +147,7 @@ class Spectrum:
         highest = scipy.ndimage.maximum_filter(smooth, 2 * _CORE_PX - 1, mode="wrap")
         rows, columns = self._periods_per_frame()
         half = (columns > 0) | ((columns == 0) & (rows > 0))
-        far = np.hypot(rows, columns) >= _FEWEST_PERIODS
+        far = np.hypot(rows, columns) >= _MIN_PERIODS
         ratio = self.amplitude / np.maximum(self.radial_background, 1e-300)
         ratio = scipy.ndimage.maximum_filter(ratio, 3, mode="wrap")
         found = np.argwhere((smooth == highest) & half & far & (ratio > prominence))

@@ -16,7 +16,7 @@ _CORE_PX = 3
 # A tone falls by so much within the core, the edge of a ring or of a terrace does not.
 _DROP = 1.8
 _REACH_OF_OTHERS = 2.5
-_FEWEST_PERIODS = 8
+_MIN_PERIODS = 8
 _PADDING = 8
 _MIN_ROW_PIXELS = 16
 # Rows over which a wandering phase is averaged; the best predicts a row from the others.
@@ -82,7 +82,7 @@ def _sharp_maxima(amplitude: NDArray[np.float64]) -> list[tuple[float, float, fl
     coarse = amplitude[::_PADDING]
     steps = np.arange(_CORE_PX, _REACH_PX + 1)
     found = []
-    for at in range(_FEWEST_PERIODS, len(coarse) - 1):
+    for at in range(_MIN_PERIODS, len(coarse) - 1):
         sides = [coarse[np.clip(at + sign * steps, 0, len(coarse) - 1)] for sign in (-1, 1)]
         beside = max(float(side[0]) for side in sides)
         if coarse[at] < coarse[at - 1 : at + 2].max() or coarse[at] < _DROP * beside:

@@ -328,8 +328,8 @@ class PriorSelection:
             )
         message = self._solving(name, [planes[row] for row in rows])
         some = signals if len(rows) == len(signals) else signals[list(rows)]
-        rivals = [most_likely(candidates[row]) for row in rows]
-        work = self._solvers[name].solve(some, message, near=rivals, rivals=rivals)
+        best = [most_likely(candidates[row]) for row in rows]
+        work = self._solvers[name].solve(some, message, near=best, candidates=best)
         for row, posterior in zip(rows, (yield from work), strict=True):
             candidates[row][name] = posterior
 
