@@ -85,7 +85,7 @@ def test_a_solution_that_is_given_up_would_not_have_won(snr: float) -> None:
     for wave in np.linspace(0.0, 2.4, 5):
         root = ring(problem, wave)
         whole = finish(PosteriorSolver(problem, root, operators).solve(stack))
-        cut = finish(PosteriorSolver(problem, root, operators).solve(stack, rivals=rivals))
+        cut = finish(PosteriorSolver(problem, root, operators).solve(stack, candidates=rivals))
         for rival, full, one in zip(rivals, whole, cut, strict=True):
             assert (one.cost < rival.cost) == (full.cost < rival.cost)
             won += one.cost < rival.cost
