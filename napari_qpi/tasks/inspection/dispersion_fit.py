@@ -9,7 +9,11 @@ import xarray as xr
 
 from napari_qpi.tasks.job import SingleCall
 from qpi_kernels import inspect
-from qpi_kernels.inspect.dispersion_choices import ROUND_MODELS, SYNTHESISED_MODELS
+from qpi_kernels.inspect.dispersion_choices import (
+    ROUND_MODELS,
+    SYNTHESISED_MODELS,
+    parameters_of,
+)
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
@@ -19,12 +23,13 @@ __all__ = [
     "MODELS",
     "SYNTHESISED",
     "DispersionFit",
-    "HeldValuesError",
+    "NamedValuesError",
     "band_table",
     "clipboard_table",
     "fit_in_words",
-    "held_values",
+    "named_values",
     "scattering_vectors",
+    "values_help",
 ]
 
 SYNTHESISED = tuple(name for name in SYNTHESISED_MODELS if name not in ROUND_MODELS)
@@ -33,8 +38,16 @@ SYNTHESISED = tuple(name for name in SYNTHESISED_MODELS if name not in ROUND_MOD
 MODELS = (*ROUND_MODELS, *SYNTHESISED)
 
 
-class HeldValuesError(ValueError):
-    """The text of parameters to hold can not be read; the message says how to write it."""
+_EXAMPLES = {
+    "onset": "onset = -0.4",
+    "alpha": "alpha = 0.03",
+    "dirac_point": "dirac_point = 0.2",
+    "angle_deg": "angle_deg = 10",
+}
+
+
+class NamedValuesError(ValueError):
+    """The text of parameters with values can not be read; the message says how to write it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +64,15 @@ class DispersionFit:
         As `qpi_kernels.inspect.fit_dispersion` takes them.
     bias_range : tuple of float or None
         Lowest and highest bias; all without.
-    fixed : dict of str to float
-        Parameters that are held.
+    radii_nm : tuple of float or None
+        Nearest and farthest distance from the defect; the library's choice without.
+    initial, fixed : dict of str to float
+        Start values, and parameters that are held.
     temperature_K, modulation_V : float
         Temperature and rms lock-in modulation, whose width is taken off the damping of
         waves in real space; not where both are 0.
+    setpoint_V : float or None
+        Bias of a set-point at constant current, whose waves are fitted, too.
     """
 
     kernel: xr.DataArray
@@ -64,18 +81,23 @@ class DispersionFit:
     model: str = "parabola"
     method: str = "hankel"
     bias_range: tuple[float, float] | None = None
+    radii_nm: tuple[float, float] | None = None
+    initial: dict[str, float] = field(default_factory=dict)
     fixed: dict[str, float] = field(default_factory=dict)
     temperature_K: float = 0.0  # noqa: N815 - the unit's own letter
     modulation_V: float = 0.0  # noqa: N815
+    setpoint_V: float | None = None  # noqa: N815
 
     @property
     def options(self) -> dict[str, Any]:
         """Arguments of `fit_dispersion` that are not its defaults."""
         chosen: dict[str, Any] = {"model": self.model, "method": self.method}
-        if self.bias_range is not None:
-            chosen["bias_range"] = self.bias_range
-        if self.fixed:
-            chosen["fixed"] = self.fixed
+        for name in ("bias_range", "radii_nm"):
+            if getattr(self, name) is not None:
+                chosen[name] = getattr(self, name)
+        for name in ("initial", "fixed"):
+            if getattr(self, name):
+                chosen[name] = getattr(self, name)
         return chosen
 
     @property
@@ -102,6 +124,10 @@ class DispersionFit:
             from qpi_kernels.simulate import EnergyResolution
 
             options["resolution"] = EnergyResolution(**self.resolution)
+        if self.setpoint_V is not None:
+            from qpi_kernels.simulate import SetPoint
+
+            options["setpoint"] = SetPoint(self.setpoint_V)
         return inspect.fit_dispersion(self.kernel, std=self.std, **options)
 
     def code(self) -> str:
@@ -113,32 +139,42 @@ class DispersionFit:
         if self.resolution is not None:
             given = ", ".join(f"{name}={value!r}" for name, value in self.resolution.items())
             arguments.append(f"resolution=qk.simulate.EnergyResolution({given})")
+        if self.setpoint_V is not None:
+            arguments.append(f"setpoint=qk.simulate.SetPoint({self.setpoint_V!r})")
         return (
             f"dispersion = qk.inspect.fit_dispersion({', '.join(arguments)})\n"
             "print(dispersion.summary())"
         )
 
 
-def held_values(text: str) -> dict[str, float]:
-    """Read parameters to hold from a text such as ``alpha = 0.03, onset = -0.4``.
+def named_values(text: str) -> dict[str, float]:
+    """Read parameters with their values from a text such as ``alpha = 0.03, onset = -0.4``.
 
     Raises
     ------
-    HeldValuesError
+    NamedValuesError
         If the text is no list of names with numbers.
     """
-    held = {}
+    values = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, number = (word.strip() for word in part.partition("="))
         try:
-            held[name] = float(number)
+            values[name] = float(number)
         except ValueError as error:
-            raise HeldValuesError(
-                f"{part!r} is no parameter to hold; write for example: alpha = 0.03"
+            raise NamedValuesError(
+                f"{part!r} is no parameter with its value; write for example: alpha = 0.03"
             ) from error
         if not equals or not name.isidentifier():
-            raise HeldValuesError(f"{part!r} has no name; write for example: alpha = 0.03")
-    return held
+            raise NamedValuesError(f"{part!r} has no name; write for example: alpha = 0.03")
+    return values
+
+
+def values_help(model: str, method: str) -> tuple[str, str]:
+    """Name the parameters of a model with their units in a sentence, and write an example."""
+    units = parameters_of(model, method)
+    known = ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())
+    last = list(units)[-1] if units else "onset"
+    return (f"The parameters of {model}: {known}." if known else ""), _EXAMPLES.get(last, "")
 
 
 def band_table(dispersion: Dispersion) -> xr.Dataset:

@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 from qtpy.QtWidgets import (
-    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
-    QLineEdit,
     QPlainTextEdit,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
 )
 
 from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.dispersion_fit import (
-    MODELS,
-    SYNTHESISED,
     DispersionFit,
-    HeldValuesError,
+    NamedValuesError,
     band_table,
     clipboard_table,
     fit_in_words,
-    held_values,
     scattering_vectors,
 )
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.job import Job, JobState
 from napari_qpi.widgets.common.run_controls import RunControls
-from napari_qpi.widgets.inspect.curves.number_box import number_box
+from napari_qpi.widgets.inspect.curves.fit_entries import FitEntries
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
-from qpi_kernels.inspect.dispersion_choices import METHODS
 from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
 from qpi_kernels.inspect.figures.kind import make_panel
 
@@ -70,6 +61,8 @@ class DispersionPanel(Panel):
 
     Attributes
     ----------
+    entries : FitEntries
+        How to fit.
     job : Job
         The fit.
     fit : DispersionFit or None
@@ -90,7 +83,6 @@ class DispersionPanel(Panel):
         self.dispersion: Dispersion | None = None
         self.overlay: list[Curve] = []
         self._running: DispersionFit | None = None
-        self._range_of: xr.DataArray | None = None
         self._build()
         self.follow(inspection.transforms.ready, self._draw_image)
         self.follow(self.job.state_changed, self._on_state)
@@ -105,33 +97,7 @@ class DispersionPanel(Panel):
 
     def _build(self) -> None:
         """Lay out the panel."""
-        self.model_choice, self.method_choice = QComboBox(), QComboBox()
-        self.model_choice.addItems(MODELS)
-        self.method_choice.addItems(METHODS)
-        self.model_choice.setToolTip("<qt>Dispersion that is fitted to k(E).</qt>")
-        self.method_choice.setToolTip(
-            "<qt>hankel fits the waves of the kernel's angular mean in real space. synthesis "
-            "compares the kernel with simulated ones, for contours that are not round; it takes "
-            "some ten seconds. ring reads half the q of the maximum of |FT|, which the scattering "
-            "phase displaces: for comparison.</qt>"
-        )
-        bias: dict[str, Any] = {"unit": " V", "step": 0.01, "decimals": 3}
-        self.from_box = number_box(0.0, -1e3, 1e3, "Lowest bias.", prefix="from ", **bias)
-        self.to_box = number_box(0.0, -1e3, 1e3, "Highest bias.", prefix="to ", **bias)
-        self.temperature_box = number_box(
-            0.0, 0.0, 400.0, "Temperature, whose width is taken off the damping; 0 takes off "
-            "nothing.", " K", prefix="T = ", step=1.0, decimals=1,
-        )  # fmt: skip
-        self.modulation_box = number_box(
-            0.0, 0.0, 100.0, "Lock-in modulation (rms), taken off likewise.", " mV",
-            prefix="lock-in ", step=0.5, decimals=1,
-        )  # fmt: skip
-        self.held_entry = QLineEdit()
-        self.held_entry.setPlaceholderText("known, e.g. alpha = 0.03")
-        self.held_entry.setToolTip(
-            "<qt>Parameters that are known and held. Of a Rashba band hold alpha (eV nm) or onset "
-            "(eV): the waves tell only the energy of its minimum.</qt>"
-        )
+        self.entries = FitEntries()
         self.run_controls = RunControls("Fit dispersion")
         self.stack_image, self.curve_plot = StackImage(), CurvePlot(legend=False)
         self.words = QPlainTextEdit()
@@ -146,43 +112,24 @@ class DispersionPanel(Panel):
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("<qt>Parameters and wave numbers, for a spreadsheet.</qt>")
         self.copy_button.setEnabled(False)
-        grid = QGridLayout()
-        grid.setContentsMargins(0, 0, 0, 0)
-        for number, widget in enumerate((self.model_choice, self.method_choice, self.held_entry)):
-            grid.addWidget(widget, 0, number)
-        ranges = QHBoxLayout()
-        entries = (self.from_box, self.to_box, self.temperature_box, self.modulation_box)
-        for box in entries:
-            # There is no room for four pairs of arrows.
-            box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            ranges.addWidget(box)
-        grid.addLayout(ranges, 1, 0, 1, 3)
-        grid.addWidget(self.run_controls, 2, 0, 1, 3)
         below = QHBoxLayout()
         below.addWidget(self.quantity_choice)
         below.addWidget(self.copy_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.setSpacing(3)
-        column.addLayout(grid)
+        column.addWidget(self.entries)
+        column.addWidget(self.run_controls)
         column.addWidget(self.stack_image, 3)
         column.addWidget(self.words)
         column.addLayout(below)
         column.addWidget(self.curve_plot, 2)
-        self.model_choice.currentTextChanged.connect(self._on_model)
-        self.method_choice.currentTextChanged.connect(self._on_method)
         self.run_controls.run_button.clicked.connect(self.run_fit)
         self.run_controls.cancel_button.clicked.connect(self.job.cancel)
         self.quantity_choice.currentIndexChanged.connect(self._draw_quantity)
         self.copy_button.clicked.connect(self.copy_table)
         for widget in (self.words, self.curve_plot):
             widget.setVisible(False)
-
-    def _on_method(self, method: str) -> None:
-        """Offer what the method takes: only waves in real space know of the instrument's width."""
-        for box in (self.temperature_box, self.modulation_box):
-            box.setEnabled(method == "hankel")
 
     # -- the fit ------------------------------------------------------------------------------
 
@@ -192,37 +139,12 @@ class DispersionPanel(Panel):
         if kernel is None or not self.inspection.is_stack("kernel") or self.job.state.busy:
             return
         try:
-            fixed = held_values(self.held_entry.text())
-        except HeldValuesError as error:
+            self._running = self.entries.fit_of(kernel, std, self.inspection.data.kernel_name)
+        except NamedValuesError as error:
             self.run_controls.show_status(str(error))
             self._show_ready()
             return
-        self._running = DispersionFit(
-            kernel=kernel,
-            std=std,
-            name=self.inspection.data.kernel_name,
-            model=self.model_choice.currentText(),
-            method=self.method_choice.currentText(),
-            bias_range=self._bias_range(kernel),
-            fixed=fixed,
-            temperature_K=self.temperature_box.value(),
-            modulation_V=1e-3 * self.modulation_box.value(),
-        )
         self.job.start(self._running.start)
-
-    def _on_model(self, model: str) -> None:
-        """Choose the method of a band whose contours are not round."""
-        if model in SYNTHESISED:
-            self.method_choice.setCurrentText("synthesis")
-
-    def _bias_range(self, kernel: xr.DataArray) -> tuple[float, float] | None:
-        """Return the range that was entered, None for all biases."""
-        biases = np.asarray(kernel["bias"].values, float)
-        low, high = self.from_box.value(), self.to_box.value()
-        half = 0.5 * 10.0 ** -self.from_box.decimals()
-        if low <= biases.min() + half and high >= biases.max() - half:
-            return None
-        return low, high
 
     def _on_state(self, state: JobState) -> None:
         self.run_controls.show_state(state)
@@ -235,6 +157,7 @@ class DispersionPanel(Panel):
     def _on_fitted(self, dispersion: Dispersion) -> None:
         """Show a fit; it stays until the next one, whatever happens to the kernel's layer."""
         self.fit, self.dispersion = self._running, dispersion
+        self.entries.show_fitted(dispersion)
         self.run_controls.show_status("")
         self.copy_button.setEnabled(True)
         self.redraw()
@@ -251,7 +174,8 @@ class DispersionPanel(Panel):
     def draw(self) -> None:
         """Draw the kernel's E(q) and the fit."""
         self._show_ready()
-        self._show_range()
+        if self.inspection.data.kernel is not None and self.inspection.is_stack("kernel"):
+            self.entries.show_kernel(self.inspection.data.kernel)
         self._draw_image()
         self._draw_quantity()
 
@@ -264,17 +188,6 @@ class DispersionPanel(Panel):
         missing = "" if self.inspection.is_stack("kernel") else _NO_KERNEL
         self.run_controls.show_ready(self.job.state, missing)
         self.run_controls.status.setVisible(bool(self.run_controls.status.text()))
-
-    def _show_range(self) -> None:
-        """Offer all biases of another kernel."""
-        kernel = self.inspection.data.kernel
-        if kernel is self._range_of or kernel is None or not self.inspection.is_stack("kernel"):
-            return
-        self._range_of = kernel
-        biases = np.asarray(kernel["bias"].values, float)
-        for box, value in ((self.from_box, biases.min()), (self.to_box, biases.max())):
-            box.setRange(float(biases.min()), float(biases.max()))
-            box.setValue(float(value))
 
     def _draw_image(self) -> None:
         """Draw E(q) of the kernel, and over it the wave numbers and the band."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
-from qpi_kernels.inspect.dispersion_choices import Waves
+from qpi_kernels.inspect.dispersion_choices import ROUND_MODELS, Waves
 from qpi_kernels.simulate.bands.band import HBAR2_OVER_2M
 
 __all__ = ["DispersionModel", "Waves", "dispersion_model"]
@@ -158,15 +158,13 @@ def _rashba_start(
     return {"mass": mass, "onset": minimum + mass * alpha**2 / (4 * HBAR2_OVER_2M), "alpha": alpha}
 
 
-_PARABOLA = DispersionModel("parabola", {"mass": "m_e", "onset": "eV"}, _parabola, _parabola_start)
+_PARABOLA = DispersionModel("parabola", ROUND_MODELS["parabola"], _parabola, _parabola_start)
 _DIRAC = DispersionModel(
-    "dirac", {"velocity": "eV nm", "dirac_point": "eV"}, _dirac, _dirac_start,
-    waves=("scalar", "helical"),
-)  # fmt: skip
+    "dirac", ROUND_MODELS["dirac"], _dirac, _dirac_start, waves=("scalar", "helical")
+)
 _RASHBA = DispersionModel(
-    "rashba", {"mass": "m_e", "onset": "eV", "alpha": "eV nm"}, _rashba, _rashba_start,
-    exclusive=("onset", "alpha"),
-)  # fmt: skip
+    "rashba", ROUND_MODELS["rashba"], _rashba, _rashba_start, exclusive=("onset", "alpha")
+)
 
 
 def _of_function(function: Callable[..., Any], initial: Mapping[str, float]) -> DispersionModel:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.result import result_layers
-from napari_qpi.tasks.inspection.dispersion_fit import HeldValuesError, held_values
+from napari_qpi.tasks.inspection.dispersion_fit import NamedValuesError, named_values
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
 from qpi_kernels.result import KernelResult
@@ -67,6 +67,10 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert found is not None
     assert found.parameters["mass"] == pytest.approx(MASS, rel=0.01)
     assert found.parameters["onset"] == pytest.approx(ONSET, abs=0.003)
+    used = found.profiles["r"]
+    # The entries show the distances that were chosen.
+    assert panel.entries.near_box.value() == pytest.approx(float(used.min()), abs=0.006)
+    assert panel.entries.far_box.value() == pytest.approx(float(used.max()), abs=0.006)
     assert "mass = 0.4" in panel.words.toPlainText()
     assert "±" in panel.words.toPlainText()
     # What should be known of the fit is not left to a tooltip.
@@ -84,12 +88,23 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     np.testing.assert_allclose(curve.values, 0.03, atol=0.005)
     assert curve.std is not None
 
-    panel.temperature_box.setValue(4.2)
-    panel.modulation_box.setValue(2.0)
+    panel.entries.temperature_box.setValue(4.2)
+    panel.entries.modulation_box.setValue(2.0)
+    panel.entries.setpoint_check.setChecked(True)
+    assert panel.entries.setpoint_box.value() == 0.2  # where its biases are the largest
+    panel.entries.radii_check.setChecked(True)
+    panel.entries.near_box.setValue(1.2)
+    panel.entries.start_entry.setText("mass = 0.5")
     fit(qtbot, panel)
     assert panel.dispersion is not found
     found = panel.dispersion
     assert "No instrumental width" not in found.summary()
+    # Beyond the band's edge there are no waves of a set-point, and none were drawn.
+    assert found.profiles["r"].values.min() >= 1.2
+    script = panel.script()
+    assert "radii_nm=(1.2, 6.0)" in script
+    assert "initial={'mass': 0.5}" in script
+    assert "setpoint=qk.simulate.SetPoint(0.2)" in script
     variables = run_script(panel, tmp_path, monkeypatch.chdir)
     assert variables["dispersion"].parameters == found.parameters
     parameters, numbers, _ = panel.export()
@@ -105,13 +120,14 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert f"{float(numbers['k'][0])!r}"[:8] in clipboard.text()  # type: ignore[index]
 
     # The maximum of a ring knows nothing of the instrument.
-    panel.method_choice.setCurrentText("ring")
-    assert not panel.temperature_box.isEnabled()
+    panel.entries.method_choice.setCurrentText("ring")
+    for box in (panel.entries.temperature_box, panel.entries.setpoint_box, panel.entries.near_box):
+        assert not box.isEnabled()
     fit(qtbot, panel)
     assert panel.dispersion.method == "ring"
     assert not panel.curve_plot.curves  # it has no damping
-    panel.method_choice.setCurrentText("hankel")
-    assert panel.modulation_box.isEnabled()
+    panel.entries.method_choice.setCurrentText("hankel")
+    assert panel.entries.modulation_box.isEnabled()
     fit(qtbot, panel)
     found = panel.dispersion
 
@@ -124,19 +140,19 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
 def test_what_can_not_be_fitted_is_said(qtbot: QtBot, viewer: Viewer, waves: KernelResult) -> None:
     add_layers(viewer, result_layers(waves))
     _, panel = open_panel(qtbot, viewer, DispersionPanel)
-    panel.model_choice.setCurrentText("warped")
-    assert panel.method_choice.currentText() == "synthesis"
-    panel.model_choice.setCurrentText("rashba")
-    panel.method_choice.setCurrentText("hankel")
+    panel.entries.model_choice.setCurrentText("warped")
+    assert panel.entries.method_choice.currentText() == "synthesis"
+    panel.entries.model_choice.setCurrentText("rashba")
+    panel.entries.method_choice.setCurrentText("hankel")
     fit(qtbot, panel)
     assert panel.job.state is JobState.FAILED
     assert "alpha" in panel.run_controls.status.text()
     assert panel.run_controls.run_button.isEnabled()
-    panel.held_entry.setText("alpha 0.03")
+    panel.entries.held_entry.setText("alpha 0.03")
     panel.run_fit()
     assert "alpha = 0.03" in panel.run_controls.status.text()
-    panel.held_entry.setText("alpha = 0.03")
-    panel.to_box.setValue(0.16)
+    panel.entries.held_entry.setText("alpha = 0.03")
+    panel.entries.to_box.setValue(0.16)
     fit(qtbot, panel)
     assert panel.dispersion is not None
     assert panel.fit is not None
@@ -163,10 +179,10 @@ def test_a_map_alone_has_no_dispersion(qtbot: QtBot, viewer: Viewer) -> None:
     [("", {}), ("alpha=0.03", {"alpha": 0.03}), (" a = 1e-2 , b=-3,", {"a": 0.01, "b": -3.0})],
 )
 def test_parameters_to_hold_are_read(text: str, held: dict[str, float]) -> None:
-    assert held_values(text) == held
+    assert named_values(text) == held
 
 
 @pytest.mark.parametrize("text", ["alpha", "alpha = x", "= 3", "0.03"])
 def test_what_is_no_parameter_is_refused(text: str) -> None:
-    with pytest.raises(HeldValuesError, match=r"alpha = 0\.03"):
-        held_values(text)
+    with pytest.raises(NamedValuesError, match=r"alpha = 0\.03"):
+        named_values(text)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qpi_kernels.inspect.dispersion.errors import DispersionError
+from qpi_kernels.inspect.dispersion_choices import SYNTHESISED_MODELS
 from qpi_kernels.simulate.bands.band import Band, RotatedBand
 from qpi_kernels.simulate.bands.free_electrons import EllipticBand, ParabolicBand, WarpedBand
 from qpi_kernels.simulate.bands.spin_orbit import DiracBand, RashbaBand
@@ -152,19 +153,19 @@ def _units(build: Callable[..., Any]) -> dict[str, str]:
 _MODELS = {
     one.name: one
     for one in (
-        BandModel("parabola", _parabola, _units(_parabola), {}, isotropic=True),
+        BandModel("parabola", _parabola, SYNTHESISED_MODELS["parabola"], {}, isotropic=True),
         BandModel(
-            "elliptic", _elliptic, _units(_elliptic), {"angle_deg": (-45.0, 45.0)},
+            "elliptic", _elliptic, SYNTHESISED_MODELS["elliptic"], {"angle_deg": (-45.0, 45.0)},
             isotropic=True, period_deg=90.0,
         ),
         BandModel(
-            "warped", _warped, _units(_warped),
+            "warped", _warped, SYNTHESISED_MODELS["warped"],
             {"warping": (0.02, 0.4), "angle_deg": (-30.0, 30.0)}, isotropic=True, period_deg=60.0,
         ),
         BandModel(
-            "dirac", _dirac, _units(_dirac) | {"warping": "eV nm^3"},
-            {"angle_deg": (-30.0, 30.0)}, period_deg=60.0,
+            "dirac", _dirac, SYNTHESISED_MODELS["dirac"], {"angle_deg": (-30.0, 30.0)},
+            period_deg=60.0,
         ),
-        BandModel("rashba", _rashba, _units(_rashba), {}),
+        BandModel("rashba", _rashba, SYNTHESISED_MODELS["rashba"], {}),
     )
 }  # fmt: skip
