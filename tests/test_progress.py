@@ -17,6 +17,7 @@ from qpi_kernels.progress import (
     finish,
     follow,
     in_thread,
+    in_thread_with_events,
     map_events,
     open_ended,
     portion,
@@ -218,6 +219,38 @@ def test_an_error_in_a_thread_reaches_the_caller():
 
     with pytest.raises(OSError, match="no connection"):
         finish(in_thread(fail, "connecting"))
+
+
+def test_a_call_in_a_thread_reports_its_own_events_until_it_is_cancelled():
+    token, stopped = CancelToken(), threading.Event()
+
+    def work(on_event):
+        try:
+            for number in range(1000):
+                token.check()
+                on_event(Event("counting", number, 1000))
+                time.sleep(0.01)
+        except Cancelled:
+            stopped.set()
+            raise
+
+    class Counting(GeneratorStepper[None]):
+        def _run(self):
+            return (yield from in_thread_with_events(work, "beginning"))
+
+    events = []
+
+    def hear(event):
+        events.append(event)
+        if len(events) == 3:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        drive(Counting(), hear, token)
+    assert stopped.wait(5)
+    assert {event.message for event in events} <= {"beginning", "counting"}
+    steps = [event.step for event in events]
+    assert 0 <= steps[0] < steps[1] < steps[2] < 1000
 
 
 def test_events_of_a_part_are_changed_and_its_result_kept() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "finish",
     "follow",
     "in_thread",
+    "in_thread_with_events",
     "map_events",
     "open_ended",
     "portion",
@@ -251,6 +252,34 @@ def in_thread(call: Callable[[], Result], message: str) -> Generator[Event, None
 
     threading.Thread(target=run, name=message, daemon=True).start()
     return (yield from await_result(future, message))
+
+
+def in_thread_with_events(
+    call: Callable[[Callable[[Event], object]], Result], message: str
+) -> Generator[Event, None, Result]:
+    """Run a call that reports through ``on_event`` in a thread of its own, as `in_thread` does.
+
+    Parameters
+    ----------
+    call : callable
+        Takes ``on_event``; returns the result. To be stopped in mid-call it must check the
+        `CancelToken` that stops the whole.
+    message : str
+        As in `Event`, until the call reports.
+
+    Returns
+    -------
+    generator
+        Yields the latest event ten times a second, and returns the result of the call.
+    """
+    latest = Event(message)
+
+    def hear(event: Event) -> None:
+        """Keep the latest event."""
+        nonlocal latest
+        latest = event
+
+    return (yield from map_events(in_thread(lambda: call(hear), message), lambda _: latest))
 
 
 def await_result(future: Future[Result], message: str) -> Generator[Event, None, Result]:

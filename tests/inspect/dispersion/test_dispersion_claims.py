@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from scipy.special import jv, yv
 
-from qpi_kernels.inspect import DispersionError, fit_dispersion
+from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
 from qpi_kernels.inspect.report.dispersion_section import dispersion_table
+from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.simulate import EnergyResolution, SetPoint
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2
@@ -197,3 +198,27 @@ def test_the_report_lists_the_phase_shift_not_the_phase_of_the_amplitude():
 
 def test_the_summary_says_what_errors_leave_out():
     assert "calibration" in fit_dispersion(silver()).summary()
+
+
+@pytest.mark.parametrize("method", ["hankel", "synthesis"])
+def test_a_fit_tells_its_progress_and_stops_in_mid_fit(method):
+    kernel = silver().isel(bias=slice(1, 4))
+    token, events = CancelToken(), []
+
+    def hear(event):
+        events.append(event)
+        if len(events) == 4:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        fit_dispersion(kernel, method=method, on_event=hear, cancel=token)
+    assert len(events) == 4
+    shares = [event.fraction for event in events]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] < 1
+
+
+def test_a_phase_tells_the_progress_of_its_fit():
+    events = []
+    found = radial_phase(silver(), on_event=events.append)
+    assert len(events) >= found.phase.sizes["bias"]

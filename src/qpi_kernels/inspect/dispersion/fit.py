@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.dispersion.counted_work import CountedWork
 from qpi_kernels.inspect.dispersion.errors import DispersionError
-from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers, hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.hankel.method import WaveNumbers, hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.hankel.wave_choice import choose_waves
 from qpi_kernels.inspect.dispersion.instrument_effects import (
     energy_averages,
     reaches,
@@ -23,8 +25,8 @@ from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves, disper
 from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band, runaway
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
-from qpi_kernels.inspect.dispersion.wave_choice import choose_waves
 from qpi_kernels.inspect.dispersion_choices import Method
+from qpi_kernels.progress import CancelToken, Event
 from qpi_kernels.result import KernelResult
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ Held = dict[str, dict[str, Any]]
 
 _CURVE_POINTS = 201
 _ROUNDS = 6
+# What fits usually take, for progress: fits of waves at each bias, and bands that are simulated.
+_FITS_PER_BIAS, _BANDS_COMPARED = 4, 300
 _WITHOUT_USE: Mapping[str, tuple[str, ...]] = {
     "hankel": (),
     "synthesis": ("waves", "resolution", "setpoint"),
@@ -59,6 +63,8 @@ def fit_dispersion(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     resolution: EnergyResolution | None = None,
     setpoint: SetPoint | None = None,
+    on_event: Callable[[Event], object] | None = None,
+    cancel: CancelToken | None = None,
 ) -> Dispersion:
     r"""Fit a band's dispersion, and lifetimes, to the standing waves of a kernel.
 
@@ -123,6 +129,10 @@ def fit_dispersion(
         the waves of all energies up to it are fitted beside (see `SetPoint`). Without it they pass
         for waves of the bias and bias masses by several per cent. A set-point that follows the
         bias, as of maps taken one by one, is not described: normalise them.
+    on_event : callable, optional
+        Called with an `Event` for each bias whose waves are fitted, or for each simulated band.
+    cancel : CancelToken, optional
+        Stops between two of them.
 
     Returns
     -------
@@ -135,6 +145,8 @@ def fit_dispersion(
     DispersionError
         If the kernel, the model or its parameters do not fit together, or the method has no use for
         an option.
+    Cancelled
+        If ``cancel`` was used.
 
     Notes
     -----
@@ -161,11 +173,13 @@ def fit_dispersion(
         "fixed": dict(fixed or {}),
         "bounds": dict(bounds or {}),
     }
+    typical = _BANDS_COMPARED if method == "synthesis" else _FITS_PER_BIAS * len(stack)
+    work = CountedWork(typical, on_event, cancel)
     if method == "synthesis":
         from qpi_kernels.inspect.dispersion.synthesis.method import synthesised_dispersion
 
         found = synthesised_dispersion(
-            stack, deviation, model=model, kind=kind, radii_nm=radii_nm, **held
+            stack, deviation, model=model, kind=kind, radii_nm=radii_nm, work=work, **held
         )
         return _with_left_out(found, every["bias"], reasons)
     band = dispersion_model(model, held["initial"])
@@ -173,7 +187,7 @@ def fit_dispersion(
         fit = _with_band(ring_wave_numbers(stack), band, held)
         notes: tuple[str, ...] = ()
     else:
-        fit, notes = _hankel(stack, deviation, band, held, **options)
+        fit, notes = _hankel(stack, deviation, band, held, work, **options)
     return _with_left_out(_result(fit, band, method, kind, notes), every["bias"], reasons)
 
 
@@ -190,6 +204,7 @@ def _hankel(
     deviation: xr.DataArray | None,
     band: DispersionModel,
     held: Held,
+    work: CountedWork,
     *,
     waves: Waves | None,
     radii_nm: tuple[float, float] | None,
@@ -200,9 +215,9 @@ def _hankel(
     notes: list[str] = []
     shape = waves or band.waves[0]
     if waves is None and len(band.waves) > 1:
-        shape, note = choose_waves(band.waves, stack, deviation, radii_nm)
+        shape, note = choose_waves(band.waves, stack, deviation, radii_nm, work)
         notes.append(note)
-    numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm)
+    numbers = hankel_wave_numbers(stack, deviation, waves=shape, radii_nm=radii_nm, work=work)
     fit = _with_band(numbers, band, held)
     for _ in range(_ROUNDS if resolution or setpoint else 0):
         if fit.fitted is None:
@@ -216,6 +231,7 @@ def _hankel(
             averaged=energy_averages(resolution, fit.numbers.table, band, before),
             others=setpoint_waves(setpoint, fit.numbers.table, band, before, shape),
             background_nm=None if setpoint else numbers.table.attrs["background_nm"],
+            work=work,
         )
         fit = _with_band(numbers, band, held)
         if fit.fitted is None or fit.fitted.near(before):

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from qpi_kernels.inspect.dispersion.hankel_waves import EnergyAverage, outgoing_waves
+from qpi_kernels.inspect.dispersion.hankel.waves import EnergyAverage, outgoing_waves
 from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves
 from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand
 

@@ -81,9 +81,9 @@ def radial_phase(
     Parameters
     ----------
     kernel, std, **options
-        As for `fit_dispersion`, or its result by ``method="hankel"``. The kernel is a change of the
-        density of states (dI/dV): with the opposite sign delta would be the same, for only
-        ``tan(delta)`` shows.
+        As for `fit_dispersion`, ``on_event`` and ``cancel`` too, or its result by
+        ``method="hankel"``. The kernel is a change of the density of states (dI/dV): with the
+        opposite sign delta would be the same, for only ``tan(delta)`` shows.
 
     on_band : bool
         Take the phase at the wave number of the fitted band rather than at that of the bias alone,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers
+from qpi_kernels.inspect.dispersion.hankel.method import WaveNumbers
 from qpi_kernels.inspect.fourier_transform import fourier
 from qpi_kernels.inspect.profiles import radial_profile, white_floor
 

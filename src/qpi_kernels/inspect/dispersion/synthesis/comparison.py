@@ -11,7 +11,7 @@ both, and the phase, which moves the maxima of a Fourier magnitude, is fitted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lmfit
@@ -19,6 +19,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.dispersion.counted_work import CountedWork
 from qpi_kernels.inspect.dispersion.synthesis.correlated_errors import correlated_covariance
 from qpi_kernels.simulate.bands.band import Band, SimulationError
 from qpi_kernels.simulate.scattering.ldos import standing_waves
@@ -59,6 +60,8 @@ class Comparison:
         Smallest and largest distance from the defect to compare.
     tip_nm : float
         Of `simulate.single_defect`.
+    work : CountedWork
+        Told of each band that is compared.
     """
 
     build: Callable[..., Band]
@@ -68,6 +71,7 @@ class Comparison:
     std: Array
     radii_nm: tuple[float, float]
     tip_nm: float = 0.0
+    work: CountedWork = field(default_factory=CountedWork)
 
     @property
     def half_nm(self) -> float:
@@ -124,6 +128,7 @@ class Comparison:
 
     def misfit(self, values: Mapping[str, float], widths: Array, pixels: Pixels) -> Array:
         """Compute the residuals over their errors of a band, (bias, pixel)."""
+        self.work.unit("Comparing simulated kernels")
         try:
             residual, _, _ = self.solve(self.waves(self.build(**values), widths), pixels)
         except (SimulationError, ValueError):

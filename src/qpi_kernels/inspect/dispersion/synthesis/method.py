@@ -11,8 +11,9 @@ import scipy.stats
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.dispersion.counted_work import CountedWork
 from qpi_kernels.inspect.dispersion.errors import DispersionError
-from qpi_kernels.inspect.dispersion.hankel_method import hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.hankel.method import hankel_wave_numbers
 from qpi_kernels.inspect.dispersion.lifetimes import HBAR_EV_FS, inverse_or_limit
 from qpi_kernels.inspect.dispersion.models import dispersion_model
 from qpi_kernels.inspect.dispersion.parameter_fit import fit_band
@@ -52,6 +53,7 @@ def synthesised_dispersion(
     initial: Mapping[str, float],
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
+    work: CountedWork,
 ) -> Dispersion:
     """Fit a band by simulated kernels and assemble the result; see `fit_dispersion`.
 
@@ -80,10 +82,10 @@ def synthesised_dispersion(
         errors = np.maximum(std.values.astype(float), 1e-12 * np.abs(data).max() + 1e-300)
     band = band_model(model)
     build = partial(band.build, **fixed)
-    comparison = Comparison(build, energies, pitches[1], data, errors, (near, far))
+    comparison = Comparison(build, energies, pitches[1], data, errors, (near, far), work=work)
     if not comparison.pixels(np.inf).any():
         raise DispersionError(f"no pixel lies from {near:g} to {far:g} nm: change radii_nm")
-    limits = _limits(band, kernel, std, initial, fixed, bounds, radii_nm)
+    limits = _limits(band, kernel, std, initial, fixed, bounds, radii_nm, work)
     limits = {name: limit for name, limit in limits.items() if name not in fixed}
     starts = search_start(comparison, initial, limits)
     fits: list[Synthesis] = []
@@ -103,6 +105,7 @@ def _limits(
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
     radii_nm: tuple[float, float] | None,
+    work: CountedWork,
 ) -> dict[str, tuple[float, float]]:
     """Bound the parameters to search, with a parabola through the angular mean where it helps."""
     unknown = [name for name in (*initial, *fixed, *bounds) if name not in band.units]
@@ -115,7 +118,7 @@ def _limits(
     known = {*initial, *fixed, *limits, *band.defaults}
     missing = [name for name in band.units if name not in known]
     if missing and band.isotropic:
-        table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm).table
+        table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm, work=work).table
         good = table.isel(bias=table["used"].values)
         if good.sizes["bias"] > 2:
             energy, k, error = (good[name].values.astype(float) for name in ("bias", "k", "k_std"))

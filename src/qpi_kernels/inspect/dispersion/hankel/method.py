@@ -11,8 +11,9 @@ import scipy.stats
 import xarray as xr
 from numpy.typing import NDArray
 
+from qpi_kernels.inspect.dispersion.counted_work import CountedWork
 from qpi_kernels.inspect.dispersion.errors import DispersionError
-from qpi_kernels.inspect.dispersion.hankel_waves import (
+from qpi_kernels.inspect.dispersion.hankel.waves import (
     EnergyAverage,
     FittedWaves,
     WaveBasis,
@@ -63,6 +64,7 @@ def hankel_wave_numbers(
     others: Callable[[Array], Complex] | None = None,
     alike: bool | None = None,
     background_nm: float | None = None,
+    work: CountedWork | None = None,
 ) -> WaveNumbers:
     """Fit Hankel functions to the angular mean of every bias.
 
@@ -89,6 +91,8 @@ def hankel_wave_numbers(
         chi-squared says.
     background_nm : float, optional
         Fit ``exp(-r / background_nm)`` beside, 0 for none. When left out, chi-squared tells.
+    work : CountedWork, optional
+        Told of each bias that is fitted.
 
     Notes
     -----
@@ -96,6 +100,7 @@ def hankel_wave_numbers(
     errors no smaller than those at the wave's q, where at least one standing wave lies between the
     radii, and where k is known to 20 %.
     """
+    work = work or CountedWork()
     every = radial_mean(kernel, std)
     step = float(abs(kernel["x"][1] - kernel["x"][0]))
     reach = float(every.radius[-1])
@@ -125,13 +130,13 @@ def hankel_wave_numbers(
         """Fit every bias."""
         basis = shapes(rings, length)
         points = int(_POINTS_PER_WAVE * limits[1] * float(np.ptp(rings.radius)) / np.pi) + 20
-        starts = search_waves(basis, limits, points)
-        return [
-            fit_waves(replace(basis, averaged=average), mean, error, start, limits)
-            for average, mean, error, start in zip(
-                averages, rings.mean, rings.error, starts, strict=True
-            )
-        ]
+        starts, fits = search_waves(basis, limits, points), []
+        for average, mean, error, start in zip(
+            averages, rings.mean, rings.error, starts, strict=True
+        ):
+            work.unit("Fitting waves")
+            fits.append(fit_waves(replace(basis, averaged=average), mean, error, start, limits))
+        return fits
 
     def beyond_core(length: float) -> _Trial:
         """Fit, with rings left out from the inside where the core shows."""

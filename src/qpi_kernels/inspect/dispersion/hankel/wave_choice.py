@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import xarray as xr
 
-from qpi_kernels.inspect.dispersion.hankel_method import WaveNumbers, hankel_wave_numbers
+from qpi_kernels.inspect.dispersion.counted_work import CountedWork
+from qpi_kernels.inspect.dispersion.hankel.method import WaveNumbers, hankel_wave_numbers
 from qpi_kernels.inspect.dispersion.models import Waves
 
 __all__ = ["WaveChoice", "choose_waves"]
@@ -34,6 +35,7 @@ def choose_waves(
     kernel: xr.DataArray,
     std: xr.DataArray | None,
     radii_nm: tuple[float, float] | None,
+    work: CountedWork,
 ) -> WaveChoice:
     """Choose the kind of waves that fits best on the same rings, with the same errors.
 
@@ -45,14 +47,14 @@ def choose_waves(
     ----------
     kinds : sequence of str
         At least two.
-    kernel, std, radii_nm
+    kernel, std, radii_nm, work
         As for `hankel_wave_numbers`.
     """
 
     def fit(kind: Waves, radii: tuple[float, float] | None) -> WaveNumbers:
         """Fit all biases with independent errors and no background."""
         return hankel_wave_numbers(
-            kernel, std, waves=kind, radii_nm=radii, alike=False, background_nm=0.0
+            kernel, std, waves=kind, radii_nm=radii, alike=False, background_nm=0.0, work=work
         )
 
     trials = [fit(kind, radii_nm) for kind in kinds]
