@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from huggingface_hub import HfApi
 
+from qpi_kernels.models.loading import load_model, model_folder
 from qpi_kernels.models.networks import ObservationEncoder, OneStepNetwork, make_kernel_vae
 from qpi_kernels.models.presets import PRESETS, ModelPreset
 from qpi_kernels.models.pretrained import PretrainedError, load_pretrained
@@ -139,3 +140,22 @@ def test_the_published_weights_fit_the_preset() -> None:
         OneStepNetwork.of_preset(PRESETS["paper"]),
     ):
         load_pretrained(network, source)
+
+
+def test_networks_go_on_from_those_of_a_saved_model(tmp_path: Path) -> None:
+    compact = PRESETS["compact"]
+    saved = load_model("bundled")
+    vae, encoder = make_kernel_vae(compact), ObservationEncoder.of_preset(compact)
+    load_pretrained(vae, "bundled")
+    load_pretrained(encoder, model_folder("bundled"))
+    for name, made in (("kernel_vae", vae), ("observation_encoder", encoder)):
+        before = saved.networks[name].state_dict()
+        assert all(torch.equal(value, before[key]) for key, value in made.state_dict().items())
+    baseline = OneStepNetwork.of_preset(compact)
+    load_pretrained(baseline, "bundled")
+    before = load_model("bundled", method="one_step").networks["one_step"].state_dict()
+    assert all(torch.equal(value, before[key]) for key, value in baseline.state_dict().items())
+    with pytest.raises(PretrainedError, match="is a two_step model"):
+        load_pretrained(baseline, model_folder("bundled"))
+    with pytest.raises(PretrainedError, match="another architecture"):
+        load_pretrained(make_kernel_vae(TINY), "bundled")

@@ -1,4 +1,4 @@
-"""Weights of an autoencoder that was trained on something else, for networks to start from."""
+"""Weights for networks to start from: of an earlier training, or of an autoencoder of pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+from qpi_kernels.models.folder import INDEX_FILE, Method, ModelFormatError
+from qpi_kernels.models.loading import BUNDLED, load_model
+from qpi_kernels.models.networks import OneStepNetwork
 
 __all__ = ["PretrainedError", "load_pretrained"]
 
@@ -24,11 +28,12 @@ class PretrainedError(ValueError):
 
 
 def load_pretrained(network: torch.nn.Module, source: str | Path) -> None:
-    """Give a network the weights of a `diffusers.AutoencoderKL`.
+    """Give a network the weights of one like it, or of a `diffusers.AutoencoderKL`.
 
-    The first and the last convolution are adapted where they have another number of channels, as
-    the published training scripts (arXiv 2506.05325) do; see `adapted_input`. An output convolution
-    for one channel is the mean over the channels it had, its bias too.
+    A saved model gives those of its network of the same kind. Of any other autoencoder the first
+    and the last convolution are adapted where they have another number of channels, as the
+    published training scripts (arXiv 2506.05325) do; see `adapted_input`. An output convolution for
+    one channel is the mean over the channels it had, its bias too.
 
     Parameters
     ----------
@@ -36,8 +41,9 @@ def load_pretrained(network: torch.nn.Module, source: str | Path) -> None:
         A kernel VAE, an `ObservationEncoder` (which has the encoder alone) or a `OneStepNetwork`;
         changed in place.
     source : path-like or str
-        A folder with ``config.json`` and ``diffusion_pytorch_model.safetensors``, or the id of
-        such a model on the Hugging Face hub. Pickles and code are never read.
+        ``bundled``, a model folder as `load_model` reads it, a folder with ``config.json`` and
+        ``diffusion_pytorch_model.safetensors``, or the id of such an autoencoder on the Hugging
+        Face hub. Pickles and code are never read.
 
     Raises
     ------
@@ -45,7 +51,9 @@ def load_pretrained(network: torch.nn.Module, source: str | Path) -> None:
         If the hub can not be reached and the model is not in its cache, there is no such model,
         it is damaged, or it has another architecture.
     """
-    weights = _read(_local_folder(source))
+    weights = _saved_weights(network, source)
+    if weights is None:
+        weights = _read(_local_folder(source))
     started = {}
     for name, wanted in network.state_dict().items():
         found = weights.get(name.removeprefix(_PREFIX))
@@ -85,6 +93,19 @@ def adapted_input(weight: torch.Tensor, channels: int) -> torch.Tensor:
     if channels == 1:
         return weight.mean(dim=1, keepdim=True)
     return weight[:, [channel % before for channel in range(channels)]] * (before / channels)
+
+
+def _saved_weights(network: torch.nn.Module, source: str | Path) -> dict[str, torch.Tensor] | None:
+    """Read the weights of a saved model's network of the same kind; None of other sources."""
+    if source != BUNDLED and not (Path(source).expanduser() / INDEX_FILE).is_file():
+        return None
+    method: Method = "one_step" if isinstance(network, OneStepNetwork) else "two_step"
+    try:
+        saved = load_model(source, method=method)
+    except ModelFormatError as error:
+        raise PretrainedError(f"{error}; or choose --start-from scratch") from error
+    (like,) = (one for one in saved.networks.values() if type(one) is type(network))
+    return {name.removeprefix(_PREFIX): value.float() for name, value in like.state_dict().items()}
 
 
 def _adapted(name: str, weight: torch.Tensor, wanted: torch.Size) -> torch.Tensor:

@@ -30,8 +30,9 @@ class TrainingParameters(Parameters):
     """kernels: the kernel VAE; alignment: the observation encoder on the frozen VAE's latents; one-
     step: the baseline."""
     start_from: str | None = None
-    """Weights to start from: a hub id or folder of a diffusers AutoencoderKL of the preset's sizes,
-    or scratch. Left out, the preset's own: none for compact."""
+    """Weights to start from: bundled, or the folder of a model trained earlier, which this training
+    then refines; a hub id or folder of a diffusers AutoencoderKL of the preset's sizes; or scratch.
+    Left out, the preset's own: none for compact."""
     data: str | None = None
     """Folder with a data set in the published layout, as napari-qpi simulate --protocol paper makes
     it; a fifth of its kernels is held out. Left out, data are simulated as they are needed."""
