@@ -10,6 +10,7 @@ from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.curves import profile_code
 from napari_qpi.widgets.inspect.curves.number_box import number_box
+from napari_qpi.widgets.inspect.curves.sector_view import SectorView
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
@@ -33,6 +34,8 @@ class ProfilesPanel(Panel):
         By role, at the bias on show.
     stack : xarray.Dataset or None
         Of one array, at all biases.
+    sector_view : SectorView
+        |FT| with the sector, while there is one.
     """
 
     title = "Profiles"
@@ -59,7 +62,7 @@ class ProfilesPanel(Panel):
             0.0,
             -360.0,
             360.0,
-            "Direction of the sector, anticlockwise as seen.",
+            "Direction of the sector, anticlockwise as seen; the cross on |FT| turns it, too.",
             " °",
             prefix="at ",
             step=5.0,
@@ -85,6 +88,7 @@ class ProfilesPanel(Panel):
         )
         self.role_choice = RoleChoice(self.inspection)
         self.role_choice.setToolTip("<qt>Which array the picture below shows.</qt>")
+        self.sector_view = SectorView(self.inspection)
         self.curve_plot, self.stack_image = CurvePlot(), StackImage()
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
@@ -101,10 +105,14 @@ class ProfilesPanel(Panel):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(grid)
-        column.addWidget(self.curve_plot, 1)
+        at_one_bias = QHBoxLayout()
+        at_one_bias.addWidget(self.sector_view, 2)
+        at_one_bias.addWidget(self.curve_plot, 3)
+        column.addLayout(at_one_bias, 1)
         column.addWidget(self.stack_image, 1)
         self.direction_choice.currentIndexChanged.connect(self.redraw)
-        self.role_choice.currentIndexChanged.connect(self._draw_stack)
+        self.role_choice.currentIndexChanged.connect(self._on_role)
+        self.sector_view.turned.connect(self.angle_box.setValue)
         for box in (self.angle_box, self.width_box):
             box.valueChanged.connect(self.redraw)
         for check in (self.log_box, self.floor_box):
@@ -116,6 +124,11 @@ class ProfilesPanel(Panel):
         if self.direction_choice.currentData() == "all":
             return None
         return self.angle_box.value(), self.width_box.value()
+
+    def _on_role(self) -> None:
+        """Show another array in the pictures; the curves are of all."""
+        self.sector_view.show_state(self.role_choice.role, self.sector)
+        self._draw_stack()
 
     def draw(self) -> None:
         """Draw the profiles of map and kernel."""
@@ -134,6 +147,7 @@ class ProfilesPanel(Panel):
         """Draw the profiles at the bias on show, with their errors and floors."""
         curves, self.profiles = [], {}
         subtracted = self.floor_box.isChecked()
+        self.sector_view.show_state(self.role_choice.role, self.sector)
         angle, width = self.sector or (None, None)
         for role in _COLORS:
             try:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_qpi.widgets.inspect.curves.profiles_panel import ProfilesPanel
 from shared.inspect_panels import (
@@ -76,3 +80,47 @@ def test_a_sector_holds_the_wave_and_the_rest_the_floor(
     np.testing.assert_allclose(less["mean"] ** 2, np.maximum(noise, 0), atol=1e-12)
     assert [curve.look for curve in panel.curve_plot.curves] == ["line"]
     assert panel.curve_plot.title == "Profiles of |FT|, 60° ± 10°"
+
+
+def test_the_mouse_turns_the_sector(qtbot: QtBot, viewer: Viewer) -> None:
+    add_stack(viewer, wave_and_noise())
+    dock, panel = open_panel(qtbot, viewer, ProfilesPanel)
+    dock.inspection.bias = 0.0
+    view = panel.sector_view
+    assert not view.isVisible()
+    panel.direction_choice.setCurrentIndex(1)
+    panel.angle_box.setValue(30.0)
+    assert view.isVisible()
+    np.testing.assert_array_equal(view.shown, dock.inspection.fourier("map"))  # type: ignore[arg-type]
+    down, right = view.marker_place
+    assert np.degrees(np.arctan2(-down, right)) == pytest.approx(30.0)
+    qtbot.wait(50)
+
+    def at(angle: float) -> QPoint:
+        """Return the pixel of the canvas that lies in a direction, at the handle's distance."""
+        length, turn = np.hypot(down, right), np.deg2rad(angle)
+        box = view.plot.getViewBox()
+        place = box.mapViewToScene(QPointF(length * np.cos(turn), -length * np.sin(turn)))
+        return QPoint(view.canvas.mapFromScene(place))
+
+    screen = view.canvas.viewport()
+    left = Qt.MouseButton.LeftButton
+    QTest.mousePress(screen, left, pos=at(30.0))
+    for angle in (20.0, 0.0, -30.0, -60.0):
+        # QTest's own moves have no button pressed.
+        place = QPointF(at(angle))
+        move = QMouseEvent(
+            QMouseEvent.Type.MouseMove, place, QPointF(screen.mapToGlobal(at(angle))),
+            Qt.MouseButton.NoButton, left, Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        qtbot.wait(15)  # of moves that come faster the scene drops some
+        QApplication.sendEvent(screen, move)
+    QTest.mouseRelease(screen, left, pos=at(-60.0))
+    assert panel.angle_box.value() == pytest.approx(-60.0, abs=4.0)
+    (found,) = panel.profiles.values()
+    peak = found["q"][np.nanargmax(drawn(found["mean"]))]
+    assert float(peak) == pytest.approx(3.0, abs=float(found["q"][1]))
+    sides = np.stack(view.sides.getData())
+    assert np.degrees(np.arctan2(-sides[1, 3], sides[0, 3])) == pytest.approx(
+        panel.angle_box.value() + 10.0
+    )
