@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from napari_qpi.tasks.job import SingleCall
 from qpi_kernels import inspect
 from qpi_kernels.inspect.dispersion_choices import (
     ROUND_MODELS,
     SYNTHESISED_MODELS,
     parameters_of,
 )
+from qpi_kernels.progress import (
+    CancelToken,
+    Event,
+    GeneratorStepper,
+    Stepper,
+    in_thread_with_events,
+)
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
-    from qpi_kernels.progress import Stepper
 
 __all__ = [
+    "FITTING",
     "MODELS",
     "SYNTHESISED",
     "DispersionFit",
@@ -34,6 +42,9 @@ __all__ = [
 
 SYNTHESISED = tuple(name for name in SYNTHESISED_MODELS if name not in ROUND_MODELS)
 """Models whose contours are not round, which only kernels that are simulated can fit."""
+
+FITTING = "Fitting the dispersion"
+"""The work, and its thread."""
 
 MODELS = (*ROUND_MODELS, *SYNTHESISED)
 
@@ -107,17 +118,23 @@ class DispersionFit:
             return None
         return {"temperature_K": self.temperature_K, "modulation_V": self.modulation_V}
 
-    def start(self) -> Stepper[Dispersion]:
-        """Give the stepper; called in the worker."""
-        return SingleCall(self.run, "Fitting the dispersion")
+    def start(self, cancel: CancelToken) -> Stepper[Dispersion]:
+        """Give the stepper, which the token stops in mid-fit; called in the worker."""
+        return _Fitting(self, cancel)
 
-    def run(self) -> Dispersion:
-        """Fit.
+    def run(
+        self,
+        on_event: Callable[[Event], object] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Dispersion:
+        """Fit; the arguments are those of `fit_dispersion`.
 
         Raises
         ------
         DispersionError
             If kernel, model and parameters do not fit together.
+        Cancelled
+            If the token was cancelled.
         """
         options = self.options
         if self.resolution is not None:
@@ -128,7 +145,9 @@ class DispersionFit:
             from qpi_kernels.simulate import SetPoint
 
             options["setpoint"] = SetPoint(self.setpoint_V)
-        return inspect.fit_dispersion(self.kernel, std=self.std, **options)
+        return inspect.fit_dispersion(
+            self.kernel, std=self.std, on_event=on_event, cancel=cancel, **options
+        )
 
     def code(self) -> str:
         """Write the lines that fit ``dispersion``."""
@@ -145,6 +164,17 @@ class DispersionFit:
             f"dispersion = qk.inspect.fit_dispersion({', '.join(arguments)})\n"
             "print(dispersion.summary())"
         )
+
+
+class _Fitting(GeneratorStepper["Dispersion"]):
+    """Fit in a thread of its own: lmfit calls the residual, so that no generator holds the fit."""
+
+    def __init__(self, fit: DispersionFit, cancel: CancelToken) -> None:
+        self._fit, self._cancel = fit, cancel
+
+    def _run(self) -> Generator[Event, None, Dispersion]:
+        call = partial(self._fit.run, cancel=self._cancel)
+        return (yield from in_thread_with_events(call, FITTING))
 
 
 def named_values(text: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
 from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
 from qpi_kernels.inspect.figures.kind import make_panel
+from qpi_kernels.progress import CancelToken
 
 if TYPE_CHECKING:
     from qpi_kernels.inspect.dispersion.result import Dispersion
@@ -144,7 +146,8 @@ class DispersionPanel(Panel):
             self.run_controls.show_status(str(error))
             self._show_ready()
             return
-        self.job.start(self._running.start)
+        token = CancelToken()
+        self.job.start(partial(self._running.start, token), token)
 
     def _on_state(self, state: JobState) -> None:
         self.run_controls.show_state(state)

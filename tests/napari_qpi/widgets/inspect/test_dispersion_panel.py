@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.result import result_layers
-from napari_qpi.tasks.inspection.dispersion_fit import NamedValuesError, named_values
+from napari_qpi.tasks.inspection.dispersion_fit import FITTING, NamedValuesError, named_values
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
 from qpi_kernels.result import KernelResult
@@ -88,6 +89,17 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     np.testing.assert_allclose(curve.values, 0.03, atol=0.005)
     assert curve.std is not None
 
+    # The maximum of a ring knows nothing of the instrument.
+    panel.entries.method_choice.setCurrentText("ring")
+    for box in (panel.entries.temperature_box, panel.entries.setpoint_box, panel.entries.near_box):
+        assert not box.isEnabled()
+    fit(qtbot, panel)
+    assert panel.dispersion.method == "ring"
+    assert not panel.curve_plot.curves  # it has no damping
+    panel.entries.method_choice.setCurrentText("hankel")
+    assert panel.entries.modulation_box.isEnabled()
+
+    panel.entries.from_box.setValue(0.1)  # three biases are quick
     panel.entries.temperature_box.setValue(4.2)
     panel.entries.modulation_box.setValue(2.0)
     panel.entries.setpoint_check.setChecked(True)
@@ -99,7 +111,6 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     assert panel.dispersion is not found
     found = panel.dispersion
     assert "No instrumental width" not in found.summary()
-    # Beyond the band's edge there are no waves of a set-point, and none were drawn.
     assert found.profiles["r"].values.min() >= 1.2
     script = panel.script()
     assert "radii_nm=(1.2, 6.0)" in script
@@ -118,18 +129,6 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     first, *_ = clipboard.text().splitlines()
     assert first == "parameter\tvalue\terror\tunit"
     assert f"{float(numbers['k'][0])!r}"[:8] in clipboard.text()  # type: ignore[index]
-
-    # The maximum of a ring knows nothing of the instrument.
-    panel.entries.method_choice.setCurrentText("ring")
-    for box in (panel.entries.temperature_box, panel.entries.setpoint_box, panel.entries.near_box):
-        assert not box.isEnabled()
-    fit(qtbot, panel)
-    assert panel.dispersion.method == "ring"
-    assert not panel.curve_plot.curves  # it has no damping
-    panel.entries.method_choice.setCurrentText("hankel")
-    assert panel.entries.modulation_box.isEnabled()
-    fit(qtbot, panel)
-    found = panel.dispersion
 
     for layer in list(viewer.layers):
         viewer.layers.remove(layer)
@@ -163,6 +162,26 @@ def test_what_can_not_be_fitted_is_said(qtbot: QtBot, viewer: Viewer, waves: Ker
     qtbot.waitUntil(lambda: not panel.job.state.busy)
     assert panel.job.state is JobState.CANCELLED
     assert panel.dispersion.parameters["alpha"] == 0.03
+
+
+def test_a_fit_shows_its_progress_and_stops_in_mid_fit(
+    qtbot: QtBot, viewer: Viewer, waves: KernelResult
+) -> None:
+    add_layers(viewer, result_layers(waves))
+    _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    panel.entries.model_choice.setCurrentText("elliptic")
+    panel.run_controls.run_button.click()
+    bar = panel.run_controls.bar
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() > 0, timeout=20_000)
+    assert "Fitting waves" in panel.run_controls.status.text()
+    assert FITTING in [thread.name for thread in threading.enumerate()]
+    panel.run_controls.cancel_button.click()
+    qtbot.waitUntil(lambda: panel.job.state is JobState.CANCELLED, timeout=3_000)
+    # Nothing goes on in the background.
+    ended = lambda: FITTING not in [thread.name for thread in threading.enumerate()]  # noqa: E731
+    qtbot.waitUntil(ended, timeout=3_000)
+    assert panel.dispersion is None
+    assert panel.run_controls.run_button.isEnabled()
 
 
 def test_a_map_alone_has_no_dispersion(qtbot: QtBot, viewer: Viewer) -> None:
