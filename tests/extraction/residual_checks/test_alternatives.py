@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qpi_kernels import Defects
+from qpi_kernels.extraction.residual_checks import second_kind
 from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual
 from qpi_kernels.extraction.residual_checks.multiple_scattering import FreeWave, scattered_chi2
 from qpi_kernels.extraction.residual_checks.scan_order import change_patterns
@@ -45,3 +46,15 @@ def test_no_defect_is_unmarked_within_three_pixels_of_a_mark(residual: MarkedRes
     assert UnmarkedDefects.search(covered, residual.white).found == 0
     beyond = Defects(np.concatenate([residual.defects.positions, [[-2.0, -2.0], [500.0, 3.0]]]))
     assert UnmarkedDefects.search(replace(residual, defects=beyond), residual.white) == found
+
+
+def test_many_marks_have_the_first_component_of_few(
+    residual: MarkedResidual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (exact,) = second_kind.PatchComponent.clearest(residual, residual.white)
+    monkeypatch.setattr(second_kind, "_MAX_DENSE", 4)
+    (iterated,) = second_kind.PatchComponent.clearest(residual, residual.white)
+    assert exact is not None
+    assert iterated is not None
+    assert iterated.chi2 == pytest.approx(exact.chi2, rel=1e-3)
+    assert iterated.apart == pytest.approx(exact.apart, rel=1e-2)

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qpi_kernels.extraction.residual_checks.mark_deviations import MarkDeviations
-from qpi_kernels.extraction.residual_checks.marked_residual import (
-    Image,
-    MarkedResidual,
-    usual_chi2,
-)
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual, usual_chi2
 from qpi_kernels.extraction.residual_checks.multiple_scattering import scattered_chi2
 from qpi_kernels.extraction.residual_checks.scan_order import ScanOrder
 from qpi_kernels.extraction.residual_checks.second_kind import PatchComponent
+from qpi_kernels.extraction.residual_checks.transforms import Image
 from qpi_kernels.extraction.residual_checks.unmarked_defects import UnmarkedDefects
 from qpi_kernels.quality import Reason, Trust
 
@@ -90,8 +87,7 @@ def explained_alternatives(residual: MarkedResidual, patterns: Image) -> dict[st
     """
     deviations = MarkDeviations.fit(residual)
     after = residual.white - residual.whiten(deviations.pattern(residual))
-    before = PatchComponent.clearest(residual, residual.white)
-    rest = PatchComponent.clearest(residual, after)
+    before, rest = PatchComponent.clearest(residual, residual.white, after)
     order = ScanOrder.of(residual, patterns)
     spread, moved = (residual.colour(one) for one in (patterns[:1], patterns[1:3]))
     found = _of_marks(deviations, rest, spread, moved)

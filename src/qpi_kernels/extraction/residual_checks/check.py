@@ -64,7 +64,7 @@ def check_residual(result: KernelResult, mask: NDArray[np.bool_] | None = None) 
         found = explained_alternatives(residual, patterns)
         explained = {name: float(one.chi2) for name, one in found.items()}
         usual = {name: float(one.usual) for name, one in found.items()}
-        energy = float(np.square(patterns[0]).sum())
+        energy = float(np.square(patterns[0], dtype=np.float64).sum())
         reasons += told_reasons(found, energy, result.quality.expected_error)
     if around.beyond > around.usual:
         reasons.append(Reason(code=_WAVES, number=around.beyond, threshold=around.usual))

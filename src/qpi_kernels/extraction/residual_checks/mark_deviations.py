@@ -9,7 +9,14 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual, Spectra
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual
+from qpi_kernels.extraction.residual_checks.transforms import (
+    Image,
+    Spectra,
+    half_weights,
+    transform,
+    transform_back,
+)
 
 __all__ = ["MarkDeviations"]
 
@@ -69,13 +76,10 @@ class MarkDeviations:
 
     def pattern(self, residual: MarkedResidual) -> Image:
         """Predict the change of the map, (rows, columns)."""
-        image = np.zeros(residual.shape)
-        steps = (self.strength, *self.moved.T)
-        for spectra, step in zip(residual.derivatives, steps, strict=True):
-            weights = np.zeros(len(residual.defects))
-            weights[self.chosen] = step
-            image += residual.pattern(spectra, weights)
-        return image
+        weights = np.zeros((3, len(residual.defects)))
+        weights[:, self.chosen] = self.strength, *self.moved.T
+        marks = np.concatenate([residual.waves(step) for step in weights])
+        return residual.pattern(np.concatenate(residual.derivatives), marks)
 
 
 def _energy(step: Image, covariance: Image) -> float:
@@ -86,61 +90,63 @@ def _energy(step: Image, covariance: Image) -> float:
 def _inverse_power(residual: MarkedResidual) -> Image:
     """Interpolate the inverse noise power to the wave vectors of padded spectra."""
     shape = residual.shape
-    lags = scipy.fft.fftshift(scipy.fft.irfft2(1.0 / residual.power, shape))
+    lags = scipy.fft.fftshift(transform_back(1.0 / residual.power, shape, shape))
     before = [size // 2 - old // 2 for size, old in zip(residual.extent, shape, strict=True)]
     width = [
         (some, size - old - some)
         for some, size, old in zip(before, residual.extent, shape, strict=True)
     ]
-    spectrum = scipy.fft.rfft2(scipy.fft.ifftshift(np.pad(lags, width))).real
+    spectrum = transform(scipy.fft.ifftshift(np.pad(lags, width)), residual.extent).real
     return np.asarray(np.maximum(spectrum, 1e-3 / float(residual.power.max())))
 
 
 def _scores(residual: MarkedResidual, chosen: NDArray[np.intp]) -> Image:
     """Correlate the residual with the derivatives of each mark's wave, (3, n)."""
-    down, across = residual.wave_vectors
-    weighted = scipy.fft.irfft2(scipy.fft.rfft2(residual.values) / residual.power, residual.shape)
-    spectrum = scipy.fft.rfft2(weighted * residual.mask, residual.extent)
+    spectrum = transform(residual.values, residual.shape) / residual.power
+    weighted = transform_back(spectrum, residual.shape, residual.shape) * residual.mask
     # The half spectrum of a real map holds most waves once for their two signs.
-    twice = np.full(spectrum.shape[1], 2.0)
-    twice[0] = 1.0
-    if residual.extent[1] % 2 == 0:
-        twice[-1] = 1.0
-    rows, columns = residual.defects.positions[chosen].T
-    below, right = np.exp(1j * down * rows).T, np.exp(1j * across.T * columns).T * twice
-    scores = np.zeros((3, len(chosen)))
-    kind, strength = residual.kind[chosen], residual.defects.strength[chosen]
-    for which, spectra in enumerate(residual.derivatives):
-        for number, derivative in enumerate(spectra):
-            one = kind == number
-            product = below[one] @ (derivative.conj() * spectrum)
-            scores[which, one] = (product * right[one]).sum(axis=1).real
-    return scores * strength / np.prod(residual.extent)
+    twice = half_weights(residual.extent[1])
+    product = residual.derivatives * (transform(weighted, residual.extent).conj() * twice)
+    kind, scores = residual.kind[chosen], np.zeros((3, len(chosen)))
+    down, across = (phases[chosen] for phases in residual.phases)
+    for number in np.unique(kind):
+        one = kind == number
+        scores[:, one] = ((down[one] @ product[:, number]) * across[one]).sum(axis=-1).real
+    return scores * residual.defects.strength[chosen] / np.prod(residual.extent)
 
 
 def _normal_matrix(residual: MarkedResidual, chosen: NDArray[np.intp]) -> Image:
     """Correlate the derivatives of all waves with each other, (3, n, 3, n)."""
-    inverse = _inverse_power(residual)
+    weight = _inverse_power(residual) * _spline_gain(residual)
     positions, kind = residual.defects.positions[chosen], residual.kind[chosen]
     size = residual.defects.strength[chosen] * np.sqrt(residual.visible[chosen])
     count = len(chosen)
     normal = np.zeros((3, count, 3, count))
-    for first, second in ((i, j) for i in np.unique(kind) for j in np.unique(kind)):
-        some, others = np.flatnonzero(kind == first), np.flatnonzero(kind == second)
-        lags = np.moveaxis(positions[some, None] - positions[others], -1, 0)
-        for row in range(3):
-            for column in range(3):
-                one = residual.derivatives[row][first]
-                other = residual.derivatives[column][second]
-                found = _at_lags(one, other, inverse, lags, residual.extent)
-                normal[row, some[:, None], column, others] = found
+    # Each pair of derivatives once, for the matrix is symmetric.
+    columns = [(row, number) for row in range(3) for number in np.unique(kind)]
+    for place, (row, first) in enumerate(columns):
+        some = np.flatnonzero(kind == first)
+        left = residual.derivatives[row, first].conj() * weight
+        for column, second in columns[place:]:
+            others = np.flatnonzero(kind == second)
+            lags = np.moveaxis(positions[some, None] - positions[others], -1, 0)
+            found = _at_lags(left * residual.derivatives[column, second], lags, residual.extent)
+            normal[row, some[:, None], column, others] = found
+            normal[column, others[:, None], row, some] = found.T
     return np.asarray(normal * size[:, None, None] * size)
 
 
-def _at_lags(
-    one: Spectra, other: Spectra, inverse: Image, lags: Image, extent: tuple[int, int]
-) -> Image:
-    """Evaluate the correlation of two windows at lags (2, n, m)."""
-    correlation = scipy.fft.irfft2(one.conj() * other * inverse, extent)
+def _spline_gain(residual: MarkedResidual) -> Image:
+    """Compute the factors that turn spectra of samples into those of cubic B-splines."""
+    down, across = (3.0 / (2.0 + np.cos(wave)) for wave in residual.wave_vectors)
+    return np.asarray(down * across, np.float32)
+
+
+def _at_lags(spectrum: Spectra, lags: Image, extent: tuple[int, int]) -> Image:
+    """Evaluate the spline of a spectrum, of `_spline_gain`, at lags (2, n, m)."""
+    correlation = transform_back(spectrum, extent, extent)
     places = lags % np.array(extent)[:, None, None]
-    return np.asarray(scipy.ndimage.map_coordinates(correlation, places, order=3, mode="grid-wrap"))
+    found = scipy.ndimage.map_coordinates(
+        correlation, places, output=np.float64, order=3, mode="grid-wrap", prefilter=False
+    )
+    return np.asarray(found)

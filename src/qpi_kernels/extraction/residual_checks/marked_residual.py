@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.refine.residual import residual_map
+from qpi_kernels.extraction.residual_checks.transforms import (
+    Image,
+    Spectra,
+    half_weights,
+    transform,
+    transform_back,
+)
+from qpi_kernels.linalg.transform_length import fast_length
 from qpi_kernels.result import KernelResult
 
-__all__ = ["Image", "MarkedResidual", "Spectra", "explained_chi2", "usual_chi2"]
-
-Image = NDArray[np.float64]
-Spectra = NDArray[np.complex128]
+__all__ = ["MarkedResidual", "explained_chi2", "usual_chi2"]
 
 _MIN_EIGENVALUE = 1e-6
 # Power below this share of its mean is not relied on: there a kernel's own small errors show.
 _MIN_POWER = 0.1
+# Avoids a division by zero in single precision.
+_TINY = 1e-30
 # A residual below this share of the kernel's largest value is rounding.
 _MIN_RESIDUAL = 1e-6
 
@@ -62,7 +69,8 @@ class MarkedResidual:
         kernels = np.stack([planes[0] for planes in found.kernels.values()])
         if scale <= _MIN_RESIDUAL * float(np.abs(kernels).max(initial=0.0)) or not kernels.any():
             return None
-        power = np.square(np.abs(scipy.fft.fft2(values / scale))) / count
+        whole = scipy.fft.fft2(np.asarray(values / scale, np.float32))
+        power = np.square(np.abs(whole)) / count
         window = (kernels.shape[-2], kernels.shape[-1])
         noise = NoiseModel(power, window)
         return cls(values / scale, found.mask, kernels / scale, result.defects, noise)
@@ -82,7 +90,8 @@ class MarkedResidual:
     @cached_property
     def kind(self) -> NDArray[np.intp]:
         """Number of each mark's kind, (N,)."""
-        return np.array([self.defects.kinds.index(str(one)) for one in self.defects.kind])
+        number = {kind: index for index, kind in enumerate(self.defects.kinds)}
+        return np.array([number[str(one)] for one in self.defects.kind])
 
     @cached_property
     def power(self) -> Image:
@@ -91,12 +100,19 @@ class MarkedResidual:
         White unless the residual's spectrum differs from that by more than chance; the residual
         whitened by it has unit variance.
         """
-        measured = np.square(np.abs(scipy.fft.fft2(self.values))) / max(int(self.mask.sum()), 1)
-        shape = np.ones(self.shape)
+        rows, columns = self.shape
+        shape = np.ones((rows, columns // 2 + 1))
         if self.noise.coloured:
-            shape = np.maximum(self.noise.power, _MIN_POWER * self.noise.power.mean())
-        full = shape * max(float(np.mean(measured / shape)), 1e-300)
-        return np.asarray(full[:, : self.shape[1] // 2 + 1])
+            known = self.noise.power[:, : columns // 2 + 1]
+            shape = np.maximum(known, _MIN_POWER * self.noise.power.mean())
+        measured = np.square(np.abs(transform(self.values, self.shape))) * half_weights(columns)
+        level = float((measured / shape).sum()) / (self.values.size * max(int(self.mask.sum()), 1))
+        return np.asarray(shape * max(level, 1e-300), np.float32)
+
+    @cached_property
+    def inverse_root(self) -> Image:
+        """Inverse square root of the power, (rows, columns // 2 + 1)."""
+        return np.asarray(1.0 / np.sqrt(self.power))
 
     @cached_property
     def white(self) -> Image:
@@ -105,16 +121,13 @@ class MarkedResidual:
 
     def whiten(self, images: Image) -> Image:
         """Leave out what does not count of images (..., rows, columns), and whiten them."""
-        spectrum = scipy.fft.rfft2(images * self.mask) / np.sqrt(self.power)
-        return np.asarray(scipy.fft.irfft2(spectrum, self.shape))
+        spectrum = transform(images * self.mask, self.shape) * self.inverse_root
+        return transform_back(spectrum, self.shape, self.shape)
 
     @cached_property
     def extent(self) -> tuple[int, int]:
         """Size to which arrays are padded, so that no window wraps around."""
-        rows, columns = (
-            scipy.fft.next_fast_len(n + k, real=True)
-            for n, k in zip(self.shape, self.window, strict=True)
-        )
+        rows, columns = (fast_length(n + k) for n, k in zip(self.shape, self.window, strict=True))
         return rows, columns
 
     @cached_property
@@ -123,66 +136,87 @@ class MarkedResidual:
         rows = 2 * np.pi * scipy.fft.fftfreq(self.extent[0])
         return rows[:, None], 2 * np.pi * scipy.fft.rfftfreq(self.extent[1])[None]
 
-    def spectra(self, kernels: Image) -> Spectra:
-        """Transform windows (..., h, w) about their centres."""
+    @cached_property
+    def _centre(self) -> Spectra:
+        """Factors that move the centre of a window to the first pixel."""
         down, across = self.wave_vectors
         height, width = self.window
-        centre = np.exp(1j * (down * (height // 2) + across * (width // 2)))
-        return np.asarray(scipy.fft.rfft2(kernels, self.extent) * centre)
+        factors = np.exp(1j * down * (height // 2)) * np.exp(1j * across * (width // 2))
+        return np.asarray(factors, np.complex64)
+
+    def spectra(self, kernels: Image) -> Spectra:
+        """Transform windows (..., h, w) about their centres."""
+        return np.asarray(transform(kernels, self.extent) * self._centre)
 
     @cached_property
-    def kernel_spectra(self) -> Spectra:
-        """Spectra of the kernels, (kind, rows, columns)."""
-        return self.spectra(self.kernels)
+    def derivatives(self) -> Spectra:
+        """Change of a mark's wave with strength, row and column, (3, kind, rows, columns)."""
+        down, across = (-1j * one.astype(np.complex64) for one in self.wave_vectors)
+        kernels = self.spectra(self.kernels)
+        return np.stack([kernels, down * kernels, across * kernels])
 
     @cached_property
-    def derivatives(self) -> tuple[Spectra, Spectra, Spectra]:
-        """Change of a mark's wave with its strength, row and column, each (kind, rows, columns)."""
-        down, across = self.wave_vectors
-        return (
-            self.kernel_spectra,
-            -1j * down * self.kernel_spectra,
-            -1j * across * self.kernel_spectra,
+    def phases(self) -> tuple[Spectra, Spectra]:
+        """Factors of a shift to each mark, (N, rows) and (N, columns) of spectra."""
+        down, across = (
+            np.exp(-1j * np.outer(self.defects.positions[:, axis], wave)).astype(np.complex64)
+            for axis, wave in enumerate(self.wave_vectors)
         )
+        return down, across
 
-    def pattern(self, spectra: Spectra, weights: Image | None = None) -> Image:
+    def waves(self, weights: Image | None = None, power: int = 1) -> Spectra:
+        """Transform the marks of each kind, (kind, rows, columns).
+
+        Parameters
+        ----------
+        weights : array, (N,), optional
+            Factor on each mark's strength.
+        power : int
+            Of the strengths.
+        """
+        down, across = self.phases
+        given = self.defects.strength**power * (1.0 if weights is None else weights)
+        strength = given.astype(np.complex64)[:, None]
+        chosen = [self.kind == number for number in range(len(self.kernels))]
+        return np.stack([(down[one] * strength[one]).T @ across[one] for one in chosen])
+
+    @cached_property
+    def marks(self) -> Spectra:
+        """Waves of all marks, (kind, rows, columns)."""
+        return self.waves()
+
+    def pattern(self, spectra: Spectra, marks: Spectra | None = None) -> Image:
         """Put a window of its kind at every mark.
 
         Parameters
         ----------
-        spectra : array, (kind, rows, columns)
+        spectra : array, (..., kind, rows, columns)
             As of `spectra`.
-        weights : array, (N,), optional
-            Factor on each mark's strength.
+        marks : array, (kind, rows, columns), optional
+            From `waves`.
 
         Returns
         -------
-        array, (rows, columns)
-            The image, not yet whitened.
+        array, (..., rows, columns)
+            The images, not yet whitened.
         """
-        down, across = self.wave_vectors
-        strength = self.defects.strength * (1.0 if weights is None else weights)
-        total = np.zeros(spectra.shape[1:], complex)
-        for number, spectrum in enumerate(spectra):
-            chosen = self.kind == number
-            rows, columns = self.defects.positions[chosen].T
-            waves = np.exp(-1j * down * rows) * strength[chosen]
-            total += spectrum * (waves @ np.exp(-1j * across.T * columns).T)
-        return np.asarray(scipy.fft.irfft2(total, self.extent)[: self.shape[0], : self.shape[1]])
+        total = (spectra * (self.marks if marks is None else marks)).sum(axis=-3)
+        return transform_back(total, self.extent, self.shape)
+
+    @cached_property
+    def shown(self) -> Image:
+        """Share of the energy of a wave from each pixel on counted pixels, (kind, *extent)."""
+        squares = np.square(self.kernels)
+        total = np.maximum(squares.sum(axis=(1, 2), keepdims=True), _TINY)
+        counted = transform(self.mask.astype(np.float32), self.extent)
+        spectra = counted * self.spectra(squares / total).conj()
+        return transform_back(spectra, self.extent, self.extent).clip(0.0, 1.0)
 
     @cached_property
     def visible(self) -> Image:
         """Share of each mark's wave, in energy, on counted pixels, (N,)."""
-        counted = scipy.fft.rfft2(self.mask.astype(float), self.extent)
-        shown = np.zeros(len(self.defects))
-        squares = np.square(self.kernels)
-        near = np.rint(self.defects.positions).astype(int) % np.array(self.extent)
-        for number, spectrum in enumerate(self.spectra(squares)):
-            chosen = self.kind == number
-            energy = scipy.fft.irfft2(counted * spectrum.conj(), self.extent)
-            total = max(float(squares[number].sum()), 1e-300)
-            shown[chosen] = energy[tuple(near[chosen].T)] / total
-        return shown.clip(0.0, 1.0)
+        rows, columns = (np.rint(self.defects.positions).astype(int) % np.array(self.extent)).T
+        return np.asarray(self.shown[self.kind, rows, columns])
 
     def colour(self, patterns: Image) -> float:
         """Measure the variance of whitened patterns' scores over that of white noise, at least 1.
@@ -196,9 +230,11 @@ class MarkedResidual:
         patterns : array, (n, rows, columns)
             Whitened.
         """
-        measured = np.square(np.abs(scipy.fft.rfft2(self.white)))
-        weight = np.square(np.abs(scipy.fft.rfft2(patterns)))
-        ratio = (weight * measured).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1e-300)
+        measured, weight = (
+            np.square(np.abs(transform(one, self.shape))) for one in (self.white, patterns)
+        )
+        energy = np.maximum(weight.sum(axis=(1, 2)), _TINY)
+        ratio = (weight * measured).sum(axis=(1, 2)) / energy
         level = float(measured.mean())
         return max(1.0, float(ratio.max()) / level) if level > 0 else 1.0
 

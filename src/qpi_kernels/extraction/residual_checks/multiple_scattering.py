@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual
 from qpi_kernels.extraction.residual_checks.scan_order import explained_beyond
+from qpi_kernels.extraction.residual_checks.transforms import Image
 
 __all__ = ["FreeWave", "scattered_chi2"]
 
-Wave = NDArray[np.complex128]
+Wave = NDArray[np.complexfloating[Any, Any]]
 
 _CORE_PX = 3.0
 _MIN_SHARE = 0.6
@@ -25,6 +27,9 @@ _SHORTEST_PX = 5.0
 _STEPS_PER_WINDOW = 20
 # Numbers of the largest table of waves: pixels times marks.
 _MAX_TABLE = 4_000_000
+# Distances between which no wave changes much, and numbers of a block of that table.
+_STEPS_PER_PX = 128
+_BLOCK = 130_000
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,12 @@ class FreeWave:
         share = 1.0 - left / total
         return cls(*best, float(share)) if share > _MIN_SHARE else None
 
-    def at(self, distance: Image) -> Wave:
-        """Evaluate g at distances in pixels."""
-        grid = np.arange(0.0, distance.max() + 1.0, 0.25)
-        return np.asarray(np.interp(distance, grid, _wave(grid, self.wave_number, self.decay)))
+    def within(self, reach: float) -> Wave:
+        """Tabulate g to a distance in pixels, at `_STEPS_PER_PX` steps for each."""
+        coarse = np.arange(0.0, reach + 1.0, 0.25)
+        fine = np.arange(0.0, reach + 0.5, 1 / _STEPS_PER_PX)
+        wave = np.interp(fine, coarse, _wave(coarse, self.wave_number, self.decay))
+        return np.asarray(wave, np.complex64)
 
 
 def scattered_chi2(residual: MarkedResidual, patterns: Image) -> float | None:
@@ -116,21 +123,42 @@ def scattered_chi2(residual: MarkedResidual, patterns: Image) -> float | None:
     positions, strength = residual.defects.positions[chosen], residual.defects.strength[chosen]
     step = int(np.ceil(np.sqrt(residual.values.size * len(positions) / _MAX_TABLE)))
     rows, columns = (np.arange(0, side, step) for side in residual.shape)
-    down, across = rows - positions[:, :1], columns - positions[:, 1:]
-    distance = np.sqrt(np.square(down)[:, :, None] + np.square(across)[:, None])
-    table = wave.at(distance).reshape(len(positions), -1)
-    apart = wave.at(np.hypot(*(positions[:, None] - positions).transpose(2, 0, 1)))
-    np.fill_diagonal(apart, 0.0)
-    apart *= strength[:, None] * strength
-    size = (len(rows), len(columns))
-    pairs = np.einsum("np,np->p", table, apart @ table).reshape(size)
-    single = (strength @ np.square(table)).reshape(size)
+    pairs, single = _scattered(wave, positions, strength, rows, columns)
     tested, known = (
         np.stack([_on_grid(part, residual.shape, step) for part in (one.real, one.imag)])
         for one in (pairs, single)
     )
     fitted = np.concatenate([patterns, residual.whiten(known)])
     return explained_beyond(residual.white, residual.whiten(tested), fitted)
+
+
+def _scattered(
+    wave: FreeWave,
+    positions: Image,
+    strength: Image,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+) -> tuple[Wave, Wave]:
+    """Sum the waves that scatter at pairs of marks, and at single ones, each (rows, columns)."""
+    down, across = rows - positions[:, :1], columns - positions[:, 1:]
+    apart = np.hypot(*(positions[:, None] - positions).transpose(2, 0, 1))
+    far = np.hypot(np.abs(down).max(axis=1), np.abs(across).max(axis=1)).max()
+    table = wave.within(float(max(far, apart.max())))
+    squares = [(np.square(one) * _STEPS_PER_PX**2).astype(np.float32) for one in (down, across)]
+    between = table[np.rint(apart * _STEPS_PER_PX).astype(np.intp)]
+    np.fill_diagonal(between, 0.0)
+    between *= (strength[:, None] * strength).astype(np.float32)
+    weight = strength.astype(np.complex64)
+    pairs, single = (np.empty((len(rows), len(columns)), np.complex64) for _ in range(2))
+    # Blocks that stay in a processor's cache.
+    block = max(1, _BLOCK // across.size)
+    for some in (slice(start, start + block) for start in range(0, len(rows), block)):
+        steps = np.sqrt(squares[0][:, some, None] + squares[1][:, None]) + np.float32(0.5)
+        waves = table.take(steps.astype(np.intp)).reshape(len(positions), -1)
+        shape = pairs[some].shape
+        pairs[some] = ((between @ waves) * waves).sum(axis=0).reshape(shape)
+        single[some] = (weight @ np.square(waves)).reshape(shape)
+    return pairs, single
 
 
 def _on_grid(values: Image, shape: tuple[int, int], step: int) -> Image:
@@ -145,15 +173,19 @@ def _on_grid(values: Image, shape: tuple[int, int], step: int) -> Image:
 def _wave(distance: Image, wave_number: float, decay: float) -> Wave:
     """Evaluate g; within a pixel of the defect it is that of a pixel's distance."""
     regular = np.maximum(distance, 1.0)
-    wave = scipy.special.hankel1(0, wave_number * regular) * np.exp(-decay * regular)
-    return np.asarray(wave)
+    return np.asarray(_hankel(wave_number * regular) * np.exp(-decay * regular))
+
+
+def _hankel(argument: Image) -> Wave:
+    """Evaluate the Hankel function of real arguments, faster than `scipy.special.hankel1`."""
+    return np.asarray(scipy.special.j0(argument) + 1j * scipy.special.y0(argument))
 
 
 def _best(
     profile: Image, radius: Image, weight: Image, numbers: Image, decays: Image
 ) -> tuple[float, float]:
     """Find wave number and decay whose g^2 fits a radial profile best."""
-    squared = scipy.special.hankel1(0, numbers[:, None, None] * radius) ** 2
+    squared = _hankel(numbers[:, None, None] * radius) ** 2
     squared = squared * np.exp(-2 * decays[:, None] * radius)
     basis = np.stack([squared.real, squared.imag, np.ones_like(squared.real)], axis=-2) * weight
     left = _left(basis, profile * weight)

@@ -8,7 +8,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual
+from qpi_kernels.extraction.residual_checks.transforms import Image, transform, transform_back
 
 __all__ = ["AroundMarks", "around_marks", "residual_spectrum"]
 
@@ -46,23 +47,28 @@ class AroundMarks(NamedTuple):
 
 def around_marks(residual: MarkedResidual) -> AroundMarks:
     """Average the whitened residual over the marks, as far as 0.8 windows from them."""
-    spectrum = scipy.fft.rfft2(residual.white, residual.extent)
-    down, across = residual.wave_vectors
-    rows, columns = residual.defects.positions.T
-    below, right = np.exp(-1j * down * rows), np.exp(-1j * across.T * columns).T
-    marks, squares = ((below * residual.defects.strength**power) @ right for power in (1, 2))
-    counted = scipy.fft.rfft2(residual.mask.astype(float), residual.extent)
-    powers = scipy.fft.rfft2(np.square(residual.white) * residual.mask, residual.extent)
-    total, number, energy = (
-        scipy.fft.irfft2(one * other.conj(), residual.extent)
-        for one, other in ((spectrum, marks), (counted, squares), (powers, squares))
-    )
-    lags = [np.minimum(np.arange(n), n - np.arange(n)) for n in residual.extent]
+    mask = residual.mask
+    images = np.stack([residual.white, mask, np.square(residual.white) * mask])
+    marks = residual.marks.sum(axis=0)
+    squares = marks
+    if (residual.defects.strength != 1).any():
+        squares = residual.waves(power=2).sum(axis=0)
+    spectra = transform(images, residual.extent)
+    spectra *= np.stack([marks, squares, squares]).conj()
+    everywhere = transform_back(spectra, residual.extent, residual.extent)
+    enough = _MIN_SHARE * float(everywhere[1].max(initial=0.0))
+    # Only lags within the reach are wanted.
+    lags = [
+        np.arange(-size, size + 1)
+        for size in np.ceil(_REACH * np.array(residual.window)).astype(int)
+    ]
+    total, number, energy = everywhere[:, lags[0][:, None], lags[1]].astype(np.float64)
     inside, near = (
-        (lags[0][:, None] < share * residual.window[0]) & (lags[1] < share * residual.window[1])
+        (np.abs(lags[0])[:, None] < share * residual.window[0])
+        & (np.abs(lags[1]) < share * residual.window[1])
         for share in (0.5, _REACH)
     )
-    shown = number > _MIN_SHARE * number.max(initial=0.0)
+    shown = number > enough
     score = total / np.sqrt(np.where(shown, number, 1.0))
     outside = shown & near & ~inside
     count = int(outside.sum())
@@ -96,7 +102,7 @@ def residual_spectrum(residual: MarkedResidual) -> tuple[Image, Image, Image, Im
         Wave vector in radians per pixel; power over its mean; that of the noise model; and two
         relative standard deviations of the power for noise of that spectrum.
     """
-    power = np.square(np.abs(scipy.fft.rfft2(residual.values)))
+    power = np.square(np.abs(transform(residual.values, residual.shape)))
     down = 2 * np.pi * scipy.fft.fftfreq(residual.shape[0])[:, None]
     across = 2 * np.pi * scipy.fft.rfftfreq(residual.shape[1])
     wave = np.hypot(down, across)

@@ -7,16 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-from qpi_kernels.extraction.residual_checks.marked_residual import (
-    Image,
-    MarkedResidual,
-    explained_chi2,
-)
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual, explained_chi2
+from qpi_kernels.extraction.residual_checks.transforms import Image, Spectra
 
 __all__ = ["ScanOrder", "TipChange", "change_patterns", "explained_beyond"]
 
 # Share of the signal that must lie on either side of a tip change.
 _MARGIN = 0.1
+# Avoids a division by zero in single precision.
+_TINY = 1e-30
 
 
 class TipChange(NamedTuple):
@@ -66,15 +65,12 @@ class ScanOrder(NamedTuple):
             From `change_patterns`.
         """
         time = 2 * residual.defects.positions[:, 0] / residual.shape[0] - 1
-        moves = np.stack(
-            [
-                residual.pattern(slope, power)
-                for slope in residual.derivatives[1:]
-                for power in (time, time**2)
-            ]
-        )
+        once, twice = residual.waves(time), residual.waves(time**2)
+        slopes = residual.derivatives[1:]
+        moves = np.concatenate([residual.pattern(slopes, marks) for marks in (once, twice)])
         drift = explained_beyond(residual.white, residual.whiten(moves), patterns)
-        return cls(_tip_change(patterns, residual.white), drift, _shear(residual, patterns))
+        shear = _shear(residual, patterns, once)
+        return cls(_tip_change(patterns, residual.white), drift, shear)
 
 
 def change_patterns(residual: MarkedResidual) -> Image:
@@ -85,10 +81,9 @@ def change_patterns(residual: MarkedResidual) -> Image:
     array, (4, rows, columns)
     """
     down, across = residual.wave_vectors
-    blur = residual.kernel_spectra * (down**2 + across**2)
-    return residual.whiten(
-        np.stack([residual.pattern(spectra) for spectra in (*residual.derivatives, blur)])
-    )
+    blur = residual.derivatives[:1] * (down**2 + across**2).astype(np.float32)
+    changes = [residual.pattern(one) for one in (residual.derivatives, blur)]
+    return residual.whiten(np.concatenate(changes))
 
 
 def _tip_change(patterns: Image, white: Image) -> TipChange:
@@ -97,25 +92,26 @@ def _tip_change(patterns: Image, white: Image) -> TipChange:
     Sums over rows of scores and of their covariance, less the share that a change of the whole map
     would have: a kernel that is fitted to the whole follows that.
     """
-    scores = np.einsum("ayx,yx->ya", patterns, white).cumsum(axis=0)
-    normal = np.einsum("ayx,byx->yab", patterns, patterns, optimize=True).cumsum(axis=0)
+    lines = patterns.astype(np.float64).swapaxes(0, 1)
+    scores = (lines @ white[:, :, None])[..., 0].cumsum(axis=0)
+    normal = (lines @ lines.swapaxes(1, 2)).cumsum(axis=0)
     above = normal[:, 0, 0] / max(float(normal[-1, 0, 0]), 1e-300)
-    lines = np.flatnonzero((above > _MARGIN) & (above < 1 - _MARGIN))
-    if not len(lines):
+    rows = np.flatnonzero((above > _MARGIN) & (above < 1 - _MARGIN))
+    if not len(rows):
         return TipChange(0.0, 0, 0.0)
     found = []
     for some in (slice(0, 4), slice(1, 3)):
         part = normal[:, some, some]
-        share = part[lines] @ np.linalg.pinv(part[-1], rcond=1e-8, hermitian=True)
-        change = scores[lines, some] - share @ scores[-1, some]
-        covariance = part[lines] - share @ np.swapaxes(part[lines], 1, 2)
+        share = part[rows] @ np.linalg.pinv(part[-1], rcond=1e-8, hermitian=True)
+        change = scores[rows, some] - share @ scores[-1, some]
+        covariance = part[rows] - share @ np.swapaxes(part[rows], 1, 2)
         found.append(explained_chi2(change, covariance))
     best = int(found[0].argmax())
-    return TipChange(float(found[0][best]), int(lines[best]) + 1, float(found[1].max()))
+    return TipChange(float(found[0][best]), int(rows[best]) + 1, float(found[1].max()))
 
 
-def _shear(residual: MarkedResidual, patterns: Image) -> float:
-    """Test whether the kernel is sheared and stretched more and more along the slow axis."""
+def _shear(residual: MarkedResidual, patterns: Image, once: Spectra) -> float:
+    """Test whether the kernel is sheared and stretched more and more, by marks times time."""
     height, width = residual.window
     below = (np.arange(height) - height // 2)[:, None]
     spectrum = scipy.fft.fft2(residual.kernels)
@@ -123,12 +119,11 @@ def _shear(residual: MarkedResidual, patterns: Image) -> float:
         scipy.fft.ifft2(spectrum * 2j * np.pi * frequency).real
         for frequency in (scipy.fft.fftfreq(height)[:, None], scipy.fft.fftfreq(width)[None])
     ]
-    time = 2 * residual.defects.positions[:, 0] / residual.shape[0] - 1
-    spectra = [residual.spectra(below * slope) for slope in slopes]
-    always = np.stack([residual.pattern(one) for one in spectra])
-    growing = np.stack([residual.pattern(one, time) for one in spectra])
-    fitted = np.concatenate([patterns, residual.whiten(always)])
-    return explained_beyond(residual.white, residual.whiten(growing), fitted)
+    spectra = residual.spectra(np.stack([below * slope for slope in slopes]))
+    always, growing = (
+        residual.whiten(residual.pattern(spectra, marks)) for marks in (residual.marks, once)
+    )
+    return explained_beyond(residual.white, growing, np.concatenate([patterns, always]))
 
 
 def explained_beyond(white: Image, patterns: Image, fitted: Image) -> float:
@@ -150,4 +145,4 @@ def explained_beyond(white: Image, patterns: Image, fitted: Image) -> float:
 def _unit(patterns: Image) -> Image:
     """Scale patterns (n, pixels) to unit length."""
     length = np.sqrt(np.square(patterns).sum(axis=1, keepdims=True))
-    return np.asarray(patterns / np.maximum(length, 1e-300))
+    return np.asarray(patterns / np.maximum(length, _TINY))

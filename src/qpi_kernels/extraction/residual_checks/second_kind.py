@@ -7,15 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 import scipy.ndimage
+import scipy.sparse.linalg
 from numpy.typing import NDArray
 
-from qpi_kernels.extraction.residual_checks.marked_residual import Image, MarkedResidual
+from qpi_kernels.extraction.residual_checks.marked_residual import MarkedResidual
+from qpi_kernels.extraction.residual_checks.transforms import Image, transform, transform_back
 
 __all__ = ["PatchComponent"]
 
 # Share of the kernel's energy within a patch, and its smallest radius in pixels.
 _ENERGY, _MIN_RADIUS = 0.8, 4
 _MIN_MARKS = 5
+# Marks of which all components are computed at once; beyond, the first is iterated for.
+_MAX_DENSE, _TOLERANCE = 300, 1e-3
+# Avoids a division by zero in single precision.
+_TINY = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,58 +51,129 @@ class PatchComponent:
     minority: float
 
     @classmethod
-    def clearest(cls, residual: MarkedResidual, white: Image) -> PatchComponent | None:
-        """Find the component that explains most beyond chance, of all kinds; None without any."""
-        found = [cls._of_kind(residual, white, number) for number in range(len(residual.kernels))]
-        return max(
-            (one for one in found if one is not None),
-            key=lambda one: one.chi2 - one.chance,
-            default=None,
-        )
+    def clearest(cls, residual: MarkedResidual, *whites: Image) -> list[PatchComponent | None]:
+        """Find the component that explains most beyond chance, of all kinds; None without any.
+
+        Parameters
+        ----------
+        residual : MarkedResidual
+            The marks.
+        *whites : array, (rows, columns)
+            Whitened residuals, each with a component of its own.
+        """
+        patches = [_Patches.of(residual, number) for number in range(len(residual.kernels))]
+        some = [one for one in patches if one is not None]
+        return [
+            max(
+                (one.component(white) for one in some),
+                key=lambda one: one.chi2 - one.chance,
+                default=None,
+            )
+            for white in whites
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Patches:
+    """Patches about the marks of a kind.
+
+    Parameters
+    ----------
+    gain : array, (rows, columns // 2 + 1)
+        Factors on the waves of a whitened residual.
+    places : array of int, (n, p)
+        Pixels of each patch, in the flattened mask.
+    mask : array of bool, (rows, columns)
+        True where a pixel counts, with a margin around the map.
+    reach : int
+        Width of the margin.
+    strength : array, (n,)
+        Of the marks.
+    in_time : array of int, (n,)
+        The marks in the order of the scan.
+    """
+
+    gain: Image
+    places: NDArray[np.intp]
+    mask: NDArray[np.bool_]
+    reach: int
+    strength: Image
+    in_time: NDArray[np.intp]
 
     @classmethod
-    def _of_kind(cls, residual: MarkedResidual, white: Image, number: int) -> PatchComponent | None:
-        """Find the component of a kind in a whitened residual."""
+    def of(cls, residual: MarkedResidual, number: int) -> _Patches | None:
+        """Place the patches; None for a kind of few marks."""
         nearest = np.rint(residual.defects.positions).astype(int)
         inside = ((nearest >= 0) & (nearest < np.array(residual.shape))).all(axis=1)
         inside &= (residual.kind == number) & (residual.defects.strength != 0)
         if inside.sum() < _MIN_MARKS:
             return None
-        # Another kind scatters the same waves: those that the kernel has.
-        gain = _gain(residual, number)
-        filtered = scipy.fft.irfft2(scipy.fft.rfft2(white) * gain, residual.shape)
         offsets, reach = _patch(residual.kernels[number])
-        places = nearest[inside] + reach
-        strength = residual.defects.strength[inside]
-        rows, columns = (places[:, axis, None] + offsets[:, axis] for axis in (0, 1))
-        patches = np.pad(filtered, reach)[rows, columns] / strength[:, None]
-        patches = patches - patches.mean(axis=0)
-        amounts = np.linalg.eigh(patches @ patches.T)[1][:, -1]
-        shown = np.pad(np.zeros(residual.shape), reach)
-        np.add.at(shown, (rows, columns), np.outer(amounts * strength, amounts @ patches))
-        shown = shown[reach:-reach, reach:-reach] * residual.mask
-        shown = scipy.fft.irfft2(scipy.fft.rfft2(shown) * gain, residual.shape)
-        energy = max(float(np.square(shown).sum()), 1e-300)
-        numbers = len(offsets) * np.square(gain).sum() ** 2 / (gain**4).sum() / gain.size
-        chance = (np.sqrt(len(amounts)) + np.sqrt(numbers)) ** 2
-        time = residual.defects.positions[inside, 0].argsort()
-        apart, minority = _apart(np.sort(amounts))
+        mask = np.pad(residual.mask, reach)
+        centres = nearest[inside] + reach
+        rows, columns = (centres[:, axis, None] + offsets[:, axis] for axis in (0, 1))
         return cls(
+            _gain(residual, number),
+            np.ravel_multi_index((rows, columns), mask.shape),
+            mask,
+            reach,
+            residual.defects.strength[inside],
+            residual.defects.positions[inside, 0].argsort(),
+        )
+
+    def component(self, white: Image) -> PatchComponent:
+        """Find the first principal component in a whitened residual."""
+        # Another kind scatters the same waves: those that the kernel has.
+        filtered = np.pad(_filtered(white, self.gain), self.reach)
+        patches = filtered.ravel()[self.places] / self.strength[:, None]
+        patches = patches - patches.mean(axis=0)
+        amounts = _first_component(patches)
+        component = np.outer(amounts * self.strength, amounts @ patches)
+        total = np.bincount(self.places.ravel(), component.ravel(), minlength=self.mask.size)
+        inner = slice(self.reach, -self.reach)
+        whole = np.where(self.mask, total.reshape(self.mask.shape), 0.0)
+        shown = _filtered(whole[inner, inner], self.gain)
+        energy = max(float(np.square(shown).sum()), _TINY)
+        numbers = self.places.shape[1] * np.square(self.gain).sum() ** 2
+        numbers /= (self.gain**4).sum() * self.gain.size
+        chance = (np.sqrt(len(amounts)) + np.sqrt(numbers)) ** 2
+        apart, minority = _apart(np.sort(amounts))
+        return PatchComponent(
             float((shown * white).sum()) ** 2 / energy,
             float(chance),
             apart,
-            _apart(amounts[time])[0],
+            _apart(amounts[self.in_time])[0],
             minority,
         )
 
 
+def _first_component(patches: Image) -> Image:
+    """Compute the amounts of the first principal component in patches (n, p), (n,)."""
+    count = len(patches)
+    if count <= _MAX_DENSE:
+        return np.asarray(np.linalg.eigh(patches @ patches.T)[1][:, -1])
+    product = scipy.sparse.linalg.LinearOperator(
+        (count, count), matvec=lambda vector: patches @ (patches.T @ vector), dtype=patches.dtype
+    )
+    start = patches @ patches[np.square(patches).sum(axis=1).argmax()]
+    found = scipy.sparse.linalg.eigsh(product, k=1, v0=start, tol=_TOLERANCE)[1]
+    return np.asarray(found[:, 0], np.float64)
+
+
+def _filtered(image: Image, gain: Image) -> Image:
+    """Multiply the spectrum of an image."""
+    shape = (image.shape[0], image.shape[1])
+    return transform_back(transform(image, shape) * gain, shape, shape)
+
+
 def _gain(residual: MarkedResidual, number: int) -> Image:
     """Compute the smoothed amplitude of a kernel over that of the noise, at most 1."""
-    amplitude = np.abs(scipy.fft.fft2(residual.kernels[number], residual.shape))
+    kernel = residual.kernels[number].astype(np.float32)
+    amplitude = np.abs(scipy.fft.fft2(kernel, residual.shape))
     widths = [max(2.0, 0.5 * n / k) for n, k in zip(residual.shape, residual.window, strict=True)]
     smooth = scipy.ndimage.gaussian_filter(amplitude, widths, mode="wrap")
-    gain = smooth[:, : residual.shape[1] // 2 + 1] / np.sqrt(residual.power)
-    return np.asarray(gain / max(float(gain.max()), 1e-300))
+    gain = smooth[:, : residual.shape[1] // 2 + 1] * residual.inverse_root
+    return np.asarray(gain / max(float(gain.max()), _TINY))
 
 
 def _patch(kernel: Image) -> tuple[NDArray[np.intp], int]:
