@@ -9,8 +9,14 @@ from pathlib import Path
 import xarray as xr
 
 from napari_qpi.tasks.inspection.state import Inspection
-from qpi_kernels.inspect.figures.figure import FIGURE_FILES, check_path, draw_panel, save_figure
-from qpi_kernels.inspect.figures.kind import Panel
+from qpi_kernels.inspect.figures.figure import (
+    FIGURE_FILES,
+    check_path,
+    draw_panels,
+    save_drawing,
+    save_numbers,
+)
+from qpi_kernels.inspect.figures.kind import FigurePanel
 from qpi_kernels.inspect.figures.kinds.curves.curves import curves_panel
 from qpi_kernels.inspect.figures.kinds.images.cut_stack import stack_panel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
@@ -27,7 +33,7 @@ _IMAGES = (("y", "x"), ("q_y", "q_x"))
 Exported = xr.DataArray | xr.Dataset
 
 
-def figure_of(export: Exported, title: str) -> Panel:
+def figure_of(export: Exported, title: str) -> FigurePanel:
     """Make the figure of an image, of cuts over bias, or of curves over one axis."""
     title = f"{title}: {_name(export)}"
     if isinstance(export, xr.DataArray) and export.ndim == 2:
@@ -36,13 +42,13 @@ def figure_of(export: Exported, title: str) -> Panel:
     return curves_panel(export, title, f"{title}.")
 
 
-def save_figures(figures: Sequence[Panel], path: Path, notes: Mapping[str, str]) -> list[Path]:
-    """Save figures in a journal's column width, with the numbers of each as CSV beside it.
+def save_figures(panels: Sequence[FigurePanel], path: Path, notes: Mapping[str, str]) -> list[Path]:
+    """Save panels as one figure in a journal's width, with the numbers of each as CSV beside it.
 
     Parameters
     ----------
-    figures : sequence of Panel
-        Of all but the first one the title is added to the name of the file.
+    panels : sequence of FigurePanel
+        The numbers of all but the first one have their title in the name of the file.
     path : Path
         With the extension of a figure.
     notes : mapping of str to str
@@ -51,7 +57,7 @@ def save_figures(figures: Sequence[Panel], path: Path, notes: Mapping[str, str])
     Returns
     -------
     list of Path
-        The files written.
+        The files written, the figure first.
 
     Raises
     ------
@@ -59,10 +65,11 @@ def save_figures(figures: Sequence[Panel], path: Path, notes: Mapping[str, str])
         If the extension is another one.
     """
     check_path(path)
-    saved: list[Path] = []
-    for number, panel in enumerate(figures):
-        target = _numbered(path, panel.title.rpartition(": ")[2]) if number else path
-        saved += save_figure(draw_panel(panel, "single"), panel, target, dict(notes))
+    save_drawing(draw_panels(panels), path)
+    saved, table = [path], path.with_suffix(".csv")
+    for number, panel in enumerate(panels):
+        target = _numbered(table, panel.title.rpartition(": ")[2]) if number else table
+        saved += save_numbers(panel, target, notes)
     return saved
 
 

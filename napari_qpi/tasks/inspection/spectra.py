@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-__all__ = ["Spectrum", "spectra_table", "spectrum_at"]
+from qpi_kernels.inspect.figures.kind import FigurePanel
+from qpi_kernels.inspect.figures.kinds.curves.curves import curves_panel
+
+__all__ = ["Spectrum", "spectra_figures", "spectra_table", "spectrum_at"]
 
 Pixel = tuple[int, int]
 
@@ -65,3 +68,26 @@ def spectra_table(spectra: list[Spectrum]) -> list[xr.DataArray]:
         )
         for spectrum in spectra
     ]
+
+
+def spectra_figures(spectra: list[Spectrum]) -> list[FigurePanel]:
+    """Make a panel of the spectra of each array, with their errors."""
+    panels = []
+    for name in dict.fromkeys(spectrum.name for spectrum in spectra):
+        of_array = [spectrum for spectrum in spectra if spectrum.name == name]
+        quantity = str(of_array[0].values.attrs.get("long_name", "value"))
+        curves = xr.Dataset(attrs={"quantity": quantity})
+        for number, spectrum in enumerate(of_array, 1):
+            unit = {"units": spectrum.values.attrs.get("units", "")}
+            named = (
+                (f"spectrum_{number}", "", spectrum.values),
+                (f"spectrum_{number}_std", "standard deviation, ", spectrum.std),
+            )
+            for variable, words, values in named:
+                if values is not None:
+                    curve = values.reset_coords(drop=True)
+                    curve.attrs = {**unit, "long_name": f"{words}{spectrum.label}"}
+                    curves[variable] = curve
+        places = "; ".join(spectrum.label for spectrum in of_array)
+        panels.append(curves_panel(curves, f"Spectrum: {name}", f"Spectra of {name}: {places}."))
+    return panels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
 
+from napari_qpi.tasks.inspection.panel_files import figure_of
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.inspection import plane_code
@@ -12,6 +13,8 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.momentum_view import MomentumView
 from qpi_kernels import inspect
+from qpi_kernels.inspect.figures.kind import FigurePanel
+from qpi_kernels.inspect.figures.kinds.transforms.fourier_profiles import profiles_panel
 
 __all__ = ["ComparisonPanel"]
 
@@ -125,6 +128,15 @@ class ComparisonPanel(Panel):
             made.observation_profile.assign_attrs(title="map profile"),
             made.kernel_profile.assign_attrs(title="kernel profile"),
         ]
+
+    def figures(self) -> list[FigurePanel]:
+        """Return the panels of both transforms, and of both profiles in one."""
+        if self.comparison is None:
+            return []
+        made = self.comparison
+        images = made.observation.rename("map"), made.kernel.rename("kernel")
+        profiles = {"map": made.observation_profile, "kernel": made.kernel_profile}
+        return [*(figure_of(image, self.title) for image in images), profiles_panel(profiles)]
 
     def script(self) -> str:
         """Write the lines that compare."""

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_qpi.tasks.inspection.panel_files import figure_of
 from napari_qpi.tasks.inspection.state import Inspection
-from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
+from qpi_kernels.inspect.figures.kind import FigurePanel
 
 __all__ = ["Panel"]
 

@@ -13,8 +13,7 @@ from napari_qpi.tasks.scripts.inspection import plane_code
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.score_plot import ScorePlot
 from qpi_kernels import inspect
-from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
-from qpi_kernels.inspect.figures.kind import make_panel
+from qpi_kernels.inspect.figures.kind import FigurePanel, make_panel
 
 __all__ = ["SymmetryPanel"]
 

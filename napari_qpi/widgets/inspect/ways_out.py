@@ -151,4 +151,12 @@ class WaysOut(QWidget):
         except (OSError, InspectionError, ValueError) as error:
             panel.say(f"Not saved: {error}")
         else:
-            panel.say("Saved " + ", ".join(file.name for file in saved) + ".")
+            panel.say(_saved_in_words(saved))
+
+
+def _saved_in_words(saved: list[Path]) -> str:
+    """Say which files were written, the figure first, and where."""
+    names = [file.name for file in saved]
+    tables = ", ".join(name for name in names if name.endswith(".csv"))
+    figure = "" if names[0].endswith(".csv") else f"{names[0]}, and its numbers in "
+    return f"Saved {figure}{tables} to {saved[0].parent}."

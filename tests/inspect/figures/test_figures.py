@@ -19,7 +19,7 @@ from qpi_kernels.inspect.figures import style
 from qpi_kernels.inspect.figures.kind import (
     FigureError,
     FigureKind,
-    Panel,
+    FigurePanel,
     known_kinds,
     make_panel,
     register,
@@ -267,7 +267,9 @@ def test_a_kind_is_registered_and_found():
 
     def panel(result, *, times=1):
         """Make a toy panel."""
-        return Panel("Toy", "Toys.", times * data, lambda axes, data: axes.plot(data["count"]))
+        return FigurePanel(
+            "Toy", "Toys.", times * data, lambda axes, data: axes.plot(data["count"])
+        )
 
     register(FigureKind("toy", "toys", panel))
     try:

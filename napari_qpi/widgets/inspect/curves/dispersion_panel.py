@@ -35,8 +35,7 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
-from qpi_kernels.inspect.figures.kind import Panel as FigurePanel
-from qpi_kernels.inspect.figures.kind import make_panel
+from qpi_kernels.inspect.figures.kind import FigurePanel, make_panel
 from qpi_kernels.progress import CancelToken
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import xarray as xr
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout
 
 from napari_qpi.tasks.inspection.background_call import BackgroundCall
+from napari_qpi.tasks.inspection.panel_files import figure_of
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.curves import profile_code
@@ -16,6 +17,8 @@ from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from napari_qpi.widgets.inspect.role_choice import RoleChoice
 from qpi_kernels import inspect
+from qpi_kernels.inspect.figures.kind import FigurePanel
+from qpi_kernels.inspect.figures.kinds.transforms.fourier_profiles import profiles_panel
 from qpi_kernels.inspect.profiles import white_floor
 
 __all__ = ["ProfilesPanel"]
@@ -216,6 +219,13 @@ class ProfilesPanel(Panel):
         if self.stack is not None:
             made.append(self.stack["mean"].rename(f"profile of {self.role_choice.role} over bias"))
         return made
+
+    def figures(self) -> list[FigurePanel]:
+        """Return the panel of both profiles, and that of one over all biases."""
+        if not self.profiles:
+            return []
+        stacks = [made for made in self.export() if isinstance(made, xr.DataArray)]
+        return [profiles_panel(self.profiles), *(figure_of(stack, self.title) for stack in stacks)]
 
     def script(self) -> str:
         """Write the lines that average."""

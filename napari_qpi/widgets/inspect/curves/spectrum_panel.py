@@ -18,13 +18,19 @@ from qtpy.QtWidgets import (
 from superqt.utils import QSignalThrottler
 
 from napari_qpi.tasks.inspection.inspected import ROLES
-from napari_qpi.tasks.inspection.spectra import Spectrum, spectra_table, spectrum_at
+from napari_qpi.tasks.inspection.spectra import (
+    Spectrum,
+    spectra_figures,
+    spectra_table,
+    spectrum_at,
+)
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.tasks.scripts.inspection import VARIABLES
 from napari_qpi.widgets.inspect.in_viewer.cursor import CursorFollower, World, pixel_under
 from napari_qpi.widgets.inspect.in_viewer.pin_layer import PinLayer
 from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
+from qpi_kernels.inspect.figures.kind import FigurePanel
 
 __all__ = ["SpectrumPanel"]
 
@@ -214,6 +220,10 @@ class SpectrumPanel(Panel):
     def export(self) -> list[xr.DataArray | xr.Dataset]:
         """Return the pinned spectra, without any those under the cursor."""
         return list(spectra_table(self.pinned or self.under_cursor))
+
+    def figures(self) -> list[FigurePanel]:
+        """Return a panel of the spectra of each array."""
+        return spectra_figures(self.pinned or self.under_cursor)
 
     def script(self) -> str:
         """Write the lines that take the spectra; those of other layers are left out."""

@@ -1,4 +1,4 @@
-"""`FigureKind`, `Panel` and the registry of figures.
+"""`FigureKind`, `FigurePanel` and the registry of figures.
 
 A kind is one file in a room of ``figures/kinds/`` that defines ``KIND``; it is found there.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FigureError",
     "FigureKind",
-    "Panel",
+    "FigurePanel",
     "known_kinds",
     "make_panel",
     "register",
@@ -41,7 +41,7 @@ class FigureError(InspectionError):
 
 
 @dataclass(frozen=True)
-class Panel:
+class FigurePanel:
     """The numbers of a figure, what they are in words, and how they are drawn.
 
     Parameters
@@ -79,7 +79,7 @@ class Panel:
             axes.set_title(self.mark, loc="right", color=_WARNING if self.faded else "black")
         return axes
 
-    def undetermined(self) -> Panel:
+    def undetermined(self) -> FigurePanel:
         """Return the panel as that of an undetermined kernel: pale, and said in all its words."""
         caption = self.caption
         if UNDETERMINED not in caption:
@@ -112,15 +112,15 @@ class FigureKind:
     summary : str
         What it shows, one line for ``--help``.
     panel : callable
-        ``panel(result, **options) -> Panel``; raises `FigureError` where it can not be made of this
-        result.
+        ``panel(result, **options) -> FigurePanel``; raises `FigureError` where it can not be
+        made of this result.
     of_kernel : bool
         Shows nothing but the kernel of a result: pale where that is undetermined.
     """
 
     name: str
     summary: str
-    panel: Callable[..., Panel]
+    panel: Callable[..., FigurePanel]
     of_kernel: bool = False
 
 
@@ -158,7 +158,7 @@ def _kinds_of_the_room() -> dict[str, FigureKind]:
     return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)}
 
 
-def make_panel(name: str, result: Any, **options: Any) -> Panel:
+def make_panel(name: str, result: Any, **options: Any) -> FigurePanel:
     """Compute the numbers of a figure.
 
     Raises

@@ -28,10 +28,14 @@ def csv_tables(data: xr.Dataset, notes: Mapping[str, Any]) -> dict[str, str]:
     dict of str to str
         By the dims that a table is over, joined by ``_``: its text, a row for each point,
         coordinates first, units in the heads, no number rounded. The first variable's comes first.
+        Numbers without dims stand among the notes, or in a table where there is no other.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, variable in data.data_vars.items():
         groups.setdefault(tuple(map(str, variable.dims)), []).append(str(name))
+    if len(groups) > 1:
+        single = {_column(data, name): data[name].item() for name in groups.pop((), [])}
+        notes = {**notes, **single}
     head = "".join(f"# {name}: {_one_line(value)}\n" for name, value in notes.items())
     tables = {}
     for axes, names in groups.items():

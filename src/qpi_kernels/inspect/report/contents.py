@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qpi_kernels.inspect.figures.kind import Panel
+from qpi_kernels.inspect.figures.kind import FigurePanel
 from qpi_kernels.quality import Trust
 
 __all__ = ["ReportContents", "Section", "Table"]
@@ -39,7 +39,7 @@ class Section:
         Its heading.
     sentences : tuple of str
         One paragraph each.
-    panels : tuple of Panel
+    panels : tuple of FigurePanel
         Its figures.
     tables : tuple of Table
         Its tables.
@@ -49,7 +49,7 @@ class Section:
 
     title: str
     sentences: tuple[str, ...] = ()
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[FigurePanel, ...] = ()
     tables: tuple[Table, ...] = ()
     code: str = ""
 

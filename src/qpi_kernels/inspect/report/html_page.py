@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 
 from qpi_kernels.inspect.figures.figure import draw_panel
-from qpi_kernels.inspect.figures.kind import Panel
+from qpi_kernels.inspect.figures.kind import FigurePanel
 from qpi_kernels.inspect.figures.style import journal_style
 from qpi_kernels.inspect.figures.table import csv_tables
 from qpi_kernels.inspect.report.contents import ReportContents, Section, Table
@@ -59,7 +59,7 @@ def page(title: str, body: str) -> str:
 
 
 def image_data(
-    panel: Panel, width_mm: float, *, kind: str = "svg", dpi: float = 150, bare: bool = False
+    panel: FigurePanel, width_mm: float, *, kind: str = "svg", dpi: float = 150, bare: bool = False
 ) -> str:
     """Draw a panel and return its ``data:`` address; ``bare`` leaves out axes and colour bar."""
     # Glyphs as paths look the same whatever fonts there are.
@@ -127,7 +127,7 @@ def _section(section: Section, number: int, figures: list[str]) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _figure(panel: Panel, notes: dict[str, str]) -> str:
+def _figure(panel: FigurePanel, notes: dict[str, str]) -> str:
     """Write a figure with its caption, and the numbers of a short one."""
     source = image_data(panel, _FIGURE_MM)
     alternative = escape(f"{panel.title}. {panel.caption}")
@@ -138,7 +138,7 @@ def _figure(panel: Panel, notes: dict[str, str]) -> str:
     )
 
 
-def _numbers(panel: Panel, notes: dict[str, str]) -> str:
+def _numbers(panel: FigurePanel, notes: dict[str, str]) -> str:
     """Write links to the numbers of a figure, where they are few."""
     links = ""
     if sum(variable.size for variable in panel.data.data_vars.values()) > _MAX_CSV // 20:

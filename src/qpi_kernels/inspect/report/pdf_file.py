@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qpi_kernels.inspect.figures.figure import draw_panel
-from qpi_kernels.inspect.figures.kind import Panel
+from qpi_kernels.inspect.figures.kind import FigurePanel
 from qpi_kernels.inspect.figures.style import journal_style
 from qpi_kernels.inspect.report.contents import ReportContents, Section, Table
 from qpi_kernels.inspect.report.text_lines import wrapped_lines
@@ -168,7 +168,7 @@ def _wrapped(text: str, size: float) -> list[str]:
     )
 
 
-def _panel_row(panels: tuple[Panel, ...]) -> _Block:
+def _panel_row(panels: tuple[FigurePanel, ...]) -> _Block:
     """Draw one or two figures with their captions."""
     side, size = (_TEXT_MM[0] - _GAP_MM) / 2, 6.5
     captions = [wrapped_lines(f"{one.title}. {one.caption}", size, side - 4) for one in panels]
@@ -185,7 +185,7 @@ def _panel_row(panels: tuple[Panel, ...]) -> _Block:
     return _Block(height + max(_height(caption, size) for caption in captions) + 2 * _GAP_MM, draw)
 
 
-def _draw_panel(page: Figure, panel: Panel, left: float, top: float, side: float) -> None:
+def _draw_panel(page: Figure, panel: FigurePanel, left: float, top: float, side: float) -> None:
     """Draw a figure on a page as it is drawn alone, in the same places."""
     alone = draw_panel(panel, side)
     height = panel.aspect * side

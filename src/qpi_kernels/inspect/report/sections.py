@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from qpi_kernels.inspect.dispersion.result import Dispersion
-from qpi_kernels.inspect.figures.kind import FigureError, Panel, make_panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigurePanel, make_panel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import bias_words, clearest_bias, one_plane, plane_axis
 from qpi_kernels.inspect.report import numbers
@@ -123,7 +123,7 @@ def _provenance(result: KernelResult, script: str) -> Section:
     )
 
 
-def _panels(result: KernelResult, *names: str) -> list[Panel]:
+def _panels(result: KernelResult, *names: str) -> list[FigurePanel]:
     """Make the figures of these names that the result has the numbers for."""
     panels = []
     for name in names:

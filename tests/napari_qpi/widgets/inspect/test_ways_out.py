@@ -75,15 +75,31 @@ def test_a_figure_and_its_numbers(
     assert dock.status.text().startswith("Not saved")
 
 
-def test_every_image_and_curve_has_its_own_file(
-    qtbot: QtBot, dock: Inspect, tmp_path: Path
+def test_one_figure_and_a_table_of_every_image_and_curve(
+    qtbot: QtBot, dock: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn(qtbot, dock, ComparisonPanel)
     names = [file.name for file in dock.ways_out.save(tmp_path / "both.csv")]
-    assert "both.csv" in names
-    assert {"both_kernel.csv", "both_map_profile.csv", "both_kernel_profile.csv"} < set(names)
-    names = [file.name for file in dock.ways_out.save(tmp_path / "both.png")]
-    assert {"both.png", "both_kernel.png", "both_map_profile.png"} < set(names)
+    profiles = ["both_map_profile.csv", "both_kernel_profile.csv"]
+    assert names == ["both.csv", "both_kernel.csv", *profiles]
+    # Both profiles are drawn in one panel; their floors are notes.
+    assert "# floor: " in (tmp_path / profiles[0]).read_text(encoding="utf-8")
+    chosen = str(tmp_path / "fig" / "both.svg")
+    (tmp_path / "fig").mkdir()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (chosen, "SVG (*.svg)"))
+    dock.ways_out.figure_button.click()
+    tables = {"both.csv", "both_kernel.csv", "both_profiles_in_q.csv"}
+    tables |= {"both_profiles_in_q_q_kernel.csv"}
+    assert {file.name for file in (tmp_path / "fig").iterdir()} == {"both.svg"} | tables
+    for name in {"both.svg", str(tmp_path / "fig")} | tables:
+        assert name in dock.status.text()
+    text = (tmp_path / "fig" / "both.svg").read_text(encoding="utf-8")
+    assert all(title in text for title in ("(a) map", "(b) kernel", "(c) Profiles in q"))
+    table = pd.read_csv(tmp_path / "fig" / "both_kernel.csv", comment="#")
+    panel = dock.panel(ComparisonPanel)
+    assert isinstance(panel, ComparisonPanel)
+    assert panel.comparison is not None
+    np.testing.assert_allclose(table.iloc[:, 2], panel.comparison.kernel.values.ravel(), rtol=1e-6)
     with pytest.raises(FigureError, match=r"\.pdf"):
         dock.ways_out.save(tmp_path / "both.docx")
     drawn(qtbot, dock, SymmetryPanel)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.images import axis_label
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.lines import draw_curve
 
 if TYPE_CHECKING:
@@ -17,14 +18,15 @@ __all__ = ["KIND", "curves_panel"]
 _NOT_DRAWN = ("count",)
 
 
-def curves_panel(curves: xr.DataArray | xr.Dataset, title: str, caption: str) -> Panel:
+def curves_panel(curves: xr.DataArray | xr.Dataset, title: str, caption: str) -> FigurePanel:
     """Make the panel of curves over their only axis.
 
     Parameters
     ----------
     curves : xarray.DataArray or xarray.Dataset
         Of a data set ``std`` is the error of ``mean`` and ``NAME_std`` that of ``NAME``; numbers
-        without an axis, such as a floor, are level lines; ``count`` is not drawn.
+        without an axis, such as a floor, are level lines; ``count`` is not drawn. ``quantity`` in
+        its attributes names what several curves show.
     title, caption : str
         What is shown.
 
@@ -52,9 +54,11 @@ def curves_panel(curves: xr.DataArray | xr.Dataset, title: str, caption: str) ->
                 continue
             draw_curve(axes, data[name], _error(data, str(name)), label=label)
         if len(drawn) > 1:
+            if "quantity" in data.attrs:
+                axes.set_ylabel(axis_label(data[drawn[0]], str(data.attrs["quantity"])))
             axes.legend()
 
-    return Panel(title, caption, data, draw)
+    return FigurePanel(title, caption, data, draw)
 
 
 def _error(data: xr.Dataset, name: str) -> xr.DataArray | None:
@@ -70,7 +74,7 @@ def _is_error(data: xr.Dataset, name: str) -> bool:
     )
 
 
-def _panel(curves: Any) -> Panel:
+def _panel(curves: Any) -> FigurePanel:
     """Make the panel of any curves."""
     if not isinstance(curves, xr.DataArray | xr.Dataset):
         raise FigureError(f"curves are a DataArray or a Dataset, not {type(curves).__name__}")

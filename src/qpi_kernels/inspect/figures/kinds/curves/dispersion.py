@@ -8,7 +8,7 @@ import xarray as xr
 
 from qpi_kernels.inspect.axes import printed_unit
 from qpi_kernels.inspect.dispersion.result import Dispersion
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.planes import require_result
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None = None) -> Panel:
+def _panel(
+    result: Any, *, model: str = "parabola", kind_of_defect: str | None = None
+) -> FigurePanel:
     """Make the panel of a dispersion, fitted here with ``model`` if a result is given."""
     if isinstance(result, Dispersion):
         dispersion = result
@@ -49,7 +51,7 @@ def _panel(result: Any, *, model: str = "parabola", kind_of_defect: str | None =
         f"Wave numbers of the kernel's waves at each bias ({dispersion.method}) with one standard "
         f"deviation{band}."
     )
-    return Panel("Dispersion", caption, data, draw)
+    return FigurePanel("Dispersion", caption, data, draw)
 
 
 KIND = FigureKind(

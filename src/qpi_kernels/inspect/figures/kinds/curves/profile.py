@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.lines import draw_curve
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None = None) -> Panel:
+def _panel(
+    result: Any, *, bias: float | None = None, kind_of_defect: str | None = None
+) -> FigurePanel:
     """Make the panel of the kernel's mean over rings."""
     known = require_result(result, "profile")
     bias = clearest_bias(known) if bias is None else bias
@@ -40,7 +42,7 @@ def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None
         f"Angular mean of the kernel{bias_words(kernel)} over the distance from the defect, with "
         "the standard deviation of the mean from the scatter in each ring."
     )
-    return Panel(
+    return FigurePanel(
         "Radial profile", caption, data, draw, mark=bias_words(kernel).removeprefix(" at ")
     )
 

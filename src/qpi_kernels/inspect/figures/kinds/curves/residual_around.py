@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.planes import require_result
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any) -> Panel:
+def _panel(result: Any) -> FigurePanel:
     """Make the panel of the mean residual about a mark."""
     checks = require_result(result, "residual_around").quality.checks
     if checks is None or not checks.around:
@@ -41,7 +41,7 @@ def _panel(result: Any) -> Panel:
         "in standard deviations; the band is two standard deviations of noise. Rings that leave "
         "the band are what the kernel lacks around every defect."
     )
-    return Panel("Residual around the marks", caption, data, draw)
+    return FigurePanel("Residual around the marks", caption, data, draw)
 
 
 KIND = FigureKind("residual_around", "the residual averaged over the marks", _panel)

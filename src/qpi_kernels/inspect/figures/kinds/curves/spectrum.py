@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.lines import draw_curve
 from qpi_kernels.inspect.figures.planes import one_kind, require_result
 
@@ -19,7 +19,7 @@ __all__ = ["KIND"]
 
 def _panel(
     result: Any, *, y: float = 0.0, x: float = 0.0, kind_of_defect: str | None = None
-) -> Panel:
+) -> FigurePanel:
     """Make the panel of a kernel's pixel nearest to ``(y, x)``, counted from the defect."""
     known = require_result(result, "spectrum")
     kernel, std = (one_kind(one, kind_of_defect) for one in (known.kernel, known.std))
@@ -43,7 +43,7 @@ def _panel(
         f"The kernel at y = {float(at['y']):.3g}, x = {float(at['x']):.3g} {units} from the "
         "defect over bias, with one standard deviation."
     )
-    return Panel("Spectrum", caption, data, draw)
+    return FigurePanel("Spectrum", caption, data, draw)
 
 
 KIND = FigureKind("spectrum", "the kernel over bias at one point", _panel, of_kernel=True)

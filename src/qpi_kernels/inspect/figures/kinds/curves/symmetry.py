@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.planes import one_kind, require_result
 from qpi_kernels.inspect.kernel_symmetry import SymmetryScores, symmetry_scores
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
+def _panel(result: Any, *, kind_of_defect: str | None = None) -> FigurePanel:
     """Make the panel of a result's, or of given, symmetry scores."""
     kind = ""
     if isinstance(result, SymmetryScores):
@@ -40,7 +40,7 @@ def _panel(result: Any, *, kind_of_defect: str | None = None) -> Panel:
         "angle of the line in degrees, anticlockwise), beside those of noise alone and of a "
         f"symmetric kernel with that noise. Supported: {', '.join(supported) or 'none'}."
     )
-    return Panel(f"Symmetry{kind and ' of'}{kind}", caption, data, draw)
+    return FigurePanel(f"Symmetry{kind and ' of'}{kind}", caption, data, draw)
 
 
 KIND = FigureKind(

@@ -12,7 +12,7 @@ from qpi_kernels.inspect.figures.images import (
     limits_in_words,
     with_limits,
 )
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import labelled
 from qpi_kernels.inspect.figures.style import DIVERGING, SEQUENTIAL
 
@@ -24,7 +24,7 @@ __all__ = ["KIND", "stack_panel"]
 
 def stack_panel(
     stack: xr.DataArray, title: str, caption: str, *, signed: bool | None = None
-) -> Panel:
+) -> FigurePanel:
     """Make the panel of a stack of cuts or profiles, the first axis upwards.
 
     Parameters
@@ -58,10 +58,10 @@ def stack_panel(
         axes.set_xlabel(axis_label(shown[across]))
         axes.set_ylabel(axis_label(shown[up]))
 
-    return Panel(title, f"{caption} {limits_in_words(stack)}", stack.to_dataset(), draw)
+    return FigurePanel(title, f"{caption} {limits_in_words(stack)}", stack.to_dataset(), draw)
 
 
-def _panel(stack: Any) -> Panel:
+def _panel(stack: Any) -> FigurePanel:
     """Make the panel of a stack of cuts."""
     if not isinstance(stack, xr.DataArray) or stack.ndim != 2:
         raise FigureError("cuts over bias are a DataArray with two axes, as `cut_stack` returns")

@@ -12,7 +12,7 @@ from qpi_kernels.inspect.figures.images import (
     limits_in_words,
     with_limits,
 )
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.planes import bias_words, one_plane
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def image_panel(
     *,
     signed: bool | None = None,
     from_zero: bool = False,
-) -> Panel:
+) -> FigurePanel:
     """Make the panel of an image ``(y, x)`` or ``(q_y, q_x)``.
 
     Parameters
@@ -56,7 +56,7 @@ def image_panel(
         draw_image(axes, data[name])
 
     words = f"{caption} {limits_in_words(image)}"
-    return Panel(title, words, image.to_dataset(), draw, image_aspect(image), mark)
+    return FigurePanel(title, words, image.to_dataset(), draw, image_aspect(image), mark)
 
 
 def labelled(image: xr.DataArray) -> xr.DataArray:
@@ -70,7 +70,7 @@ def labelled(image: xr.DataArray) -> xr.DataArray:
     return image.assign_attrs({"long_name": str(image.name), "units": ""} | image.attrs)
 
 
-def _panel(image: Any, *, bias: float | None = None) -> Panel:
+def _panel(image: Any, *, bias: float | None = None) -> FigurePanel:
     """Make the panel of any image or stack."""
     if not isinstance(image, xr.DataArray):
         raise FigureError(f"an image is an xarray.DataArray, not {type(image).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -18,7 +18,9 @@ from qpi_kernels.kernel_files import kernel_name
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None = None) -> Panel:
+def _panel(
+    result: Any, *, bias: float | None = None, kind_of_defect: str | None = None
+) -> FigurePanel:
     """Make the panel of a result's kernel."""
     known = require_result(result, "kernel")
     kernel = one_kind(known.kernel, kind_of_defect)

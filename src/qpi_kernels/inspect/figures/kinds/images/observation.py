@@ -17,7 +17,7 @@ from qpi_kernels.inspect.figures.images import (
     limits_in_words,
     with_limits,
 )
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import labelled
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> Panel:
+def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> FigurePanel:
     """Make the panel of a result's observation; ``marks`` are the defects."""
     known = require_result(result, "map")
     plane = one_plane(known.observation, clearest_bias(known) if bias is None else bias)
@@ -64,7 +64,7 @@ def _panel(result: Any, *, bias: float | None = None, marks: bool = True) -> Pan
         axes.axis(limits)
 
     caption = f"{caption}. {limits_in_words(image)}"
-    return Panel(
+    return FigurePanel(
         "Observation", caption, data, draw, image_aspect(image), where.removeprefix(" at ")
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qpi_kernels.inspect.axes import printed_unit
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -19,7 +19,7 @@ from qpi_kernels.inspect.figures.planes import (
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None) -> Panel:
+def _panel(result: Any, *, bias: float | None = None) -> FigurePanel:
     """Make the panel of a result's residual; pixels that do not count are left out."""
     known = require_result(result, "residual")
     plane = one_plane(known.residual, clearest_bias(known) if bias is None else bias)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -19,7 +19,9 @@ from qpi_kernels.inspect.figures.planes import (
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None, kind_of_defect: str | None = None) -> Panel:
+def _panel(
+    result: Any, *, bias: float | None = None, kind_of_defect: str | None = None
+) -> FigurePanel:
     """Make the panel of the standard deviation of a result's kernel."""
     known = require_result(result, "std")
     bias = clearest_bias(known) if bias is None else bias

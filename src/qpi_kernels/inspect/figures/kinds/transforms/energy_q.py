@@ -15,7 +15,7 @@ from qpi_kernels.inspect.figures.images import (
     limits_in_words,
     with_limits,
 )
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.planes import one_kind, require_result
 from qpi_kernels.inspect.figures.style import SEQUENTIAL
 from qpi_kernels.inspect.fourier_transform import KERNEL_PADDING, fourier
@@ -35,7 +35,7 @@ def _panel(
     cut_width: float = 0.0,
     dispersion: Dispersion | None = None,
     kind_of_defect: str | None = None,
-) -> Panel:
+) -> FigurePanel:
     """Make the panel of a kernel's |FT| over bias: the mean over rings, or a cut.
 
     ``start`` and ``stop`` are (q_y, q_x) in rad/nm, ``cut_width`` is averaged across. The 2k of a
@@ -93,7 +93,7 @@ def _panel(
     if "q_fitted" in data:
         caption += " Points: 2k as fitted in real space, with errors; dashed: the band. The "
         caption += "maximum of |FT| lies beside 2k, by how much depends on the phase shift."
-    return Panel("E(q) of the kernel", caption, data, draw)
+    return FigurePanel("E(q) of the kernel", caption, data, draw)
 
 
 def _band(dispersion: Dispersion) -> dict[str, xr.DataArray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from qpi_kernels.inspect.comparison import FourierComparison, compare_fourier
-from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureError, FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.kinds.images.image import image_panel
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -69,7 +69,7 @@ def _panel(
     bias: float | None = None,
     kind_of_defect: str | None = None,
     q_max: float | None = None,
-) -> Panel:
+) -> FigurePanel:
     """Make the panel of a kernel's transform."""
     comparison, where = comparison_of(result, bias, kind_of_defect, "fourier")
     image = cropped(comparison.kernel, shown_q(comparison, q_max))

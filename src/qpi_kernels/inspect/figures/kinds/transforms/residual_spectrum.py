@@ -9,7 +9,7 @@ import xarray as xr
 
 from qpi_kernels.inspect.axes import nearest_plane
 from qpi_kernels.inspect.figures.images import axis_label
-from qpi_kernels.inspect.figures.kind import FigureKind, Panel
+from qpi_kernels.inspect.figures.kind import FigureKind, FigurePanel
 from qpi_kernels.inspect.figures.lines import draw_curve
 from qpi_kernels.inspect.figures.planes import (
     bias_words,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KIND"]
 
 
-def _panel(result: Any, *, bias: float | None = None) -> Panel:
+def _panel(result: Any, *, bias: float | None = None) -> FigurePanel:
     """Make the panel of the residual's mean power over rings, beside that of its pixel noise."""
     known = require_result(result, "residual_spectrum")
     bias = clearest_bias(known) if bias is None else bias
@@ -58,7 +58,7 @@ def _panel(result: Any, *, bias: float | None = None) -> Panel:
         "A bump is a wave that the kernels do not explain; a rise to small q is coloured noise."
     )
     mark = bias_words(plane).removeprefix(" at ")
-    return Panel("Spectrum of the residual", caption, data, draw, mark=mark)
+    return FigurePanel("Spectrum of the residual", caption, data, draw, mark=mark)
 
 
 KIND = FigureKind("residual_spectrum", "the power spectrum of the residual", _panel)
