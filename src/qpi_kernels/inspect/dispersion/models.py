@@ -39,7 +39,7 @@ class DispersionModel:
     start : callable
         ``start(energy, k, weight, fixed)``: start values of all parameters.
     waves : tuple of str
-        Kinds of waves that its states make, see `hankel_waves`: the kind that fits best is taken.
+        Kinds of waves that its states make, see `hankel.waves`: the kind that fits best is taken.
     exclusive : tuple of str
         Parameters of which the waves tell only one: the other must be known.
     """
