@@ -1,5 +1,7 @@
 """Saving and loading a result, without loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -36,7 +38,7 @@ def result(request):
 
 def test_a_saved_result_comes_back_identical(result, tmp_path):
     loaded = KernelResult.load(result.save(tmp_path / "kernel.nc"))
-    for name in ("kernel", "std", "background", "reconstruction", "residual"):
+    for name in ("kernel", "std", "background", "reconstruction", "residual", "draws"):
         before, after = getattr(result, name), getattr(loaded, name)
         xr.testing.assert_identical(before, after)
         assert before.dtype == after.dtype
@@ -45,6 +47,13 @@ def test_a_saved_result_comes_back_identical(result, tmp_path):
     assert loaded.defects == result.defects
     assert loaded.quality == result.quality
     assert loaded.provenance == result.provenance
+
+
+def test_a_result_without_drawn_errors_comes_back_without(result, tmp_path):
+    plain = replace(result, draws=None)
+    loaded = KernelResult.load(plain.save(tmp_path / "kernel.nc"))
+    assert loaded.draws is None
+    xr.testing.assert_identical(loaded.kernel, result.kernel)
 
 
 def test_axes_of_the_kernel_count_from_its_centre(result):

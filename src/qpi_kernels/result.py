@@ -46,6 +46,10 @@ class KernelResult:
         Noise, misfit, conditioning, symmetry, and how far the kernel can be trusted.
     provenance : dict
         All parameters, seed, versions and input hashes, JSON-compatible.
+    draws : xarray.DataArray, optional
+        Some errors of the kernel drawn from its posterior, dims of the kernel after ``draw``:
+        kernel and draw together are a kernel as likely. They tell how errors go together from
+        pixel to pixel, which `std` does not. None of methods that draw none.
     """
 
     kernel: xr.DataArray
@@ -56,6 +60,7 @@ class KernelResult:
     defects: Defects
     quality: Quality
     provenance: dict[str, Any] = field(default_factory=dict)
+    draws: xr.DataArray | None = None
 
     @property
     def observation(self) -> xr.DataArray:
@@ -100,6 +105,7 @@ class KernelResult:
             "background": self.background,
             "reconstruction": self.reconstruction,
             "residual": self.residual,
+            **({} if self.draws is None else {"draws": self.draws.rename(kernel_dims)}),
             **defect_variables(self.defects),
         }
         dataset = xr.Dataset(
@@ -151,4 +157,5 @@ class KernelResult:
             defects=defects_of(dataset),
             quality=Quality.model_validate_json(dataset.attrs["quality"]),
             provenance=json.loads(dataset.attrs["provenance"]),
+            draws=array("draws") if "draws" in stored else None,
         )

@@ -54,6 +54,7 @@ class ResultBuilder:
         self._kernel = np.zeros(shape, self._dtype)
         self._std = np.zeros(shape, self._dtype)
         image = (planes, *problem.image_shape)
+        self._draws: dict[int, NDArray[np.floating]] = {}
         self._background = np.zeros(image, self._dtype)
         self._reconstruction = np.zeros(image, self._dtype)
         self._residual = np.zeros(image, self._dtype)
@@ -78,6 +79,7 @@ class ResultBuilder:
         iterations: int = 1,
         converged: bool = True,
         ridge_replaced: NDArray[np.bool_] | None = None,
+        draws: torch.Tensor | None = None,
     ) -> None:
         """Take the kernels of some planes and work out what they explain.
 
@@ -97,6 +99,8 @@ class ResultBuilder:
             See `Quality`.
         ridge_replaced : array of bool, (plane,), optional
             See `FitNumbers`.
+        draws : tensor, (plane, draw, kind, h, w), optional
+            Errors of the kernels drawn from their posterior, in the same units.
         """
         problem = self._problem
         stop = start + len(kernels)
@@ -120,6 +124,9 @@ class ResultBuilder:
         scale = planes.scale.unsqueeze(-1)
         self._kernel[start:stop] = _numpy(kernels * scale)
         self._std[start:stop] = _numpy(std * scale)
+        if draws is not None:
+            drawn = _numpy(draws * scale.unsqueeze(-1)).astype(self._dtype)
+            self._draws |= dict(enumerate(drawn, start))
 
         counted = int(problem.mask.sum())
         free = np.maximum(counted - freedom - problem.background.parameters, 1.0)
@@ -208,6 +215,7 @@ class ResultBuilder:
             defects=problem.defects,
             quality=quality,
             provenance=self._provenance(),
+            draws=self._labelled_draws(),
         )
 
     def _quality(self, assess: Assessor) -> Quality:
@@ -271,6 +279,13 @@ class ResultBuilder:
             attrs=_attributes(observation),
         )
         return array.squeeze([dim for dim in ("kind", plane_dim) if array.sizes[dim] == 1])
+
+    def _labelled_draws(self) -> xr.DataArray | None:
+        """Give the drawn errors the kernel's dims after ``draw``; None where none were given."""
+        if not self._draws:
+            return None
+        drawn = np.stack([self._draws[index] for index in range(len(self._kernel))], axis=1)
+        return xr.concat([self._label_kernel(one, "draws") for one in drawn], dim="draw")
 
     def _provenance(self) -> dict[str, Any]:
         """Record parameters, versions and hashes of the input, JSON-compatible."""

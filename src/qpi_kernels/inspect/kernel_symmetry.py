@@ -126,6 +126,7 @@ def symmetry_scores(
     *,
     std: xr.DataArray | None = None,
     mirrors_deg: Sequence[float] = _MIRRORS_DEG,
+    draws: xr.DataArray | None = None,
 ) -> SymmetryScores:
     """Score rotations and mirrors of a kernel, beside the scores that its noise makes.
 
@@ -137,10 +138,14 @@ def symmetry_scores(
     kernel : KernelResult or xarray.DataArray
         ``(..., y, x)`` with its centre at ``(h//2, w//2)``; planes are weighted by their energy.
     std : xarray.DataArray, optional
-        Standard deviation of the kernel's pixels, taken as independent of one another; a
-        `KernelResult` has its own. Errors that a prior correlates make chance scores scatter more.
+        Standard deviation of the kernel's pixels, taken as independent of one another without
+        `draws`; a `KernelResult` has its own.
     mirrors_deg : sequence of float
         Directions of mirror lines, anticlockwise from the horizontal as seen.
+    draws : xarray.DataArray, (draw, ..., y, x), optional
+        Errors drawn from the kernel's posterior, in place of independent ones: a prior correlates
+        them, and makes them as symmetric as the kernels that it expects. A `KernelResult` of
+        ``bayes`` has its own.
 
     Returns
     -------
@@ -153,7 +158,8 @@ def symmetry_scores(
         If the kernel has several kinds or NaN, or std has another shape.
     """
     if isinstance(kernel, KernelResult):
-        std = kernel.std if std is None else std
+        if std is None:
+            std, draws = kernel.std, kernel.draws if draws is None else draws
         kernel = kernel.kernel
     if "kind" in kernel.dims:
         raise InspectionError("the kernel has several kinds; choose one: kernel.isel(kind=0)")
@@ -163,8 +169,15 @@ def symmetry_scores(
     noise = np.ones_like(planes) if std is None else _matching(std, kernel).reshape(planes.shape)
     if not (np.isfinite(planes).all() and np.isfinite(noise).all()):
         raise InspectionError("the kernel or its standard deviation has NaN")
-    draws = int(np.clip(_MAX_DRAWN_PIXELS // planes.size, _MIN_DRAWS, _MAX_DRAWS))
-    drawn = np.random.default_rng(0).standard_normal((draws, *planes.shape)) * noise
+    count = int(np.clip(_MAX_DRAWN_PIXELS // planes.size, _MIN_DRAWS, _MAX_DRAWS))
+    random = np.random.default_rng(0)
+    if draws is None:
+        drawn = random.standard_normal((count, *planes.shape)) * noise
+    else:
+        if draws.shape[1:] != kernel.shape:
+            raise InspectionError(f"draws have the shape {draws.shape}, the kernel {kernel.shape}")
+        errors = np.asarray(draws.values, np.float64).reshape(-1, *planes.shape)
+        drawn = _mixed(errors, count, random)
     groups = {f"C{fold}": Symmetry(fold) for fold in _FOLDS}
     groups |= {f"m {angle:g}": Symmetry(1, True, float(angle)) for angle in mirrors_deg}
     made: dict[str, dict[str, float]] = {
@@ -182,7 +195,7 @@ def symmetry_scores(
         made["reachable"][name], made["reachable_std"][name] = reached.mean(), reached.std()
     return SymmetryScores(
         **{key: {name: float(value) for name, value in one.items()} for key, one in made.items()},
-        draws=draws,
+        draws=len(drawn),
     )
 
 
@@ -190,6 +203,16 @@ def _matching(std: xr.DataArray, kernel: xr.DataArray) -> NDArray[np.float64]:
     if std.shape != kernel.shape:
         raise InspectionError(f"std has the shape {std.shape}, the kernel {kernel.shape}")
     return np.asarray(std.values, np.float64)
+
+
+def _mixed(
+    draws: NDArray[np.float64], count: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mix draws (draw, plane, h, w) of planes that err independently to more of them."""
+    if draws.shape[1] == 1:
+        return draws
+    chosen = random.integers(len(draws), size=(count, draws.shape[1]))
+    return draws[chosen, np.arange(draws.shape[1])]
 
 
 def _symmetric_part(

@@ -17,6 +17,7 @@ from qpi_kernels.extraction.bayes.bias_transform import (
     have_similar_noise,
     select_bias_transform,
 )
+from qpi_kernels.extraction.bayes.error_draws import error_draws
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
 from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, kind_sizes
@@ -216,6 +217,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
             ridge = transform.inverse_mean(ridge * freedom)
             freedom = transform.inverse_mean(freedom)
             ridge /= np.maximum(freedom, 1e-300)
+        draws = error_draws([one.deviations for one in selected], transform, variances)
         provenance = _provenance(priors, transform, selected)
         builder = ResultBuilder(self._problem, provenance=provenance)
         for index, one in enumerate(selected):
@@ -224,6 +226,7 @@ class BayesExtraction(GeneratorStepper[KernelResult]):
                 self._problem.planes(index, index + 1),
                 kernels[index, None],
                 std=variances[index, None].sqrt(),
+                draws=draws[index, None],
                 ridge=ridge[index, None],
                 freedom=freedom[index, None],
                 solution_size=one.posterior.free,

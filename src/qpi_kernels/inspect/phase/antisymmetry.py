@@ -31,6 +31,7 @@ def antisymmetrised(
     angle_deg: float | None = None,
     width_deg: float = 20.0,
     window: Window = "hann",
+    draws: xr.DataArray | None = None,
 ) -> xr.Dataset:
     r"""Sum what of a kernel's transform is odd in energy over a region of scattering vectors.
 
@@ -59,6 +60,8 @@ def antisymmetrised(
         one, so wide; all directions when left out.
     window : {"hann", "none", "tukey", "hamming", "blackman"}
         As for `fourier`.
+    draws : DataArray, optional
+        As for `phase_referenced`.
 
     Returns
     -------
@@ -76,8 +79,8 @@ def antisymmetrised(
 
     Notes
     -----
-    The sum is linear in the kernel's pixels; its error adds theirs as independent, see
-    `phase_referenced`, and those of +E and -E likewise. The position error is that of one shift
+    The sum is linear in the kernel's pixels; its error adds theirs as `phase_referenced` does, and
+    those of +E and -E as independent. The position error is that of one shift
     for all energies. Gaps should be resolved: broadening fills the region between them.
 
     Errors of the bias axis and of the set-point are not in the error bars. Where zero bias is off
@@ -85,7 +88,7 @@ def antisymmetrised(
     of biases moved by the amplifier's offset. Normalisation at a set-point of one sign is not even
     in energy either.
     """
-    given = kernel_errors(kernel_stack, std, position_std_nm)
+    given = kernel_errors(kernel_stack, std, position_std_nm, draws)
     if "bias" not in given.kernel.dims:
         raise InspectionError("the kernel has no bias dimension: S^- needs energies of both signs")
     positive, negative = _pairs(given.kernel["bias"].values.astype(float))
@@ -213,11 +216,17 @@ def _summed(given: KernelErrors, signed: xr.DataArray, chosen: Pixels) -> tuple[
 
 
 def _noise(given: KernelErrors, chosen: Pixels, window: Window) -> Array | None:
-    """Propagate the variance of independent pixels to the sum, (..., bias)."""
+    """Propagate the variance of pixels to the sum, (..., bias)."""
     if given.std is None:
         return None
     # The sum is a scalar product of the kernel with the region's waves.
     waves = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(chosen)).real)
     weight = window_weights(window, chosen.shape)
     share = weight * (waves - (weight * waves).sum() / weight.sum())
-    return np.asarray(np.square(given.std.values.astype(float) * share).sum(axis=(-2, -1)))
+    weights = given.std.values.astype(float) * share
+    independent = np.asarray(np.square(weights).sum(axis=(-2, -1)))
+    if given.correlation is None:
+        return independent
+    # These waves are even about the defect.
+    even = 1 + np.maximum(given.correlation.even, 0.0)
+    return np.asarray(even * np.maximum(given.correlation.variance(weights), independent))

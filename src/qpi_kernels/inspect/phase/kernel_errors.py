@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.inspect.axes import InspectionError, aligned, ascending, axis_step
+from qpi_kernels.inspect.error_correlation import ErrorCorrelation, error_correlation
 from qpi_kernels.result import KernelResult
 
 __all__ = ["KernelErrors", "kernel_errors"]
@@ -29,17 +30,21 @@ class KernelErrors:
     position_std : DataArray
         Standard deviation along each axis of the place of the defect, which all defects of a kind
         have in common, in the unit of y and x; a number, or one for each ``kind``.
+    correlation : ErrorCorrelation, optional
+        How errors of pixels go together; they are independent when left out.
     """
 
     kernel: xr.DataArray
     std: xr.DataArray | None
     position_std: xr.DataArray
+    correlation: ErrorCorrelation | None = None
 
 
 def kernel_errors(
     kernel: KernelResult | xr.DataArray,
     std: xr.DataArray | None,
     position_std_nm: float | Mapping[str, float] | None,
+    draws: xr.DataArray | None = None,
 ) -> KernelErrors:
     """Collect kernel, standard deviation and position error.
 
@@ -51,6 +56,8 @@ def kernel_errors(
         Standard deviation where `kernel` is an array.
     position_std_nm : float or mapping of kind to float, optional
         Left out, that of a result whose positions were refined, else 0.
+    draws : DataArray, optional
+        Errors drawn from the posterior where `kernel` is an array.
 
     Raises
     ------
@@ -61,7 +68,8 @@ def kernel_errors(
     refined = None
     if isinstance(kernel, KernelResult):
         refined = kernel.provenance.get("refinement", {}).get("shift_error_px")
-        std = kernel.std if std is None else std
+        if std is None:
+            std, draws = kernel.std, kernel.draws if draws is None else draws
         kernel = kernel.kernel
     for given in (kernel, std):
         if given is not None and not isinstance(given, xr.DataArray):
@@ -78,8 +86,11 @@ def kernel_errors(
         raise InspectionError(
             f"std has shape {std.shape}, the kernel {kernel.shape}: they must be alike"
         )
+    correlation = None
     if std is not None:
         std = ascending(aligned(std, kernel))
+        if draws is not None:
+            correlation = error_correlation(ascending(draws), std)
     kernel = ascending(kernel)
     step = axis_step(kernel, "x")
     known = position_std_nm
@@ -90,7 +101,7 @@ def kernel_errors(
         raise InspectionError("the position error must not be negative")
     if std is not None and position_std_nm is None and refined:
         std = _without_shift(kernel, std, position / step)
-    return KernelErrors(kernel, std, position)
+    return KernelErrors(kernel, std, position, correlation)
 
 
 def _by_kind(known: float | Mapping[str, float], kernel: xr.DataArray) -> xr.DataArray:

@@ -10,8 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from qpi_kernels.inspect.axes import axis_step
+from qpi_kernels.inspect.error_correlation import ErrorCorrelation
 from qpi_kernels.inspect.fourier_transform import Window, fourier, window_weights
-from qpi_kernels.inspect.phase.kernel_errors import kernel_errors
+from qpi_kernels.inspect.phase.kernel_errors import KernelErrors, kernel_errors
 from qpi_kernels.result import KernelResult
 
 __all__ = ["phase_referenced"]
@@ -26,6 +27,7 @@ def phase_referenced(
     position_std_nm: float | Mapping[str, float] | None = None,
     window: Window = "hann",
     padding: int = 1,
+    draws: xr.DataArray | None = None,
 ) -> xr.Dataset:
     r"""Transform a kernel to scattering vectors with its sign, the phase origin at the defect.
 
@@ -46,6 +48,9 @@ def phase_referenced(
         positions, else 0.
     window, padding
         As for `fourier`. The windows are even about the defect and turn no phase.
+    draws : DataArray, (draw, ..., y, x), optional
+        Errors drawn from the kernel's posterior, which tell how errors of pixels go together; a
+        `KernelResult` of ``bayes`` has its own.
 
     Returns
     -------
@@ -61,16 +66,16 @@ def phase_referenced(
 
     Notes
     -----
-    The error of noise takes pixels as independent. Under a smooth prior neighbours err alike: the
-    errors at scattering vectors that the prior favours are then larger, up to the root of the
-    share of all q that it leaves, and smaller beyond. Where waves reach beyond the kernel's window
-    the true errors were up to three times as large inside the ring (docs/inspect.md).
+    Under a smooth prior neighbours err alike, and opposite pixels do: the error of noise is that of
+    independent pixels times the root of the power that the draws have at q, and not smaller.
+    Without draws pixels are taken as independent. Where waves reach beyond the kernel's window what
+    neighbouring defects leave in it is in no error (docs/inspect.md).
 
     A shift d of the origin multiplies A(q) by :math:`e^{-i q d}`, taken as normally distributed.
     What the positions of single defects are off beside that damps A(q) by
     :math:`e^{-q^2 \sigma^2 / 2}`, which no error bar tells.
     """
-    given = kernel_errors(kernel, std, position_std_nm)
+    given = kernel_errors(kernel, std, position_std_nm, draws)
     signed = fourier(given.kernel, window=window, scale="complex", padding=padding)
     real, imaginary = signed.real, signed.imag
     q = np.hypot(signed["q_y"], signed["q_x"])
@@ -80,7 +85,7 @@ def phase_referenced(
     sine = (1 - np.exp(-2 * spread)) / 2
     found = {"real_part": real, "imaginary_part": imaginary}
     pairs = {"real_part": (real, imaginary), "imaginary_part": (imaginary, real)}
-    noise = (None, None) if given.std is None else _noise(given.std, window, padding)
+    noise = (None, None) if given.std is None else _noise(given, window, padding)
     for (name, (own, other)), white in zip(pairs.items(), noise, strict=True):
         variance = cosine * np.square(own) + sine * np.square(other)
         if white is not None:
@@ -101,15 +106,20 @@ def phase_referenced(
     return dataset
 
 
-def _noise(std: xr.DataArray, window: Window, padding: int) -> tuple[Array, Array]:
-    r"""Compute the variance of real and imaginary part from independent pixels.
+def _noise(given: KernelErrors, window: Window, padding: int) -> tuple[Array, Array]:
+    r"""Compute the variance of real and imaginary part.
+
+    Of independent pixels it is
 
     .. math:: \sum_r w^2 \sigma^2 \cos^2 q r
               = \tfrac12 \sum_r w^2 \sigma^2 (1 + \cos 2 q r)
     """
+    std = given.std
+    assert std is not None
     shape = std.shape[-2:]
     steps = [axis_step(std, axis) for axis in "yx"]
-    variance = np.square(std.values.astype(float) * window_weights(window, shape))
+    weights = std.values.astype(float) * window_weights(window, shape)
+    variance = np.square(weights)
     padded = [padding * size for size in shape]
     spectrum = scipy.fft.fft2(variance, s=padded)
     doubled = spectrum[
@@ -123,8 +133,27 @@ def _noise(std: xr.DataArray, window: Window, padding: int) -> tuple[Array, Arra
     twice = (doubled * np.multiply.outer(*phases)).real
     whole = variance.sum(axis=(-2, -1), keepdims=True)
     area = (steps[0] * steps[1]) ** 2 / 2
-    cosine, sine = (
-        scipy.fft.fftshift(np.maximum(area * (whole + sign * twice), 0.0), axes=(-2, -1))
-        for sign in (1, -1)
-    )
-    return cosine, sine
+    cosine, sine = (np.maximum(area * (whole + sign * twice), 0.0) for sign in (1, -1))
+    if given.correlation is not None:
+        gain = _correlated_sum(weights, given.correlation, padding) / np.maximum(whole, 1e-300)
+        even = given.correlation.even[..., None, None]
+        cosine = cosine * np.maximum(gain, 1.0) * (1 + np.maximum(even, 0.0))
+        sine = sine * np.maximum(gain * (1 - even), 1.0)
+    return scipy.fft.fftshift(cosine, axes=(-2, -1)), scipy.fft.fftshift(sine, axes=(-2, -1))
+
+
+def _correlated_sum(weights: Array, correlation: ErrorCorrelation, padding: int) -> Array:
+    r"""Compute the mean square of the transform of weighted errors, over the padded grid.
+
+    .. math:: \sum_d \rho(d)\, e^{-i q d} \sum_r w(r) w(r + d)
+    """
+    size = correlation.lags.shape[-2:]
+    pairs = scipy.fft.ifft2(np.square(np.abs(scipy.fft.fft2(weights, s=size)))).real
+    lags = pairs * correlation.lags
+    for axis in (-2, -1):
+        middle = lags.shape[axis] // 2
+        ahead, behind = np.split(lags, [middle], axis=axis)
+        between = np.zeros_like(np.repeat(ahead, max(padding - 2, 0), axis=axis))
+        lags = np.concatenate([ahead, between, behind], axis=axis)
+    stride = 2 if padding == 1 else 1
+    return np.asarray(np.maximum(scipy.fft.fft2(lags).real, 0.0)[..., ::stride, ::stride])
