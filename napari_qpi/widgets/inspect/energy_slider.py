@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
@@ -45,7 +47,15 @@ class EnergySlider(QWidget):
                 self.slider.setValue(nearest_plane(biases, bias))
         unit = self._inspection.bias_unit
         self.label.setText("" if bias is None else bias_in_words(bias, unit))
+        self._keep_size(biases, unit)
         self.setVisible(len(biases) > 1)
+
+    def _keep_size(self, biases: NDArray[np.float64], unit: str) -> None:
+        """Give the label room for every bias, else slider and dock are laid out at each move."""
+        words = (bias_in_words(bias, unit) for bias in biases.tolist())
+        metrics = self.label.fontMetrics()
+        width = max((metrics.horizontalAdvance(each) for each in words), default=0)
+        self.label.setFixedSize(width + 2 * self.label.margin() + 2, metrics.height())
 
     def _on_moved(self, index: int) -> None:
         self._inspection.bias = float(self._inspection.biases[index])

@@ -19,6 +19,7 @@ from napari_qpi.widgets.inspect.plots.labels import axis_label, quantity_label
 
 __all__ = ["Curve", "CurvePlot", "Look", "curve_color"]
 
+Array = NDArray[np.float64]
 Look = Literal["line", "points", "dashes", "dots"]
 
 _PENS = {
@@ -27,6 +28,7 @@ _PENS = {
     "dots": Qt.PenStyle.DotLine,
 }
 _FAINT = 70
+_LEGEND_SIZE = "8pt"
 _SYMBOL_SIZE = 5
 _ROOM = 0.05
 
@@ -55,6 +57,11 @@ class Curve:
     color: str = KIND_COLORS[1]
     look: Look = "line"
 
+    @property
+    def style(self) -> tuple[object, ...]:
+        """What the items that draw it depend on, beside its numbers and its name."""
+        return bool(self.name), self.std is not None, self.color, self.look
+
 
 def curve_color(number: int) -> str:
     """Choose a colour for the n-th curve, distinct for colour-blind people."""
@@ -72,11 +79,14 @@ class CurvePlot(PlotFrame):
 
     def __init__(self, *, legend: bool = True) -> None:
         super().__init__()
-        self._items: list[Any] = []
+        self._drawn: list[_DrawnCurve] = []
         self._curves: tuple[Curve, ...] = ()
+        self._logarithmic = False
         self._legend = None
         if legend:
-            self._legend = self.plot.addLegend(offset=(-4, 4), labelTextSize="8pt", verSpacing=-6)
+            self._legend = self.plot.addLegend(
+                offset=(-4, 4), labelTextSize=_LEGEND_SIZE, verSpacing=-6
+            )
             self._legend.setLabelTextColor(self.text_color)
 
     @property
@@ -98,11 +108,13 @@ class CurvePlot(PlotFrame):
         logarithmic : bool
             Draw the decadic logarithm of the values; what is not positive is left out.
         """
-        self._curves = tuple(curves)
-        self._clear()
-        self.plot.setLogMode(False, logarithmic)
-        for curve in self._curves:
-            self._draw(curve, logarithmic)
+        before, self._curves = self._curves, tuple(curves)
+        same = logarithmic == self._logarithmic
+        if same and [one.style for one in before] == [one.style for one in self._curves]:
+            self._change()
+        else:
+            self._logarithmic = logarithmic
+            self._redraw()
         if self._curves:
             first = self._curves[0].values
             self.set_labels(axis_label(first, str(first.dims[0])), quantity_label(first))
@@ -137,22 +149,45 @@ class CurvePlot(PlotFrame):
             xRange=(float(across.min()), float(across.max())), yRange=(low, high), padding=_ROOM
         )
 
-    def _clear(self) -> None:
-        for item in self._items:
-            self.plot.removeItem(item)
-        self._items = []
+    def _redraw(self) -> None:
+        """Draw all curves in place of others."""
+        for drawn in self._drawn:
+            for item in drawn.items:
+                self.plot.removeItem(item)
+        self.plot.setLogMode(False, self._logarithmic)
+        self._drawn = [_DrawnCurve(curve, self._logarithmic) for curve in self._curves]
+        for drawn in self._drawn:
+            for item in drawn.items:
+                self.plot.addItem(item)
 
-    def _draw(self, curve: Curve, logarithmic: bool) -> None:
-        """Add one curve and its errors."""
-        places = np.asarray(curve.values[curve.values.dims[0]].values, float)
-        values = np.asarray(curve.values.values, float)
-        if curve.std is not None:
-            self._draw_errors(curve, places, values, logarithmic)
-        if logarithmic:
-            values = np.where(values > 0, values, np.nan)
-        arguments: dict[str, Any] = {"pen": None}
+    def _change(self) -> None:
+        """Give the curves that are drawn other numbers and names; new ones would take longer."""
+        for drawn, curve in zip(self._drawn, self._curves, strict=True):
+            drawn.show(curve)
+            label = None if self._legend is None else self._legend.getLabel(drawn.line)
+            if label is not None and label.text != curve.name:
+                label.setText(curve.name, color=self.text_color, size=_LEGEND_SIZE)
+
+
+class _DrawnCurve:
+    """The items of one curve: its line or points, and its errors below them.
+
+    Parameters
+    ----------
+    curve : Curve
+        What to draw at first.
+    logarithmic : bool
+        As for `CurvePlot.show_curves`.
+    """
+
+    def __init__(self, curve: Curve, logarithmic: bool) -> None:
+        self._logarithmic = logarithmic
+        self._bars: Any = None
+        self._edges: tuple[Any, ...] = ()
+        arguments: dict[str, Any] = {"name": curve.name} if curve.name else {}
         if curve.look == "points":
             arguments |= {
+                "pen": None,
                 "symbol": "o",
                 "symbolSize": _SYMBOL_SIZE,
                 "symbolBrush": curve.color,
@@ -160,37 +195,46 @@ class CurvePlot(PlotFrame):
             }
         else:
             arguments["pen"] = pg.mkPen(curve.color, width=1.5, style=_PENS[curve.look])
-        named = {"name": curve.name} if curve.name else {}
-        self._add(pg.PlotDataItem(places, values, connect="finite", **arguments, **named))
+        self.line = pg.PlotDataItem(connect="finite", **arguments)
+        self.items: list[Any] = []
+        if curve.std is not None and curve.look == "points" and not logarithmic:
+            self._bars = pg.ErrorBarItem(pen=curve.color)
+            self.items.append(self._bars)
+        elif curve.std is not None and curve.look != "points":
+            faint = QColor(curve.color)
+            faint.setAlpha(_FAINT)
+            self._edges = pg.PlotCurveItem(), pg.PlotCurveItem()
+            self.items.append(pg.FillBetweenItem(*self._edges, brush=faint))
+        self.items.append(self.line)
+        self.show(curve)
 
-    def _draw_errors(self, curve: Curve, places: Any, values: Any, logarithmic: bool) -> None:
-        """Draw errors as a band below a line, as bars at points."""
-        assert curve.std is not None
-        errors = np.nan_to_num(np.asarray(curve.std.values, float), posinf=0.0)
-        if curve.look == "points":
-            if not logarithmic:
-                bars = pg.ErrorBarItem(x=places, y=values, height=2 * errors, pen=curve.color)
-                self._add(bars)
-            return
+    def show(self, curve: Curve) -> None:
+        """Draw the numbers of a curve of the same style."""
+        places = np.asarray(curve.values[curve.values.dims[0]].values, float)
+        values = np.asarray(curve.values.values, float)
+        if curve.std is not None:
+            errors = np.nan_to_num(np.asarray(curve.std.values, float), posinf=0.0)
+            if self._bars is not None:
+                self._bars.setData(x=places, y=values, height=2 * errors)
+            if self._edges:
+                self._show_band(places, values, errors)
+        if self._logarithmic:
+            values = np.where(values > 0, values, np.nan)
+        self.line.setData(places, values)
+
+    def _show_band(self, places: Array, values: Array, errors: Array) -> None:
+        """Draw errors as a band."""
         known = np.isfinite(values)
         low, high = (values - errors)[known], (values + errors)[known]
-        if logarithmic:
+        if self._logarithmic:
             positive = values[known][values[known] > 0]
             low = np.maximum(low, positive.min() / 10 if positive.size else 1.0)
-            high = np.maximum(high, low)
-        if logarithmic:
-            low, high = np.log10(low), np.log10(high)
-        faint = QColor(curve.color)
-        faint.setAlpha(_FAINT)
-        edges = [pg.PlotCurveItem(places[known], edge) for edge in (low, high)]
-        self._add(pg.FillBetweenItem(*edges, brush=faint))
-
-    def _add(self, item: Any) -> None:
-        self.plot.addItem(item)
-        self._items.append(item)
+            low, high = np.log10(low), np.log10(np.maximum(high, low))
+        for edge, reach in zip(self._edges, (low, high), strict=True):
+            edge.setData(places[known], reach)
 
 
-def _with_bars(curve: Curve) -> NDArray[np.float64]:
+def _with_bars(curve: Curve) -> Array:
     """Return the values that the axes have to reach: of points the ends of their bars, too."""
     values = np.asarray(curve.values.values, float)
     if curve.std is None or curve.look != "points":
