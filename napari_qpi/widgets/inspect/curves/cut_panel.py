@@ -178,10 +178,9 @@ class CutPanel(Panel):
         if handle is None:
             return
         if line is None or line.space == "q" or layer is None or array is None:
-            handle.set_visible(False)
+            handle.hide()
             return
         handle.show(layer, array, line.start, line.stop)
-        handle.set_visible(True)
 
     def _on_dragged(self, start: Place, stop: Place) -> None:
         line = self.inspection.line
@@ -318,10 +317,12 @@ class CutPanel(Panel):
         self._show_handle()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Hide the line in the viewer while another panel is in front."""
+        """Take the line out of the viewer while another panel is in front."""
         super().hideEvent(event)
-        if self._handle is not None:
-            self._handle.set_visible(False)
+        window = self.window()
+        # A window that closes, or is made an icon, keeps its layers.
+        if self._handle is not None and window is not None and window.isVisible():
+            self._handle.hide()
 
     # -- ways out -----------------------------------------------------------------------------
 

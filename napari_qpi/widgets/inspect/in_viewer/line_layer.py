@@ -29,7 +29,8 @@ class LineLayer:
     """A layer with one line, over one image of a viewer.
 
     Places are in the coordinates of the array that the image shows, as the library gets it,
-    whatever the layer's angle and scale.
+    whatever the layer's angle and scale. Nobody is to save or to extract
+    from the layer: it is in the list only while the line is shown.
 
     Parameters
     ----------
@@ -87,13 +88,6 @@ class LineLayer:
         finally:
             self._drawing = False
 
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide the line, which keeps its place."""
-        layer = self.layer
-        # Setting it anew would end a drag: napari then leaves the mode that drags.
-        if layer is not None and layer.visible != visible:
-            layer.visible = visible
-
     def hide(self) -> None:
         """Take the layer away."""
         layer, self._layer = self.layer, None
@@ -103,9 +97,10 @@ class LineLayer:
             self._viewer.layers.remove(layer)
 
     def grab(self) -> None:
-        """Make the line's ends ready for the mouse."""
-        layer = self.layer
+        """Make the line's ends ready for the mouse, over all layers."""
+        layer, layers = self.layer, self._viewer.layers
         if layer is not None:
+            layers.move(layers.index(layer), len(layers))
             self._viewer.layers.selection.active = layer
             layer.mode = "direct"
             layer.selected_data = {len(layer.data) - 1}

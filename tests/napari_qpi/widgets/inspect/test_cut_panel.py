@@ -130,9 +130,12 @@ def test_the_line_is_seen_with_its_panel_and_the_plot_outlives_the_layers(
     dock, panel = open_panel(qtbot, viewer, CutPanel)
     assert panel.stack_image.isHidden()
     assert viewer.layers[LINE_NAME].visible
+    place = viewer.layers[LINE_NAME].data[0].copy()
+    # Behind another panel it is no layer that one saves, or takes for a mask, by accident.
     dock.panel(FourierPanel)
-    assert not viewer.layers[LINE_NAME].visible
+    assert list(viewer.layers) == [image]
     dock.panel(CutPanel)
+    np.testing.assert_allclose(viewer.layers[LINE_NAME].data[0], place)
     before = drawn(panel.curve)
     viewer.layers.remove(LINE_NAME)
     viewer.layers.remove(image)

@@ -47,7 +47,9 @@ def test_a_dragged_end_is_told_in_the_coordinates_of_the_array(
     start, stop = FIRST + STEP * (10, 5), FIRST + STEP * (30, 45)
     line.show(image, array, tuple(start), tuple(stop))
     assert not told
+    model.add_image(np.zeros((4, 4)), name="later")
     line.grab()
+    assert model.layers[-1] is line.layer  # else others would cover its ends
     drag_end(line, image, 1, (8.0, 20.0))
     assert len(told) >= 2  # during the drag, too
     np.testing.assert_allclose(told[-1], [start, FIRST + STEP * (8, 20)], atol=1e-5)
