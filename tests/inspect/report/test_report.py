@@ -13,6 +13,8 @@ import pytest
 from qpi_kernels import open_scan
 from qpi_kernels.inspect import Report
 from qpi_kernels.inspect.figures.kind import FigureError
+from qpi_kernels.inspect.report.contents import Table
+from qpi_kernels.inspect.report.html_page import table_html
 from qpi_kernels.inspect.report.raw_map import find_raw_map
 from qpi_kernels.io.array_records import hash_planes
 from qpi_kernels.io.formats.netcdf import save_scan
@@ -188,3 +190,10 @@ def test_the_raw_map_is_shown_only_if_its_numbers_are_those(tmp_path):
     assert "does not give the numbers" in find_raw_map(named).sentence
     path.unlink()
     assert "not there" in find_raw_map(named).sentence
+
+
+def test_cells_sort_by_their_numbers():
+    row = ("10.87 ± 1.4", "> 9.5", "-0.02 %", "1e-05", "- 3", "2 <planes>")
+    written = table_html(Table("Numbers", tuple("abcdef"), (row,)), sortable=True)
+    assert re.findall(r'data-key="([^"]*)"', written) == ["10.87", "9.5", "-0.02", "1e-05"]
+    assert "<td>- 3</td><td>2 &lt;planes&gt;</td>" in written

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Generator
 from html import escape
 from importlib.resources import files
@@ -46,6 +47,10 @@ def html_page(contents: ReportContents, notes: dict[str, str]) -> Generator[Even
     return page(contents.title, "\n".join(parts))
 
 
+# A lower limit begins with its sign.
+_NUMBER = re.compile(r"(?:> ?)?([-+]?\d[\d.]*(?:e[-+]?\d+)?)(?: ± [\d.]+(?:e[-+]?\d+)?)?(?: %)?")
+
+
 def page(title: str, body: str) -> str:
     """Put a body into a page with its style and script."""
     room = files("qpi_kernels.inspect.report") / "page"
@@ -84,15 +89,21 @@ def image_data(
 def table_html(table: Table, *, sortable: bool) -> str:
     """Write a table; a screen reader gets its heads and its caption."""
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
-    )
+    rows = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
     kind = ' class="sortable"' if sortable else ""
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
         f"<table{kind}><caption>{escape(table.caption)}</caption>\n"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
     )
+
+
+def _cell(words: str) -> str:
+    """Write a cell; a number, with its error or not, is not broken and sorts by its value."""
+    number = _NUMBER.fullmatch(words)
+    if number is None:
+        return f"<td>{escape(words)}</td>"
+    return f'<td class="number" data-key="{number[1]}">{escape(words)}</td>'
 
 
 def _head(contents: ReportContents) -> str:

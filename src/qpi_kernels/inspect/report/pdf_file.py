@@ -107,9 +107,10 @@ def _blocks(contents: ReportContents) -> Iterator[_Block]:
 def _section_blocks(section: Section) -> Iterator[_Block]:
     """Divide a section into blocks."""
     yield from _text(section.title, 12, weight="bold", before=4.0, stays=True)
+    follows = bool(section.panels or section.tables or section.code)
     for sentence in section.sentences:
-        # Short sentences are not torn from the figures that they are about.
-        yield from _text(sentence, 8, stays=bool(section.panels))
+        # Sentences, and the heading above, are not torn from what they are about.
+        yield from _text(sentence, 8, stays=follows)
     for start in range(0, len(section.panels), 2):
         yield _panel_row(section.panels[start : start + 2])
     for table in section.tables:
@@ -119,6 +120,7 @@ def _section_blocks(section: Section) -> Iterator[_Block]:
         widest = max(map(len, lines)) * _FIXED * _MM_PER_POINT
         yield from _fixed(lines, max(min(6.5, _TEXT_MM[0] / widest), _MIN_SIZE))
     if section.code:
+        yield from _text("Script", 7, color="0.3", before=3.0, stays=True)
         yield from _fixed(section.code.splitlines(), 6.5)
 
 
