@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,13 +29,18 @@ class RitzPairs:
         Approximate eigenvalues.
     vectors : array, (m, m)
         In columns, by their coordinates in the space's basis.
-    residuals : array, (m,)
-        Length of ``G v - value v`` of each unit vector v.
+    coupling : array, (k, m)
+        ``G v - value v`` of each unit vector v, by the rows that the basis takes next.
     """
 
     values: NDArray[np.float64]
     vectors: NDArray[np.float64]
-    residuals: NDArray[np.float64]
+    coupling: NDArray[np.float64]
+
+    @cached_property
+    def residuals(self) -> NDArray[np.float64]:
+        """Length of ``G v - value v`` of each unit vector v, (m,)."""
+        return np.asarray(np.linalg.norm(self.coupling, axis=0))
 
 
 class BlockLanczos:
@@ -125,8 +131,8 @@ class BlockLanczos:
         symmetric = (self._projected + self._projected.T) / 2
         values, vectors = np.linalg.eigh(symmetric)
         width = self._coupling.shape[1]
-        residuals = np.linalg.norm(self._coupling @ vectors[len(vectors) - width :], axis=0)
-        return RitzPairs(np.maximum(values, 0.0), vectors, residuals)
+        coupling = self._coupling @ vectors[len(vectors) - width :]
+        return RitzPairs(np.maximum(values, 0.0), vectors, coupling)
 
 
 def _orthonormalised(

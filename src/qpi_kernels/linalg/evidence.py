@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.linalg.joint_lanczos import RitzExpansion
 from qpi_kernels.linalg.lanczos import Tridiagonal
 
-__all__ = ["Evidence", "OperatorSpectrum", "Quadrature"]
+__all__ = ["Evidence", "Expansion", "OperatorSpectrum", "Quadrature"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Quadrature:
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
     norm: NDArray[np.float64]
+
+
+Expansion: TypeAlias = Tridiagonal | RitzExpansion | Quadrature
+"""Right-hand sides by eigenvectors of the operator, or of its part in a Krylov space."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +126,7 @@ class Evidence:
         self._spectrum = spectrum
         self._min_variance = min_variance
 
-    def misfit(
-        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
-    ) -> NDArray[np.float64]:
+    def misfit(self, ridge: NDArray[np.float64], data: Expansion) -> NDArray[np.float64]:
         """Evaluate ``S``, (observation, candidate), at ridges of that shape."""
         explained = data.weights[:, None, :] / np.maximum(
             data.values[:, None, :] + ridge[..., None], np.finfo(float).tiny
@@ -134,9 +138,7 @@ class Evidence:
         """Raise values of ``S``, (..., observation), to what rounding leaves of the energy."""
         return np.asarray(np.maximum(misfit, 1e-13 * self._energy + 1e-300))
 
-    def cost(
-        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
-    ) -> NDArray[np.float64]:
+    def cost(self, ridge: NDArray[np.float64], data: Expansion) -> NDArray[np.float64]:
         """Evaluate ``-2 log p`` up to a constant, (observation, candidate)."""
         return self.cost_of(self.misfit(ridge, data), ridge)
 
@@ -148,7 +150,7 @@ class Evidence:
         fit = self._samples * (np.log(noise) + misfit / noise - 1)
         return np.asarray(fit + self._spectrum.log_determinant(ridge))
 
-    def best_ridge(self, data: Tridiagonal | Quadrature) -> NDArray[np.float64]:
+    def best_ridge(self, data: Expansion) -> NDArray[np.float64]:
         """Find the ridge of the largest evidence, (observation,)."""
         # Only zeros: nothing in the observations depends on the unknowns.
         top = self._spectrum.values.max(initial=0.0) or 1.0
@@ -160,9 +162,7 @@ class Evidence:
             ratio = ratio**0.1
         return _minimum(grid, self.cost(grid, data))
 
-    def noise_variance(
-        self, ridge: NDArray[np.float64], data: Tridiagonal | Quadrature
-    ) -> NDArray[np.float64]:
+    def noise_variance(self, ridge: NDArray[np.float64], data: Expansion) -> NDArray[np.float64]:
         """Estimate the noise variance at given ridges, (observation,); without bias at ridge 0."""
         return self.noise_of(self.misfit(ridge[:, None], data)[:, 0], ridge)
 

@@ -16,6 +16,7 @@ from qpi_kernels.extraction.bayes.priors.covariance_roots import CovarianceRoot,
 from qpi_kernels.extraction.normal_operator import NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum
+from qpi_kernels.linalg.joint_lanczos import JointLanczos, RitzExpansion
 from qpi_kernels.linalg.lanczos import Lanczos, Tridiagonal
 from qpi_kernels.linalg.probe_space import ProbeSpace
 from qpi_kernels.progress import Event, open_ended, portion
@@ -218,11 +219,13 @@ class PosteriorSolver:
         evidence: Evidence,
         message: str,
         candidates: Sequence[Posterior],
-    ) -> Generator[Event, None, tuple[Lanczos, Tridiagonal, NDArray[np.bool_]]]:
+    ) -> Generator[
+        Event, None, tuple[Lanczos | JointLanczos, Tridiagonal | RitzExpansion, NDArray[np.bool_]]
+    ]:
         """Extend the Krylov spaces of planes until ridges and solutions have settled."""
         exact = self._operators.exact
         right = self._root.adjoint(exact.adjoint(whitened))
-        lanczos = Lanczos(lambda numbers: self._normal(exact, numbers), right)
+        lanczos = self._krylov_space(right)
         parameters = self._problem.parameters
         max_iterations = min(parameters.max_iterations, self._root.size)
         ridge = cost = np.full(len(right), np.nan)
@@ -246,6 +249,16 @@ class PosteriorSolver:
                 hopeless &= last - cost < _PACE * behind
             if (converged | hopeless).all() or lanczos.iterations >= max_iterations:
                 return lanczos, data, converged
+
+    def _krylov_space(self, right: torch.Tensor) -> Lanczos | JointLanczos:
+        """Start the Krylov space of right-hand sides; of several, one for all.
+
+        A GPU would wait for the decompositions of its blocks.
+        """
+        exact = self._operators.exact
+        several = len(right) > 1 and right.device.type == "cpu"
+        kind = JointLanczos if several else Lanczos
+        return kind(lambda numbers: self._normal(exact, numbers), right)
 
     def _evidence(self, energy: NDArray[np.float64], spectrum: OperatorSpectrum) -> Evidence:
         """Set up the evidence of whitened planes."""
