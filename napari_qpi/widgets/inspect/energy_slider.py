@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QWidget
 
 from napari_qpi.tasks.inspection.state import Inspection, bias_in_words
@@ -25,6 +24,7 @@ class EnergySlider(QWidget):
     def __init__(self, inspection: Inspection) -> None:
         super().__init__()
         self._inspection = inspection
+        self._roomy_for: list[str] = []
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.label = QLabel()
         row = QHBoxLayout(self)
@@ -47,15 +47,31 @@ class EnergySlider(QWidget):
                 self.slider.setValue(nearest_plane(biases, bias))
         unit = self._inspection.bias_unit
         self.label.setText("" if bias is None else bias_in_words(bias, unit))
-        self._keep_size(biases, unit)
+        self._keep_size()
         self.setVisible(len(biases) > 1)
 
-    def _keep_size(self, biases: NDArray[np.float64], unit: str) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Follow the font of napari's theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._keep_size(anew=True)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Take the font of the window, which is known only now."""
+        super().showEvent(event)
+        self._keep_size(anew=True)
+
+    def _keep_size(self, *, anew: bool = False) -> None:
         """Give the label room for every bias, else slider and dock are laid out at each move."""
-        words = (bias_in_words(bias, unit) for bias in biases.tolist())
-        metrics = self.label.fontMetrics()
-        width = max((metrics.horizontalAdvance(each) for each in words), default=0)
-        self.label.setFixedSize(width + 2 * self.label.margin() + 2, metrics.height())
+        biases, unit = self._inspection.biases, self._inspection.bias_unit
+        words = [bias_in_words(bias, unit) for bias in biases.tolist()]
+        if words == self._roomy_for and not anew:
+            return
+        self._roomy_for, shown = words, self.label.text()
+        self.label.ensurePolished()
+        self.label.setText(max(words, key=self.label.fontMetrics().horizontalAdvance, default=""))
+        self.label.setFixedSize(self.label.sizeHint())
+        self.label.setText(shown)
 
     def _on_moved(self, index: int) -> None:
         self._inspection.bias = float(self._inspection.biases[index])

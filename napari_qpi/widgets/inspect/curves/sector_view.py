@@ -64,9 +64,9 @@ class SectorView(MomentumView):
         self.show_transform(transform, f"|FT| of {inspection.title(role)}", scale="root")
         self.setToolTip("<qt>Drag the cross, or click, to turn the sector.</qt>")
         reach = [max(map(abs, pixel_edges(transform[axis]))) for axis in ("q_y", "q_x")]
-        self._show_sector(*sector, reach=hypot(*reach), handle=_HANDLE * min(reach))
+        self._show_sector(*sector, reach=min(reach))
 
-    def _show_sector(self, angle: float, width: float, *, reach: float, handle: float) -> None:
+    def _show_sector(self, angle: float, width: float, *, reach: float) -> None:
         """Draw the sides, on both sides of q = 0, and put the handle into the direction."""
         across, down = [], []
         for side in (angle - width / 2, angle + width / 2):
@@ -76,7 +76,7 @@ class SectorView(MomentumView):
         self.sides.setData(across, down)
         length = hypot(*self.marker_place)
         if not 0 < length < reach:
-            length = handle
+            length = _HANDLE * reach
         self.show_marker((-length * sin(radians(angle)), length * cos(radians(angle))))
 
     def _on_handle(self, place: Place) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import napari
 import numpy as np
 import xarray as xr
-from napari.layers import Image, Shapes
+from napari.layers import Image, Layer, Shapes
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -52,6 +52,8 @@ class LineLayer:
         self._known = np.zeros((2, 2))
         self._first, self._step = np.zeros(2), np.ones(2)
         self._drawing = False
+        # What was selected when the line was grabbed.
+        self._before: list[Layer] = []
 
     @property
     def layer(self) -> Shapes | None:
@@ -92,16 +94,22 @@ class LineLayer:
         """Take the layer away."""
         layer, self._layer = self.layer, None
         if layer is not None:
+            layers = self._viewer.layers
+            was_active = layers.selection.active is layer
             layer.events.set_data.disconnect(self._on_data)
             layer.events.data.disconnect(self._on_data)
-            self._viewer.layers.remove(layer)
+            layers.remove(layer)
+            if was_active:
+                layers.selection = [one for one in self._before if one in layers]
 
     def grab(self) -> None:
         """Make the line's ends ready for the mouse, over all layers."""
         layer, layers = self.layer, self._viewer.layers
         if layer is not None:
             layers.move(layers.index(layer), len(layers))
-            self._viewer.layers.selection.active = layer
+            if layers.selection.active is not layer:
+                self._before = list(layers.selection)
+            layers.selection.active = layer
             layer.mode = "direct"
             layer.selected_data = {len(layer.data) - 1}
 

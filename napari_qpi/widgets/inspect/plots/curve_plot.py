@@ -31,6 +31,8 @@ _FAINT = 70
 _LEGEND_SIZE = "8pt"
 _SYMBOL_SIZE = 5
 _ROOM = 0.05
+# Per cent of logarithmic values that the axis may leave out, so many decades below the others.
+_FEW, _DECADES_BELOW = 2.0, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +145,9 @@ class CurvePlot(PlotFrame):
             return
         across, up = np.concatenate(places), np.concatenate(values)
         low, high = float(up.min()), float(up.max())
+        if logarithmic:
+            # A single value near zero would take most of the axis.
+            low = max(low, float(np.percentile(up, _FEW)) - _DECADES_BELOW)
         if low == high:
             low, high = low - (abs(low) or 1.0), high + (abs(high) or 1.0)
         self.plot.setRange(

@@ -84,8 +84,13 @@ def test_a_bias_changes_the_curve_but_not_the_stack(qtbot: QtBot, viewer: Viewer
     dock, panel = open_panel(qtbot, viewer, CutPanel)
     dock.energy_slider.slider.setValue(0)
     stack, low = panel.stack, drawn(panel.curve)
+    label = dock.energy_slider.label
+    size = label.size()
     dock.energy_slider.slider.setValue(3)
     assert panel.stack is stack
+    # A label of another size would have the whole dock laid out anew.
+    assert label.size() == size
+    assert label.sizeHint().width() <= label.width()
     rise = drawn(panel.curve)[0] - low[0]
     assert rise == pytest.approx(3 + 0.3 * 0.1 * (COLUMNS - 1), abs=0.02)
 

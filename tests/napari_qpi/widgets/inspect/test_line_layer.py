@@ -85,5 +85,8 @@ def test_the_line_leaves_the_selection_alone_and_goes(
     model.layers.remove(LINE_NAME)
     assert line.layer is None
     line.show(image, array, (-1.0, 4.0), (2.0, 10.0))
+    line.grab()
+    assert model.layers.selection.active is line.layer
     line.hide()
     assert list(model.layers) == [image]
+    assert model.layers.selection.active is image

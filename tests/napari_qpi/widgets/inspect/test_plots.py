@@ -98,3 +98,39 @@ def test_every_row_lies_at_its_bias(qtbot: QtBot, biases: list[float]) -> None:
     (left, right), (low, high) = image.plot.viewRange()
     assert (left, right) == (-1.0, 7.0)
     assert low < min(biases) < max(biases) < high
+
+
+def test_other_numbers_and_names_are_drawn_as_in_a_new_plot(qtbot: QtBot) -> None:
+    kept, new = CurvePlot(), CurvePlot()
+    for plot in (kept, new):
+        qtbot.addWidget(plot)
+    numbers = np.array([1.0, 5.0, 2.0, 3.0])
+    before = [
+        Curve("map, 0 V", curve(numbers), curve(0.1 * numbers)),
+        Curve("k", curve(numbers), curve(0.2 * numbers), look="points"),
+    ]
+    after = [
+        Curve("map, 1 V", curve(numbers[:3] ** 2), curve(0.3 * numbers[:3])),
+        Curve("k", curve(numbers[::-1]), curve(0.1 * numbers), look="points"),
+    ]
+    for logarithmic in (False, True):
+        kept.show_curves(before, "0 V", logarithmic=logarithmic)
+        items = list(kept.plot.items)
+        kept.show_curves(after, "1 V", logarithmic=logarithmic)
+        assert kept.plot.items == items  # not made anew: that takes long
+        new.show_curves([], "")
+        new.show_curves(after, "1 V", logarithmic=logarithmic)
+        assert kept.plot.viewRange() == new.plot.viewRange()
+        for one, other in zip(kept.plot.listDataItems(), new.plot.listDataItems(), strict=True):
+            np.testing.assert_array_equal(one.getData(), other.getData())
+        texts = [[label.text for _, label in plot.plot.legend.items] for plot in (kept, new)]
+        assert texts == [["map, 1 V", "k"]] * 2
+
+
+def test_a_value_near_zero_does_not_take_the_logarithmic_axis(qtbot: QtBot) -> None:
+    plot = CurvePlot()
+    qtbot.addWidget(plot)
+    values = np.geomspace(1.0, 100.0, 80)
+    plot.show_curves([Curve("", curve(np.append(values, 1e-9)))], "x", logarithmic=True)
+    _, (low, high) = plot.plot.viewRange()
+    assert -1.0 < low < 0.0 < 2.0 < high
