@@ -11,7 +11,7 @@ from qpi_kernels.symmetry import Symmetry, symmetrisation_matrix
 __all__ = ["rotation_centre"]
 
 _FOLDS = (2, 3)
-_MIN_SYMMETRY = 0.7
+_MIN_SYMMETRY = 0.9
 _MAX_ERRORS = 4.0
 _RIM_PX = 2
 _CORRELATED_PIXELS = 8.0
@@ -45,7 +45,7 @@ def rotation_centre(
     (array, float), or None
         (row, col) and the standard deviation of either, in px, the larger the less symmetric the
         kernel is; None when the kernel has no such symmetry (correlation with its rotated
-        copy below 0.7) or its centre is too far from the expected one.
+        copy below 0.9) or its centre is too far from the expected one.
     """
     if not kernels.any():
         return None

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.quality_report import ERROR_CODES, error_reasons, relative_error
+from qpi_kernels.extraction.refine.denoised_kernel import denoised
+from qpi_kernels.extraction.refine.shifted_kernel import slope_matrix
 from qpi_kernels.quality import Quality, lowest_trust
 from qpi_kernels.result import KernelResult
 
 __all__ = ["with_position_doubt"]
+
+# Pixels that a kernel is extended by beyond its window, for derivatives at its rim.
+_BEYOND_PX = 16
 
 
 def with_position_doubt(
@@ -43,17 +48,17 @@ def with_position_doubt(
         tell it.
     """
     defects = result.defects
-    kernels, std = result.kernel, result.std
+    kernels, shown, std = result.kernel, denoised(result).kernel, result.std
     if "kind" not in kernels.dims:
         (kind,) = defects.kinds
         widened = _widened(
-            kernels, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
+            shown, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
         )
         errors = {kind: relative_error(kernels.values, widened.values)}
         return replace(result, std=widened, quality=_judged(result.quality, errors))
     parts = {
         kind: _widened(
-            kernels.sel(kind=kind),
+            shown.sel(kind=kind),
             std.sel(kind=kind),
             _variance(defects, kind, position_error),
             shift_error.get(kind, 0.0),
@@ -97,6 +102,18 @@ def _widened(
     kernel: xr.DataArray, std: xr.DataArray, variance: NDArray[np.float64], shift: float
 ) -> xr.DataArray:
     """Add the variance that shifts make to that of one kind."""
-    slopes = np.stack(np.gradient(kernel.values.astype(float), axis=(-2, -1)))
+    slopes = np.stack([_slope(kernel.values.astype(float), axis) for axis in (-2, -1)])
     added = np.tensordot(variance + shift**2, np.square(slopes), axes=1)
     return std.copy(data=np.sqrt(np.square(std.values) + added).astype(std.dtype))
+
+
+def _slope(kernels: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Differentiate band-limited kernels (..., h, w), which go on beyond their window."""
+    size = kernels.shape[axis]
+    along = np.moveaxis(kernels, axis, -1)
+    # Differences of neighbouring pixels are too flat for short waves.
+    extent = size + 2 * _BEYOND_PX
+    matrix = slope_matrix(extent, 0.0, 0)[_BEYOND_PX : _BEYOND_PX + size]
+    beyond = [(0, 0)] * (along.ndim - 1) + [(_BEYOND_PX, _BEYOND_PX)]
+    extended = np.pad(along, beyond, mode="reflect", reflect_type="odd")
+    return np.moveaxis(extended @ matrix.T, -1, axis)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.extraction.refine.denoised_kernel import denoised
 from qpi_kernels.extraction.refine.kernel_origin import rotation_centre
 from qpi_kernels.extraction.refine.position_doubt import with_position_doubt
 from qpi_kernels.extraction.refine.position_fit import PointPrior, PositionFit
@@ -187,7 +188,7 @@ class _Moves:
         generator
             Yields an event for each defect and returns the moved defects.
         """
-        residual = residual_map(result, problem.mask)
+        residual = residual_map(denoised(result), problem.mask)
         before = problem.defects
         work = PositionFit.solve(before, self._clicks, residual, self.prior)
         fit = yield from portion(work, 0.0, 0.9)
