@@ -88,6 +88,16 @@ def test_phases_are_known_better_on_the_band():
     assert 0.4 < np.sqrt(np.mean(np.square(pulls))) < 1.6
 
 
+def test_a_wide_core_does_not_hide_the_waves():
+    kernel, deviation = with_noise(silver(), 0.5)
+    core = 3 * np.exp(-(kernel["y"] ** 2 + kernel["x"] ** 2) / 2)
+    both = [(one + core).isel(bias=slice(2, 5)) for one in (kernel, kernel - silver())]
+    found, nothing = (fit_dispersion(one, std=deviation.isel(bias=slice(2, 5))) for one in both)
+    assert found.wave_numbers["used"].all()
+    assert found.parameters["mass"] == pytest.approx(0.4, rel=0.03)
+    assert not nothing.wave_numbers["used"].any()
+
+
 def test_rings_of_the_core_are_left_out():
     kernel, deviation = with_noise(silver(), 0.3)
     core = 3 * np.exp(-(kernel["y"] ** 2 + kernel["x"] ** 2) / (2 * 0.7**2))

@@ -138,19 +138,32 @@ def hankel_wave_numbers(
             fits.append(fit_waves(replace(basis, averaged=average), mean, error, start, limits))
         return fits
 
+    def waves_show(kept: RadialMean, fits: list[FittedWaves], length: float) -> bool:
+        """Tell whether most biases have a ring."""
+        excess = np.maximum(_excess(fits), 1.0)
+        gains = waveless_chi2(shapes(kept, length)) - np.array([one.chi2 for one in fits])
+        return bool(np.median(gains / excess) >= _MIN_GAIN)
+
     def beyond_core(length: float) -> _Trial:
-        """Fit, with rings left out from the inside where the core shows."""
+        """Fit, with rings left out from the inside where the core shows, or hides the waves."""
         near, kept = float(rings.radius[0]), rings
         fits = fit(kept, length)
+        hidden: _Trial | None = None
         while radii_nm is None and near < _MAX_CORE_SHARE * reach:
             fewer = every.between(float(kept.radius[_CORE_STEP]), far)
             if len(fewer.radius) < _MIN_RINGS:
                 break
             without = fit(fewer, length)
             if not _core_shows(fits, kept) and _misfit(fits) <= 2 * _misfit(without) + _MIN_CORE:
-                break
+                if waves_show(kept, fits, length):
+                    return _Trial(length, kept, fits)
+                hidden = hidden or _Trial(length, kept, fits)
             near, kept, fits = float(fewer.radius[0]), fewer, without
-        return _Trial(length, kept, fits)
+        return (
+            _Trial(length, kept, fits)
+            if hidden is None or waves_show(kept, fits, length)
+            else hidden
+        )
 
     def gain(trial: _Trial, length: float) -> float:
         """Compute by how much a background would lower chi-squared with the waves as they are."""
@@ -179,7 +192,7 @@ def hankel_wave_numbers(
         np.array([2 * one.values[0] for one in fits]),
     )  # fmt: skip
     told = waveless_chi2(shapes(kept, length)) - np.array([one.chi2 for one in fits])
-    excess = [one.chi2 / (len(radius) - len(one.values)) for one in fits]
+    excess = _excess(fits)
     told /= np.maximum(np.maximum(excess, power), 1.0)
     if alike is None:
         alike = std is not None and float(np.median(excess)) > _MAX_INDEPENDENT_CHI2
@@ -231,9 +244,14 @@ def _background_shows(without: _Trial, other: _Trial) -> bool:
     return sums[1] < sums[0] + (chance if within else -chance)
 
 
+def _excess(fits: list[FittedWaves]) -> Array:
+    """Compute chi-squared per free ring of each bias."""
+    return np.array([one.chi2 / (len(one.fitted) - len(one.values)) for one in fits])
+
+
 def _misfit(fits: list[FittedWaves]) -> float:
     """Average chi-squared per free ring over the biases."""
-    return float(np.mean([one.chi2 / (len(one.fitted) - len(one.values)) for one in fits]))
+    return float(_excess(fits).mean())
 
 
 def _core_shows(fits: list[FittedWaves], rings: RadialMean) -> bool:

@@ -33,7 +33,7 @@ Complex = NDArray[np.complex128]
 
 _STARTS = 3
 # Of features without a wave.
-_WIDTHS = 12
+_WIDTHS = 24
 _DAMPING_SHARES = (0.01, 0.05, 0.2)
 
 
