@@ -138,32 +138,26 @@ def hankel_wave_numbers(
             fits.append(fit_waves(replace(basis, averaged=average), mean, error, start, limits))
         return fits
 
-    def waves_show(kept: RadialMean, fits: list[FittedWaves], length: float) -> bool:
+    def waves_show(trial: _Trial) -> bool:
         """Tell whether most biases have a ring."""
-        excess = np.maximum(_excess(fits), 1.0)
-        gains = waveless_chi2(shapes(kept, length)) - np.array([one.chi2 for one in fits])
-        return bool(np.median(gains / excess) >= _MIN_GAIN)
+        gains = waveless_chi2(shapes(trial.rings, trial.length))
+        gains = gains - np.array([one.chi2 for one in trial.fits])
+        return bool(np.median(gains / np.maximum(_excess(trial.fits), 1.0)) >= _MIN_GAIN)
 
-    def beyond_core(length: float) -> _Trial:
+    def beyond_core(length: float, *, hidden: bool = False) -> _Trial:
         """Fit, with rings left out from the inside where the core shows, or hides the waves."""
-        near, kept = float(rings.radius[0]), rings
-        fits = fit(kept, length)
-        hidden: _Trial | None = None
-        while radii_nm is None and near < _MAX_CORE_SHARE * reach:
-            fewer = every.between(float(kept.radius[_CORE_STEP]), far)
+        trial = _Trial(length, rings, fit(rings, length))
+        while radii_nm is None and float(trial.rings.radius[0]) < _MAX_CORE_SHARE * reach:
+            fewer = every.between(float(trial.rings.radius[_CORE_STEP]), far)
             if len(fewer.radius) < _MIN_RINGS:
                 break
-            without = fit(fewer, length)
-            if not _core_shows(fits, kept) and _misfit(fits) <= 2 * _misfit(without) + _MIN_CORE:
-                if waves_show(kept, fits, length):
-                    return _Trial(length, kept, fits)
-                hidden = hidden or _Trial(length, kept, fits)
-            near, kept, fits = float(fewer.radius[0]), fewer, without
-        return (
-            _Trial(length, kept, fits)
-            if hidden is None or waves_show(kept, fits, length)
-            else hidden
-        )
+            without = _Trial(length, fewer, fit(fewer, length))
+            same = _misfit(trial.fits) <= 2 * _misfit(without.fits) + _MIN_CORE
+            settled = same and not _core_shows(trial.fits, trial.rings)
+            if settled and (not hidden or waves_show(trial)):
+                break
+            trial = without
+        return trial
 
     def gain(trial: _Trial, length: float) -> float:
         """Compute by how much a background would lower chi-squared with the waves as they are."""
@@ -185,6 +179,10 @@ def hankel_wave_numbers(
         if tried:
             better = min(tried, key=lambda one: (-len(one.rings.radius), _misfit(one.fits)))
             trial = better if _background_shows(trial, better) else trial
+    if radii_nm is None and not waves_show(trial):
+        # Long waves imitate a wide core, whose residual is then spread over all rings.
+        beyond = beyond_core(0.0, hidden=True)
+        trial = beyond if waves_show(beyond) else trial
     length, kept, fits = trial
     radius = kept.radius
     power = angular_power(
