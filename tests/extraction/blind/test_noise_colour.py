@@ -45,6 +45,19 @@ def test_the_colour_of_white_noise_is_none():
     assert NoiseColour.estimate(smooth_noise(1.0), 0 * noise, mask).strength > 1
 
 
+def test_whitened_noise_has_the_known_variance_up_to_the_edges():
+    # Nothing of this noise is white: near the edges a filter would have to guess.
+    noise, mask = smooth_noise(1.5), np.ones((96, 96), bool)
+    colour = NoiseColour.estimate(noise, 0 * noise, mask)
+    white, counted = colour.whiten(noise, mask)
+    assert not counted[0].any()
+    assert not counted[:, -1].any()
+    assert counted.sum() > 0.85 * mask.sum()
+    assert white[0][counted].var() < 2 * colour.white_variance
+    outermost = counted & ~scipy.ndimage.binary_erosion(counted, iterations=2)
+    assert white[0][outermost].var() < 2 * white[0][counted].var()
+
+
 def test_coloured_noise_is_not_turned_into_defects():
     kernel, defects = rings(), scattered(10, seed=3)
     image = observe(kernel, defects, noise=0.0) + 0.1 * smooth_noise(1.5, 72)[0]

@@ -189,8 +189,7 @@ class AlternatingFit:
     @property
     def cost_of_nothing(self) -> float:
         """Cost of the same maps without any defect."""
-        signal = max(float(self.model.values.square().sum()), 1e-12)
-        return self.model.counted * float(np.log(signal))
+        return self.model.misfit_cost(float(self.model.values.square().sum()))
 
     @property
     def noise(self) -> float:

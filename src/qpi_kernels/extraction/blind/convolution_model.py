@@ -43,10 +43,13 @@ class ConvolutionModel:
         The maps without background, zero where a pixel does not count.
     mask : tensor of bool, (rows, columns)
         True where a pixel counts.
+    known_noise : float
+        Variance that the noise has at least, 0 where nothing is known of it.
     """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
+        self.known_noise = 0.0
         self.image_shape = problem.image_shape
         self.kernel_shape = problem.parameters.kernel_shape
         self._count_only(torch.from_numpy(problem.mask))
@@ -59,6 +62,15 @@ class ConvolutionModel:
     def counted(self) -> int:
         """Number of counted pixels of all planes."""
         return int(self.mask.sum()) * len(self.values)
+
+    def noise_variance(self, misfit: float) -> float:
+        """Estimate the noise variance of a pixel from a residual's sum of squares."""
+        return max(misfit / self.counted, self.known_noise, 1e-12)
+
+    def misfit_cost(self, misfit: float) -> float:
+        """Return -2 log-likelihood of a residual's sum of squares, but for a constant."""
+        variance = self.noise_variance(misfit)
+        return self.counted * float(np.log(variance)) + misfit / variance
 
     def _count_only(self, mask: torch.Tensor) -> None:
         """Take only some pixels, and the background that is fitted to them."""
@@ -74,9 +86,12 @@ class ConvolutionModel:
         return other
 
     def with_values(self, values: torch.Tensor) -> ConvolutionModel:
-        """Return the model of other maps (plane, rows, columns), such as a residual."""
+        """Return the model of other maps (plane, rows, columns), such as a residual.
+
+        What was known of the noise is forgotten: another kind of defect may have been part of it.
+        """
         other = copy.copy(self)
-        other.values = values
+        other.values, other.known_noise = values, 0.0
         return other
 
     def whitened(self, colour: NoiseColour) -> ConvolutionModel:
@@ -86,6 +101,7 @@ class ConvolutionModel:
         """
         other = copy.copy(self)
         white, mask = colour.whiten(self.values.numpy(), self.mask.numpy())
+        other.known_noise = colour.white_variance
         if not np.array_equal(mask, self.mask.numpy()):
             other._count_only(torch.from_numpy(mask))
         other.values = other.project(torch.from_numpy(white))

@@ -16,6 +16,7 @@ from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.evidence.model_order import (
     dominant_points,
+    is_better_without_more_kinds,
     pays_for_its_kernel,
     prefers_more_kinds,
     repeated_kinds,
@@ -161,11 +162,14 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         """Search for one more kind than a fit has; None if there is none.
 
         It is searched in what the fit leaves. Where that shows a kind which predicts no better,
-        the fit may mix kinds, and all are searched together.
+        the fit may mix kinds, and all are searched together. A search that ends with as many kinds
+        as the fit has, but explains the maps better, gives a better fit of these kinds.
         """
         more = yield from portion(self._added_kind(maps, fit), 0.0, 0.4)
         if more is None:
             return None
+        if tested and is_better_without_more_kinds(fit, more):
+            return (yield from portion(self._of_present_kinds(more), 0.4, 1.0))
         named = partial(_named, "Predicting left-out blocks")
         if pays_for_its_kernel(fit, more):
             better = yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)
@@ -182,6 +186,8 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         joint = yield from portion(self._whitened(maps, joint), 0.85, 0.9)
         if not tested:
             return min(more, joint, key=lambda one: one.cost)
+        if is_better_without_more_kinds(fit, joint):
+            return (yield from portion(self._of_present_kinds(joint), 0.9, 1.0))
         if not pays_for_its_kernel(fit, joint):
             return None
         better = yield from portion(map_events(prefers_more_kinds(fit, joint), named), 0.9, 1.0)
@@ -199,6 +205,15 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         points = Points.concatenate([dominant_points(fit), dominant_points(found).of_kind(kind)])
         both = yield from portion(self._together(fit.model, points, kind + 1), 0.8, 0.9)
         return (yield from portion(self._whitened(maps, both), 0.9, 1.0))
+
+    def _of_present_kinds(self, fit: AlternatingFit) -> Generator[Event, None, AlternatingFit]:
+        """Fit the same points without the kinds that have none."""
+        points = fit.sampler.points
+        present, kinds = np.unique(points.kinds, return_inverse=True)
+        seed = self._problem.parameters.seed
+        work = AlternatingFit.of_points(fit.model, replace(points, kinds=kinds), len(present), seed)
+        named = partial(_named, "Fitting all kinds together")
+        return (yield from map_events(work, named))
 
     def _together(
         self, maps: ConvolutionModel, points: Points, kinds: int

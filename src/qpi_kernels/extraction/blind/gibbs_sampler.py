@@ -237,7 +237,7 @@ class GibbsSampler:
             Sum of squares of the residual of the maps.
         """
         points = self.points
-        self.noise_variance = max(misfit / self._model.counted, 1e-6)
+        self.noise_variance = max(self._model.noise_variance(misfit), 1e-6)
         self.density = np.maximum((self._counts(points) + 0.5) / self._site_count, 1e-5)
         for kind in np.unique(points.kinds):
             strengths = points.strengths[points.kinds == kind]
@@ -253,7 +253,7 @@ class GibbsSampler:
         placing = counts @ np.log(shares) + (sites - len(points)) * np.log1p(-shares.sum())
         variance = self.strength_variance[points.kinds]
         spread = np.sum(np.square(points.strengths - 1) / variance + np.log(2 * np.pi * variance))
-        return float(self._model.counted * np.log(max(misfit, 1e-12)) - 2 * placing + spread)
+        return self._model.misfit_cost(misfit) - 2 * placing + spread
 
     @property
     def _site_count(self) -> float:

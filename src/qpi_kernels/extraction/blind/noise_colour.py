@@ -14,7 +14,8 @@ _MAX_LAG_PX = 8
 # Power of the noise at least: share of its mean, and of the signal's own power, as no model is
 # better than a few percent.
 _MIN_SHARE, _MODEL_ERROR = 1e-3, 0.05
-_MAX_HIDDEN = 0.1
+# Share of a pixel's filter that may lie on masked pixels, and beyond the edge.
+_MAX_HIDDEN, _MAX_BEYOND = 0.1, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,11 @@ class NoiseColour:
         power = self._power((64, 64))
         return float(np.log(power.mean()) - np.log(power).mean())
 
+    @property
+    def white_variance(self) -> float:
+        """Variance of the noise in whitened maps, the geometric mean of its power."""
+        return float(np.exp(np.log(self._power((64, 64))).mean()))
+
     def whiten(
         self, maps: NDArray[np.floating], mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -80,7 +86,7 @@ class NoiseColour:
         -------
         maps : array of float32, (plane, rows, columns)
         mask : array of bool, (rows, columns)
-            Without the pixels whose values hang much on masked ones.
+            Without the pixels whose values hang much on masked ones or on those beyond the edge.
         """
         pad = 2 * _MAX_LAG_PX
         widths = [
@@ -95,11 +101,15 @@ class NoiseColour:
         white = scipy.fft.irfft2(
             scipy.fft.rfft2(padded) * gain[:, : padded.shape[-1] // 2 + 1], padded.shape[-2:]
         )[(slice(None), *inside)]
-        if not mask.all():
-            response = np.square(scipy.fft.ifft2(gain).real)
-            hidden = np.pad(1.0 - mask, widths, mode="reflect")
-            share = scipy.fft.ifft2(scipy.fft.fft2(hidden) * scipy.fft.fft2(response)).real
-            mask = mask & (share[inside] < _MAX_HIDDEN * response.sum())
+        response = np.square(scipy.fft.ifft2(gain).real)
+        transfer = scipy.fft.fft2(response / response.sum())
+        beyond = np.pad(np.zeros(mask.shape), widths, constant_values=1.0)
+        for hidden, limit in (
+            (np.pad(1.0 - mask, widths, mode="reflect"), _MAX_HIDDEN),
+            (beyond, _MAX_BEYOND),
+        ):
+            share = scipy.fft.ifft2(scipy.fft.fft2(hidden) * transfer).real
+            mask = mask & (share[inside] < limit)
         return np.where(mask, white, 0.0).astype(np.float32), mask
 
     def _power(self, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from qpi_kernels.progress import Event, portion
 
 __all__ = [
     "dominant_points",
+    "is_better_without_more_kinds",
     "pays_for_its_kernel",
     "prefers_more_kinds",
     "repeated_kinds",
@@ -29,6 +30,8 @@ _MIN_STRENGTH = 0.15
 # Penalty of a further kind for each pixel of its kernels, as -2 log-likelihood (Akaike 1974), and
 # by how many standard errors left-out blocks must be predicted better.
 _PENALTY, _MIN_SIGNIFICANCE = 2.0, 2.0
+# Cost by which another fit of as many kinds must be lower, as -2 log-likelihood.
+_MIN_GAIN = 50.0
 _MIN_SITES, _STRONGEST, _SEED = 2, 8, 0
 _MAX_FAINT_SHARE = 0.25
 # Points of two kinds are colocalised if so few maps with points at random would have as many
@@ -110,6 +113,12 @@ def pays_for_its_kernel(
     """
     cost = richer.cost_of_nothing if poorer is None else poorer.cost
     return cost - richer.cost > penalty * richer.kernels[0].numel()
+
+
+def is_better_without_more_kinds(poorer: AlternatingFit, richer: AlternatingFit) -> bool:
+    """Test whether a fit with room for more kinds has no points of them, but a lower cost."""
+    present = np.unique(richer.sampler.points.kinds)
+    return len(present) == len(poorer.kernels) and poorer.cost - richer.cost > _MIN_GAIN
 
 
 def prefers_more_kinds(
