@@ -253,7 +253,7 @@ class GibbsSampler:
         placing = counts @ np.log(shares) + (sites - len(points)) * np.log1p(-shares.sum())
         variance = self.strength_variance[points.kinds]
         spread = np.sum(np.square(points.strengths - 1) / variance + np.log(2 * np.pi * variance))
-        return self._model.misfit_cost(misfit) - 2 * placing + spread
+        return self._model.misfit_cost(misfit) + float(spread - 2 * placing)
 
     @property
     def _site_count(self) -> float:
