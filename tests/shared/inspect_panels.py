@@ -72,10 +72,10 @@ def open_panel(qtbot: QtBot, viewer: Viewer, kind: type[Kind]) -> tuple[Inspect,
 def run_script(panel: Panel, folder: Path, chdir: Callable[[Path], None]) -> dict[str, Any]:
     """Run a panel's script on saved arrays, and give its variables."""
     data = panel.inspection.data
-    if data.map is not None and not data.of_result:
-        np.save(folder / "observation.npy", np.asarray(data.map))
-    if data.result is not None:
-        data.result.save(folder / "kernel.nc")
+    if data.map.image is not None and not data.map.of_result:
+        np.save(folder / "observation.npy", np.asarray(data.map.image))
+    if data.kernel.result is not None:
+        data.kernel.result.save(folder / "kernel.nc")
     chdir(folder)
     variables: dict[str, Any] = {}
     exec(inspection_script(panel.inspection, panel.script(), "Repeat"), variables)

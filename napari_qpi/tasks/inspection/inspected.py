@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_qpi.layers.conversion import (
     METADATA_KEY,
-    defects_from_points,
     mask_from_layer,
     observation_from_layer,
     result_of,
@@ -20,13 +19,18 @@ from napari_qpi.layers.conversion import (
 from napari_qpi.layers.geometry import GEOMETRY_KEY, layer_geometry
 from napari_qpi.layers.prepared import PreparationRecord, described_image, prepared_of, record_of
 from napari_qpi.layers.scan_source import ScanSource
-from napari_qpi.tasks.inspection.kept_arrays import same_mask
-from qpi_kernels.defects import Defects
 
 if TYPE_CHECKING:
     from qpi_kernels.result import KernelResult
 
-__all__ = ["ROLES", "Inspected", "extracted_from", "is_kernel_layer"]
+__all__ = [
+    "ROLES",
+    "Inspected",
+    "InspectedKernel",
+    "InspectedMap",
+    "extracted_from",
+    "is_kernel_layer",
+]
 
 ROLES = ("map", "kernel", "residual")
 """Names of the arrays that `Inspected.image` gives."""
@@ -50,92 +54,108 @@ def extracted_from(result: KernelResult, image: Image) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Inspected:
-    """The arrays under inspection; they stay when their layers leave the viewer.
+class InspectedKernel:
+    """The kernel of one kind of defect, and the extraction that made it.
 
     Parameters
     ----------
-    map : xarray.DataArray or None
-        ``(y, x)`` or ``(bias, y, x)``, in nm (or pixels) from the first pixel's centre.
-    kernel, std : xarray.DataArray or None
-        Kernel of one kind of defect and its standard deviation, counted from the kernel's centre.
-    residual : xarray.DataArray or None
-        Of the extraction that gave the kernel.
-    mask : array of bool, (y, x), or None
-        True where a pixel of the map counts.
-    residual_mask : array of bool, (y, x), or None
-        True where a pixel counted in the extraction that gave the kernel.
-    defects : Defects or None
-        Marks on the map, in its pixels.
+    image, std : xarray.DataArray or None
+        The kernel and its standard deviation, counted from the kernel's centre.
+    name : str
+        Of its layer.
     result : KernelResult or None
-        What the kernel's layer was made from.
+        What the layer was made from.
     kind : str or None
         Which kind of several.
-    map_name, kernel_name : str
-        Names of the layers.
-    source : ScanSource or None
-        File that holds the map.
-    prepared : PreparationRecord or None
-        How the map was prepared.
-    topograph : xarray.DataArray or None
-        Of the same scan and the same pixels.
-    history : tuple of dict
-        The steps of that preparation.
-    kernel_path : str or None
+    path : str or None
         File that the result was read from.
-    of_result : bool
-        Whether the map is that of the kernel's result, not of a layer.
-    prepared_mask : bool
-        Whether the mask is the preparation's own.
+    residual_mask : array of bool, (y, x), or None
+        True where a pixel counted in the extraction.
     """
 
-    map: xr.DataArray | None = None
-    kernel: xr.DataArray | None = None
+    image: xr.DataArray | None = None
     std: xr.DataArray | None = None
-    residual: xr.DataArray | None = None
-    mask: NDArray[np.bool_] | None = None
-    residual_mask: NDArray[np.bool_] | None = None
-    defects: Defects | None = None
+    name: str = ""
     result: KernelResult | None = None
     kind: str | None = None
-    map_name: str = ""
-    kernel_name: str = ""
+    path: str | None = None
+    residual_mask: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of_layer(cls, layer: Image) -> InspectedKernel:
+        """Take the kernel that a layer shows.
+
+        Raises
+        ------
+        LayerConversionError
+            If the layer is no image.
+        """
+        result, kind = result_of(layer), layer.metadata.get(METADATA_KEY, {}).get("kind")
+        if result is None:
+            return cls(_centred(observation_from_layer(layer)), name=layer.name, kind=kind)
+        kernel, std = result.kernel, result.std
+        if kind is not None:
+            kernel, std = kernel.sel(kind=kind), std.sel(kind=kind)
+        path = layer.source.path
+        return cls(
+            kernel, std, layer.name, result, kind, None if path is None else str(path),
+            None if result.mask is None else np.asarray(result.mask.values, bool),
+        )  # fmt: skip
+
+    @property
+    def residual(self) -> xr.DataArray | None:
+        """Residual of the extraction."""
+        return None if self.result is None else self.result.residual
+
+
+@dataclass(frozen=True, eq=False)
+class InspectedMap:
+    """A map or a stack, and where it comes from.
+
+    Parameters
+    ----------
+    image : xarray.DataArray or None
+        ``(y, x)`` or ``(bias, y, x)``, in nm (or pixels) from the first pixel's centre.
+    name : str
+        Of its layer.
+    mask : array of bool, (y, x), or None
+        True where a pixel counts.
+    prepared_mask : bool
+        Whether the mask is the preparation's own.
+    topograph : xarray.DataArray or None
+        Of the same scan and the same pixels.
+    source : ScanSource or None
+        File that holds it.
+    prepared : PreparationRecord or None
+        How it was prepared.
+    history : tuple of dict
+        The steps of that preparation.
+    of_result : bool
+        Whether it is that of the kernel's result, not of a layer.
+    """
+
+    image: xr.DataArray | None = None
+    name: str = ""
+    mask: NDArray[np.bool_] | None = None
+    prepared_mask: bool = False
+    topograph: xr.DataArray | None = None
     source: ScanSource | None = None
     prepared: PreparationRecord | None = None
-    topograph: xr.DataArray | None = None
     history: tuple[dict[str, Any], ...] = ()
-    kernel_path: str | None = None
     of_result: bool = False
-    prepared_mask: bool = False
 
-    def image(self, role: str) -> xr.DataArray | None:
-        """Return the array of one of `ROLES`."""
-        found: xr.DataArray | None = getattr(self, role)
-        return found
-
-    def name(self, role: str) -> str:
-        """Name what an array shows: the layer it came from."""
-        if role == "residual":
-            return f"residual of {self.kernel_name}"
-        return self.map_name if role == "map" else self.kernel_name
-
-    def with_map(
-        self,
-        layer: Image | None,
-        excluded: Layer | None = None,
-        points: Points | None = None,
-        topograph: Image | None = None,
-    ) -> Inspected:
-        """Look at another map.
+    @classmethod
+    def of_layer(
+        cls, layer: Image, excluded: Layer | None = None, topograph: Image | None = None
+    ) -> InspectedMap:
+        """Take the map that a layer shows.
 
         Parameters
         ----------
-        layer : napari.layers.Image or None
+        layer : napari.layers.Image
             The map or stack.
         excluded : napari.layers.Layer, optional
             Marks the pixels that do not count; left out, the mask of a prepared map counts.
-        points : napari.layers.Points, optional
-            Defects.
         topograph : napari.layers.Image, optional
             Of the same scan.
 
@@ -144,80 +164,56 @@ class Inspected:
         LayerConversionError
             If the layer is no map.
         """
-        if layer is None:
-            return replace(
-                self, map=None, mask=None, defects=None, map_name="", source=None, prepared=None,
-                topograph=None, history=(), of_result=False, prepared_mask=False,
-            )  # fmt: skip
         before = prepared_of(layer)
         mask = None if before is None or before.mask.all() else before.mask
         if excluded is not None:
             mask = mask_from_layer(excluded, layer)
-        return replace(
-            self,
-            map=described_image(layer),
+        return cls(
+            image=described_image(layer),
+            name=layer.name,
             mask=mask,
-            defects=None if points is None else defects_from_points(points, layer),
-            map_name=layer.name,
+            prepared_mask=excluded is None and mask is not None,
+            topograph=None if topograph is None else described_image(topograph),
             source=ScanSource.of(layer),
             prepared=record_of(layer),
             history=() if before is None else tuple(dict(entry) for entry in before.history),
-            topograph=None if topograph is None else described_image(topograph),
-            of_result=False,
-            prepared_mask=excluded is None and mask is not None,
         )
 
-    def with_observation(self) -> Inspected:
-        """Look at the map that the kernel was extracted from, where no map's layer is there."""
-        if self.result is None:
-            return self
-        return replace(
-            self,
-            map=self.result.observation,
-            mask=self.residual_mask,
-            map_name=f"observation of {self.kernel_name}",
-            of_result=True,
-        )
-
-    def with_kernel(self, layer: Image | None) -> Inspected:
-        """Look at another kernel, with the residual of the extraction that made it.
-
-        Raises
-        ------
-        LayerConversionError
-            If the layer is no image.
-        """
-        if layer is None:
-            return replace(
-                self, kernel=None, std=None, residual=None, residual_mask=None, result=None,
-                kind=None, kernel_name="", kernel_path=None,
-            )  # fmt: skip
-        known = layer.metadata.get(METADATA_KEY, {})
-        result, kind = result_of(layer), known.get("kind")
-        if result is None:
-            kernel, std = _centred(observation_from_layer(layer)), None
-        elif kind is None:
-            kernel, std = result.kernel, result.std
-        else:
-            kernel, std = result.kernel.sel(kind=kind), result.std.sel(kind=kind)
-        path = layer.source.path if result is not None else None
-        return replace(
-            self,
-            kernel=kernel,
-            std=std,
-            residual=None if result is None else result.residual,
-            residual_mask=same_mask(_counted(result), self.residual_mask),
-            result=result,
-            kind=kind,
-            kernel_name=layer.name,
-            kernel_path=None if path is None else str(path),
-        )
+    @classmethod
+    def of_kernel(cls, kernel: InspectedKernel) -> InspectedMap:
+        """Take the map that a kernel was extracted from; without its result there is none."""
+        if kernel.result is None:
+            return cls()
+        name = f"observation of {kernel.name}"
+        return cls(kernel.result.observation, name, kernel.residual_mask, of_result=True)
 
 
-def _counted(result: KernelResult | None) -> NDArray[np.bool_] | None:
-    """Return the pixels that counted in an extraction, None where all did."""
-    mask = None if result is None else result.mask
-    return None if mask is None else np.asarray(mask.values, bool)
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What is under inspection; it stays when its layers leave the viewer.
+
+    Parameters
+    ----------
+    map : InspectedMap
+        Without an image where there is none.
+    kernel : InspectedKernel
+        Likewise.
+    """
+
+    map: InspectedMap = field(default_factory=InspectedMap)
+    kernel: InspectedKernel = field(default_factory=InspectedKernel)
+
+    def image(self, role: str) -> xr.DataArray | None:
+        """Return the array of one of `ROLES`."""
+        if role == "residual":
+            return self.kernel.residual
+        return self.map.image if role == "map" else self.kernel.image
+
+    def name(self, role: str) -> str:
+        """Name what an array shows: the layer it came from."""
+        if role == "residual":
+            return f"residual of {self.kernel.name}"
+        return self.map.name if role == "map" else self.kernel.name
 
 
 def _centred(kernel: xr.DataArray) -> xr.DataArray:

@@ -90,9 +90,11 @@ def panel_notes(inspection: Inspection) -> dict[str, str]:
     """Write down where the numbers of a panel come from."""
     data = inspection.data
     notes = {role: inspection.title(role) for role in ("map", "kernel")}
-    notes["file"] = "" if data.source is None else f"{data.source.path}, {data.source.channel}"
+    notes["file"] = (
+        "" if data.map.source is None else f"{data.map.source.path}, {data.map.source.channel}"
+    )
     notes["window of transforms"] = inspection.window
-    known = provenance_notes(data.result)
+    known = provenance_notes(data.kernel.result)
     return known | {name: words for name, words in notes.items() if words}
 
 

@@ -218,7 +218,7 @@ class Inspection:
     def mask_of(self, role: str) -> NDArray[np.bool_] | None:
         """Return the pixels of an array that count, None where all do: a kernel's always do."""
         array = self._data.image(role)
-        mask = self._data.residual_mask if role == "residual" else self._data.mask
+        mask = self._data.kernel.residual_mask if role == "residual" else self._data.map.mask
         if role == "kernel" or array is None or mask is None:
             return None
         return mask if mask.shape == array.shape[-2:] else None
@@ -280,6 +280,6 @@ def _same(role: str, before: Inspected, now: Inspected) -> bool:
     """Return whether an array and its mask are the same objects as before."""
     return (
         now.image(role) is before.image(role)
-        and now.mask is before.mask
-        and now.residual_mask is before.residual_mask
+        and now.map.mask is before.map.mask
+        and now.kernel.residual_mask is before.kernel.residual_mask
     )

@@ -61,7 +61,7 @@ def inspection_script(
     data = inspection.data
     used = names_in(body)
     parts = []
-    from_result = data.source is None and data.prepared is None and _is_from_result(data)
+    from_result = data.map.source is None and data.map.prepared is None and _is_from_result(data)
     if used & {"kernel", "std", "residual", "result"} or (from_result and "observation" in used):
         parts.append(_kernel(data, kernel_path))
     if "observation" in used:
@@ -96,31 +96,31 @@ def plane_code(inspection: Inspection, role: str) -> str:
 
 def unsaved_map(data: Inspected) -> xr.DataArray | None:
     """Return the map that a script has to load from an array; None if a file has it."""
-    if data.prepared is not None:
-        return unsaved_image(data.prepared)
-    return None if data.source is not None or _is_from_result(data) else data.map
+    if data.map.prepared is not None:
+        return unsaved_image(data.map.prepared)
+    return None if data.map.source is not None or _is_from_result(data) else data.map.image
 
 
 def unsaved_kernel(data: Inspected) -> bool:
     """Return whether a script needs the kernel's result, or its array, in a file yet."""
-    return data.kernel is not None and data.kernel_path is None
+    return data.kernel.image is not None and data.kernel.path is None
 
 
 def _is_from_result(data: Inspected) -> bool:
     """Return whether the map was put together from the result of an extraction."""
-    return data.result is not None and data.of_result
+    return data.kernel.result is not None and data.map.of_result
 
 
 def _kernel(data: Inspected, path: str | None) -> str:
     """Write the lines that read the kernel."""
-    if data.kernel is None:
+    if data.kernel.image is None:
         return ""
-    if data.result is None:
+    if data.kernel.result is None:
         note = "# The kernel's layer came from no result, so its data have to be saved here.\n"
-        return note + array_lines("kernel", data.kernel, path or "kernel.npy")
-    path = data.kernel_path or path
+        return note + array_lines("kernel", data.kernel.image, path or "kernel.npy")
+    path = data.kernel.path or path
     saved = "" if path else "  # save the kernel there"
-    chosen = "" if data.kind is None else f".sel(kind={data.kind!r})"
+    chosen = "" if data.kernel.kind is None else f".sel(kind={data.kernel.kind!r})"
     return "\n".join(
         [
             f"result = qk.KernelResult.load({path or 'kernel.nc'!r}){saved}",
@@ -132,20 +132,20 @@ def _kernel(data: Inspected, path: str | None) -> str:
 
 def _observation(data: Inspected, path: str | None) -> str:
     """Write the lines that read the map, and those that prepare it."""
-    if data.map is None:
+    if data.map.image is None:
         return ""
-    if data.prepared is not None:
-        lines = preparation_lines(data.prepared, list(data.history), path)
+    if data.map.prepared is not None:
+        lines = preparation_lines(data.map.prepared, list(data.map.history), path)
         return f"{lines}\n\nobservation = prepared.image"
     if _is_from_result(data):
         return "observation = result.observation"
-    return raw_lines("observation", data.source, data.map, data.map_name, path)
+    return raw_lines("observation", data.map.source, data.map.image, data.map.name, path)
 
 
 def _mask(data: Inspected) -> str:
     """Write the mask; where none is chosen that of the preparation counts."""
-    if data.mask is None:
+    if data.map.mask is None:
         return "mask = None"
     if _is_from_result(data):
         return f"mask = {_RESULT_MASK}"
-    return "mask = prepared.mask" if data.prepared_mask else mask_lines(data.mask)
+    return "mask = prepared.mask" if data.map.prepared_mask else mask_lines(data.map.mask)

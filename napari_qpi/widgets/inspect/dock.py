@@ -8,14 +8,18 @@ from typing import Any
 
 import napari
 import numpy as np
+import xarray as xr
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QTabWidget
 
-from napari_qpi.layers.belonging import defects_of
 from napari_qpi.layers.conversion import LayerConversionError
-from napari_qpi.layers.defect_points import is_defect_layer
 from napari_qpi.layers.prepared import channel_layers
-from napari_qpi.tasks.inspection.inspected import Inspected, extracted_from
+from napari_qpi.tasks.inspection.inspected import (
+    Inspected,
+    InspectedKernel,
+    InspectedMap,
+    extracted_from,
+)
 from napari_qpi.tasks.inspection.kept_arrays import KeptArrays, same_mask
 from napari_qpi.tasks.inspection.state import Inspection
 from napari_qpi.widgets.common.dock import Dock
@@ -161,12 +165,12 @@ class Inspect(Dock):
         data, inspection = self.inspection.data, self.inspection
         try:
             if kernel is not None or not self.kernel_choice.removed:
-                data = self._with_kernel(data, kernel)
+                data = replace(data, kernel=self._kernel_of(kernel))
             elif image is not None and not _belongs(data, image, removed=True):
-                data = data.with_kernel(None)
+                data = replace(data, kernel=InspectedKernel())
                 self.kernel_choice.forget_removed()
             if image is not None or not self.map_choice.removed:
-                data = self._with_map(data, image)
+                data = replace(data, map=self._map_of(image, data.kernel))
         except LayerConversionError as error:
             self._wrong = str(error)
             self._show_status()
@@ -180,34 +184,39 @@ class Inspect(Dock):
         inspection.data = data
         self._on_viewer_moved()
 
-    def _with_kernel(self, data: Inspected, layer: Image | None) -> Inspected:
-        """Take the kernel and its errors."""
-        data = data.with_kernel(layer)
-        if layer is None or data.kernel is None:
-            return data
-        kernel = self._kept.keep("kernel", layer, data.kernel)
-        std = None if data.std is None else self._kept.keep("std", layer, data.std)
-        return replace(data, kernel=kernel, std=std)
-
-    def _with_map(self, data: Inspected, image: Image | None) -> Inspected:
-        """Take the map with its mask and its marks; without one what the kernel was made from."""
-        before = self.inspection.data
-        if image is None:
-            if before.of_result and before.result is data.result:
-                return data
-            return data.with_map(None).with_observation()
-        layers = self.viewer.layers
-        points = defects_of(
-            image, filter(is_defect_layer, layers), [each for each in layers if is_map(each)]
+    def _kernel_of(self, layer: Image | None) -> InspectedKernel:
+        """Take the kernel and its errors; what has not changed stays the same object."""
+        if layer is None:
+            return InspectedKernel()
+        found, before = InspectedKernel.of_layer(layer), self.inspection.data.kernel
+        return replace(
+            found,
+            image=self._kept_array("kernel", layer, found.image),
+            std=self._kept_array("std", layer, found.std),
+            residual_mask=same_mask(found.residual_mask, before.residual_mask),
         )
-        topograph = channel_layers(image, filter(is_map, layers)).get("topography")
-        data = data.with_map(image, self.mask_choice.layer, points, topograph)
-        assert data.map is not None
-        observation, surface = self._kept.keep("map", image, data.map), data.topograph
-        if topograph is not None and surface is not None:
-            surface = self._kept.keep("topograph", topograph, surface)
-        mask = same_mask(data.mask, before.mask)
-        return replace(data, map=observation, topograph=surface, mask=mask)
+
+    def _map_of(self, layer: Image | None, kernel: InspectedKernel) -> InspectedMap:
+        """Take the map with its mask; without one what the kernel was made from."""
+        before = self.inspection.data
+        if layer is None:
+            if before.map.of_result and before.kernel.result is kernel.result:
+                return before.map
+            return InspectedMap.of_kernel(kernel)
+        surface = channel_layers(layer, filter(is_map, self.viewer.layers)).get("topography")
+        found = InspectedMap.of_layer(layer, self.mask_choice.layer, surface)
+        return replace(
+            found,
+            image=self._kept_array("map", layer, found.image),
+            topograph=self._kept_array("topograph", surface, found.topograph),
+            mask=same_mask(found.mask, before.map.mask),
+        )
+
+    def _kept_array(
+        self, role: str, layer: Image | None, array: xr.DataArray | None
+    ) -> xr.DataArray | None:
+        """Return the array that was taken from a layer before, while it holds the same numbers."""
+        return array if layer is None or array is None else self._kept.keep(role, layer, array)
 
     def _follow(self, layers: Iterable[Layer]) -> None:
         """Notice when the numbers of layers change."""
@@ -225,8 +234,8 @@ class Inspect(Dock):
         """Return the layer whose planes the viewer's slider chooses, and their biases."""
         inspection = self.inspection
         pairs = (
-            (inspection.map_layer, inspection.data.map),
-            (inspection.kernel_layer, inspection.data.kernel),
+            (inspection.map_layer, inspection.data.map.image),
+            (inspection.kernel_layer, inspection.data.kernel.image),
         )
         for layer, array in pairs:
             shown = layer is not None and layer in self.viewer.layers
@@ -268,9 +277,9 @@ def _belongs(data: Inspected, image: Image, *, removed: bool = False) -> bool:
 
     One without a result may be of any, but goes with its map if its layer was removed.
     """
-    if data.result is None:
-        return not removed or data.map_name == image.name
-    return extracted_from(data.result, image)
+    if data.kernel.result is None:
+        return not removed or data.map.name == image.name
+    return extracted_from(data.kernel.result, image)
 
 
 def _number_events(layer: Layer) -> list[Any]:

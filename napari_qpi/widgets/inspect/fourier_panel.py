@@ -172,7 +172,7 @@ class FourierPanel(Panel):
     def _show_zone(self) -> None:
         """Draw the zone, or begin to look for it."""
         data = self.inspection.data
-        images = [each for each in (data.topograph, data.map) if each is not None]
+        images = [each for each in (data.map.topograph, data.map.image) if each is not None]
         outline = self._zone.get(*images) if self.zone_box.isChecked() and images else None
         self.view.show_zone(outline)
         found = outline is not None or not images or not self._zone.is_made(*images)

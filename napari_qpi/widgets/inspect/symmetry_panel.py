@@ -62,15 +62,15 @@ class SymmetryPanel(Panel):
         """Score the kernel, or begin to."""
         data, stacked = self.inspection.data, self.inspection.is_stack("kernel")
         self.planes_choice.setVisible(stacked)
-        if data.kernel is None:
+        if data.kernel.image is None:
             self._clear("Choose a kernel.")
             return
-        scores = self._call.get(data.kernel, data.std, self._index())
+        scores = self._call.get(data.kernel.image, data.kernel.std, self._index())
         if scores is None:
             self._clear("The symmetries are being scored…")
             return
         self.scores = scores
-        name = data.kernel_name if self._index() < 0 else self.inspection.title("kernel")
+        name = data.kernel.name if self._index() < 0 else self.inspection.title("kernel")
         if stacked and self._index() < 0:
             name += ", all biases"
         self.plot.show_scores(scores, f"Symmetry of {name}")
@@ -114,7 +114,7 @@ class SymmetryPanel(Panel):
         if self.scores is None:
             return ""
         kernel = "kernel" if self._index() < 0 else plane_code(self.inspection, "kernel")
-        std = "None" if self.inspection.data.std is None else kernel.replace("kernel", "std")
+        std = "None" if self.inspection.data.kernel.std is None else kernel.replace("kernel", "std")
         return f"scores = qk.inspect.symmetry_scores({kernel}, std={std})\nprint(scores.summary())"
 
 

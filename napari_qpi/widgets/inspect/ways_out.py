@@ -96,7 +96,7 @@ class WaysOut(QWidget):
             unsaved = unsaved_map(data)
             if unsaved is not None and "observation" in used:
                 paths["map_path"] = self._save_array(unsaved, "map")
-            needs_kernel = used & {"kernel", "std", "residual"} or data.of_result
+            needs_kernel = used & {"kernel", "std", "residual"} or data.map.of_result
             if unsaved_kernel(data) and needs_kernel:
                 paths["kernel_path"] = self._save_kernel()
         except OSError as error:
@@ -130,11 +130,11 @@ class WaysOut(QWidget):
 
     def _save_kernel(self) -> str:
         """Save the kernel with all that it was extracted from."""
-        data = self._front().inspection.data
-        if data.result is None:
-            assert data.kernel is not None
-            return self._save_array(data.kernel, "kernel")
-        return self._save_once(data.result, data.result.save, "kernel.nc", "Kernel (*.nc)")
+        kernel = self._front().inspection.data.kernel
+        if kernel.result is None:
+            assert kernel.image is not None
+            return self._save_array(kernel.image, "kernel")
+        return self._save_once(kernel.result, kernel.result.save, "kernel.nc", "Kernel (*.nc)")
 
     def _ask_save(self, title: str, kinds: str) -> None:
         """Ask for a file and save what the panel draws."""

@@ -174,7 +174,7 @@ class CutPanel(Panel):
         line, handle = self.inspection.line, self._handle
         data = self.inspection.data
         layer = self.inspection.kernel_layer if self.role == "kernel" else self.inspection.map_layer
-        array = data.kernel if self.role == "kernel" else data.map
+        array = data.kernel.image if self.role == "kernel" else data.map.image
         if handle is None:
             return
         if line is None or line.space == "q" or layer is None or array is None:

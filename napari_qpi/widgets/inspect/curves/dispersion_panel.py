@@ -136,11 +136,11 @@ class DispersionPanel(Panel):
 
     def run_fit(self) -> None:
         """Start the fit of the kernel under inspection."""
-        kernel, std = self.inspection.data.kernel, self.inspection.data.std
+        kernel, std = self.inspection.data.kernel.image, self.inspection.data.kernel.std
         if kernel is None or not self.inspection.is_stack("kernel") or self.job.state.busy:
             return
         try:
-            self._running = self.entries.fit_of(kernel, std, self.inspection.data.kernel_name)
+            self._running = self.entries.fit_of(kernel, std, self.inspection.data.kernel.name)
         except NamedValuesError as error:
             self.run_controls.show_status(str(error))
             self._show_ready()
@@ -176,8 +176,8 @@ class DispersionPanel(Panel):
     def draw(self) -> None:
         """Draw the kernel's E(q) and the fit."""
         self._show_ready()
-        if self.inspection.data.kernel is not None and self.inspection.is_stack("kernel"):
-            self.entries.show_kernel(self.inspection.data.kernel)
+        if self.inspection.data.kernel.image is not None and self.inspection.is_stack("kernel"):
+            self.entries.show_kernel(self.inspection.data.kernel.image)
         self._draw_image()
         self._draw_quantity()
 
@@ -206,10 +206,10 @@ class DispersionPanel(Panel):
         if profile is None:
             self.stack_image.set_title("E(q): Fourier transforms are being averaged…")
             return
-        words = f"E(q) of {self.inspection.data.kernel_name}"
+        words = f"E(q) of {self.inspection.data.kernel.name}"
         curves = []
         if self.dispersion is not None and self.fit is not None:
-            of = "" if self.fit.name == self.inspection.data.kernel_name else f" of {self.fit.name}"
+            of = "" if self.fit.name == self.inspection.data.kernel.name else f" of {self.fit.name}"
             words += f"; q = 2k{of} ({self.fit.method}, {self.fit.model})"
             found = scattering_vectors(self.dispersion)
             factor = self.inspection.q_factor
@@ -268,14 +268,14 @@ class DispersionPanel(Panel):
         if self.dispersion is None or self.fit is None:
             return []
         figures, data = [make_panel("dispersion", self.dispersion)], self.inspection.data
-        if data.result is not None and self.fit.kernel is data.kernel:
-            options = {"dispersion": self.dispersion, "kind_of_defect": data.kind}
-            figures.append(make_panel("energy_q", data.result, **options))
+        if data.kernel.result is not None and self.fit.kernel is data.kernel.image:
+            options = {"dispersion": self.dispersion, "kind_of_defect": data.kernel.kind}
+            figures.append(make_panel("energy_q", data.kernel.result, **options))
         return figures
 
     def script(self) -> str:
         """Write the fit on show, if it is of the kernel under inspection."""
-        if self.fit is None or self.fit.kernel is not self.inspection.data.kernel:
+        if self.fit is None or self.fit.kernel is not self.inspection.data.kernel.image:
             return ""
         return self.fit.code()
 

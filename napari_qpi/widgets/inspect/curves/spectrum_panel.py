@@ -134,7 +134,7 @@ class SpectrumPanel(Panel):
                 continue
             pixel = pixel_under(layer, place)
             if pixel is not None and pixel[0] < stack.sizes["y"] and pixel[1] < stack.sizes["x"]:
-                std = data.std if role == "kernel" else None
+                std = data.kernel.std if role == "kernel" else None
                 found.append(spectrum_at(role, data.name(role), stack, pixel, std))
         return found
 

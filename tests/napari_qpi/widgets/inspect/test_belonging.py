@@ -105,7 +105,7 @@ def test_a_removed_kernel_goes_when_another_map_is_chosen(
     assert panel.comparison is not None
     viewer.add_image(np.ones((20, 24), np.float32), name="another", **PLACED)
     settle(qtbot, dock)
-    assert dock.inspection.data.kernel is None
+    assert dock.inspection.data.kernel.image is None
     assert dock.kernel_choice.currentText() == "extract a kernel first"
     assert panel.export() == []
     assert panel.views["observation"].shown is None
@@ -149,8 +149,8 @@ def test_another_kernel_leaves_the_transforms_of_the_map(
     assert stack is not None
     show_result(viewer, make_result(biases=BIASES, image_shape=(32, 36)), image)
     settle(qtbot, dock)
-    assert inspection.data.kernel is not None
-    assert inspection.data.kernel.shape == (2, 7, 9)
+    assert inspection.data.kernel.image is not None
+    assert inspection.data.kernel.image.shape == (2, 7, 9)
     assert inspection.fourier("map") is plane
     assert inspection.fourier_stack("map") is stack
     # Numbers that change in their place are other numbers.

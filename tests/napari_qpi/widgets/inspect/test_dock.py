@@ -90,15 +90,15 @@ def test_arrays_stay_when_their_layers_are_removed(
     viewer.layers.remove(image)
     settle(qtbot, dock)
     data = dock.inspection.data
-    assert (data.map_name, float(data.map.max())) == ("map", 1.0)  # type: ignore[union-attr]
+    assert (data.map.name, float(data.map.image.max())) == ("map", 1.0)  # type: ignore[union-attr]
     assert dock.inspection.map_layer is None
     assert dock.map_choice.currentText() == "removed: map"
     viewer.layers.remove(viewer.layers["kernel of map"])
     settle(qtbot, dock)
-    assert dock.inspection.data.kernel is not None
+    assert dock.inspection.data.kernel.image is not None
     dock.map_choice.layer = other
     settle(qtbot, dock)
-    assert dock.inspection.data.map_name == "other"
+    assert dock.inspection.data.map.name == "other"
 
 
 def test_a_kernel_alone_shows_the_map_that_it_was_extracted_from(
@@ -110,9 +110,9 @@ def test_a_kernel_alone_shows_the_map_that_it_was_extracted_from(
     add_layers(viewer, result_layers(result))
     dock = open_inspect(qtbot, viewer)
     data = dock.inspection.data
-    assert data.kind == "vacancy"
-    np.testing.assert_array_equal(data.kernel, result.kernel[1])  # type: ignore[arg-type]
-    np.testing.assert_allclose(data.map, result.reconstruction + result.residual)  # type: ignore[arg-type]
+    assert data.kernel.kind == "vacancy"
+    np.testing.assert_array_equal(data.kernel.image, result.kernel[1])  # type: ignore[arg-type]
+    np.testing.assert_allclose(data.map.image, result.reconstruction + result.residual)  # type: ignore[arg-type]
 
 
 def test_changed_numbers_of_a_layer_are_taken(qtbot: QtBot, viewer: Viewer) -> None:
@@ -126,9 +126,8 @@ def test_changed_numbers_of_a_layer_are_taken(qtbot: QtBot, viewer: Viewer) -> N
     np.testing.assert_allclose([plane["y"][1], plane["x"][1]], [0.5, 0.25])
 
 
-def test_pixels_left_out_and_marks_come_with_the_map(qtbot: QtBot, viewer: Viewer) -> None:
+def test_pixels_left_out_come_with_the_map(qtbot: QtBot, viewer: Viewer) -> None:
     image = viewer.add_image(np.zeros((20, 24), np.float32), name="map", **PLACED)
-    viewer.add_points([[3.0, 4.0]], name="marks", ndim=2, **PLACED)
     labels = np.zeros((20, 24), np.uint8)
     labels[:5] = 1
     excluded = viewer.add_labels(labels, name="step", **PLACED)
@@ -137,10 +136,8 @@ def test_pixels_left_out_and_marks_come_with_the_map(qtbot: QtBot, viewer: Viewe
     dock.mask_choice.layer = excluded
     settle(qtbot, dock)
     data = dock.inspection.data
-    assert data.mask is not None
-    assert data.defects is not None
-    np.testing.assert_array_equal(data.mask, labels == 0)
-    np.testing.assert_allclose(data.defects.positions, [[3.0, 4.0]])
+    assert data.map.mask is not None
+    np.testing.assert_array_equal(data.map.mask, labels == 0)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_every_plane_is_what_the_library_computes(
     dock, panel = open_panel(qtbot, viewer)
     dock.mask_choice.layer = labels
     panel.window_choice.setCurrentIndex(panel.window_choice.findData("blackman"))
-    qtbot.waitUntil(lambda: dock.inspection.data.mask is not None)
+    qtbot.waitUntil(lambda: dock.inspection.data.map.mask is not None)
     dock.energy_slider.slider.setValue(2)
     assert panel.view.title.endswith("+0.1 V")
     expected = inspect.fourier(stack[2], window="blackman", mask=excluded == 0)

@@ -39,13 +39,13 @@ def test_a_real_grid(qtbot: QtBot, viewer: Viewer, samples: Path, tmp_path: Path
     dock, panel = open_fourier(qtbot, viewer)
     assert len(dock.inspection.biases) == 128
     dock.energy_slider.slider.setValue(100)
-    array = dock.inspection.data.map
+    array = dock.inspection.data.map.image
     assert array is not None
     bias = float(np.sort(array["bias"])[100])
     assert dock.inspection.bias == bias
     plane = array.isel(bias=int(np.abs(array["bias"].values - bias).argmin()))
     np.testing.assert_allclose(panel.transform, inspect.fourier(plane), rtol=1e-5)  # type: ignore[arg-type]
-    assert dock.inspection.data.topograph is not None
+    assert dock.inspection.data.map.topograph is not None
     repeated = run_script(panel, tmp_path, lambda folder: None)["transform"]
     np.testing.assert_allclose(repeated, panel.transform, rtol=1e-5)  # type: ignore[arg-type]
 
@@ -91,9 +91,9 @@ def test_a_kernel_that_came_without_its_result(
     viewer.open(path, plugin="napari-qpi")
     dock, panel = open_fourier(qtbot, viewer)
     data = dock.inspection.data
-    assert data.map is None
-    assert data.kernel is not None
-    np.testing.assert_allclose(data.kernel["x"], result.kernel["x"], atol=1e-9)
+    assert data.map.image is None
+    assert data.kernel.image is not None
+    np.testing.assert_allclose(data.kernel.image["x"], result.kernel["x"], atol=1e-9)
     assert panel.role_choice.role == "kernel"
     dock.energy_slider.slider.setValue(2)
     np.testing.assert_allclose(
