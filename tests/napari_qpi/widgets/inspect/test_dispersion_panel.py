@@ -19,7 +19,9 @@ from napari_qpi.layers.result import result_layers
 from napari_qpi.tasks.inspection.dispersion_fit import FITTING, NamedValuesError, named_values
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
+from qpi_kernels.inspect import fit_dispersion
 from qpi_kernels.result import KernelResult
+from qpi_kernels.simulate import SetPoint
 from shared.inspect_panels import open_panel, run_script, saved_tables
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def waves(make_result: Callable[..., KernelResult]) -> KernelResult:
 def fit(qtbot: QtBot, panel: DispersionPanel) -> None:
     """Press the button and wait."""
     panel.run_controls.run_button.click()
-    qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not panel.job.state.busy, timeout=60_000)
 
 
 def test_mass_and_onset_are_found_drawn_and_repeated(
@@ -102,8 +104,6 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     panel.entries.from_box.setValue(0.1)  # three biases are quick
     panel.entries.temperature_box.setValue(4.2)
     panel.entries.modulation_box.setValue(2.0)
-    panel.entries.setpoint_check.setChecked(True)
-    assert panel.entries.setpoint_box.value() == 0.2  # where its biases are the largest
     panel.entries.radii_check.setChecked(True)
     panel.entries.near_box.setValue(1.2)
     panel.entries.start_entry.setText("mass = 0.5")
@@ -115,7 +115,6 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
     script = panel.script()
     assert "radii_nm=(1.2, 6.0)" in script
     assert "initial={'mass': 0.5}" in script
-    assert "setpoint=qk.simulate.SetPoint(0.2)" in script
     variables = run_script(panel, tmp_path, monkeypatch.chdir)
     assert variables["dispersion"].parameters == found.parameters
     parameters, numbers, _ = panel.export()
@@ -134,6 +133,24 @@ def test_mass_and_onset_are_found_drawn_and_repeated(
         viewer.layers.remove(layer)
     assert panel.dispersion is found
     assert len(panel.curve_plot.curves) == 1
+
+
+def test_a_set_point_is_fitted_too(qtbot: QtBot, viewer: Viewer, waves: KernelResult) -> None:
+    add_layers(viewer, result_layers(waves))
+    _, panel = open_panel(qtbot, viewer, DispersionPanel)
+    entries = panel.entries
+    assert entries.setpoint_box.value() == 0.2  # the largest bias, until another is entered
+    entries.setpoint_check.setChecked(True)
+    entries.setpoint_box.setValue(0.3)
+    entries.from_box.setValue(0.1)  # three biases are quick
+    made = entries.fit_of(waves.kernel, waves.std, "waves")
+    assert "setpoint=qk.simulate.SetPoint(0.3)" in made.code()
+    expected = fit_dispersion(
+        waves.kernel, std=waves.std, bias_range=(0.1, 0.2), setpoint=SetPoint(0.3)
+    )
+    assert made.run().parameters == expected.parameters
+    entries.method_choice.setCurrentText("ring")
+    assert "setpoint" not in entries.fit_of(waves.kernel, None, "waves").code()
 
 
 def test_what_can_not_be_fitted_is_said(qtbot: QtBot, viewer: Viewer, waves: KernelResult) -> None:
