@@ -6,12 +6,16 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from qpi_kernels.extraction import start_extraction
-from qpi_kernels.progress import Event
+from qpi_kernels.extraction.bayes.estimator import BayesExtraction
+from qpi_kernels.extraction.bayes.parameters import BayesParameters
+from qpi_kernels.extraction.problem import Problem
+from qpi_kernels.progress import Event, drive
 
 _MAX_SECONDS = 1.0
 COLD = """
@@ -74,3 +78,20 @@ def test_a_cold_first_run_takes_short_steps_and_loads_no_networks() -> None:
     assert longest < _MAX_SECONDS
     assert totals == 1
     assert not networks
+
+
+def test_with_less_memory_fewer_planes_are_solved_together() -> None:
+    stack, positions = observed_stack(4)
+    parameters = BayesParameters(kernel_shape=(12, 12), prior="none", noise="white")
+    problem = Problem.check(stack[:, :40, :40], positions, None, parameters)
+    kernels, messages = [], []
+    for share in (1.0, 0.1):
+        events: list[Event] = []
+        run = BayesExtraction(replace(problem, memory_share=share))
+        kernels.append(drive(run, on_event=events.append).kernel.values)
+        messages.append({event.message for event in events})
+    together, apart = (" ".join(sorted(some)) for some in messages)
+    assert "of bias 1-4 of 4" in together
+    assert "of bias 1-4 of 4" not in apart
+    assert "of bias 4 of 4" in apart
+    np.testing.assert_allclose(kernels[1], kernels[0], atol=1e-3 * np.abs(kernels[0]).max())

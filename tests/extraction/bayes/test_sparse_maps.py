@@ -82,8 +82,8 @@ def test_families_by_maps_are_those_by_the_operator(coloured: bool) -> None:
     white = torch.zeros(1, *WINDOW).to(problem.coverage)
     by_maps, by_operator = (
         finish(prepare_families(problem, bundled_prior(), NormalOperators(exact, quick))).costs(
-            problem.signal(0), white
-        )
+            problem.signal(0)[None], white[None]
+        )[0]
         for quick in (exact, apart)
     )
     assert by_maps == pytest.approx(by_operator, abs=0.1)

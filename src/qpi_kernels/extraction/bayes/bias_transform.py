@@ -11,7 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.posterior import Posterior
-from qpi_kernels.extraction.bayes.selection.family_selection import FamilySelection, likely_families
+from qpi_kernels.extraction.bayes.selection.family_selection import (
+    PLANES_AT_ONCE,
+    FamilySelection,
+    likely_families,
+)
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import Event
 
@@ -114,10 +118,10 @@ def select_bias_transform(
     done = 0
     for matrix in (single, cosines):
         transform, costs = BiasTransform("", matrix, noise), list[dict[str, float]]()
-        combinations = zip(transform.forward(planes), transform.forward(kernels), strict=True)
-        for combination, start in combinations:
-            costs.append(families.costs(combination, start))
-            done += 1
+        parts = (torch.split(transform.forward(one), PLANES_AT_ONCE) for one in (planes, kernels))
+        for combinations, start in zip(*parts, strict=True):
+            costs += families.costs(combinations, start)
+            done += len(combinations)
             yield Event("Comparing combinations of biases", done, 2 * len(planes))
         each.append(costs)
         total.append(likely_families(costs)[1])

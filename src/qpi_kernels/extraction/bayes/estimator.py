@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qpi_kernels.extraction.bayes.bias_transform import (
     BiasTransform,
@@ -42,6 +43,8 @@ _MAX_ROUNDS, _SETTLED = 2, 0.15
 _FAINT_NOISE = 1e-3
 # Planes whose residuals give a stack's noise spectrum.
 _NOISE_PLANES = 16
+# Draws of all these planes together that tell what their kernels leave open, and of each at least.
+_NOISE_DRAWS, _MIN_NOISE_DRAWS = 16, 2
 # Libraries of the network in the order of their imports, each a second or less.
 _LIBRARIES = ("sympy", "torch._dynamo", "diffusers.utils", "diffusers.models.autoencoders")
 
@@ -258,13 +261,15 @@ def _residual_noise(
     with a fault of its own does not count, as the median is taken.
     """
     step = -(-len(selected) // _NOISE_PLANES)
+    indices = range(0, len(selected), step)
+    draws = max(_MIN_NOISE_DRAWS, _NOISE_DRAWS // len(indices))
     powers = []
-    for index in range(0, len(selected), step):
+    for index in indices:
         one = selected[index]
         shown = problem.background.remove(problem.model.apply(one.posterior.kernels))
-        uncertain = problem.background.remove(problem.model.apply(one.deviations))
-        power = torch.fft.fft2(signal(index) - shown).abs().square()
-        power += torch.fft.fft2(uncertain).abs().square().mean(dim=0)
+        uncertain = problem.background.remove(problem.model.apply(one.deviations[:draws]))
+        power = torch.fft.rfft2(signal(index) - shown).abs().square()
+        power += torch.fft.rfft2(uncertain).abs().square().mean(dim=0)
         # A plane in which all is zero says nothing.
         if bool(power.any()):
             powers.append(power / power.mean())
@@ -272,8 +277,17 @@ def _residual_noise(
     # The mean of a few, the median of many.
     power = measured.mean(dim=0) if len(powers) < 3 else measured.median(dim=0).values
     return NoiseModel(
-        power.cpu().double().numpy(), problem.parameters.kernel_shape, problem.known_noise_power
+        _whole_spectrum(power.cpu().double().numpy(), problem.image_shape),
+        problem.parameters.kernel_shape,
+        problem.known_noise_power,
     )
+
+
+def _whole_spectrum(half: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Complete the power of a real map, which is that of the opposite wave vector."""
+    rows, columns = shape
+    opposite = half[-np.arange(rows) % rows][:, columns - np.arange(half.shape[1], columns)]
+    return np.concatenate([half, opposite], axis=1)
 
 
 def _select_under(

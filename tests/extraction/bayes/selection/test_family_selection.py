@@ -40,7 +40,9 @@ def problem_of(family: str, snr: float) -> tuple[Problem, torch.Tensor]:
 
 def costs_of(problem: Problem, start: torch.Tensor, normal: NormalOperator) -> dict[str, float]:
     work = prepare_families(problem, bundled_prior(), NormalOperators(problem.normal, normal))
-    return finish(work).costs(problem.background.remove(problem.planes(0, 1).values)[0], start)
+    signals = problem.background.remove(problem.planes(0, 1).values)
+    (costs,) = finish(work).costs(signals, start[None])
+    return costs
 
 
 @pytest.mark.parametrize("family", ["free_electrons", "warped_four_fold", "square_lattice"])

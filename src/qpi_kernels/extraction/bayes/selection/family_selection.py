@@ -18,7 +18,10 @@ from qpi_kernels.linalg.evidence import Evidence, OperatorSpectrum, Quadrature
 from qpi_kernels.models.kernel_prior import KernelPrior
 from qpi_kernels.progress import Event
 
-__all__ = ["FamilySelection", "likely_families", "prepare_families"]
+__all__ = ["PLANES_AT_ONCE", "FamilySelection", "likely_families", "prepare_families"]
+
+PLANES_AT_ONCE = 16
+"""Planes that `FamilySelection.costs` is best given together, for short steps."""
 
 # A kernel's strongest components of the library are enough to tell families apart.
 _COMPONENTS = 256
@@ -73,7 +76,7 @@ class FamilySelection:
         self._roots: dict[int, torch.Tensor] = {}
         self._families: dict[int, _Family] = {}
 
-    def costs(self, signal: torch.Tensor, kernels: torch.Tensor) -> dict[str, float]:
+    def costs(self, signals: torch.Tensor, kernels: torch.Tensor) -> list[dict[str, float]]:
         """Evaluate ``-2 log`` of the evidence of each family, and of all together under "".
 
         That one of many families is the best by chance is paid for. Families that are far behind
@@ -81,26 +84,43 @@ class FamilySelection:
 
         Parameters
         ----------
-        signal : tensor, (rows, columns)
-            A plane without background.
-        kernels : tensor, (kind, h, w)
+        signals : tensor, (plane, rows, columns)
+            Planes without background.
+        kernels : tensor, (plane, kind, h, w)
             Of least squares; the misfit is exact there, see `QuadraticMisfit`.
+
+        Returns
+        -------
+        list of dict of str to float
+            Of each plane.
         """
-        misfit = QuadraticMisfit.about(kernels, signal, self._operators)
-        right = self._components.products(misfit.right[None])[0].to(self._factors)
-        rights = (self._factors @ right).cpu().numpy()
-        first, ridge = self._exact_cost(0, misfit.constant, rights[0])
-        step = round(float(np.log(ridge) / _RIDGE_STEP))
-        bounds = np.minimum.reduce(
-            [self._costs_at(near, misfit.constant, rights) for near in range(step - 1, step + 2)]
+        misfits = [
+            QuadraticMisfit.about(start, signal, self._operators)
+            for start, signal in zip(kernels, signals, strict=True)
+        ]
+        right = self._components.products(torch.stack([one.right for one in misfits]))
+        rights = (self._factors @ right.to(self._factors).T).cpu().numpy()
+        energy = np.array([one.constant for one in misfits])
+        first = [self._exact_cost(0, energy[row], rights[0, :, row]) for row in range(len(energy))]
+        steps = np.array([round(float(np.log(ridge) / _RIDGE_STEP)) for _, ridge in first])
+        bounds = np.full((len(self._names), len(energy)), np.inf)
+        # Planes of like ridges share a factorisation.
+        for step in range(int(steps.min()) - 1, int(steps.max()) + 2):
+            rows = np.flatnonzero(np.abs(steps - step) <= 1)
+            if len(rows):
+                found = self._costs_at(step, energy[rows], rights[..., rows])
+                bounds[:, rows] = np.minimum(bounds[:, rows], found)
+        best = np.minimum([cost for cost, _ in first], bounds.min(axis=0))
+        paid = np.array(
+            [2 * float(np.log(len(self._names))) if name else 0.0 for name in self._names]
         )
-        costs = {}
-        for index, (name, bound) in enumerate(zip(self._names, bounds, strict=True)):
-            near = bound < min(first, bounds.min()) + _MAX_BEHIND
-            cost = self._exact_cost(index, misfit.constant, rights[index])[0] if near else bound
-            costs[name] = float(cost)
-            if name:
-                costs[name] += 2 * float(np.log(len(self._names)))
+        costs = []
+        for row, constant in enumerate(energy):
+            found = bounds[:, row] + paid
+            for index in np.flatnonzero(bounds[:, row] < best[row] + _MAX_BEHIND):
+                exact = self._exact_cost(int(index), constant, rights[index, :, row])[0]
+                found[index] = exact + paid[index]
+            costs.append(dict(zip(self._names, found.tolist(), strict=True)))
         return costs
 
     def _exact_cost(
@@ -116,19 +136,17 @@ class FamilySelection:
         return float(evidence.cost(ridge[:, None], quadrature)[0, 0]), float(ridge[0])
 
     def _costs_at(
-        self, step: int, energy: float, rights: NDArray[np.float64]
+        self, step: int, energy: NDArray[np.float64], rights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Evaluate the cost of all families at one ridge, (family,)."""
+        """Evaluate the cost of all families at one ridge for planes, (family, plane)."""
         root = self._root(step)
-        columns = torch.from_numpy(rights).to(root).unsqueeze(-1)
-        solved = torch.linalg.solve_triangular(root, columns, upper=False)
-        explained = solved.square().sum(dim=(-2, -1))
-        volume = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
-        numbers = torch.stack([explained, volume]).cpu().numpy()
-        misfit = np.maximum(energy - numbers[0], 1e-13 * energy + 1e-300)
-        return np.asarray(
-            self.samples * np.log(misfit) + numbers[1] - root.shape[-1] * _RIDGE_STEP * step
-        )
+        solved = torch.linalg.solve_triangular(root, torch.from_numpy(rights).to(root), upper=False)
+        explained = solved.square().sum(dim=-2)
+        volume = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1, keepdim=True)
+        numbers = torch.cat([explained, volume], dim=1).cpu().numpy()
+        misfit = np.maximum(energy - numbers[:, :-1], 1e-13 * energy + 1e-300)
+        shift = numbers[:, -1:] - root.shape[-1] * _RIDGE_STEP * step
+        return np.asarray(self.samples * np.log(misfit) + shift)
 
     def _root(self, step: int) -> torch.Tensor:
         """Factorise the normal operators of all families at one of a row of ridges, (family, n, n).

@@ -28,6 +28,7 @@ from qpi_kernels.extraction.bayes.priors.library_priors import (
 from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
 from qpi_kernels.extraction.bayes.selection.discrepancy_fits import DiscrepancyFits
 from qpi_kernels.extraction.bayes.selection.family_selection import (
+    PLANES_AT_ONCE,
     FamilySelection,
     prepare_families,
 )
@@ -142,10 +143,12 @@ class PriorSelection:
         if not (by_library and self._library.families):
             return StackFindings(sizes, {})
         screen = yield from portion(self.prepare_families(sizes), 0.0, 0.8)
-        costs = []
-        for number, (index, posterior) in enumerate(zip(planes, white, strict=True), 1):
-            costs.append(screen.costs(signal(index), posterior.kernels))
-            share = 0.8 + 0.2 * number / len(planes)
+        costs: list[dict[str, float]] = []
+        for start in range(0, len(planes), PLANES_AT_ONCE):
+            some = slice(start, start + PLANES_AT_ONCE)
+            kernels = torch.stack([one.kernels for one in white[some]])
+            costs += screen.costs(_stack(planes[some], signal), kernels)
+            share = 0.8 + 0.2 * len(costs) / len(planes)
             yield Event("Comparing families of simulated kernels", round(1000 * share), 1000)
         return StackFindings.of(planes, white, costs)
 
@@ -368,7 +371,8 @@ class PriorSelection:
         itemsize = 4 if problem.dtype == torch.float32 else 8
         each = numbers * itemsize * min(problem.parameters.max_iterations, numbers)
         more = 1 if problem.device.type == "cpu" else 16
-        count = int(np.clip(more * _KRYLOV_BYTES // each, 1, more * _MAX_PLANES))
+        count = min(more * _KRYLOV_BYTES // each, more * _MAX_PLANES)
+        count = max(1, int(problem.memory_share * count))
         step = (stop - start) / max(len(planes), 1)
         return [
             (
