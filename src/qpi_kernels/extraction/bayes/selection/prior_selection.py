@@ -370,9 +370,8 @@ class PriorSelection:
         numbers = 2 * len(problem.model.kinds) * int(np.prod(problem.parameters.kernel_shape))
         itemsize = 4 if problem.dtype == torch.float32 else 8
         each = numbers * itemsize * min(problem.parameters.max_iterations, numbers)
-        more = 1 if problem.device.type == "cpu" else 16
-        count = min(more * _KRYLOV_BYTES // each, more * _MAX_PLANES)
-        count = max(1, int(problem.memory_share * count))
+        more = problem.memory_share * (1 if problem.device.type == "cpu" else 16)
+        count = max(1, int(more * min(_KRYLOV_BYTES / each, _MAX_PLANES)))
         step = (stop - start) / max(len(planes), 1)
         return [
             (
