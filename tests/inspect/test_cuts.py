@@ -143,6 +143,8 @@ def test_a_large_cube_is_cut_live():
         (((1, 1), (1, 1)), "no length"),
         (((1, 1), (np.nan, 1)), "start and stop"),
         (((1, 1, 1), (1, 1, 2)), "start and stop"),
+        (((90, 1), (95, 1)), "does not meet the image, which has y from 0 to 7.8 and x from 0 to"),
+        (((-9, 3), (3, -9)), "does not meet the image"),
     ],
 )
 def test_lines_that_are_none_are_refused(line, words):

@@ -71,7 +71,8 @@ def line_cut(
     Raises
     ------
     InspectionError
-        If the dims or coordinates do not fit, or the line is shorter than its step.
+        If the dims or coordinates do not fit, the line has no length, or no point of it lies in
+        the image.
     """
     image = image_of(image)
     dims = image_dims(image)
@@ -99,6 +100,16 @@ def line_cut(
     points = line[:, None, :] + across[None, :, None] * normal
     shape = (image.sizes[dims[0]], image.sizes[dims[1]])
     places = _snapped((points - first) / steps)
+    if not ((places > -0.5) & (places < np.array(shape) - 0.5)).all(axis=-1).any():
+        last = [axis_values(image, axis)[-1] for axis in dims]
+        reach = " and ".join(
+            f"{axis} from {min(ends):.4g} to {max(ends):.4g}"
+            for axis, *ends in zip(dims, first.tolist(), last, strict=True)
+        )
+        raise InspectionError(
+            f"the line from {tuple(start)} to {tuple(stop)} does not meet the image, which has "
+            f"{reach} {axis_unit(image, dims[1])}"
+        )
     values = _renormalised(image, *_bilinear(places, shape))
     if interpolation == "sinc" or (interpolation is None and dims == ("y", "x")):
         fine = _weighted(image, *_sinc(places, shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import hankel1
 
 from qpi_kernels.inspect import DispersionError, fit_dispersion
 from qpi_kernels.simulate import EllipticBand, WarpedBand
+from shared.results import planted_result
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2
 PIXEL_NM = 0.35
@@ -125,6 +127,21 @@ def test_a_function_that_builds_a_band_and_a_parameter_held(ellipse_fit):
     assert found.errors["onset"] == 0
     assert found.parameters["mass_x"] == pytest.approx(0.6, rel=0.05)
     assert found.covariance.shape == (2, 2)
+
+
+def test_a_kernel_of_a_prior_is_said_to_be_weakened():
+    kernel, std = drawn(ellipse, BIASES[:1], WIDTHS[:1], side=25, noise=0.5, seed=1, **ELLIPSE)
+    plain = replace(planted_result(), kernel=kernel, std=std, draws=None)
+    held = {name: ELLIPSE[name] for name in ("mass_x", "mass_y", "angle_deg")}
+    options = {
+        "model": "elliptic",
+        "method": "synthesis",
+        "fixed": held,
+        "initial": {"onset": -0.1},
+    }
+    for result, told in ((plain, False), (replace(plain, draws=std.expand_dims("draw")), True)):
+        notes = fit_dispersion(result, **options).notes
+        assert any("method='least_squares'" in note for note in notes) == told
 
 
 def test_without_a_start_the_error_says_what_to_give():

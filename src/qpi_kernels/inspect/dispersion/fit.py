@@ -41,6 +41,10 @@ _CURVE_POINTS = 201
 _ROUNDS = 6
 # What fits usually take, for progress: fits of waves at each bias, and bands that are simulated.
 _FITS_PER_BIAS, _BANDS_COMPARED = 4, 300
+_SHRUNK = (
+    "The prior of this kernel weakens what the map does not tell: broadenings may come out too "
+    "large and warpings too small. Fit a kernel by method='least_squares'."
+)
 _WITHOUT_USE: Mapping[str, tuple[str, ...]] = {
     "hankel": (),
     "synthesis": ("waves", "resolution", "setpoint"),
@@ -102,7 +106,8 @@ def fit_dispersion(
     method : {"hankel", "synthesis", "ring"}
         ``synthesis`` is for contours that are not round: kernels of the band are simulated and
         compared with the kernel pixel by pixel, in real space, with a free scattering amplitude
-        per orbital and a free broadening at each bias. It takes some ten seconds.
+        per orbital and a free broadening at each bias. It takes some ten seconds. Give it a kernel
+        by ``least_squares``: a prior biases broadenings and warpings.
         ``ring`` takes half the q of the maximum of \|FT\| for k, as is common, without damping: for
         comparison.
     kind : str, optional
@@ -181,6 +186,8 @@ def fit_dispersion(
         found = synthesised_dispersion(
             stack, deviation, model=model, kind=kind, radii_nm=radii_nm, work=work, **held
         )
+        if isinstance(kernel, KernelResult) and kernel.draws is not None:
+            found = replace(found, notes=(*found.notes, _SHRUNK))
         return _with_left_out(found, every["bias"], reasons)
     band = dispersion_model(model, held["initial"])
     if method == "ring":

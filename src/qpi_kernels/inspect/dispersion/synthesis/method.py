@@ -39,6 +39,8 @@ Array = NDArray[np.float64]
 _CORE_NM = 0.8
 _CURVE_POINTS = 41
 _STEP = 1e-3
+# Of wave numbers that may tell where to begin.
+_MAX_ERROR_SHARE = 0.1
 # Below this reduced chi-squared no other start is tried.
 _GOOD = 1.2
 
@@ -119,7 +121,11 @@ def _limits(
     missing = [name for name in band.units if name not in known]
     if missing and band.isotropic:
         table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm, work=work).table
-        good = table.isel(bias=table["used"].values)
+        chosen = table["used"].values
+        if chosen.sum() <= 2:
+            # The angular mean of a contour that is not round is faint, and will do for a start.
+            chosen = (table["k_std"] < _MAX_ERROR_SHARE * table["k"]).values
+        good = table.isel(bias=chosen)
         if good.sizes["bias"] > 2:
             energy, k, error = (good[name].values.astype(float) for name in ("bias", "k", "k_std"))
             mean = fit_band(
