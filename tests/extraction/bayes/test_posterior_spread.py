@@ -21,6 +21,7 @@ from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     WaveRoot,
     WhiteRoot,
 )
+from qpi_kernels.extraction.bayes.priors.near_symmetry import NearlySymmetricRoot, NearSymmetry
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import finish
 from shared.planted import random_waves, shift_and_add, with_noise
@@ -31,7 +32,7 @@ POSITIONS = np.random.default_rng(5).integers(0, 72, (14, 2))
 
 
 def root_of(name: str, like: torch.Tensor) -> CovarianceRoot:
-    """Make a prior: every pixel alone, waves under an envelope, or a few shapes with waves."""
+    """Make a prior: every pixel alone, waves under an envelope, symmetric or with a few shapes."""
     if name == "white":
         return WhiteRoot(WINDOW)
     rows, columns = (np.arange(side) - side // 2 for side in WINDOW)
@@ -40,12 +41,14 @@ def root_of(name: str, like: torch.Tensor) -> CovarianceRoot:
     waves = WaveRoot(envelope, np.exp(-np.square(momentum / 0.15)) + 1e-3, like)
     if name == "waves":
         return waves
+    if name == "symmetric":
+        return NearlySymmetricRoot(waves, NearSymmetry(two=0.02, mirror=0.05), WINDOW, like)
     shapes = np.stack([random_waves(WINDOW, seed) for seed in range(12)]) * envelope
     return SumRoot([(1.0, ComponentRoot(torch.from_numpy(shapes).to(like))), (0.05, waves)])
 
 
 @pytest.mark.parametrize("snr", [1.0, 30.0])
-@pytest.mark.parametrize("name", ["white", "waves", "shapes"])
+@pytest.mark.parametrize("name", ["white", "waves", "shapes", "symmetric"])
 def test_standard_deviations_are_those_of_the_dense_posterior(name: str, snr: float) -> None:
     image = with_noise(shift_and_add(random_waves(WINDOW, 3), POSITIONS, (72, 72)), snr, 0)
     problem = Problem.check(
@@ -57,7 +60,8 @@ def test_standard_deviations_are_those_of_the_dense_posterior(name: str, snr: fl
     unit = torch.eye(count, dtype=torch.float64)
     normal = operators.quick.apply(unit.view(count, 1, *WINDOW)).flatten(1)
     covariance = root.apply(root.adjoint(unit.view(count, *WINDOW))).flatten(1)
-    assert root.variance.flatten() == pytest.approx(covariance.diagonal(), rel=1e-6)
+    if root.variance is not None:
+        assert root.variance.flatten() == pytest.approx(covariance.diagonal(), rel=1e-6)
     for seed in range(3):
         own = replace(problem, parameters=problem.parameters.model_copy(update={"seed": seed}))
         solver = PosteriorSolver(own, root, operators)
@@ -66,5 +70,5 @@ def test_standard_deviations_are_those_of_the_dense_posterior(name: str, snr: fl
         exact = torch.linalg.solve(found.ridge * unit + covariance @ normal, covariance)
         std = (found.noise_variance * exact.diagonal()).sqrt().view(WINDOW)
         away = sample.std[0] / std - 1
-        assert float(away.square().mean().sqrt()) < 0.08
-        assert abs(float(away.mean())) < 0.04
+        assert float(away.square().mean().sqrt()) < 0.04
+        assert abs(float(away.mean())) < 0.015

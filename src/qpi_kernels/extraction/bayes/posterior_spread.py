@@ -16,8 +16,9 @@ __all__ = ["Spread", "spread_at"]
 
 # Eigenvalue over ridge below which it tells nothing.
 _MIN_VALUE = 0.005
-# Width of the averages of what is drawn, over that of the prior, and where the latter is not known.
-_RELATIVE_WIDTH, _WIDTH = 2.5, 1.5
+# Width of the averages of what is drawn, over that of the prior, and of the prior's where it has no
+# closed form; and the draws that it is then taken from, which cost no convolution.
+_RELATIVE_WIDTH, _WIDTH, _PRIOR_DRAWS = 2.5, 1.5, 128
 # Share of the prior's variance, over the precision, below which a difference to it is rounding.
 _ROUNDING = 30.0
 
@@ -65,15 +66,19 @@ def spread_at(root: KernelRoot, space: ProbeSpace, ridge: float) -> Spread:
     kernels = root.apply(numbers)
     shapes = root.apply(vectors).cpu().double().square().flatten(1).numpy()
     exact = ((1 / (values + ridge)) @ shapes).reshape(kernels.shape[1:])
-    whole, left = root.variance, rest(numbers)
-    others = _averaged(left.mean(axis=0), _WIDTH)
-    if whole is not None:
-        had = whole.cpu().double().numpy()
-        beyond = had - shapes.sum(axis=0).reshape(exact.shape)
-        known = beyond > _ROUNDING * torch.finfo(numbers.dtype).eps * had
+    whole, left, had = root.variance, rest(numbers), rest(ridge**-0.5 * space.probes)
+    if whole is None:
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.randn(_PRIOR_DRAWS, root.size, generator=generator).to(numbers)
+        expected = _averaged(rest(drawn).mean(axis=0), _WIDTH) / ridge
+        others = expected * _share(left, had, expected)
+    else:
+        prior = whole.cpu().double().numpy()
+        beyond = prior - shapes.sum(axis=0).reshape(exact.shape)
+        known = beyond > _ROUNDING * torch.finfo(numbers.dtype).eps * prior
         expected = np.where(known, beyond, 0.0) / ridge
-        share = _share(left, rest(ridge**-0.5 * space.probes), expected)
-        others = np.where(known, expected * share, others)
+        share = _share(left, had, expected)
+        others = np.where(known, expected * share, _averaged(left.mean(axis=0), _WIDTH))
     variance = torch.from_numpy(exact + others).to(numbers)
     return Spread(kernels, variance)
 
