@@ -68,14 +68,18 @@ class BlockLanczos:
     ) -> None:
         self._operator = operator
         length = torch.linalg.vector_norm(start, dim=1).max()
-        self._latest, self.start = _orthonormalised(start, self._rounding(length))
+        self._latest = _orthonormalised(start, self._rounding(length))
+        exact = [one if one.device.type == "mps" else one.double() for one in (self._latest, start)]
+        self.start = _numpy(exact[0] @ exact[1].T)
         # Rows of the basis, with room for more, and how many there are without the latest block.
         self._store = start.new_empty((_CAPACITY * len(start), start.shape[1]))
         self._count = 0
         self._before = self._latest[:0]
         self._append()
         self._projected = np.zeros((0, 0))
-        self._coupling = np.zeros((0, 0))
+        # Overlaps of images with the blocks before them, on the device until they are asked for.
+        self._overlaps: list[torch.Tensor] = []
+        self._coupling = start.new_zeros((0, 0))
         self.iterations = 0
 
     @property
@@ -99,25 +103,21 @@ class BlockLanczos:
         near = self._store[max(0, before - len(self._before)) : size]
         overlap = image @ near.T
         image = image - overlap @ near
-        columns = np.zeros((size, len(image)))
-        columns[size - len(near) :] = _numpy(overlap).T
-        projected = np.zeros((size, size))
-        projected[:before, :before] = self._projected
-        projected[:, before:] = columns
-        projected[before:, :before] = columns[:before].T
-        self._projected, self._count = projected, size
-        unit, self._coupling = _orthonormalised(image, self._rounding(reach.max()))
+        self._overlaps.append(overlap)
+        self._count = size
+        unit = _orthonormalised(image, self._rounding(reach.max()))
+        self._coupling = unit @ image.T
         # What rounding left of all blocks, most of it in the smallest directions.
         unit = unit - (unit @ self.basis.T) @ self.basis
         self._before = self._latest
-        self._latest, _ = _orthonormalised(unit, _MIN_LENGTH)
+        self._latest = _orthonormalised(unit, _MIN_LENGTH)
         self._append()
         self.iterations += 1
 
     @staticmethod
-    def _rounding(length: torch.Tensor) -> float:
+    def _rounding(length: torch.Tensor) -> torch.Tensor:
         """Return the length of what rounding makes of vectors of some length."""
-        return _ROUNDING * torch.finfo(length.dtype).eps * float(length)
+        return _ROUNDING * torch.finfo(length.dtype).eps * length
 
     def _append(self) -> None:
         """Write the latest block after those before it."""
@@ -128,35 +128,51 @@ class BlockLanczos:
 
     def ritz_pairs(self) -> RitzPairs:
         """Decompose the operator in the space built so far."""
+        self._project()
         symmetric = (self._projected + self._projected.T) / 2
         values, vectors = np.linalg.eigh(symmetric)
         width = self._coupling.shape[1]
-        coupling = self._coupling @ vectors[len(vectors) - width :]
+        coupling = _numpy(self._coupling) @ vectors[len(vectors) - width :]
         return RitzPairs(np.maximum(values, 0.0), vectors, coupling)
 
+    def _project(self) -> None:
+        """Write the overlaps that came since the last time into the projected operator."""
+        if not self._overlaps:
+            return
+        before = len(self._projected)
+        projected = np.zeros((self._count, self._count))
+        projected[:before, :before] = self._projected
+        # One copy: each waits for the device.
+        numbers = _numpy(torch.cat([one.flatten() for one in self._overlaps]))
+        for width, near in (one.shape for one in self._overlaps):
+            block, numbers = np.split(numbers, [width * near])
+            here, size = slice(before, before + width), before + width
+            projected[size - near : size, here] = block.reshape(width, near).T
+            projected[here, size - near : size] = block.reshape(width, near)
+            before = size
+        self._projected, self._overlaps = projected, []
 
-def _orthonormalised(
-    rows: torch.Tensor, rounding: float
-) -> tuple[torch.Tensor, NDArray[np.float64]]:
-    """Make rows orthonormal, without directions that are not longer than rounding.
 
-    Returns
-    -------
-    tensor, (k, n)
-        Orthonormal rows.
-    array, (k, vector)
-        The rows that came, by these, in columns.
-    """
-    exact = rows if rows.device.type == "mps" else rows.double()
-    unit, smallest = exact, rounding
+def _orthonormalised(rows: torch.Tensor, rounding: float | torch.Tensor) -> torch.Tensor:
+    """Make rows orthonormal, without directions that are not longer than rounding, (k, n)."""
+    unit = rows if rows.device.type == "mps" else rows.double()
+    smallest = rounding
     for _ in range(2):
-        values, vectors = np.linalg.eigh(_numpy(unit @ unit.T))
+        products = unit @ unit.T
+        if isinstance(smallest, torch.Tensor):
+            # With the products, for each copy waits for the device.
+            limit = smallest.to(products).expand(1, len(products))
+            numbers = _numpy(torch.cat([products, limit]))
+            products_here, least = numbers[:-1], float(numbers[-1].max(initial=0.0))
+        else:
+            products_here, least = _numpy(products), smallest
+        values, vectors = np.linalg.eigh(products_here)
         # Squares in the precision of the products.
-        known = values > max(smallest**2, 1e-14 * values.max(initial=0.0))
+        known = values > max(least**2, 1e-14 * values.max(initial=0.0))
         mixing = vectors[:, known] / np.sqrt(values[known])
         unit = torch.from_numpy(mixing.T.copy()).to(unit) @ unit
         smallest = _MIN_LENGTH
-    return unit.to(rows), _numpy(unit @ exact.T)
+    return unit.to(rows)
 
 
 def _numpy(values: torch.Tensor) -> NDArray[np.float64]:
