@@ -40,7 +40,7 @@ _CORE_NM = 0.8
 _CURVE_POINTS = 41
 _STEP = 1e-3
 # Of wave numbers that may tell where to begin.
-_MAX_ERROR_SHARE = 0.1
+_MAX_ERROR_SHARE = 0.3
 # Below this reduced chi-squared no other start is tried.
 _GOOD = 1.2
 
@@ -87,7 +87,7 @@ def synthesised_dispersion(
     comparison = Comparison(build, energies, pitches[1], data, errors, (near, far), work=work)
     if not comparison.pixels(np.inf).any():
         raise DispersionError(f"no pixel lies from {near:g} to {far:g} nm: change radii_nm")
-    limits = _limits(band, kernel, std, initial, fixed, bounds, radii_nm, work)
+    limits = _limits(band, kernel, std, initial, fixed, bounds, (near, far), work)
     limits = {name: limit for name, limit in limits.items() if name not in fixed}
     starts = search_start(comparison, initial, limits)
     fits: list[Synthesis] = []
@@ -106,7 +106,7 @@ def _limits(
     initial: Mapping[str, float],
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
-    radii_nm: tuple[float, float] | None,
+    radii: tuple[float, float],
     work: CountedWork,
 ) -> dict[str, tuple[float, float]]:
     """Bound the parameters to search, with a parabola through the angular mean where it helps."""
@@ -120,10 +120,11 @@ def _limits(
     known = {*initial, *fixed, *limits, *band.defaults}
     missing = [name for name in band.units if name not in known]
     if missing and band.isotropic:
-        table = hankel_wave_numbers(kernel, std, radii_nm=radii_nm, work=work).table
+        # Of a contour that is not round the angular mean fades early: no ring is left out.
+        table = hankel_wave_numbers(kernel, std, radii_nm=radii, work=work).table
         chosen = table["used"].values
         if chosen.sum() <= 2:
-            # The angular mean of a contour that is not round is faint, and will do for a start.
+            # What shows no ring of its own will do for a start.
             chosen = (table["k_std"] < _MAX_ERROR_SHARE * table["k"]).values
         good = table.isel(bias=chosen)
         if good.sizes["bias"] > 2:
