@@ -121,6 +121,8 @@ class MarkedResidual:
 
     def whiten(self, images: Image) -> Image:
         """Leave out what does not count of images (..., rows, columns), and whiten them."""
+        if not self.noise.coloured:
+            return np.asarray(images * (self.mask * self.inverse_root[0, 0]), np.float32)
         spectrum = transform(images * self.mask, self.shape) * self.inverse_root
         return transform_back(spectrum, self.shape, self.shape)
 
