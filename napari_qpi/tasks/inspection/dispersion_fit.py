@@ -32,11 +32,8 @@ __all__ = [
     "SYNTHESISED",
     "DispersionFit",
     "NamedValuesError",
-    "band_table",
-    "clipboard_table",
     "fit_in_words",
     "named_values",
-    "scattering_vectors",
     "values_help",
 ]
 
@@ -207,25 +204,6 @@ def values_help(model: str, method: str) -> tuple[str, str]:
     return (f"The parameters of {model}: {known}." if known else ""), _EXAMPLES.get(last, "")
 
 
-def band_table(dispersion: Dispersion) -> xr.Dataset:
-    """Tabulate the fitted parameters: ``value`` and ``error`` over ``parameter``, with units."""
-    names = list(dispersion.parameters)
-    return xr.Dataset(
-        {
-            "value": ("parameter", [dispersion.parameters[name] for name in names]),
-            "error": ("parameter", [dispersion.errors[name] for name in names]),
-            "unit": ("parameter", [dispersion.units[name] for name in names]),
-        },
-        coords={"parameter": names},
-        attrs={
-            "model": dispersion.model,
-            "method": dispersion.method,
-            "reduced_chi2": dispersion.reduced_chi2,
-            "p_value": dispersion.p_value,
-        },
-    )
-
-
 def fit_in_words(dispersion: Dispersion) -> str:
     """Write the parameters with their errors, the goodness, and what should be known of the fit."""
     first, *lines = dispersion.summary().splitlines()
@@ -233,37 +211,3 @@ def fit_in_words(dispersion: Dispersion) -> str:
     if dispersion.reduced_chi2 > 1:
         numbers.append("the errors are widened by the root of chi2")
     return "\n".join([first, "; ".join(numbers), *dispersion.notes])
-
-
-def scattering_vectors(dispersion: Dispersion) -> xr.Dataset:
-    """Turn wave numbers into the q = 2k of backscattering: ``q``, ``q_std`` and the band's.
-
-    Returns
-    -------
-    xarray.Dataset
-        In rad/nm: ``q`` and ``q_std`` over the ``bias`` of the wave numbers used, ``q_band`` over
-        the ``curve_bias`` of the fitted curve.
-    """
-    table = dispersion.wave_numbers
-    used = table.isel(bias=table["used"].values)
-    attrs = {"units": "rad/nm", "long_name": "scattering vector 2k"}
-    band = dispersion.curve.rename(bias="curve_bias")
-    return xr.Dataset(
-        {
-            "q": (2 * used["k"]).assign_attrs(attrs),
-            "q_std": (2 * used["k_std"]).assign_attrs(attrs),
-            "q_band": (2 * band).assign_attrs(attrs),
-        }
-    )
-
-
-def clipboard_table(dispersion: Dispersion) -> str:
-    """Write parameters and wave numbers as text with tabulators, for a spreadsheet."""
-    table = dispersion.wave_numbers
-    # Contours go over angles, too.
-    table = table[[name for name in table if table[name].dims == ("bias",)]]
-    units = {name: str(table[name].attrs.get("units", "")) for name in table}
-    titles = {name: f"{name} ({unit})" if unit else str(name) for name, unit in units.items()}
-    numbers = table.to_dataframe()[list(table)].rename(columns=titles)
-    parameters = band_table(dispersion).to_dataframe()
-    return "\n".join(part.to_csv(sep="\t") for part in (parameters, numbers))

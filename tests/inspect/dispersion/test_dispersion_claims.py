@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import jv, yv
 
 from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
+from qpi_kernels.inspect.dispersion.tables import spreadsheet_text
 from qpi_kernels.inspect.report.dispersion_section import dispersion_table
 from qpi_kernels.progress import Cancelled, CancelToken
 from qpi_kernels.simulate import EnergyResolution, SetPoint
@@ -186,8 +187,13 @@ def test_a_background_is_fitted_beside(height):
     assert found.errors["mass"] < 1.3 * alone.errors["mass"]
 
 
-def test_the_report_lists_the_phase_shift_not_the_phase_of_the_amplitude():
-    table = dispersion_table(fit_dispersion(silver()))
+def test_report_and_spreadsheet_list_the_phase_shift():
+    fitted = fit_dispersion(silver())
+    lines = [line.split("\t") for line in spreadsheet_text(fitted).splitlines()]
+    head = next(line for line in lines if line[0] == "bias")
+    shifts = [float(line[head.index("phase_shift (rad)")]) for line in lines[-6:]]
+    assert shifts == pytest.approx([0.7] * 6, abs=5e-3)
+    table = dispersion_table(fitted)
     column = table.heads.index("phase shift (rad)")
     assert [float(row[column].split()[0]) for row in table.rows] == pytest.approx(
         [0.7] * 6, abs=5e-3

@@ -21,10 +21,7 @@ from napari_qpi.tasks.inspection.background_call import BackgroundCall
 from napari_qpi.tasks.inspection.dispersion_fit import (
     DispersionFit,
     NamedValuesError,
-    band_table,
-    clipboard_table,
     fit_in_words,
-    scattering_vectors,
 )
 from napari_qpi.tasks.inspection.shown_units import in_shown_units
 from napari_qpi.tasks.inspection.state import Inspection
@@ -35,6 +32,12 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.curve_plot import Curve, CurvePlot, curve_color
 from napari_qpi.widgets.inspect.plots.stack_image import StackImage
 from qpi_kernels import inspect
+from qpi_kernels.inspect.dispersion.tables import (
+    parameter_table,
+    scattering_vectors,
+    spreadsheet_text,
+    wave_table,
+)
 from qpi_kernels.inspect.figures.kind import FigurePanel, make_panel
 from qpi_kernels.progress import CancelToken
 
@@ -168,7 +171,7 @@ class DispersionPanel(Panel):
         """Put parameters and wave numbers on the clipboard."""
         clipboard = QApplication.clipboard()
         if self.dispersion is not None and clipboard is not None:
-            clipboard.setText(clipboard_table(self.dispersion))
+            clipboard.setText(spreadsheet_text(self.dispersion))
             self.say("The table is on the clipboard.")
 
     # -- drawing ------------------------------------------------------------------------------
@@ -213,10 +216,10 @@ class DispersionPanel(Panel):
             words += f"; q = 2k{of} ({self.fit.method}, {self.fit.model})"
             found = scattering_vectors(self.dispersion)
             factor = self.inspection.q_factor
-            curves = [
-                Curve("band", factor * found["q_band"], color=_BAND),
-                Curve("k", factor * found["q"], factor * found["q_std"], _POINTS, "points"),
-            ]
+            points, errors = factor * found["q_fitted"], factor * found["q_fitted_std"]
+            curves = [Curve("k", points, errors, _POINTS, "points")]
+            if "q_band" in found:
+                curves.insert(0, Curve("band", factor * found["q_band"], color=_BAND))
         shown = in_shown_units(profile, self.inspection)
         self.stack_image.show_stack(shown, words)
         self.overlay = curves
@@ -257,8 +260,8 @@ class DispersionPanel(Panel):
         if dispersion is None:
             return []
         tables = {
-            "band": band_table(dispersion),
-            "wave numbers": dispersion.wave_numbers,
+            "band": parameter_table(dispersion),
+            "wave numbers": wave_table(dispersion),
             "what was fitted": dispersion.profiles,
         }
         return [table.assign_attrs(table.attrs, title=title) for title, table in tables.items()]

@@ -7,10 +7,9 @@ import math
 import xarray as xr
 
 from qpi_kernels.inspect.axes import InspectionError, printed_unit
-from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.fit import fit_dispersion
-from qpi_kernels.inspect.dispersion.radial_phase import radial_phase
 from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.dispersion.tables import parameter_table, wave_table
 from qpi_kernels.inspect.figures.kind import make_panel
 from qpi_kernels.inspect.report.contents import Section, Table
 from qpi_kernels.result import KernelResult
@@ -86,8 +85,8 @@ def proposed_dispersion(result: KernelResult) -> Dispersion | None:
 def _parameter_table(fitted: Dispersion) -> Table:
     """List the parameters of a band with their errors."""
     rows = tuple(
-        (name, f"{value:.5g}", f"{fitted.errors[name]:.2g}", printed_unit(fitted.units[name]))
-        for name, value in fitted.parameters.items()
+        (name, f"{value:.5g}", f"{error:.2g}", printed_unit(unit))
+        for name, value, error, unit in parameter_table(fitted).to_dataframe().itertuples()
     )
     caption = "Parameters of the band with one standard deviation."
     return Table(caption, ("parameter", "value", "error", "unit"), rows)
@@ -96,19 +95,12 @@ def _parameter_table(fitted: Dispersion) -> Table:
 def dispersion_table(fitted: Dispersion) -> Table:
     """List wave number, damping, lifetime and phase shift of each bias, with errors.
 
-    The phase shift is that of `radial_phase`; without a method that gives it, it is not listed.
+    See `wave_table`.
     """
-    waves = fitted.wave_numbers
+    waves = wave_table(fitted)
     caption = "Waves of each bias with one standard deviation; the note says why one is left out."
-    try:
-        shifts = radial_phase(fitted)
-    except DispersionError:
-        pass
-    else:
-        waves = waves.assign(phase_shift=shifts.phase, phase_shift_std=shifts.std)
-        caption = " ".join(
-            [caption, "The phase shift is known up to multiples of pi.", *shifts.notes]
-        )
+    if "phase_shift" in waves:
+        caption += f" {waves['phase_shift'].attrs['comment']}"
     known = [(name, unit) for name, unit in _COLUMNS if name in waves]
     heads = ("bias (V)", *(f"{name.replace('_', ' ')} ({unit})" for name, unit in known), "note")
     rows = []

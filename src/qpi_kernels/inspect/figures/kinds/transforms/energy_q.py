@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from qpi_kernels.inspect.cuts import cut_stack
 from qpi_kernels.inspect.dispersion.result import Dispersion
+from qpi_kernels.inspect.dispersion.tables import scattering_vectors
 from qpi_kernels.inspect.figures.images import (
     axis_label,
     draw_colour_bar,
@@ -60,7 +60,7 @@ def _panel(
     image = with_limits(image.assign_attrs(long_name="Fourier amplitude"), signed=False)
     data = image.to_dataset()
     if dispersion is not None and start is None:
-        data = data.assign(_band(dispersion))
+        data = data.assign(scattering_vectors(dispersion))
 
     def draw(axes: Axes, data: xr.Dataset) -> None:
         """Draw the image, and 2k with its errors."""
@@ -94,23 +94,6 @@ def _panel(
         caption += " Points: 2k as fitted in real space, with errors; dashed: the band. The "
         caption += "maximum of |FT| lies beside 2k, by how much depends on the phase shift."
     return FigurePanel("E(q) of the kernel", caption, data, draw)
-
-
-def _band(dispersion: Dispersion) -> dict[str, xr.DataArray]:
-    """Return 2k of a dispersion at the biases used, and of its band."""
-    used = dispersion.wave_numbers.isel(bias=np.flatnonzero(dispersion.wave_numbers["used"]))
-    units = {"units": "rad/nm", "long_name": "2k"}
-    bias_units = {"units": "V", "long_name": "bias"}
-    found = {
-        "q_fitted": ("fitted_bias", 2 * used["k"].values, units),
-        "q_fitted_std": ("fitted_bias", 2 * used["k_std"].values, units),
-    }
-    places = {"fitted_bias": ("fitted_bias", used["bias"].values, bias_units)}
-    if dispersion.curve.size:
-        found["q_band"] = ("band_bias", 2 * dispersion.curve.values, units)
-        places["band_bias"] = ("band_bias", dispersion.curve["bias"].values, bias_units)
-    made = xr.Dataset(found, coords=places)
-    return {str(name): variable for name, variable in made.data_vars.items()}
 
 
 KIND = FigureKind("energy_q", "E(q), the Fourier amplitude over q and bias", _panel, of_kernel=True)
