@@ -71,6 +71,8 @@ class InspectedKernel:
         File that the result was read from.
     residual_mask : array of bool, (y, x), or None
         True where a pixel counted in the extraction.
+    draws : xarray.DataArray or None
+        Errors of the kernel, see `KernelResult.draws`.
     """
 
     image: xr.DataArray | None = None
@@ -80,6 +82,7 @@ class InspectedKernel:
     kind: str | None = None
     path: str | None = None
     residual_mask: NDArray[np.bool_] | None = None
+    draws: xr.DataArray | None = None
 
     @classmethod
     def of_layer(cls, layer: Image) -> InspectedKernel:
@@ -93,13 +96,14 @@ class InspectedKernel:
         result, kind = result_of(layer), layer.metadata.get(METADATA_KEY, {}).get("kind")
         if result is None:
             return cls(_centred(observation_from_layer(layer)), name=layer.name, kind=kind)
-        kernel, std = result.kernel, result.std
+        kernel, std, draws = result.kernel, result.std, result.draws
         if kind is not None:
             kernel, std = kernel.sel(kind=kind), std.sel(kind=kind)
+            draws = None if draws is None else draws.sel(kind=kind)
         path = layer.source.path
         return cls(
             kernel, std, layer.name, result, kind, None if path is None else str(path),
-            None if result.mask is None else np.asarray(result.mask.values, bool),
+            None if result.mask is None else np.asarray(result.mask.values, bool), draws,
         )  # fmt: skip
 
     @property

@@ -44,7 +44,7 @@ def inspection_script(
         What is looked at.
     body : str
         Lines that use the arrays by the names of `VARIABLES`, and ``mask``, ``residual_mask`` and
-        ``std``.
+        ``std``, and ``draws`` where the result has some.
     title : str
         What they compute.
     map_path : str, optional
@@ -121,13 +121,14 @@ def _kernel(data: Inspected, path: str | None) -> str:
     path = data.kernel.path or path
     saved = "" if path else "  # save the kernel there"
     chosen = "" if data.kernel.kind is None else f".sel(kind={data.kernel.kind!r})"
-    return "\n".join(
-        [
-            f"result = qk.KernelResult.load({path or 'kernel.nc'!r}){saved}",
-            f"kernel, std = result.kernel{chosen}, result.std{chosen}",
-            "residual = result.residual",
-        ]
-    )
+    lines = [
+        f"result = qk.KernelResult.load({path or 'kernel.nc'!r}){saved}",
+        f"kernel, std = result.kernel{chosen}, result.std{chosen}",
+        "residual = result.residual",
+    ]
+    if data.kernel.draws is not None:
+        lines.append(f"draws = result.draws{chosen}")
+    return "\n".join(lines)
 
 
 def _observation(data: Inspected, path: str | None) -> str:

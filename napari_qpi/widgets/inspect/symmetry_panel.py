@@ -65,7 +65,9 @@ class SymmetryPanel(Panel):
         if data.kernel.image is None:
             self._clear("Choose a kernel.")
             return
-        scores = self._call.get(data.kernel.image, data.kernel.std, self._index())
+        scores = self._call.get(
+            data.kernel.image, data.kernel.std, data.kernel.draws, self._index()
+        )
         if scores is None:
             self._clear("The symmetries are being scored…")
             return
@@ -114,12 +116,21 @@ class SymmetryPanel(Panel):
         if self.scores is None:
             return ""
         kernel = "kernel" if self._index() < 0 else plane_code(self.inspection, "kernel")
-        std = "None" if self.inspection.data.kernel.std is None else kernel.replace("kernel", "std")
-        return f"scores = qk.inspect.symmetry_scores({kernel}, std={std})\nprint(scores.summary())"
+        known = self.inspection.data.kernel
+        arguments = [kernel]
+        if known.std is not None:
+            arguments.append(f"std={kernel.replace('kernel', 'std')}")
+        if known.draws is not None:
+            arguments.append(f"draws={kernel.replace('kernel', 'draws')}")
+        call = f"qk.inspect.symmetry_scores({', '.join(arguments)})"
+        return f"scores = {call}\nprint(scores.summary())"
 
 
-def _scores(kernel: xr.DataArray, std: xr.DataArray | None, index: int) -> inspect.SymmetryScores:
+def _scores(
+    kernel: xr.DataArray, std: xr.DataArray | None, draws: xr.DataArray | None, index: int
+) -> inspect.SymmetryScores:
     """Score a kernel, or one of its planes."""
     if index >= 0:
         kernel, std = kernel[index], None if std is None else std[index]
-    return inspect.symmetry_scores(kernel.compute(), std=std)
+        draws = None if draws is None else draws[:, index]
+    return inspect.symmetry_scores(kernel.compute(), std=std, draws=draws)

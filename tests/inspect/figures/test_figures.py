@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from skimage.color import rgb2lab
 
-from qpi_kernels.inspect import figure
+from qpi_kernels.inspect import figure, symmetry_scores
 from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures import style
 from qpi_kernels.inspect.figures.kind import (
@@ -130,6 +130,17 @@ def test_an_undetermined_kernel_is_pale_and_called_so(kind):
     assert len(pale.patches) + len(pale.artists) == len(plain.patches) + len(plain.artists) + 1
     profiles = make_panel("fourier_profiles", planted_result(trust="undetermined"))
     assert "undetermined" in profiles.caption
+
+
+def test_symmetry_is_that_beside_the_errors_that_were_drawn():
+    result = planted_result()
+    errors = np.random.default_rng(0).standard_normal((8, *result.kernel.shape))
+    even = (errors + errors[..., ::-1, ::-1]) * 0.01
+    draws = xr.concat([result.std.copy(data=one) for one in even], dim="draw")
+    scores = symmetry_scores(replace(result, draws=draws))
+    assert scores.chance["C2"] == pytest.approx(1.0)
+    chance = make_panel("symmetry", replace(result, draws=draws)).data["chance"]
+    np.testing.assert_array_equal(chance, list(scores.chance.values()))
 
 
 def test_kinds_of_defects_have_kernels_of_their_own():

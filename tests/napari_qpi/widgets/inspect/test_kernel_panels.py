@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import xarray as xr
 from pytestqt.qtbot import QtBot
 
 from napari_qpi.layers.result import show_result
@@ -101,6 +103,43 @@ def test_what_is_missing_is_said(qtbot: QtBot, viewer: Viewer, make_result: Make
     # A kernel of square pixels is none of this map.
     show_result(viewer, make_result(), image)
     qtbot.waitUntil(lambda: "pitch of the kernel" in panel.missing.text())
+
+
+def with_draws(result: KernelResult) -> KernelResult:
+    """Give a result eight even errors."""
+    errors = np.random.default_rng(0).standard_normal((8, *result.kernel.shape))
+    even = xr.DataArray(errors + errors[..., ::-1, ::-1], dims=("draw", *result.kernel.dims))
+    return replace(result, draws=even.assign_coords(result.kernel.coords))
+
+
+@pytest.mark.parametrize("kinds", [("defect",), ("vacancy", "adatom")])
+def test_symmetry_is_scored_beside_the_errors_that_were_drawn(
+    qtbot: QtBot, viewer: Viewer, make_result: Make, tmp_path: Path, kinds: tuple[str, ...]
+) -> None:
+    result = with_draws(make_result(biases=BIASES, kinds=kinds, kernel_shape=(15, 17)))
+    image = viewer.add_image(result.observation.values, name="grid")
+    show_result(viewer, result, image)
+    dock = open_inspect(viewer)
+    panel = dock.panel(SymmetryPanel)
+    assert isinstance(panel, SymmetryPanel)
+    qtbot.waitUntil(lambda: panel.scores is not None, timeout=20_000)
+    known = dock.inspection.data.kernel
+    of_kind = {} if known.kind is None else {"kind": kinds.index(known.kind)}
+    kernel, std, draws = (
+        one.isel(of_kind) for one in (result.kernel, result.std, result.draws) if one is not None
+    )
+    panel.planes_choice.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: panel.scores is not None and panel.scores.draws == 8, timeout=20_000)
+    assert panel.scores is not None
+    shown = dock.energy_slider.slider.value()
+    expected = inspect.symmetry_scores(kernel[shown], std=std[shown], draws=draws[:, shown])
+    assert panel.scores.chance == expected.chance
+    assert panel.scores.chance["C2"] > 0.95
+    result.save(tmp_path / "kernel.nc")
+    script = inspection_script(
+        dock.inspection, panel.script(), "Score", kernel_path=str(tmp_path / "kernel.nc")
+    )
+    assert run(script, tmp_path)["scores"].chance == expected.chance  # type: ignore[attr-defined]
 
 
 def test_symmetry_is_scored_beside_its_noise(

@@ -24,7 +24,8 @@ def _panel(result: Any, *, kind_of_defect: str | None = None) -> FigurePanel:
     else:
         known = require_result(result, "symmetry")
         kernel, std = (one_kind(one, kind_of_defect) for one in (known.kernel, known.std))
-        scores = symmetry_scores(kernel, std=std)
+        draws = None if known.draws is None else one_kind(known.draws, kind_of_defect)
+        scores = symmetry_scores(kernel, std=std, draws=draws)
         kind = f" {kernel['kind'].values}" if "kind" in known.kernel.dims else ""
     data = scores.table()
 
