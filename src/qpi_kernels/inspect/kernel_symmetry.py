@@ -208,11 +208,13 @@ def _matching(std: xr.DataArray, kernel: xr.DataArray) -> NDArray[np.float64]:
 def _mixed(
     draws: NDArray[np.float64], count: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Mix draws (draw, plane, h, w) of planes that err independently to more of them."""
-    if draws.shape[1] == 1:
-        return draws
-    chosen = random.integers(len(draws), size=(count, draws.shape[1]))
-    return draws[chosen, np.arange(draws.shape[1])]
+    """Mix draws (draw, plane, h, w) to more of them with the same covariance.
+
+    Planes that err alike do so in the mixtures, as each takes all planes of a draw alike.
+    """
+    weights = random.standard_normal((count, len(draws)))
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    return np.tensordot(weights, draws, axes=1)
 
 
 def _symmetric_part(
