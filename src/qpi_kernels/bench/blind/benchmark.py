@@ -19,10 +19,11 @@ from qpi_kernels.bench.blind.problems import (
     shift_corrected,
 )
 from qpi_kernels.bench.blind.report import BlindReport, BlindRow
+from qpi_kernels.bench.group_bench import GroupBench
 from qpi_kernels.bench.machine import describe_machine
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction import ExtractionError, start_extraction
-from qpi_kernels.progress import Event, GeneratorStepper, follow
+from qpi_kernels.progress import Event, follow
 from qpi_kernels.simulate.scan import samples
 
 __all__ = ["GROUPS", "BlindBench"]
@@ -45,7 +46,7 @@ class _Map:
     defects: Defects
 
 
-class BlindBench(GeneratorStepper[BlindReport]):
+class BlindBench(GroupBench[_Map, BlindRow]):
     """Search maps blindly and compare with the truth, as a stepper.
 
     Parameters
@@ -66,18 +67,12 @@ class BlindBench(GeneratorStepper[BlindReport]):
         quick: bool = False,
         report_path: Path | None = None,
     ) -> None:
-        self._groups, self._quick, self._path = groups, quick, report_path
-
-    def _run(self) -> Generator[Event, None, BlindReport]:
-        """Search one map after the other."""
-        report = BlindReport(machine=describe_machine("cpu"), quick=self._quick)
-        for group in self._groups:
-            for number, one in enumerate(_maps(group, self._quick), 1):
-                yield Event(f"{group}, {one.name}", number, 0)
-                report.rows.append((yield from _searched(one)))
-                if self._path is not None:
-                    self._path.write_text(report.model_dump_json(indent=1))
-        return report
+        super().__init__(
+            BlindReport(machine=describe_machine("cpu"), quick=quick),
+            {group: _maps(group, quick) for group in groups},
+            _searched,
+            report_path,
+        )
 
 
 def _maps(group: str, quick: bool) -> Iterator[_Map]:

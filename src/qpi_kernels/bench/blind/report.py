@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from qpi_kernels.bench.group_bench import GroupReport, GroupRow
 
 __all__ = ["BlindReport", "BlindRow"]
 
 
-class BlindRow(BaseModel):
+class BlindRow(GroupRow):
     """Findings in one map."""
 
     group: str = Field(description="dense, pairs, coloured, samples or turned")
@@ -24,18 +26,13 @@ class BlindRow(BaseModel):
     seconds: float = Field(description="of one processor core")
 
 
-class BlindReport(BaseModel):
-    """All rows, and the machine they were made on."""
-
-    machine: dict[str, str]
-    quick: bool
-    rows: list[BlindRow] = Field(default_factory=list)
+class BlindReport(GroupReport[BlindRow]):
+    """Rows of all maps."""
 
     def table(self) -> list[list[str]]:
         """Sum up each group in a line, after the heads."""
         heads = ["group", "maps", "kinds right", "found / true", "false", "correlation", "seconds"]
-        groups = dict.fromkeys(row.group for row in self.rows)
-        return [heads, *(_line([row for row in self.rows if row.group == one]) for one in groups)]
+        return [heads, *map(_line, self.by_group())]
 
 
 def _line(rows: list[BlindRow]) -> list[str]:

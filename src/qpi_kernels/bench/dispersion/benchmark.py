@@ -10,17 +10,18 @@ import numpy as np
 
 from qpi_kernels.bench.dispersion.grids import GROUPS, Grid, grids
 from qpi_kernels.bench.dispersion.report import DispersionReport, DispersionRow, Measured
+from qpi_kernels.bench.group_bench import GroupBench
 from qpi_kernels.bench.machine import describe_machine
 from qpi_kernels.extraction import start_extraction
 from qpi_kernels.inspect import Dispersion, fit_dispersion, radial_phase
-from qpi_kernels.progress import Event, GeneratorStepper, follow
+from qpi_kernels.progress import Event, follow
 
 __all__ = ["GROUPS", "DispersionBench"]
 
 _WINDOW = (51, 51)
 
 
-class DispersionBench(GeneratorStepper[DispersionReport]):
+class DispersionBench(GroupBench[Grid, DispersionRow]):
     """Extract kernels of grids, fit their dispersion and compare with the truth, as a stepper.
 
     Parameters
@@ -40,18 +41,12 @@ class DispersionBench(GeneratorStepper[DispersionReport]):
         quick: bool = False,
         report_path: Path | None = None,
     ) -> None:
-        self._groups, self._quick, self._path = groups, quick, report_path
-
-    def _run(self) -> Generator[Event, None, DispersionReport]:
-        """Measure one grid after the other."""
-        report = DispersionReport(machine=describe_machine("cpu"), quick=self._quick)
-        for group in self._groups:
-            for number, grid in enumerate(grids(group, self._quick), 1):
-                yield Event(f"{group}, {grid.name}", number, 0)
-                report.rows.append((yield from _measured(grid)))
-                if self._path is not None:
-                    self._path.write_text(report.model_dump_json(indent=1))
-        return report
+        super().__init__(
+            DispersionReport(machine=describe_machine("cpu"), quick=quick),
+            {group: grids(group, quick) for group in groups},
+            _measured,
+            report_path,
+        )
 
 
 def _measured(grid: Grid) -> Generator[Event, None, DispersionRow]:

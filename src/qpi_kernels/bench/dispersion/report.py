@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pydantic import BaseModel, Field
 
+from qpi_kernels.bench.group_bench import GroupReport, GroupRow
+
 __all__ = ["DispersionReport", "DispersionRow", "Measured"]
 
 
@@ -28,10 +30,9 @@ class Measured(BaseModel):
         return abs(self.value - self.truth) <= 2 * self.error
 
 
-class DispersionRow(BaseModel):
+class DispersionRow(GroupRow):
     """Findings in one grid."""
 
-    group: str
     name: str = Field(description="phase shift and seed")
     used: int = Field(description="biases with a trustworthy ring, of 11")
     mass: Measured = Field(description="m_e")
@@ -47,12 +48,8 @@ class DispersionRow(BaseModel):
     seconds: float = Field(description="of one processor core, extraction and fit")
 
 
-class DispersionReport(BaseModel):
-    """All rows, and the machine they were made on."""
-
-    machine: dict[str, str]
-    quick: bool
-    rows: list[DispersionRow] = Field(default_factory=list)
+class DispersionReport(GroupReport[DispersionRow]):
+    """Rows of all grids."""
 
     def table(self) -> list[list[str]]:
         """Sum up each group in a line, after the heads: the largest error of its grids."""
@@ -60,8 +57,7 @@ class DispersionReport(BaseModel):
             "grids", "number", "m*", "onset", "within 2 sigma", "m* by the ring of the map",
             "of the kernel", "lifetime", "phase, rad",
         ]  # fmt: skip
-        groups = dict.fromkeys(row.group for row in self.rows)
-        return [heads, *(_line([row for row in self.rows if row.group == one]) for one in groups)]
+        return [heads, *map(_line, self.by_group())]
 
 
 def _line(rows: Sequence[DispersionRow]) -> list[str]:

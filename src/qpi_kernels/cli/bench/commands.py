@@ -19,15 +19,14 @@ from qpi_kernels.cli.batch import (
     FileTask,
     exit_if_failed,
     run_batch,
-    stop_with,
     table_console,
-    write_anew,
 )
 from qpi_kernels.cli.bench.blind import blind
 from qpi_kernels.cli.bench.dispersion import dispersion
 from qpi_kernels.cli.bench.gpu import gpu
 from qpi_kernels.cli.bench.peers import inspect, prepare
 from qpi_kernels.cli.bench.real import real
+from qpi_kernels.cli.bench.report_file import checked_target, write_report
 from qpi_kernels.cli.bench.speed import speed
 from qpi_kernels.cli.common_options import Debug, Overwrite
 from qpi_kernels.cli.parameter_options import with_parameters
@@ -78,25 +77,16 @@ def paper(
 
     An hour or two on two cores; Ctrl-C keeps what is done, and the same command goes on.
     """
-    target = _checked_target(report, overwrite)
+    target = checked_target(report, overwrite)
     folder = work or Path("bench-paper-quick" if parameters.quick else "bench-paper")
 
     def measure(job: FileTask) -> FileResult:
         made = run_paper(job, parameters, plots)
         _print_paper(made)
-        if target is not None:
-            target.write_text(made.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_report(made, target)
         return FileResult(job.path, f"models are in {job.path}")
 
     exit_if_failed(run_batch([folder], measure, debug=debug))
-
-
-def _checked_target(report: Path | None, overwrite: bool) -> Path | None:
-    """Check, before hours of work, that the report can be written."""
-    try:
-        return None if report is None else write_anew(report, overwrite)
-    except OSError as error:
-        raise stop_with(str(error)) from error
 
 
 def run_paper(job: FileTask, parameters: PaperParameters, plots: Path | None) -> PaperReport:
@@ -226,7 +216,7 @@ def accuracy(
     Hours for everything; the options restrict it. Ctrl-C keeps what is done, and the same command
     goes on.
     """
-    target = _checked_target(report, overwrite)
+    target = checked_target(report, overwrite)
     folder = work or Path("bench-accuracy-quick" if parameters.quick else "bench-accuracy")
 
     def measure(job: FileTask) -> FileResult:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from qpi_kernels.cli.batch import stop_with, table_console, write_anew
-from qpi_kernels.cli.bench.groups import choose_groups
+from qpi_kernels.cli.bench.groups import choose_groups, print_groups
+from qpi_kernels.cli.bench.report_file import checked_target
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["dispersion"]
@@ -31,20 +30,10 @@ def dispersion(
 
     All groups take some five minutes on a quiet core.
     """
-    try:
-        target = None if report is None else write_anew(report, overwrite)
-    except OSError as error:
-        raise stop_with(str(error)) from error
+    target = checked_target(report, overwrite)
     from qpi_kernels.bench.dispersion.benchmark import GROUPS, DispersionBench
     from qpi_kernels.progress import drive
 
     groups = choose_groups(only, GROUPS)
     found = drive(DispersionBench(groups, quick=quick, report_path=target))
-    heads, *lines = found.table()
-    table = Table(*heads, caption="largest error of the grids", caption_justify="left")
-    for line in lines:
-        table.add_row(*line)
-    console = table_console()
-    console.print(table)
-    for name, value in found.machine.items():
-        console.print(f"{name}: {value}", markup=False)
+    print_groups(found, "largest error of the grids")

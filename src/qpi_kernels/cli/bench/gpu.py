@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from qpi_kernels.bench.gpu.report import GpuReport
-from qpi_kernels.cli.batch import stop_with, table_console, write_anew
+from qpi_kernels.cli.batch import stop_with, table_console
 from qpi_kernels.cli.bench.groups import choose_groups
+from qpi_kernels.cli.bench.report_file import checked_target
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["gpu"]
@@ -45,10 +46,7 @@ def gpu(
     Without a GPU, a device that pretends shows whether tensors are mixed and what would be
     launched. Exit code 1 if kernels differ or a row failed.
     """
-    try:
-        target = None if report is None else write_anew(report, overwrite)
-    except OSError as error:
-        raise stop_with(str(error)) from error
+    target = checked_target(report, overwrite)
     from qpi_kernels.bench.gpu.benchmark import GROUPS, GpuBench
     from qpi_kernels.devices import DeviceError
     from qpi_kernels.progress import drive

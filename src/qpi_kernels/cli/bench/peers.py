@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from qpi_kernels.bench.peer_report import PeerReport
-from qpi_kernels.cli.batch import stop_with, table_console, write_anew
+from qpi_kernels.cli.batch import table_console
+from qpi_kernels.cli.bench.report_file import checked_target, write_report
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["inspect", "prepare"]
@@ -36,13 +37,13 @@ def prepare(
 
     Drift, rows, steps and pickup. Programs that are not installed are left out.
     """
-    target = _checked_target(report, overwrite)
+    target = checked_target(report, overwrite)
     from qpi_kernels.bench.prepare.benchmark import PrepareBench
     from qpi_kernels.progress import drive
 
     measured = drive(PrepareBench(seeds=seeds, quick=quick, peers=peers))
     _print_rows(table_console(), measured)
-    _write(measured, target)
+    write_report(measured, target)
 
 
 def inspect(
@@ -57,7 +58,7 @@ def inspect(
     Amplitude, wave number, noise, cuts, profiles, autocorrelation, symmetry and Bragg peaks; then
     which numbers are the same there, and why others differ.
     """
-    target = _checked_target(report, overwrite)
+    target = checked_target(report, overwrite)
     from qpi_kernels.bench.inspect.benchmark import InspectBench
     from qpi_kernels.progress import drive
 
@@ -69,15 +70,7 @@ def inspect(
             table.add_row(*map(escape, (one.here, one.there, one.shown, one.reason)))
         console.print(table)
     _print_rows(console, measured)
-    _write(measured, target)
-
-
-def _checked_target(report: Path | None, overwrite: bool) -> Path | None:
-    """Check before the work that the report can be written."""
-    try:
-        return None if report is None else write_anew(report, overwrite)
-    except OSError as error:
-        raise stop_with(str(error)) from error
+    write_report(measured, target)
 
 
 def _print_rows(console: Console, report: PeerReport) -> None:
@@ -92,8 +85,3 @@ def _print_rows(console: Console, report: PeerReport) -> None:
     console.print(f"{report.software}; {report.machine}", markup=False)
     if report.quick:
         console.print("A quick run shows that everything works, and nothing about the programs.")
-
-
-def _write(report: PeerReport, target: Path | None) -> None:
-    if target is not None:
-        target.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from qpi_kernels.bench.speed.report import SpeedReport
-from qpi_kernels.cli.batch import stop_with, table_console, write_anew
+from qpi_kernels.cli.batch import stop_with, table_console
 from qpi_kernels.cli.bench.groups import choose_groups
+from qpi_kernels.cli.bench.report_file import checked_target
 from qpi_kernels.cli.common_options import Overwrite
 
 __all__ = ["speed"]
@@ -45,10 +46,7 @@ def speed(
     for information. All groups take half an hour or so on two quiet cores; after a stop,
     --resume goes on.
     """
-    try:
-        target = None if report is None else write_anew(report, overwrite or resume)
-    except OSError as error:
-        raise stop_with(str(error)) from error
+    target = checked_target(report, overwrite or resume)
     from qpi_kernels.bench.speed.benchmark import GROUPS, SpeedBench, SpeedBenchError
     from qpi_kernels.progress import drive
 
