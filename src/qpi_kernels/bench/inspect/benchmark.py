@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,14 +27,12 @@ from qpi_kernels.bench.inspect.problems import (
 )
 from qpi_kernels.bench.inspect.scores import ERRORS, measured_error
 from qpi_kernels.bench.inspect.stmpy_peer import Stmpy, stmpy_ways
+from qpi_kernels.bench.peer_bench import PeerBench, time_in_turns
 from qpi_kernels.bench.peer_report import PeerReport, PeerRow, PeerScore
-from qpi_kernels.bench.peers import MissingPeer
-from qpi_kernels.progress import Event, GeneratorStepper
-from qpi_kernels.train.files.card import code_version
+from qpi_kernels.progress import Event
 
 __all__ = ["InspectBench", "InspectReport"]
 
-_PACKAGES = ("numpy", "scipy", "scikit-image")
 _SIDE, _QUICK_SIDE = 256, 64
 _PLANES, _QUICK_PLANES = 51, 3
 _REPEATS = 3
@@ -58,10 +53,8 @@ class _Cell:
     make: Callable[[int], Any]
 
 
-class InspectBench(GeneratorStepper[InspectReport]):
+class InspectBench(PeerBench[InspectReport]):
     """Run every way of every program on images with known truth, one row a step.
-
-    Programs that are not installed are left out, and the report says so.
 
     Parameters
     ----------
@@ -74,17 +67,10 @@ class InspectBench(GeneratorStepper[InspectReport]):
     """
 
     def __init__(self, *, seeds: int = 5, quick: bool = False, peers: bool = True) -> None:
-        self._seeds = list(range(1 if quick else seeds))
-        self._quick = quick
-        self._ways = [*own_ways(), *plain_ways()]
-        self._missing: list[str] = []
-        self._stmpy: Stmpy | None = None
-        if not peers:
-            return
-        try:
-            self._stmpy = Stmpy()
-        except MissingPeer as error:
-            self._missing.append(str(error))
+        own = [*own_ways(), *plain_ways()]
+        super().__init__(InspectReport, OWN, own, seeds=seeds, quick=quick)
+        self._stmpy = self._here(Stmpy) if peers else None
+        if self._stmpy is None:
             return
         self._ways += stmpy_ways(self._stmpy)
         if not self._stmpy.cuts:
@@ -104,20 +90,7 @@ class InspectBench(GeneratorStepper[InspectReport]):
         same = [] if self._stmpy is None else list(agreements(self._stmpy))
         yield Event("Timing", len(cells) + 1, len(cells) + 2)
         rows += self._times(side)
-        return InspectReport(
-            rows=rows,
-            agreements=same,
-            own=OWN,
-            missing=self._missing,
-            seeds=self._seeds,
-            quick=self._quick,
-            software=code_version(),
-            versions={
-                "python": platform.python_version(),
-                **{name: version(name) for name in _PACKAGES},
-            },
-            machine=f"{platform.system()}, {platform.machine()}",
-        )
+        return self._report(rows, agreements=same)
 
     def _measure(self, cell: _Cell) -> PeerRow:
         """Measure the error of all ways on the images of a row."""
@@ -162,14 +135,11 @@ class InspectBench(GeneratorStepper[InspectReport]):
                     lambda: stmpy.azimuthalAverage(cube[0], middle, middle, radius),
                 ),
             ]
-        times: dict[int, list[float]] = {number: [] for number in range(len(jobs))}
-        for round_ in range(1 if self._quick else 1 + _REPEATS):
-            for number, (*_, job) in enumerate(jobs):
-                start = time.process_time()
-                job()
-                # The first round loads libraries.
-                if round_ or self._quick:
-                    times[number].append(time.process_time() - start)
+        calls = [job for *_, job in jobs]
+        if not self._quick:
+            # The first round loads libraries.
+            time_in_turns(calls, 1, time.process_time)
+        times = time_in_turns(calls, 1 if self._quick else _REPEATS, time.process_time)
         maps = {
             "cut": f"{planes} x {side} x {side}, 4 px wide",
             "transform": f"{planes} x {side} x {side}",
@@ -182,14 +152,8 @@ class InspectBench(GeneratorStepper[InspectReport]):
                 error=f"CPU seconds for a {task}",
                 count=1,
                 scores=[
-                    PeerScore(
-                        tool=tool,
-                        way=way,
-                        median=median(times[number]),
-                        largest=max(times[number]),
-                        failed=0,
-                    )
-                    for number, (kind, tool, way, _) in enumerate(jobs)
+                    PeerScore.of(tool, way, seconds)
+                    for (kind, tool, way, _), seconds in zip(jobs, times, strict=True)
                     if kind == task
                 ],
             )

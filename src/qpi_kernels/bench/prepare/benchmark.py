@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from itertools import product
-from statistics import median
 from typing import Any
 
 import numpy as np
 
+from qpi_kernels.bench.peer_bench import PeerBench, time_in_turns
 from qpi_kernels.bench.peer_report import PeerReport, PeerRow, PeerScore
-from qpi_kernels.bench.peers import Array, MissingPeer, Way
+from qpi_kernels.bench.peers import Array, Way
 from qpi_kernels.bench.prepare.gwyddion_peer import gwyddion_ways
 from qpi_kernels.bench.prepare.own import OWN, own_ways, plain_ways
 from qpi_kernels.bench.prepare.problems import Lattice, Task, drift_map, step_map, tone_map
 from qpi_kernels.bench.prepare.scores import drift_error, row_error, step_error, tone_changes
 from qpi_kernels.bench.prepare.spiepy_peer import spiepy_ways
 from qpi_kernels.bench.prepare.stmpy_peer import stmpy_ways
-from qpi_kernels.progress import Event, GeneratorStepper
-from qpi_kernels.train.files.card import code_version
+from qpi_kernels.progress import Event
 
 __all__ = ["PrepareBench"]
 
-_PACKAGES = ("numpy", "scipy", "scikit-image")
 _SIDE, _QUICK_SIDE, _TIMED_SIDE = 256, 96, 512
 _REPEATS = 3
 _LATTICES: tuple[Lattice, ...] = ("square", "hexagonal")
@@ -52,11 +48,8 @@ class _Cell:
     errors: Callable[[Any, Array], Sequence[float]]
 
 
-class PrepareBench(GeneratorStepper[PeerReport]):
+class PrepareBench(PeerBench[PeerReport]):
     """Run every way of every program on maps with known truth, one way a step.
-
-    Programs that are not installed are left out, and the report says so. Times are taken in
-    turns, so that a busy machine slows all alike.
 
     Parameters
     ----------
@@ -69,15 +62,10 @@ class PrepareBench(GeneratorStepper[PeerReport]):
     """
 
     def __init__(self, *, seeds: int = 5, quick: bool = False, peers: bool = True) -> None:
-        self._seeds = list(range(1 if quick else seeds))
-        self._quick = quick
-        self._ways = [*own_ways(), *plain_ways()]
-        self._missing: list[str] = []
+        own = [*own_ways(), *plain_ways()]
+        super().__init__(PeerReport, OWN, own, seeds=seeds, quick=quick)
         for ways in (stmpy_ways, spiepy_ways, gwyddion_ways) if peers else ():
-            try:
-                self._ways += ways()
-            except MissingPeer as error:
-                self._missing.append(str(error))
+            self._ways += self._here(ways) or []
 
     def _run(self) -> Generator[Event, None, PeerReport]:
         """Measure the rows of every cell, then the times."""
@@ -89,19 +77,7 @@ class PrepareBench(GeneratorStepper[PeerReport]):
         for number, task in enumerate(_ERRORS):
             yield Event(f"Timing: {task}", len(cells) + number, len(cells) + len(_ERRORS))
             rows.append(self._time(task, rows))
-        return PeerReport(
-            rows=rows,
-            own=OWN,
-            missing=self._missing,
-            seeds=self._seeds,
-            quick=self._quick,
-            software=code_version(),
-            versions={
-                "python": platform.python_version(),
-                **{name: version(name) for name in _PACKAGES},
-            },
-            machine=f"{platform.system()}, {platform.machine()}",
-        )
+        return self._report(rows)
 
     def _measure(self, cell: _Cell) -> list[PeerRow]:
         """Measure all errors of all ways on the maps of a cell."""
@@ -121,31 +97,19 @@ class PrepareBench(GeneratorStepper[PeerReport]):
         """Time the way of each program that was best on most maps, in turns."""
         side = _QUICK_SIDE if self._quick else _TIMED_SIDE
         raw = _timed_map(task, side)
-        row = PeerRow(
+        ways = [_best(self._ways_of(task), tool, rows, task) for tool in self._tools(task)]
+        jobs = [partial(way.whole or way.apply, raw) for way in ways]
+        times = time_in_turns(jobs, 1 if self._quick else _REPEATS, time.perf_counter)
+        return PeerRow(
             task=task,
             maps=f"{side} x {side}",
             error=f"seconds for {task}",
             count=1,
-            scores=[],
+            scores=[
+                PeerScore.of(way.tool, way.name, seconds)
+                for way, seconds in zip(ways, times, strict=True)
+            ],
         )
-        ways = [_best(self._ways_of(task), tool, rows, task) for tool in self._tools(task)]
-        times: dict[str, list[float]] = {way.tool: [] for way in ways}
-        for _ in range(1 if self._quick else _REPEATS):
-            for way in ways:
-                start = time.perf_counter()
-                (way.whole or way.apply)(raw)
-                times[way.tool].append(time.perf_counter() - start)
-        row.scores.extend(
-            PeerScore(
-                tool=way.tool,
-                way=way.name,
-                median=median(times[way.tool]),
-                largest=max(times[way.tool]),
-                failed=0,
-            )
-            for way in ways
-        )
-        return row
 
     def _ways_of(self, task: Task) -> list[Way]:
         return [way for way in self._ways if way.task == task]
