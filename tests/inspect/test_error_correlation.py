@@ -81,6 +81,19 @@ def test_an_even_error_is_no_symmetry_of_the_kernel():
     assert known.draws == independent.draws == 64
 
 
+def test_a_symmetry_far_above_even_errors_is_supported():
+    draws, std = errors(8, evenness=0.95, seed=0)
+    noise = errors(1, evenness=0.95, seed=5)[0][0]
+    y, x = xr.broadcast(noise["y"], noise["x"])
+    even = np.exp(-np.hypot(y, x) / 3) * np.cos(2 * np.hypot(x, 0.6 * y))
+    odd = np.exp(-np.hypot(y, x) / 3) * np.sin(2 * x + y)
+    for kernel, supported in ((even, True), (odd, False)):
+        found = symmetry_scores(noise + 5 * kernel, std=std, mirrors_deg=(), draws=draws)
+        assert found.chance["C2"] + 3 * found.chance_std["C2"] > 0.95
+        assert found.supported["C2"] == supported
+        assert not found.supported["C4"]
+
+
 @pytest.mark.parametrize(("shared", "told"), [(0.0, 0.092), (1.0, 0.169)])
 def test_biases_that_err_alike_are_symmetric_by_chance_as_one_is(shared, told):
     """Scores of 300 other noises had these standard deviations."""

@@ -50,6 +50,8 @@ class SymmetryScores:
         where no standard deviation is known.
     draws : int
         Draws of noise behind these.
+    noise_share : float
+        Power of noise, at most, over that of the kernel; 1 where no standard deviation is known.
     """
 
     score: dict[str, float]
@@ -58,13 +60,18 @@ class SymmetryScores:
     reachable: dict[str, float]
     reachable_std: dict[str, float]
     draws: int
+    noise_share: float = 1.0
 
     @property
     def supported(self) -> dict[str, bool]:
-        """Operations whose score is three sigma above chance and within two of the reachable."""
+        """Operations that the data support.
+
+        Their scores are three sigma above what noise makes of a kernel without the symmetry, which
+        is the noise's share of chance, and within two of the reachable.
+        """
         return {
             name: bool(
-                score > self.chance[name] + _CLEAR * self.chance_std[name]
+                score > self.noise_share * self.chance[name] + _CLEAR * self.chance_std[name]
                 and score > self.reachable[name] - _COMPATIBLE * self.reachable_std[name]
             )
             for name, score in self.score.items()
@@ -196,6 +203,7 @@ def symmetry_scores(
     return SymmetryScores(
         **{key: {name: float(value) for name, value in one.items()} for key, one in made.items()},
         draws=len(drawn),
+        noise_share=1.0 if std is None else _noise_share(planes, drawn),
     )
 
 
@@ -215,6 +223,15 @@ def _mixed(
     weights = random.standard_normal((count, len(draws)))
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     return np.tensordot(weights, draws, axes=1)
+
+
+def _noise_share(planes: NDArray[np.float64], drawn: NDArray[np.float64]) -> float:
+    """Divide the power that noise may have by that of a kernel, at most 1."""
+    disc = inscribed_disc((planes.shape[1], planes.shape[2]))
+    power = drawn[..., disc].var(axis=-1).sum(axis=-1)
+    whole = float(planes[:, disc].var(axis=-1).sum())
+    most = float(power.mean() + _CLEAR * power.std())
+    return min(1.0, most / whole) if whole > 0 else 1.0
 
 
 def _symmetric_part(
