@@ -152,6 +152,8 @@ def test_waves_that_the_feedback_follows_are_fitted_beside():
     blind = fit_dispersion(kernel, radii_nm=(1.0, 10.0))
     found = fit_dispersion(kernel, setpoint=SetPoint(0.2))
     assert abs(blind.parameters["mass"] / 0.4 - 1) > 0.03
+    assert any("set-point, 0.2 V, are fitted too" in note for note in found.notes)
+    assert not any("set-point" in note for note in blind.notes)
     assert found.parameters == pytest.approx({"mass": 0.4, "onset": -0.065}, rel=0.01)
     assert radial_phase(found).phase.values == pytest.approx(0.7, abs=0.06)
 

@@ -15,7 +15,7 @@ from scipy.special import jv, yv
 from qpi_kernels.inspect import DispersionError, fit_dispersion, radial_phase
 from qpi_kernels.inspect.dispersion.tables import spreadsheet_text
 from qpi_kernels.inspect.report.dispersion_section import dispersion_table
-from qpi_kernels.progress import Cancelled, CancelToken
+from qpi_kernels.progress import Cancelled, CancelToken, Event
 from qpi_kernels.simulate import EnergyResolution, SetPoint
 
 HBAR2_OVER_2M = 0.0380998  # eV nm^2
@@ -89,6 +89,14 @@ def test_options_that_a_method_can_not_use_are_named():
             fit_dispersion(kernel, method=method, resolution=cold, setpoint=SetPoint(0.2))
     with pytest.raises(DispersionError, match="no parameter 'masse'"):
         fit_dispersion(kernel, method="ring", bounds={"masse": (0.1, 1.0)})
+    events: list[Event] = []
+    for model, options, words in (
+        ("parabola", {"initial": {"masse": 0.4}}, "no parameter 'masse'"),
+        ("rashba", {}, "give one of them"),
+    ):
+        with pytest.raises(DispersionError, match=words):
+            fit_dispersion(kernel, model=model, on_event=events.append, **options)
+    assert not events  # no wave was fitted before
     held = fit_dispersion(kernel, bounds={"mass": (0.5, 0.6)})
     assert 0.5 <= held.parameters["mass"] <= 0.6
     lost = fit_dispersion(kernel, initial={"mass": -1.0, "onset": 3.0})

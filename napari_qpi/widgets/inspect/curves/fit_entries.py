@@ -43,6 +43,7 @@ class FitEntries(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._range_of: xr.DataArray | None = None
+        self._method_before: str | None = None
         self.model_choice, self.method_choice = QComboBox(), QComboBox()
         self.model_choice.addItems(MODELS)
         self.method_choice.addItems(METHODS)
@@ -177,9 +178,13 @@ class FitEntries(QWidget):
         self.far_box.setValue(float(radii.max()))
 
     def _on_model(self, model: str) -> None:
-        """Choose the method of a band whose contours are not round."""
+        """Choose the method of a band whose contours are not round, and go back with the model."""
         if model in SYNTHESISED:
+            self._method_before = self._method_before or self.method_choice.currentText()
             self.method_choice.setCurrentText("synthesis")
+        elif self._method_before is not None:
+            self.method_choice.setCurrentText(self._method_before)
+            self._method_before = None
         self._show_use()
 
     def _show_use(self) -> None:

@@ -22,7 +22,12 @@ from qpi_kernels.inspect.dispersion.instrument_effects import (
 from qpi_kernels.inspect.dispersion.kernel_stack import kernel_stack, unusable_planes
 from qpi_kernels.inspect.dispersion.lifetimes import with_lifetimes
 from qpi_kernels.inspect.dispersion.models import DispersionModel, Waves, dispersion_model
-from qpi_kernels.inspect.dispersion.parameter_fit import FittedBand, fit_band, runaway
+from qpi_kernels.inspect.dispersion.parameter_fit import (
+    FittedBand,
+    check_parameters,
+    fit_band,
+    runaway,
+)
 from qpi_kernels.inspect.dispersion.result import Dispersion
 from qpi_kernels.inspect.dispersion.ring_method import ring_wave_numbers
 from qpi_kernels.inspect.dispersion_choices import Method
@@ -190,6 +195,9 @@ def fit_dispersion(
             found = replace(found, notes=(*found.notes, _SHRUNK))
         return _with_left_out(found, every["bias"], reasons)
     band = dispersion_model(model, held["initial"])
+    if len(stack) >= _least_biases(band, held):
+        # Else a misspelt name would only be told after the waves of all biases are fitted.
+        check_parameters(band, **held)
     if method == "ring":
         fit = _with_band(ring_wave_numbers(stack), band, held)
         notes: tuple[str, ...] = ()
@@ -260,6 +268,10 @@ def _hankel(
             "The set-point lies beyond the band's edge, where its waves are not described: trust "
             "neither parameters nor phases."
         )
+    elif setpoint is not None:
+        notes.append(
+            f"Waves of all energies up to the set-point, {setpoint.bias:g} V, are fitted too."
+        )
     if band.name == "rashba":
         notes.append(
             "Waves of a Rashba band mix two wave numbers, where one is fitted: phases may be off "
@@ -268,13 +280,18 @@ def _hankel(
     return fit, tuple(notes)
 
 
+def _least_biases(band: DispersionModel, held: Held) -> int:
+    """Count the biases that a band's free parameters need."""
+    return max(len(band.units) - len(held["fixed"]), 1)
+
+
 def _with_band(numbers: WaveNumbers, band: DispersionModel, held: Held) -> _Fit:
     """Fit the band to the wave numbers that are used."""
     table = numbers.table
     good = table.isel(bias=table["used"].values)
     energy = good["bias"].values.astype(float)
-    free = len(band.units) - len(held["fixed"])
-    if len(energy) < max(free, 1) or not np.isfinite(energy).all() or np.ptp(energy) == 0:
+    few = len(energy) < _least_biases(band, held)
+    if few or not np.isfinite(energy).all() or np.ptp(energy) == 0:
         return _Fit(numbers, None, f"{len(energy)} usable biases give no dispersion")
     damping = np.nan_to_num(good["damping"].values)
     fitted = fit_band(band, energy, good["k"].values, good["k_std"].values, damping, **held)

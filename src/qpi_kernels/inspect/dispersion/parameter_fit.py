@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qpi_kernels.inspect.dispersion.errors import DispersionError
 from qpi_kernels.inspect.dispersion.models import DispersionModel
 
-__all__ = ["FittedBand", "fit_band", "runaway"]
+__all__ = ["FittedBand", "check_parameters", "fit_band", "runaway"]
 
 Array = NDArray[np.float64]
 
@@ -65,6 +65,33 @@ class FittedBand:
         return float(scipy.stats.chi2.sf(self.chi2, self.degrees)) if self.degrees else float("nan")
 
 
+def check_parameters(
+    model: DispersionModel,
+    *,
+    initial: Mapping[str, float],
+    fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> None:
+    """Refuse parameters that a band has not, and a band of which one must be given.
+
+    Raises
+    ------
+    DispersionError
+        As `fit_band` does.
+    """
+    unknown = [name for name in (*initial, *fixed, *bounds) if name not in model.units]
+    if unknown:
+        raise DispersionError(
+            f"{model.name} has no parameter {unknown[0]!r}: its parameters are "
+            f"{', '.join(model.units)}"
+        )
+    if model.exclusive and not any(name in fixed for name in model.exclusive):
+        raise DispersionError(
+            f"the waves of {model.name} do not tell {' from '.join(model.exclusive)}: give one of "
+            f"them, such as fixed={{{model.exclusive[-1]!r}: ...}}"
+        )
+
+
 def fit_band(
     model: DispersionModel,
     energy: Array,
@@ -93,17 +120,7 @@ def fit_band(
         If a parameter has another name, or one of several that the waves do not tell apart must be
         given.
     """
-    unknown = [name for name in (*initial, *fixed, *bounds) if name not in model.units]
-    if unknown:
-        raise DispersionError(
-            f"{model.name} has no parameter {unknown[0]!r}: its parameters are "
-            f"{', '.join(model.units)}"
-        )
-    if model.exclusive and not any(name in fixed for name in model.exclusive):
-        raise DispersionError(
-            f"the waves of {model.name} do not tell {' from '.join(model.exclusive)}: give one of "
-            f"them, such as fixed={{{model.exclusive[-1]!r}: ...}}"
-        )
+    check_parameters(model, initial=initial, fixed=fixed, bounds=bounds)
     start = model.start(energy, k, 1 / error, fixed) | dict(initial) | dict(fixed)
     parameters = lmfit.Parameters()
     for name in model.units:
