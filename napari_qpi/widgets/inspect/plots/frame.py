@@ -13,7 +13,7 @@ from napari_qpi.widgets.common.plotting import PlotWidget, pg
 
 __all__ = ["PlotFrame"]
 
-_MIN_HEIGHT, _HEIGHT = 90, 150
+_MIN_WIDTH, _MIN_HEIGHT, _HEIGHT = 180, 120, 150
 _ABOVE = 10
 _TITLE_POINTS, _TITLE_MARGIN = 8, 60
 _LABEL_MARGIN = 50
@@ -122,7 +122,7 @@ class PlotFrame(PlotWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to read."""
-        return QSize(2 * _MIN_HEIGHT, _MIN_HEIGHT)
+        return QSize(_MIN_WIDTH, _MIN_HEIGHT)
 
     def follow_theme(self) -> None:
         """Draw axes and texts in the colours of the theme."""

@@ -19,7 +19,7 @@ __all__ = ["ColorScale", "MomentumView"]
 
 ColorScale = Literal["linear", "root", "log"]
 
-_SIDE = 260
+_SIDE, _MIN_SIDE = 260, 150
 _ZOOM = 4
 _ZONE_COLOR, _MARKER_COLOR, _LINE_COLOR = "#00e5ff", "#ffb000", "#39ff14"
 # Of a logarithmic scale, below the largest value.
@@ -191,6 +191,10 @@ class MomentumView(PlotFrame):
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for enough to see rings."""
         return QSize(self._side, self._side)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for enough to hit a ring with the mouse; beside other docks this one scrolls."""
+        return QSize(super().minimumSizeHint().width(), _MIN_SIDE)
 
     def _on_marker(self) -> None:
         self.marker_moved.emit(self.marker_place)

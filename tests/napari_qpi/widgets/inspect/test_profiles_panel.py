@@ -124,3 +124,17 @@ def test_the_mouse_turns_the_sector(qtbot: QtBot, viewer: Viewer) -> None:
     assert np.degrees(np.arctan2(-sides[1, 3], sides[0, 3])) == pytest.approx(
         panel.angle_box.value() + 10.0
     )
+
+
+def test_plots_stay_readable_where_the_dock_is_low(qtbot: QtBot, viewer: Viewer) -> None:
+    """Another dock above it takes most of a small screen: this one scrolls."""
+    add_stack(viewer, wave_and_noise())
+    dock, panel = open_panel(qtbot, viewer, ProfilesPanel)
+    panel.direction_choice.setCurrentIndex(1)
+    dock.setFixedHeight(300)
+    qtbot.waitUntil(lambda: panel.sector_view.isVisible() and dock.height() == 300)
+    for plot in (panel.sector_view, panel.curve_plot, panel.stack_image):
+        qtbot.waitUntil(lambda plot=plot: plot.height() >= 120)
+    # A ring of the transform is wide enough to turn the sector by the degree.
+    qtbot.waitUntil(lambda: panel.sector_view.height() >= 150)
+    assert dock._scroll.verticalScrollBar().maximum() > 0
