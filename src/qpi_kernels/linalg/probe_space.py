@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qpi_kernels.linalg.block_lanczos import BlockLanczos, RitzPairs
 from qpi_kernels.linalg.evidence import OperatorSpectrum
+from qpi_kernels.linalg.recorded_blocks import RecordedBlocks
 
 __all__ = ["ProbeSpace"]
 
@@ -39,7 +40,9 @@ class ProbeSpace:
         self, operator: Callable[[torch.Tensor], torch.Tensor], probes: torch.Tensor
     ) -> None:
         self.probes = probes
-        self._space = BlockLanczos(operator, probes)
+        # Blocks that shrink need decisions, for which the host would wait for the device.
+        kind = BlockLanczos if probes.device.type == "cpu" else RecordedBlocks
+        self._space: BlockLanczos | RecordedBlocks = kind(operator, probes)
         # Of the present space, and of that at the check before.
         self._pairs: RitzPairs | None = None
         self._before: RitzPairs | None = None
