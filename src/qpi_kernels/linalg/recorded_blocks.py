@@ -170,4 +170,5 @@ def _exact(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _numpy(values: torch.Tensor) -> NDArray[np.float64]:
+    """Copy numbers from the device, which waits."""
     return values.cpu().double().numpy()

@@ -195,7 +195,7 @@ def fit_dispersion(
             found = replace(found, notes=(*found.notes, _SHRUNK))
         return _with_left_out(found, every["bias"], reasons)
     band = dispersion_model(model, held["initial"])
-    if len(stack) >= _least_biases(band, held):
+    if len(stack) >= _min_biases(band, held):
         # Else a misspelt name would only be told after the waves of all biases are fitted.
         check_parameters(band, **held)
     if method == "ring":
@@ -280,7 +280,7 @@ def _hankel(
     return fit, tuple(notes)
 
 
-def _least_biases(band: DispersionModel, held: Held) -> int:
+def _min_biases(band: DispersionModel, held: Held) -> int:
     """Count the biases that a band's free parameters need."""
     return max(len(band.units) - len(held["fixed"]), 1)
 
@@ -290,7 +290,7 @@ def _with_band(numbers: WaveNumbers, band: DispersionModel, held: Held) -> _Fit:
     table = numbers.table
     good = table.isel(bias=table["used"].values)
     energy = good["bias"].values.astype(float)
-    few = len(energy) < _least_biases(band, held)
+    few = len(energy) < _min_biases(band, held)
     if few or not np.isfinite(energy).all() or np.ptp(energy) == 0:
         return _Fit(numbers, None, f"{len(energy)} usable biases give no dispersion")
     damping = np.nan_to_num(good["damping"].values)
