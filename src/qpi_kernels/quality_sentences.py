@@ -103,6 +103,12 @@ SENTENCES = {
         "kernels larger than their window, another kind of defect, or coloured noise. Try a larger "
         "kernel, then more kinds, then mark the defects by hand.",
     ),
+    "paired_defects": Sentence(
+        "Most of the defects found have a partner {number:.0f} px away, all at (rows, columns) "
+        "{place}.",
+        "If the sample has no such pairs, each defect was taken for two and the kernel is a piece "
+        "of the true one. Try another kernel size or cut of the map, or mark the defects by hand.",
+    ),
     "tip_change": Sentence(
         "The map changes at scan line {place}, as with a tip change (chi-squared {number:.0f}, by "
         "chance up to {threshold:.0f}).",

@@ -26,6 +26,7 @@ from qpi_kernels.extraction.blind.evidence.model_order import (
 from qpi_kernels.extraction.blind.evidence.posterior_points import probable_points
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
+from qpi_kernels.extraction.blind.joined_points import has_common_separation, join_points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset
 from qpi_kernels.extraction.blind.noise_colour import NoiseColour
 from qpi_kernels.extraction.blind.orientation import Orientation
@@ -126,7 +127,8 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             if fit is None:
                 break
             best = fit
-            if asked == "auto" and residual_is_white(best):
+            paired = has_common_separation(strong_points(best), maps)
+            if asked == "auto" and residual_is_white(best) and not paired:
                 break
         if best is None or not pays_for_its_kernel(None, best):
             raise ExtractionError(_NOTHING_FOUND)
@@ -161,30 +163,34 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
     ) -> Generator[Event, None, AlternatingFit | None]:
         """Search for one more kind than a fit has; None if there is none.
 
-        It is searched in what the fit leaves. Where that shows a kind which predicts no better,
-        the fit may mix kinds, and all are searched together. A search that ends with as many kinds
-        as the fit has, but explains the maps better, gives a better fit of these kinds.
+        It is searched in what the fit leaves. Where that shows a kind which predicts no better, or
+        most points have a partner at one vector, the fit may mix kinds, and all are searched
+        together. A search that ends with as many kinds as the fit has, but explains the maps
+        better, gives a better fit of these kinds.
         """
+        paired = tested and has_common_separation(strong_points(fit), maps)
         more = yield from portion(self._added_kind(maps, fit), 0.0, 0.4)
-        if more is None:
-            return None
-        if tested and is_better_without_more_kinds(fit, more):
-            return (yield from portion(self._of_present_kinds(more), 0.4, 1.0))
         named = partial(_named, "Predicting left-out blocks")
-        if pays_for_its_kernel(fit, more):
+        if more is None:
+            if not paired:
+                return None
+        elif tested and is_better_without_more_kinds(fit, more):
+            return (yield from portion(self._of_present_kinds(more), 0.4, 1.0))
+        elif pays_for_its_kernel(fit, more):
             better = yield from portion(map_events(prefers_more_kinds(fit, more), named), 0.4, 0.5)
             if better:
                 return more
-        elif tested and not pays_for_its_kernel(fit, more, _HINT):
+        elif tested and not paired and not pays_for_its_kernel(fit, more, _HINT):
             return None
-        guesses = unlike_patches(maps, len(more.kernels), _STARTS_OF_KINDS)
+        kinds = len(fit.kernels) + 1
+        guesses = unlike_patches(maps, kinds, _STARTS_OF_KINDS)
         if not guesses:
             return None if tested else more
         kept = (len(guesses),) * len(_THRESHOLDS)
-        search = self._search(maps, guesses, kept, f", {len(more.kernels)} kinds")
+        search = self._search(maps, guesses, kept, f", {kinds} kinds")
         joint = yield from portion(search, 0.5, 0.85)
         joint = yield from portion(self._whitened(maps, joint), 0.85, 0.9)
-        if not tested:
+        if more is not None and not tested:
             return min(more, joint, key=lambda one: one.cost)
         if is_better_without_more_kinds(fit, joint):
             return (yield from portion(self._of_present_kinds(joint), 0.9, 1.0))
@@ -295,6 +301,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             if not _settled(costs):
                 yield from portion(_sweep(best, _FINE_PITCH, _FINE_REACH, message), *share)
                 costs.append(best.cost)
+        best = yield from portion(join_points(best, seed), *next(shares))
         message = f"Refining positions{suffix}"
         for _ in range(_LAST_SWEEPS):
             yield from portion(_sweep(best, _LAST_PITCH, _LAST_REACH, message), *next(shares))
@@ -379,4 +386,4 @@ def _round_count(guesses: int, kept: tuple[int, ...]) -> int:
     """Count the rounds of a search at most."""
     relaxed = sum(min(number, guesses) for number in (guesses, *kept[:-1]))
     compared = sum(sweeps * min(number, guesses, kept[-1]) for number, sweeps, *_ in _STAGES)
-    return relaxed + compared + _MAX_SWEEPS + _LAST_SWEEPS + 1
+    return relaxed + compared + _MAX_SWEEPS + _LAST_SWEEPS + 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.blind.joined_points import common_separation
 from qpi_kernels.quality import Quality, Reason, lowest_trust
 from qpi_kernels.result import KernelResult
 
@@ -39,7 +40,7 @@ def faint_defects(strengths: NDArray[np.floating]) -> int:
 
 
 def with_blind_reasons(result: KernelResult) -> KernelResult:
-    """Add what the found kinds and faint defects mean to a blind extraction's quality.
+    """Add what the found kinds, faint and paired defects mean to a blind extraction's quality.
 
     Parameters
     ----------
@@ -51,7 +52,12 @@ def with_blind_reasons(result: KernelResult) -> KernelResult:
     KernelResult
         The same but for reasons and trust.
     """
-    reasons = [*result.quality.reasons, *_kind_reasons(result), *_faint_reasons(result)]
+    reasons = [
+        *result.quality.reasons,
+        *_kind_reasons(result),
+        *_faint_reasons(result),
+        *_pair_reasons(result),
+    ]
     quality = Quality.model_validate(
         result.quality.model_dump() | {"reasons": reasons, "trust": lowest_trust(reasons)}
     )
@@ -78,3 +84,24 @@ def _faint_reasons(result: KernelResult) -> list[Reason]:
         return []
     limit = _MAX_FAINT_SHARE * len(result.defects)
     return [Reason(code="faint_defects", number=faint, threshold=limit)]
+
+
+def _pair_reasons(result: KernelResult) -> list[Reason]:
+    """Doubt defects most of which have a partner at one vector."""
+    window = result.kernel.shape[-2], result.kernel.shape[-1]
+    image_shape = result.residual.shape[-2], result.residual.shape[-1]
+    reasons = []
+    for kind in result.defects.kinds:
+        positions = result.defects.of_kind(kind).positions
+        separation = common_separation(positions, window, image_shape)
+        if separation is not None:
+            row, col = np.rint(separation).astype(int)
+            reasons.append(
+                Reason(
+                    code="paired_defects",
+                    number=float(np.hypot(*separation)),
+                    place=f"({row}, {col})",
+                    trust="uncertain",
+                )
+            )
+    return reasons
