@@ -11,7 +11,13 @@ import pytest
 
 # Before torch is imported. Threads of several test processes would spin against each other: on two
 # cores with two processes a small training takes ten times as long. Results are the same.
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+# Numba, which napari colours labels by, sets OpenMP's number for torch too.
+for _name in (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+):
     os.environ.setdefault(_name, "1")
 
 
