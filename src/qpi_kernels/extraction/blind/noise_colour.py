@@ -14,8 +14,8 @@ _MAX_LAG_PX = 8
 # Power of the noise at least: share of its mean, and of the signal's own power, as no model is
 # better than a few percent.
 _MIN_SHARE, _MODEL_ERROR = 1e-3, 0.05
-# Share of a pixel's filter that may lie on masked pixels, or beyond the edge.
-_MAX_HIDDEN = 0.1
+# Share of a pixel's filter that may lie on masked pixels, and beyond the edge.
+_MAX_HIDDEN, _MAX_BEYOND = 0.1, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +104,12 @@ class NoiseColour:
         response = np.square(scipy.fft.ifft2(gain).real)
         transfer = scipy.fft.fft2(response / response.sum())
         beyond = np.pad(np.zeros(mask.shape), widths, constant_values=1.0)
-        for hidden in (np.pad(1.0 - mask, widths, mode="reflect"), beyond):
+        for hidden, limit in (
+            (np.pad(1.0 - mask, widths, mode="reflect"), _MAX_HIDDEN),
+            (beyond, _MAX_BEYOND),
+        ):
             share = scipy.fft.ifft2(scipy.fft.fft2(hidden) * transfer).real
-            mask = mask & (share[inside] < _MAX_HIDDEN)
+            mask = mask & (share[inside] < limit)
         return np.where(mask, white, 0.0).astype(np.float32), mask
 
     def _power(self, shape: tuple[int, int]) -> NDArray[np.float64]:
