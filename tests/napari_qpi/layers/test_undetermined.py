@@ -95,6 +95,7 @@ def test_a_comparison_does_not_sharpen_an_undetermined_kernel(
     assert captions.features["method"][0].split() == ["average", "(undetermined)"]
 
 
+@pytest.mark.usefixtures("plugin_manager")
 @pytest.mark.parametrize("extension", ["npz", "tif", "gwy"])
 def test_a_reopened_kernel_looks_as_it_did(
     tmp_path: Path, make_result: Callable[..., KernelResult], extension: str
