@@ -1,4 +1,4 @@
-"""What is built from the checkout holds everything a user needs and nothing else."""
+"""Files built from the checkout hold everything a user needs and nothing else."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class InspectedMap:
 
 @dataclass(frozen=True, eq=False)
 class Inspected:
-    """What is under inspection; it stays when its layers leave the viewer.
+    """Map and kernel under inspection; they stay when their layers leave the viewer.
 
     Parameters
     ----------

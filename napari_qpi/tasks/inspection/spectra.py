@@ -40,7 +40,7 @@ class Spectrum:
 
     @property
     def place(self) -> str:
-        """Where the pixel is."""
+        """Place of the pixel."""
         unit = str(self.values["x"].attrs.get("units", ""))
         y, x = (float(self.values[axis]) for axis in ("y", "x"))
         return f"({y:.4g}, {x:.4g}) {unit}"

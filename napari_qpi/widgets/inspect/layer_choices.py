@@ -28,7 +28,7 @@ class _KeptCombo(LayerCombo):
 
     @property
     def removed(self) -> bool:
-        """Whether the layer that was chosen has left the viewer."""
+        """True if the layer that was chosen has left the viewer."""
         return bool(self._gone)
 
     def forget_removed(self) -> None:

@@ -41,7 +41,7 @@ class GroupReport(BaseModel, Generic[Row]):
 
 
 class _Named(Protocol):
-    """What a case must tell: which one of its group it is."""
+    """A case of a benchmark, which tells its name within its group."""
 
     @property
     def name(self) -> str: ...

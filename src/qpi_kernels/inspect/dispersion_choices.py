@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 Method = Literal["hankel", "synthesis", "ring"]
-"""How wave numbers are read from a kernel."""
+"""Ways to read wave numbers from a kernel."""
 
 METHODS: tuple[Method, ...] = ("hankel", "synthesis", "ring")
 

@@ -20,7 +20,7 @@ _REACH = 0.2
 
 
 class ErrorCorrelation(NamedTuple):
-    """How errors over their standard deviation go together, the same all over the window.
+    """Correlation of errors over their standard deviation, the same all over the window.
 
     Parameters
     ----------

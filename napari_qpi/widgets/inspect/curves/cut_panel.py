@@ -139,7 +139,7 @@ class CutPanel(Panel):
 
     @property
     def space(self) -> Space:
-        """Where the line lies."""
+        """Place of the line."""
         space: Space = self.space_choice.currentData()
         return space
 

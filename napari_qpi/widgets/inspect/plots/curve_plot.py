@@ -61,7 +61,7 @@ class Curve:
 
     @property
     def style(self) -> tuple[object, ...]:
-        """What the items that draw it depend on, beside its numbers and its name."""
+        """Look of the items that draw it, beside its numbers and its name."""
         return bool(self.name), self.std is not None, self.color, self.look
 
 

@@ -162,7 +162,7 @@ class MomentumView(PlotFrame):
 
     @property
     def marker_place(self) -> Place:
-        """Where the marker is."""
+        """Place of the marker."""
         place = self.marker.pos()
         return float(place.y()), float(place.x())
 
