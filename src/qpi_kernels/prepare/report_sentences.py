@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,14 +19,20 @@ _UNITS = {
     "V": "V",
     "mV": "mV",
     "Hz": "Hz",
-    "rad_per_nm": "rad/nm",
-    "rad_per_px": "rad/px",
-    "per_nm": "1/nm",
+    "rad": "rad",
     "A": "A",
+    "nA": "nA",
+    "pA": "pA",
     "S": "S",
+    "nS": "nS",
+    "pS": "pS",
+    "arb_units": "arb. units",
     "share": "%",
     "percent": "%",
 }
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
+# A unit, or a quotient of two, which lacks the first where that is 1.
+_ENDING = re.compile(rf"_(?:(?P<above>{_UNIT})_)?per_(?P<below>{_UNIT})$|_(?P<alone>{_UNIT})$")
 
 
 def report_lines(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -57,10 +64,10 @@ def _words(key: str, value: Any) -> str:
     if not isinstance(value, int | float | np.integer | np.floating):
         return ""
     name, unit = key, ""
-    for ending in sorted(_UNITS, key=len, reverse=True):
-        if key.endswith(f"_{ending}"):
-            name, unit = key.removesuffix(f"_{ending}"), _UNITS[ending]
-            break
+    if ending := _ENDING.search(key):
+        above, below, alone = ending.group("above", "below", "alone")
+        name = key[: ending.start()]
+        unit = _UNITS[alone] if alone else f"{_UNITS.get(above, 1)}/{_UNITS[below]}"
     number = 100 * value if key.endswith("_share") else value
     shown = f"{number:d}" if isinstance(number, int | np.integer) else f"{number:.3g}"
     return f"{name.replace('_', ' ')} {shown} {unit}".rstrip()
