@@ -265,7 +265,8 @@ def test_plots_show_the_numbers_of_the_result():
     axes = found.plot(Figure().subplots())
     line = next(one for one in axes.lines if one.get_label() == "parabola")
     assert line.get_xdata() == pytest.approx(found.curve.values)
-    axes = radial_phase(silver()).plot(Figure().subplots())
+    assert line.get_ydata() == pytest.approx(found.curve["bias"].values)
+    axes = radial_phase(found).plot(Figure().subplots())
     assert axes.get_ylabel() == "phase shift (rad)"
 
 

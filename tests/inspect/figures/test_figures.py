@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from skimage.color import rgb2lab
 
-from qpi_kernels.inspect import figure, symmetry_scores
+from qpi_kernels.inspect import figure, fit_dispersion, symmetry_scores
 from qpi_kernels.inspect.colours import colour_limits
 from qpi_kernels.inspect.figures import style
 from qpi_kernels.inspect.figures.kind import (
@@ -173,6 +173,18 @@ def test_energies_over_q_follow_the_ring(stack):
     cut = make_panel("energy_q", stack, start=(0.0, 0.0), stop=(0.0, 7.0)).data["amplitude"]
     found = cut["q"].values[cut.values.argmax(axis=1)]
     np.testing.assert_allclose(found, 4 + 10 * np.array(STACK), atol=0.8)
+
+
+def test_energies_over_q_and_over_k_have_one_unit(stack):
+    """Both are saved as panels of one figure, beside tables whose biases are in V."""
+    dispersion = fit_dispersion(stack, method="ring")
+    labels, limits = set(), []
+    for panel in (make_panel("energy_q", stack), make_panel("dispersion", dispersion)):
+        axes = panel.plot(Figure().subplots())
+        labels.add(axes.get_ylabel())
+        limits.append(axes.get_ylim())
+    assert labels == {"bias (V)"}
+    np.testing.assert_allclose(limits[0], limits[1], atol=0.6 * np.ptp(STACK))
 
 
 def test_a_kernel_has_one_profile_in_all_figures(stack):

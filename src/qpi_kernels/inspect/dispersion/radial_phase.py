@@ -46,14 +46,14 @@ class RadialPhase:
     notes: tuple[str, ...] = ()
 
     def plot(self, axes: Axes) -> Axes:
-        """Draw the phase shift over energy with errors, and return the axes.
+        """Draw the phase shift over bias with errors, and return the axes.
 
-        It is known up to multiples of pi, and drawn continuous over energy.
+        It is known up to multiples of pi, and drawn continuous over bias.
         """
         known = self.phase.notnull().values
         phase, std = self.phase[known], self.std[known]
-        axes.errorbar(1e3 * phase["bias"], np.unwrap(phase, period=np.pi), yerr=std, fmt="o", ms=4)
-        axes.set_xlabel("energy (meV)")
+        axes.errorbar(phase["bias"], np.unwrap(phase, period=np.pi), yerr=std, fmt="o", ms=4)
+        axes.set_xlabel("bias (V)")
         axes.set_ylabel("phase shift (rad)")
         return axes
 

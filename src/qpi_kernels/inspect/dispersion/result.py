@@ -106,7 +106,7 @@ class Dispersion:
         return "\n".join([*lines, *self.notes])
 
     def plot(self, axes: Axes) -> Axes:
-        """Draw energies over wave numbers with errors, and the fitted band.
+        """Draw biases over wave numbers with errors, and the fitted band.
 
         Parameters
         ----------
@@ -122,18 +122,18 @@ class Dispersion:
         used, rest = (table.isel(bias=one) for one in (table["used"].values, ~table["used"].values))
         if used.sizes["bias"]:
             axes.errorbar(
-                used["k"], 1e3 * used["bias"], xerr=used["k_std"], fmt="o", ms=4, label="fitted"
+                used["k"], used["bias"], xerr=used["k_std"], fmt="o", ms=4, label="fitted"
             )
         if self.curve.size:
-            axes.plot(self.curve, 1e3 * self.curve["bias"], label=self.model)
+            axes.plot(self.curve, self.curve["bias"], label=self.model)
         limits = axes.get_xlim()
         if rest.sizes["bias"]:
             # Their errors, and some of themselves, are beyond all measure.
-            axes.plot(rest["k"], 1e3 * rest["bias"], "x", alpha=0.4, label="left out")
+            axes.plot(rest["k"], rest["bias"], "x", alpha=0.4, label="left out")
             if used.sizes["bias"]:
                 axes.set_xlim(limits)
         axes.set_xlabel("wave number k (rad/nm)")
-        axes.set_ylabel("energy (meV)")
+        axes.set_ylabel("bias (V)")
         axes.legend()
         return axes
 
