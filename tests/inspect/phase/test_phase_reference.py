@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import gaussian_filter
 
 from qpi_kernels import Defects, KernelResult
 from qpi_kernels.inspect import InspectionError, phase_referenced
@@ -106,6 +109,29 @@ def test_a_refined_result_brings_its_position_error():
     assert found.attrs["position_std_nm"] == pytest.approx(0.15)
     for name in ("real_part_std", "imaginary_part_std"):
         np.testing.assert_allclose(found[name], given[name], rtol=1e-6)
+
+
+def test_moves_in_the_draws_of_a_refined_result_count_once():
+    """Its errors are those of the draws without moves, with the place's error beside."""
+    shape, rng = (20, 22), np.random.default_rng(0)
+    kernel = labelled(gaussian(shape))
+    smooth = gaussian_filter(rng.standard_normal((8, *shape)), (0, 0.5, 0.5), mode="wrap")
+    smooth *= 0.01 / smooth.std()
+    along = np.stack(np.gradient(kernel.values))
+    moves = np.tensordot(0.3 * rng.standard_normal((8, 2)), along, axes=1)
+    draws, moved = (
+        xr.DataArray(one, dims=("draw", "y", "x"), coords=kernel.coords)
+        for one in (smooth, smooth + moves)
+    )
+    white = labelled(np.full(shape, 0.01))
+    widened = labelled(np.sqrt(0.01**2 + 0.3**2 * np.square(along).sum(axis=0)))
+    result = refined(kernel, widened, {"defect": 0.3})
+    found = phase_referenced(replace(result, draws=moved))
+    given = phase_referenced(kernel, std=white, draws=draws, position_std_nm=0.3 * PITCH)
+    for name in ("real_part_std", "imaginary_part_std"):
+        told, expected = found[name].values, given[name].values
+        assert told.mean() == pytest.approx(expected.mean(), rel=0.02)
+        assert np.abs(told - expected).max() < 0.05 * expected.max()
 
 
 def test_every_kind_has_its_own_position_error():

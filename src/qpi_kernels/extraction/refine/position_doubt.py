@@ -25,12 +25,13 @@ _BEYOND_PX = 16
 def with_position_doubt(
     result: KernelResult, position_error: NDArray[np.float64], shift_error: Mapping[str, float]
 ) -> KernelResult:
-    r"""Widen a kernel's standard deviation by what the defects' positions leave open.
+    r"""Widen a kernel's standard deviation, and its drawn errors, by what positions leave open.
 
     To first order positions that are off by :math:`d_i` change the map by
     :math:`-\sum_i d_i \cdot \nabla A(r - r_i)`. What all defects of a kind have in common shifts
     their kernel, and no data tell; the rest enters each pixel with the mean over N defects, so the
-    variance is :math:`\sum_a (\partial_a A)^2 (\sigma_a^2 / N + \sigma_0^2)`.
+    variance is :math:`\sum_a (\partial_a A)^2 (\sigma_a^2 / N + \sigma_0^2)`. Each drawn error is
+    that of another mean position, the same for all biases of a kind.
 
     Parameters
     ----------
@@ -44,35 +45,33 @@ def with_position_doubt(
     Returns
     -------
     KernelResult
-        The same with a larger `std`, and with its quality's expected error and the reasons that
-        tell it.
+        The same with a larger `std`, with `draws` as large where it has any, and with its
+        quality's expected error and the reasons that tell it.
     """
-    defects = result.defects
-    kernels, shown, std = result.kernel, denoised(result).kernel, result.std
-    if "kind" not in kernels.dims:
-        (kind,) = defects.kinds
-        widened = _widened(
-            shown, std, _variance(defects, kind, position_error), shift_error.get(kind, 0.0)
-        )
-        errors = {kind: relative_error(kernels.values, widened.values)}
-        return replace(result, std=widened, quality=_judged(result.quality, errors))
-    parts = {
-        kind: _widened(
-            shown.sel(kind=kind),
-            std.sel(kind=kind),
-            _variance(defects, kind, position_error),
-            shift_error.get(kind, 0.0),
-        )
-        for kind in kernels["kind"].values.tolist()
-    }
+    shown, std = denoised(result).kernel, result.std
+    kinds = list(result.defects.kinds)
+    if "kind" in shown.dims:
+        kinds = shown["kind"].values.tolist()
+    spread = xr.DataArray(
+        [_spread(result.defects, kind, position_error, shift_error) for kind in kinds],
+        dims=("kind", "axis"),
+        coords={"kind": kinds},
+    )
+    if "kind" not in shown.dims:
+        spread = spread.isel(kind=0, drop=True)
+    change = spread * xr.concat(
+        [shown.copy(data=_slope(shown.values.astype(float), axis)) for axis in (-2, -1)], "axis"
+    )
+    variance = np.square(std.values) + (change**2).sum("axis").transpose(*std.dims).values
+    widened = std.copy(data=np.sqrt(variance).astype(std.dtype))
     errors = {
-        kind: relative_error(kernels.sel(kind=kind).values, part.values)
-        for kind, part in parts.items()
+        kind: relative_error(_of_kind(result.kernel, kind), _of_kind(widened, kind))
+        for kind in kinds
     }
-    widened = xr.concat(list(parts.values()), dim=kernels["kind"]).transpose(*std.dims)
     return replace(
         result,
-        std=widened.assign_attrs(std.attrs),
+        std=widened,
+        draws=None if result.draws is None else _widened_draws(result.draws, spread, change),
         quality=_judged(result.quality, errors),
     )
 
@@ -90,21 +89,32 @@ def _judged(quality: Quality, errors: dict[str, float]) -> Quality:
     )
 
 
-def _variance(
-    defects: Defects, kind: str, position_error: NDArray[np.float64]
+def _spread(
+    defects: Defects,
+    kind: str,
+    position_error: NDArray[np.float64],
+    shift_error: Mapping[str, float],
 ) -> NDArray[np.float64]:
-    """Average the variance of the positions of a kind over its defects, (2,)."""
+    """Estimate the standard deviation of a kind's mean row and column, (2,)."""
     chosen = position_error[defects.kind == kind]
-    return np.asarray(np.square(chosen).mean(axis=0) / max(len(chosen), 1))
+    own = np.square(chosen).mean(axis=0) / max(len(chosen), 1)
+    return np.asarray(np.sqrt(own + shift_error.get(kind, 0.0) ** 2))
 
 
-def _widened(
-    kernel: xr.DataArray, std: xr.DataArray, variance: NDArray[np.float64], shift: float
-) -> xr.DataArray:
-    """Add the variance that shifts make to that of one kind."""
-    slopes = np.stack([_slope(kernel.values.astype(float), axis) for axis in (-2, -1)])
-    added = np.tensordot(variance + shift**2, np.square(slopes), axes=1)
-    return std.copy(data=np.sqrt(np.square(std.values) + added).astype(std.dtype))
+def _of_kind(kernels: xr.DataArray, kind: str) -> NDArray[np.floating]:
+    """Choose the kernels of a kind, or all where there is one kind only."""
+    return (kernels.sel(kind=kind) if "kind" in kernels.dims else kernels).values
+
+
+def _widened_draws(draws: xr.DataArray, spread: xr.DataArray, change: xr.DataArray) -> xr.DataArray:
+    """Add to each drawn error the change that a drawn mean position of each kind makes."""
+    count, kinds = draws.sizes["draw"], spread.sizes.get("kind", 1)
+    random = np.random.default_rng(0).standard_normal((kinds, count, 2))
+    # Few draws scatter much: rows and columns get their power, and nothing in common.
+    drawn = xr.DataArray(np.sqrt(count) * np.linalg.qr(random).Q, dims=("kind", "draw", "axis"))
+    numbers = drawn if "kind" in spread.dims else drawn.isel(kind=0)
+    moved = (numbers * change).sum("axis").transpose(*draws.dims)
+    return draws.copy(data=(draws.values + moved.values).astype(draws.dtype))
 
 
 def _slope(kernels: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from qpi_kernels.inspect.axes import InspectionError, aligned, ascending, axis_step
 from qpi_kernels.inspect.error_correlation import ErrorCorrelation, error_correlation
@@ -86,12 +85,7 @@ def kernel_errors(
         raise InspectionError(
             f"std has shape {std.shape}, the kernel {kernel.shape}: they must be alike"
         )
-    correlation = None
-    if std is not None:
-        std = ascending(aligned(std, kernel))
-        if draws is not None:
-            correlation = error_correlation(ascending(draws), std)
-    kernel = ascending(kernel)
+    kernel, std = ascending(kernel), None if std is None else ascending(aligned(std, kernel))
     step = axis_step(kernel, "x")
     known = position_std_nm
     if known is None:
@@ -99,7 +93,12 @@ def kernel_errors(
     position = _by_kind(known, kernel)
     if not bool((position >= 0).all()):
         raise InspectionError("the position error must not be negative")
-    if std is not None and position_std_nm is None and refined:
+    taken_out = position_std_nm is None and bool(refined)
+    correlation = None
+    if std is not None and draws is not None:
+        drawn = ascending(draws)
+        correlation = error_correlation(_without_moves(kernel, drawn) if taken_out else drawn, std)
+    if std is not None and taken_out:
         std = _without_shift(kernel, std, position / step)
     return KernelErrors(kernel, std, position, correlation)
 
@@ -115,11 +114,28 @@ def _by_kind(known: float | Mapping[str, float], kernel: xr.DataArray) -> xr.Dat
     return xr.DataArray(values, dims="kind", coords={"kind": kernel["kind"]})
 
 
+def _slopes(kernel: xr.DataArray) -> xr.DataArray:
+    """Differentiate a kernel along rows and columns, (axis, ..., y, x)."""
+    along = np.stack(np.gradient(kernel.values.astype(float), axis=(-2, -1)))
+    return xr.DataArray(along, dims=("axis", *kernel.dims))
+
+
+def _without_moves(kernel: xr.DataArray, draws: xr.DataArray) -> xr.DataArray:
+    """Take out of drawn errors what looks like a move of the kernel, one for all biases."""
+    slopes = _slopes(kernel)
+    within = [dim for dim in kernel.dims if dim != "kind"]
+    other = slopes.rename(axis="other")
+    kinds = [dim for dim in kernel.dims if dim == "kind"]
+    gram = xr.dot(slopes, other, dim=within).transpose(*kinds, "axis", "other")
+    shares = xr.dot(slopes, draws.drop_vars(draws.coords), dim=within)
+    inverse = gram.copy(data=np.linalg.pinv(gram.values, hermitian=True))
+    moves = xr.dot(inverse, shares.rename(axis="other"), dim="other")
+    moved = xr.dot(moves, slopes, dim="axis").transpose(*draws.dims)
+    return draws.copy(data=draws.values - moved.values)
+
+
 def _without_shift(kernel: xr.DataArray, std: xr.DataArray, shift_px: xr.DataArray) -> xr.DataArray:
     """Take out what a refinement added to each pixel for the shift that all defects share."""
-    slopes: NDArray[np.float64] = np.square(
-        np.stack(np.gradient(kernel.values.astype(float), axis=(-2, -1)))
-    ).sum(axis=0)
-    share = kernel.copy(data=slopes) * shift_px**2
+    share = kernel.copy(data=(_slopes(kernel) ** 2).sum("axis").values) * shift_px**2
     rest = np.square(std.values) - share.transpose(*kernel.dims).values
     return std.copy(data=np.sqrt(np.maximum(rest, 0.0)))
