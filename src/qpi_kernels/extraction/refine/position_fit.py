@@ -6,11 +6,12 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.signal
 from numpy.typing import NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.extraction.refine.residual import ResidualMap
-from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel
+from qpi_kernels.extraction.refine.shifted_kernel import ShiftedKernel, shift_matrix
 from qpi_kernels.progress import Event
 
 __all__ = ["PointPrior", "PositionFit"]
@@ -20,6 +21,11 @@ _NEWTON_STEPS = 3
 _HALVINGS = 4
 _SETTLED = 2e-3
 _MAX_STEP_PX = 1.0
+# A search of all places takes one in two pixels, and leaves a minimum for another one that is
+# this far away and, in units of the noise's variance, this much better.
+_SEARCH_PX, _ELSEWHERE_PX, _MIN_GAIN = 0.5, 1.0, 9.0
+# Searched are defects whose misfit is larger than that of the map by so many standard deviations.
+_DOUBTFUL = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,14 @@ class PositionFit:
         Posterior standard deviation of row and column, in px.
     strength_error : array, (N,)
         The same of the strength over what was given; zero when strengths were not fitted.
+    jumped : array of bool, (N,)
+        True where a search found a better place than the nearest.
     """
 
     defects: Defects
     position_error: NDArray[np.float64]
     strength_error: NDArray[np.float64]
+    jumped: NDArray[np.bool_]
 
     @classmethod
     def solve(
@@ -68,6 +77,7 @@ class PositionFit:
         prior: PointPrior,
         *,
         sweeps: int = _SWEEPS,
+        search: bool = False,
     ) -> Generator[Event, None, PositionFit]:
         r"""Minimise over positions and strengths, one defect after the other.
 
@@ -90,6 +100,9 @@ class PositionFit:
             Widths of the prior.
         sweeps : int
             Maximum number of moves of each defect.
+        search : bool
+            Try all places within the limit in the first sweep: a wave that is placed on a wrong
+            crest of itself has a minimum there, which no small step leaves.
 
         Returns
         -------
@@ -101,7 +114,7 @@ class PositionFit:
         for number in range(sweeps):
             before = np.column_stack([sweep.position, sweep.factor])
             for index in range(count):
-                sweep.move(index)
+                sweep.move(index, search=search and number == 0)
                 yield Event("Moving the defects", number * count + index + 1, sweeps * count)
             after = np.column_stack([sweep.position, sweep.factor])
             if np.abs(after - before).max(initial=0.0) < _SETTLED:
@@ -110,6 +123,7 @@ class PositionFit:
             defects.moved(sweep.position).with_strength(sweep.factor * clicks.strength),
             sweep.error[:, :2],
             sweep.error[:, 2],
+            sweep.jumped,
         )
 
 
@@ -124,6 +138,7 @@ class _Sweep:
     position: NDArray[np.float64] = field(init=False)
     factor: NDArray[np.float64] = field(init=False)
     error: NDArray[np.float64] = field(init=False)
+    jumped: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self.position = np.array(self.defects.positions)
@@ -132,11 +147,12 @@ class _Sweep:
         self.error = np.zeros((len(self.defects), 3))
         self.error[:, :2] = self.prior.jitter_px
         self.error[:, 2] = self.prior.spread
+        self.jumped = np.zeros(len(self.defects), bool)
         self._values = self.residual.values.copy()
         self._margin = int(np.ceil(2 * self.prior.limit_px)) + 1
         self._anchor = np.rint(self.position).astype(int)
 
-    def move(self, index: int) -> None:
+    def move(self, index: int, *, search: bool = False) -> None:
         """Fit one defect and update the residual; defects of strength 0 stay."""
         if self.clicks.strength[index] == 0:
             return
@@ -154,6 +170,12 @@ class _Sweep:
         state = np.array([*self.position[index], self.factor[index]])
         target = self._values[:, rows, cols] + block.image(state)
         state, self.error[index] = block.minimise(state, target)
+        doubtful = search and block.misfit_excess(state, target) > _DOUBTFUL
+        place = block.best_elsewhere(state, target) if doubtful else None
+        if place is not None:
+            elsewhere, error = block.minimise(place, target)
+            if block.cost(elsewhere, target) < block.cost(state, target) - _MIN_GAIN:
+                state, self.error[index], self.jumped[index] = elsewhere, error, True
         self._values[:, rows, cols] = target - block.image(state)
         self.position[index], self.factor[index] = state[:2], state[2]
 
@@ -181,7 +203,7 @@ class _Block:
         """Predict the defect's wave in its window, zero where a pixel does not count."""
         return np.asarray(self._given * state[2] * self._view.at(state[:2]) * self._mask)
 
-    def _cost(self, state: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    def cost(self, state: NDArray[np.float64], target: NDArray[np.float64]) -> float:
         """Sum misfit and prior."""
         misfit = np.square(target - self.image(state))
         return float((self._weight * misfit).sum() + (self._pull * self._offset(state) ** 2).sum())
@@ -190,11 +212,49 @@ class _Block:
         """Subtract the centre of the prior."""
         return np.array([*(state[:2] - self._click), state[2] - 1.0])[: self._free]
 
+    def misfit_excess(self, state: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+        """Compare the misfit in the window with that of noise, in its standard deviations."""
+        misfit = float((self._weight * np.square(target - self.image(state))).sum())
+        count = max(int(self._mask.sum()) * len(target), 1)
+        return float((misfit - count) / np.sqrt(2.0 * count))
+
+    def best_elsewhere(
+        self, state: NDArray[np.float64], target: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Find the best place of a grid that is a pixel away or more, if better than here."""
+        kernels, anchor = self._view.kernels, np.array(self._view.anchor)
+        strength = self._given * state[2]
+        weight = self._view.padded(self._weight)
+        seen = self._view.padded(self._weight * target)
+        best, least = None, self.cost(state, target) - float((self._weight * target**2).sum())
+        for shift in np.ndindex(2, 2):
+            rows, cols = (
+                shift_matrix(size, _SEARCH_PX * by, 1)
+                for size, by in zip(kernels.shape[-2:], shift, strict=True)
+            )
+            wave = strength * (rows @ kernels @ cols.T)
+            cost = (
+                scipy.signal.correlate(weight, wave**2, "valid")
+                - 2 * scipy.signal.correlate(seen, wave, "valid")
+            )[0]
+            places = np.moveaxis(np.indices(cost.shape), 0, -1) - np.array(cost.shape) // 2
+            places = anchor + places + _SEARCH_PX * np.array(shift)
+            away = places - self._click
+            cost += (self._pull[:2] * away**2).sum(axis=-1)
+            allowed = np.hypot(*np.moveaxis(away, -1, 0)) <= self._prior.limit_px
+            allowed &= np.hypot(*np.moveaxis(places - state[:2], -1, 0)) >= _ELSEWHERE_PX
+            cost = np.where(allowed, cost, np.inf)
+            if cost.min() < least:
+                least = float(cost.min())
+                place = places[np.unravel_index(cost.argmin(), cost.shape)]
+                best = np.array([*place, state[2]])
+        return best
+
     def minimise(
         self, state: NDArray[np.float64], target: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Find the state of least cost, and the standard errors of its numbers."""
-        cost = self._cost(state, target)
+        cost = self.cost(state, target)
         error = np.zeros(3)
         for _ in range(_NEWTON_STEPS):
             normal, slope = self._normal_equations(state, target)
@@ -204,7 +264,7 @@ class _Block:
             step *= min(1.0, _MAX_STEP_PX / max(float(np.hypot(*step[:2])), 1e-12))
             for _ in range(_HALVINGS):
                 tried = self._within_limit(state, step)
-                new_cost = self._cost(tried, target)
+                new_cost = self.cost(tried, target)
                 if new_cost < cost:
                     break
                 step = step / 2

@@ -34,6 +34,8 @@ _FIRST_GAIN = 3.0
 _MAX_FILL = 0.25
 _MIN_WINDOW = 9
 _GAIN_UP, _GAIN_DOWN = 1.5, 0.5
+# All places are searched once kernels are sharp, and again for what that changes.
+_SEARCH_ROUNDS = (3, 6)
 # Rounds until the positions have settled, and their share of the time.
 _TYPICAL_ROUNDS, _SHARE_OF_ROUNDS = 5, 0.6
 
@@ -174,6 +176,7 @@ class _Moves:
         self.prior = PointPrior(
             _FIRST_JITTER_PX, _FIRST_SPREAD if fits_strengths else 0.0, settings.limit_px
         )
+        self._rounds = 0
         self._previous: NDArray[np.float64] | None = None
         self._gain = np.ones(len(clicks))
         # Standard deviation of each position, and of what those of a kind have in common, in px.
@@ -190,9 +193,11 @@ class _Moves:
         """
         residual = residual_map(denoised(result), problem.mask)
         before = problem.defects
-        work = PositionFit.solve(before, self._clicks, residual, self.prior)
+        self._rounds += 1
+        search = self._rounds in _SEARCH_ROUNDS
+        work = PositionFit.solve(before, self._clicks, residual, self.prior, search=search)
         fit = yield from portion(work, 0.0, 0.9)
-        positions = self._extrapolated(before.positions, fit.defects.positions, residual.absorbed)
+        positions = self._extrapolated(before.positions, fit, residual.absorbed)
         self.position_error = fit.position_error
         for kind in before.kinds:
             chosen = before.kind == kind
@@ -212,16 +217,17 @@ class _Moves:
         return before.moved(positions).with_strength(strengths)
 
     def _extrapolated(
-        self, before: NDArray[np.float64], fitted: NDArray[np.float64], absorbed: float
+        self, before: NDArray[np.float64], fit: PositionFit, absorbed: float
     ) -> NDArray[np.float64]:
         """Lengthen the fitted moves, for the kernel follows them; less after a reversal."""
-        step = fitted - before
+        step = fit.defects.positions - before
         if self._previous is None:
             self._gain *= min(1.0 / (1.0 - absorbed), _FIRST_GAIN)
         else:
             onwards = (step * self._previous).sum(axis=1) > 0
             self._gain *= np.where(onwards, _GAIN_UP, _GAIN_DOWN)
             self._gain = self._gain.clip(1.0, max(1.0, _MAX_GAIN * absorbed))
+        self._gain[fit.jumped] = 1.0
         self._previous = step
         return before + self._gain[:, None] * step
 

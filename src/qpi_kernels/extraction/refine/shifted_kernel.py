@@ -88,6 +88,14 @@ class ShiftedKernel:
         )
         return rows, cols
 
+    def padded(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Surround values (..., rows, columns) of the window by zeros where the image ends."""
+        around = [
+            (inside.start - start, start + length - inside.stop)
+            for inside, (start, length, _) in zip(self.window, self._extents(), strict=True)
+        ]
+        return np.pad(values, [(0, 0)] * (values.ndim - 2) + around)
+
     def _extents(self) -> list[tuple[int, int, int]]:
         """List first image pixel, length, and the image's size, along rows and columns."""
         return [
