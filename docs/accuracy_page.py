@@ -1,14 +1,16 @@
 """Tables of docs/accuracy.md, and the numbers in docs/results/accuracy.json.
 
 Usage: ``python docs/accuracy_page.py EXACT LEARNED MARKS``, with reports that
-`napari-qpi bench accuracy --json` wrote: of exact marks, of the same with the method bayes_learned
-(fewer seeds, for it is slow), and of wrong marks. Prints the tables; writes the numbers.
+`napari-qpi bench accuracy --json` wrote: of exact marks, of some of the same cells with the method
+bayes_learned (fewer seeds, for it is slow), and of wrong marks. Replaces what is between the page's
+marks, writes the numbers, and prints what the sentences beside the tables quote.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,39 @@ from qpi_kernels.bench.accuracy.parameters import MethodName
 from qpi_kernels.bench.accuracy.report import AccuracyReport
 from qpi_kernels.bench.accuracy.scores import CellScores
 
-NUMBERS = Path(__file__).parent / "results" / "accuracy.json"
+DOCS = Path(__file__).parent
+NUMBERS, PAGE = DOCS / "results" / "accuracy.json", DOCS / "accuracy.md"
 MARKS = {"jitter-0.5px": "jitter 0.5 px", "jitter-1px": "jitter 1 px", "missed-20%": "missed 20 %"}
 
 
-def row(*entries: str) -> None:
-    """Print a row of a table."""
-    print("|", " | ".join(entries), "|")
+def with_tables(
+    page: str, exact: AccuracyReport, learned: AccuracyReport, marks: AccuracyReport
+) -> str:
+    """Put the tables into the text of the page."""
+    made = {
+        "aims": aims(exact),
+        "known": methods(exact, learned, "known"),
+        "held out": methods(exact, learned, "held-out"),
+        "marks": wrong_marks(marks),
+    }
+    for name, lines in made.items():
+        before, rest = page.split(f"<!-- {name}: begin -->\n")
+        _, after = rest.split(f"<!-- {name}: end -->\n")
+        table = "".join(f"{line}\n" for line in lines)
+        page = f"{before}<!-- {name}: begin -->\n{table}<!-- {name}: end -->\n{after}"
+    return page
 
 
-def heads(*names: str) -> None:
-    """Print the head of a table."""
-    row(*names)
-    row(*["---"] * len(names))
+def rows(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Write the lines of a table."""
+    names = list(heads)
+    for entries in (names, ["---"] * len(names), *lines):
+        yield "| " + " | ".join(entries) + " |"
 
 
-def ratio(cell: CellScores, method: MethodName) -> str:
+def ratio(cell: CellScores | None, method: MethodName) -> str:
     """Write the median over the tuned ridge's."""
-    return f"{cell.ratios[method].median:.2f}"
+    return "" if cell is None else f"{cell.ratios[method].median:.2f}"
 
 
 def bayes(cell: CellScores) -> str:
@@ -49,9 +66,14 @@ def coverage(cell: CellScores, method: MethodName = "bayes") -> str:
     return f"{100 * float(np.mean(cell.values(method, 'coverage'))):.1f} %"
 
 
-def aims(report: AccuracyReport) -> None:
+def geometry(cell: CellScores) -> str:
+    """Write the sides of map and kernel."""
+    return f"{cell.cell.image_px}/{cell.cell.kernel_px}"
+
+
+def aims(report: AccuracyReport) -> Iterator[str]:
     """Write the table of targets."""
-    heads("aim", "measured", "", "worst cell")
+    lines = []
     for one in report.targets:
         percent = "coverage" in one.claim
         number, cell = one.worst.removesuffix(")").split(" (", 1)
@@ -60,45 +82,47 @@ def aims(report: AccuracyReport) -> None:
         ]
         limit = "93 to 97 %" if percent else f"at most {one.highest}"
         verdict = "reached" if one.reached else "missed"
-        row(f"{one.claim}: {limit}", shown[0], verdict, f"{shown[1]} ({cell})")
+        lines.append((f"{one.claim}: {limit}", shown[0], verdict, f"{shown[1]} ({cell})"))
+    return rows(("aim", "measured", "", "worst cell"), lines)
 
 
-def exact(report: AccuracyReport, learned: AccuracyReport, kind: str) -> None:
+def methods(report: AccuracyReport, learned: AccuracyReport, kind: str) -> Iterator[str]:
     """Write the table of all methods on maps with exact marks."""
-    heads(
+    others = {cell.cell: cell for cell in learned.cells}
+    heads = (
         *("map/kernel", "defects", "SNR", "limit", "tuned ridge", "least_squares", "smooth"),
         *("learned", "bayes (10-90 %)", "oracle", "two_step", "coverage"),
     )  # fmt: skip
-    for cell, other in zip(report.cells, learned.cells, strict=True):
-        assert cell.cell == other.cell
-        if cell.cell.kind != kind:
-            continue
-        row(
-            f"{cell.cell.image_px}/{cell.cell.kernel_px}",
+    lines = [
+        (
+            geometry(cell),
             str(cell.cell.defects),
             f"{cell.cell.snr:g}",
             "none" if cell.limit is None else f"{cell.limit:.3f}",
             f"{cell.scores['tuned_ridge']['nrmse'].median:.3f}",
             ratio(cell, "least_squares"),
             ratio(cell, "bayes_smooth"),
-            ratio(other, "bayes_learned"),
+            ratio(others.get(cell.cell), "bayes_learned"),
             bayes(cell),
             ratio(cell, "oracle"),
             ratio(cell, "two_step"),
             coverage(cell),
         )
+        for cell in report.cells
+        if cell.cell.kind == kind
+    ]
+    return rows(heads, lines)
 
 
-def wrong(report: AccuracyReport) -> None:
+def wrong_marks(report: AccuracyReport) -> Iterator[str]:
     """Write the table of maps whose marks are off or missing."""
-    heads(
-        *("families", "map/kernel", "SNR", "marks", "tuned ridge", "least_squares", "smooth"),
+    heads = (
+        *("map/kernel", "SNR", "marks", "tuned ridge", "least_squares", "smooth"),
         *("bayes (10-90 %)", "two_step", "coverage, bayes", "coverage, least_squares"),
     )  # fmt: skip
-    for cell in report.cells:
-        row(
-            cell.cell.kind,
-            f"{cell.cell.image_px}/{cell.cell.kernel_px}",
+    lines = [
+        (
+            geometry(cell),
             f"{cell.cell.snr:g}",
             MARKS[cell.cell.annotation],
             f"{cell.scores['tuned_ridge']['nrmse'].median:.3f}",
@@ -109,6 +133,9 @@ def wrong(report: AccuracyReport) -> None:
             coverage(cell),
             coverage(cell, "least_squares"),
         )
+        for cell in report.cells
+    ]
+    return rows(heads, lines)
 
 
 def numbers(report: AccuracyReport) -> dict[str, Any]:
@@ -126,38 +153,38 @@ def numbers(report: AccuracyReport) -> dict[str, Any]:
     return rounded
 
 
-def summary(report: AccuracyReport) -> None:
+def summary(report: AccuracyReport) -> Iterator[str]:
     """Summarise what the tables do not show at a glance."""
-    cells = report.cells
-    print(report.software)
-    for method in ("least_squares", "oracle"):
-        if method in report.settings.methods:
-            against = [float(np.median(one.ratio("bayes", method))) for one in cells]
-            print(f"bayes over {method}: {min(against):.2f} ... {max(against):.2f}")
-    covered = [float(np.mean(one.values("bayes", "coverage"))) for one in cells]
-    least = min(float(one.values("bayes", "coverage").min()) for one in cells)
-    print(
-        f"coverage of cells {min(covered):.3f} ... {max(covered):.3f}, least of a map {least:.3f}"
-    )
-    for side in sorted({one.cell.image_px for one in cells}):
-        same = [one for one in cells if one.cell.image_px == side]
-        print(
-            f"{side} px: {np.median([one.scores['bayes']['seconds'].median for one in same]):.2f} s"
+    settings = report.settings
+    yield f"{report.software}; earlier: {', '.join(report.earlier) or 'none'}"
+    yield f"seeds {settings.numbers[0]} to {settings.numbers[-1]}, {', '.join(settings.methods)}"
+    for kind in dict.fromkeys(one.cell.kind for one in report.cells):
+        cells = [one for one in report.cells if one.cell.kind == kind]
+        for method in ("least_squares", "oracle", "bayes_learned", "two_step"):
+            if method in settings.methods:
+                against = {float(np.median(one.ratio("bayes", method))): one.cell for one in cells}
+                least, most = min(against), max(against)
+                above = [str(cell) for value, cell in against.items() if value > 0.5]
+                yield f"{kind}: bayes over {method} {least:.2f} ... {most:.2f} ({against[most]})"
+                if method == "two_step":
+                    yield f"  above 0.5: {'; '.join(above) or 'none'}"
+        covered = [float(np.mean(one.values("bayes", "coverage"))) for one in cells]
+        worst = min(float(one.values("bayes", "coverage").min()) for one in cells)
+        yield (
+            f"{kind}: coverage of cells {min(covered):.3f} ... {max(covered):.3f}, "
+            f"of the worst map {worst:.3f}"
         )
+    for side in sorted({one.cell.image_px for one in report.cells}):
+        same = [one for one in report.cells if one.cell.image_px == side]
+        spent = np.median([one.scores["bayes"]["seconds"].median for one in same])
+        yield f"{side} px: bayes {spent:.2f} s"
 
 
 if __name__ == "__main__":
-    found, of_learned, of_marks = (
-        AccuracyReport.model_validate_json(Path(path).read_bytes()) for path in sys.argv[1:4]
-    )
-    aims(found)
-    for one_kind in ("known", "held-out"):
-        print(f"\n### {one_kind}\n")
-        exact(found, of_learned, one_kind)
-    print("\n### marks\n")
-    wrong(of_marks)
-    print()
-    for each in (found, of_learned, of_marks):
-        summary(each)
-    kept = {"exact": numbers(found), "learned": numbers(of_learned), "marks": numbers(of_marks)}
+    reports = [AccuracyReport.model_validate_json(Path(one).read_bytes()) for one in sys.argv[1:4]]
+    text = with_tables(PAGE.read_text(encoding="utf-8"), *reports)
+    PAGE.write_text(text, encoding="utf-8")
+    for name, report in zip(("exact", "learned", "marks"), reports, strict=True):
+        print(f"\n{name}:", *summary(report), sep="\n")
+    kept = dict(zip(("exact", "learned", "marks"), map(numbers, reports), strict=True))
     NUMBERS.write_text(json.dumps(kept, separators=(",", ":")) + "\n", encoding="utf-8")
