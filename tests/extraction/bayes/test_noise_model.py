@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import scipy.ndimage
 import torch
 
 from qpi_kernels.extraction.bayes.noise_model import NoiseModel
@@ -55,3 +57,24 @@ def test_weighing_is_whitening_twice(device: str) -> None:
     model = NoiseModel(np.abs(np.fft.fft2(random.normal(size=(30, 31)))) ** 2, (9, 9))
     images = torch.from_numpy(random.normal(size=(2, 30, 31))).to(device)
     torch.testing.assert_close(model.weigh(images), model.whiten(model.whiten(images)))
+
+
+@pytest.mark.parametrize("shape", ["disc", "half", "random tenth"])
+def test_white_noise_behind_a_mask_is_called_white_and_correlated_noise_is_not(shape: str) -> None:
+    rng = np.random.default_rng(4)
+    rows, columns = np.mgrid[:128, :128]
+    mask = {
+        "disc": np.hypot(rows - 64, columns - 64) < 20,
+        "half": rows < 64,
+        "random tenth": rng.random((128, 128)) < 0.1,
+    }[shape]
+
+    def seen(image: np.ndarray) -> NoiseModel:
+        return NoiseModel(np.abs(np.fft.fft2(image * mask)) ** 2, WINDOW, mask=mask)
+
+    white = [seen(rng.normal(size=mask.shape)) for _ in range(20)]
+    assert not any(one.coloured for one in white)
+    # Averages of n independent powers gain 1/(2 n) each: half of what is called chance.
+    np.testing.assert_allclose(np.mean([one.gain / one.chance for one in white]), 0.5, atol=0.06)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(size=mask.shape), 1.5, mode="wrap")
+    assert seen(smooth).coloured

@@ -280,6 +280,7 @@ def _residual_noise(
         _whole_spectrum(power.cpu().double().numpy(), problem.image_shape),
         problem.parameters.kernel_shape,
         problem.known_noise_power,
+        problem.mask_tensor.cpu().numpy(),
     )
 
 

@@ -34,6 +34,9 @@ class NoiseModel:
     known : array, (rows, columns), optional
         Power that is expected, up to a factor: only the ratio to it is averaged. Constant when
         left out.
+    mask : array of bool, (rows, columns), optional
+        True where pixels count, if not everywhere: the fewer and the closer together they are,
+        the more do neighbouring wave vectors fluctuate alike.
 
     Attributes
     ----------
@@ -46,6 +49,7 @@ class NoiseModel:
         power: NDArray[np.float64],
         window: tuple[int, int],
         known: NDArray[np.float64] | None = None,
+        mask: NDArray[np.bool_] | None = None,
     ) -> None:
         if known is not None:
             known = known / known.mean()
@@ -59,10 +63,8 @@ class NoiseModel:
         ]
         smooth = scipy.ndimage.gaussian_filter(power, widths, mode="wrap")
         mean = _geometric_mean(smooth)
-        # Two conjugate wave vectors are one number of two parts.
-        averaged = 4 * np.pi * widths[0] * widths[1]
         self.gain = float(power.size * (np.log(smooth.mean()) - np.log(mean)))
-        self.chance = float(power.size / averaged)
+        self.chance = power.size * _variance_of_averages(power.shape, widths, mask)
         if known is not None:
             smooth = smooth * known
             mean = _geometric_mean(smooth)
@@ -116,6 +118,22 @@ def _filtered(images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     spectrum = torch.fft.rfft2(images) * factors
     filtered: torch.Tensor = torch.fft.irfft2(spectrum, s=images.shape[-2:])
     return filtered
+
+
+def _variance_of_averages(
+    shape: tuple[int, ...], widths: list[float], mask: NDArray[np.bool_] | None
+) -> float:
+    """Work out the relative variance of white noise's averaged power.
+
+    Powers of masked white noise correlate by the square of the mask's transform over that at 0.
+    """
+    # Two conjugate wave vectors are one number of two parts.
+    if mask is None or bool(mask.all()):
+        return float(1 / (4 * np.pi * np.prod(widths)))
+    correlation = np.abs(np.fft.fft2(mask)) ** 2
+    correlation /= correlation[0, 0]
+    doubled = [np.sqrt(2) * width for width in widths]
+    return float(scipy.ndimage.gaussian_filter(correlation, doubled, mode="wrap")[0, 0])
 
 
 def _geometric_mean(power: NDArray[np.float64]) -> float:

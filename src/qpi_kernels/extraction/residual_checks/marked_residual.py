@@ -72,7 +72,7 @@ class MarkedResidual:
         whole = scipy.fft.fft2(np.asarray(values / scale, np.float32))
         power = np.square(np.abs(whole)) / count
         window = (kernels.shape[-2], kernels.shape[-1])
-        noise = NoiseModel(power, window)
+        noise = NoiseModel(power, window, mask=found.mask)
         return cls(values / scale, found.mask, kernels / scale, result.defects, noise)
 
     @property
