@@ -33,6 +33,20 @@ def test_a_defect_that_is_now_and_then_two_is_one():
     points, probability = probable_points([whole] * 6 + [split] * 4)
     assert len(points) == 1
     assert probability[0] > 0.95
+    np.testing.assert_allclose(points.sites, [[10, 10]])
+    np.testing.assert_allclose(points.strengths, 1)
+
+
+def test_points_that_are_always_close_are_one_defect_of_their_strength():
+    sites = np.array([[10.0, 10.0], [10.0, 11.6], [40.0, 40.0], [40.0, 42.6]])
+    kinds = np.zeros(4, int)
+    points, _ = probable_points([Points(sites, np.array([1.2, 0.6, 1.0, 1.0]), kinds)] * 10)
+    order = np.argsort(points.sites[:, 1])
+    np.testing.assert_allclose(points.sites[order], [[10, 10 + 1.6 / 3], [40, 40], [40, 42.6]])
+    np.testing.assert_allclose(points.strengths[order], [1.8, 1, 1])
+    # Those of another kind are there by themselves.
+    points, _ = probable_points([Points(sites, np.ones(4), np.array([0, 1, 0, 1]))] * 10)
+    assert len(points) == 4
 
 
 def test_nothing_in_no_sweep_is_nothing():

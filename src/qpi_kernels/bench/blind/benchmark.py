@@ -26,7 +26,7 @@ from qpi_kernels.extraction import ExtractionError, start_extraction
 from qpi_kernels.progress import Event, follow
 from qpi_kernels.simulate.scan import samples
 
-__all__ = ["GROUPS", "BlindBench"]
+__all__ = ["GROUPS", "BlindBench", "coloured_problem"]
 
 GROUPS = ("dense", "pairs", "coloured", "samples", "turned")
 _MAPS, _TURNED_MAPS = 20, 10
@@ -84,7 +84,7 @@ def _maps(group: str, quick: bool) -> Iterator[_Map]:
         if group == "dense":
             problem = blind_problem(BLIND_CASES["published"], seed=seed)
         elif group == "coloured":
-            problem = _coloured(seed)
+            problem = coloured_problem(seed)
         else:
             name = "both signs" if seed % 2 else "two kinds"
             problem = blind_problem(BLIND_CASES[name], seed=seed)
@@ -92,7 +92,7 @@ def _maps(group: str, quick: bool) -> Iterator[_Map]:
         yield from _turned(one) if group == "turned" else [one]
 
 
-def _coloured(seed: int) -> BlindProblem:
+def coloured_problem(seed: int) -> BlindProblem:
     """Simulate a map of one kind with noise that moves together over some pixels."""
     problem = blind_problem(replace(BLIND_CASES["sparse"], noise_of_peak=1e-6), seed=seed)
     random = np.random.default_rng(seed)

@@ -24,6 +24,7 @@ from qpi_kernels.extraction.blind.evidence.model_order import (
     strong_points,
 )
 from qpi_kernels.extraction.blind.evidence.posterior_points import probable_points
+from qpi_kernels.extraction.blind.evidence.whitened_fits import better_whitened
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
 from qpi_kernels.extraction.blind.joined_points import has_common_separation, join_points
@@ -155,8 +156,10 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         other = yield from portion(self._one_kind(maps.whitened(colour)), 0.5, 0.95)
         if other is None:
             return fit
-        other = yield from portion(self._whitened(maps, other), 0.95, 1.0)
-        return min(fit, other, key=lambda one: one.cost)
+        other = yield from portion(self._whitened(maps, other), 0.95, 0.98)
+        choice = better_whitened(fit, other, self._problem.parameters.seed)
+        named = partial(_named, "Whitening the noise")
+        return (yield from portion(map_events(choice, named), 0.98, 1.0))
 
     def _another_kind(
         self, maps: ConvolutionModel, fit: AlternatingFit, tested: bool

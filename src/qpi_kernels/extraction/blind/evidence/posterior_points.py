@@ -12,7 +12,7 @@ from qpi_kernels.extraction.blind.gibbs_sampler import Points
 
 __all__ = ["probable_points"]
 
-_SAME_PX = 1.5
+_SAME_PX = 2.0
 
 
 def probable_points(
@@ -22,8 +22,8 @@ def probable_points(
 
     Beginning where most sweeps have a point, the points next to it, one of each sweep, are taken
     for the same defect. How many sweeps have one of the most frequent kind gives its probability,
-    never quite 0 or 1 (Jeffreys 1946); two points of one sweep that now and then stand for one
-    defect have less.
+    never quite 0 or 1 (Jeffreys 1946). Points of one sweep and kind so close to each other are not
+    told apart: they stand for one defect, of their mean site and the sum of their strengths.
 
     Parameters
     ----------
@@ -60,12 +60,16 @@ def probable_points(
         members = members[np.unique(sweep[members], return_index=True)[1]]
         kind = np.bincount(kinds[members]).argmax()
         of_kind = members[kinds[members] == kind]
+        close = np.array([one for one in near[at] if free[one] and kinds[one] == kind])
         free[members] = False
         if len(of_kind) >= least:
-            found.append((of_kind, (len(of_kind) + 0.5) / (len(samples) + 1)))
+            free[close] = False
+            found.append((close, (len(of_kind) + 0.5) / (len(samples) + 1)))
     points = Points(
-        np.array([sites[members].mean(axis=0) for members, _ in found]).reshape(-1, 2),
-        np.array([strengths[members].mean() for members, _ in found]),
-        np.array([kinds[members[0]] for members, _ in found], np.int64),
+        np.array(
+            [np.average(sites[close], axis=0, weights=strengths[close]) for close, _ in found]
+        ).reshape(-1, 2),
+        np.array([strengths[close].sum() / len(np.unique(sweep[close])) for close, _ in found]),
+        np.array([kinds[close[0]] for close, _ in found], np.int64),
     )
     return points, np.array([probability for _, probability in found])
