@@ -11,6 +11,7 @@ import torch
 from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     ComponentRoot,
     CovarianceRoot,
+    PixelRoot,
     SumRoot,
     WaveRoot,
     WhiteRoot,
@@ -40,6 +41,9 @@ FACTORS: dict[str, Callable[[str], CovarianceRoot]] = {
     "white": lambda _: WhiteRoot(SHAPE),
     "smooth": smooth,
     "components": components,
+    "pixels": lambda device: PixelRoot(
+        np.linspace(0, 2, SHAPE[0] * SHAPE[1]).reshape(SHAPE), drawn(0, (1,), device)
+    ),
     "sum": lambda device: SumRoot(
         [(1.0, components(device)), (0.3, smooth(device)), (0.01, WhiteRoot(SHAPE))]
     ),
@@ -54,6 +58,14 @@ def test_adjoint(name: str, device: str) -> None:
     one = (factor.apply(numbers) * kernels).sum()
     other = (numbers * factor.adjoint(kernels)).sum()
     assert float(one) == pytest.approx(float(other), rel=1e-10)
+
+
+def test_pixels_have_the_deviations_given(device: str) -> None:
+    deviations = np.linspace(0, 2, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
+    factor = PixelRoot(deviations, drawn(0, (1,), device))
+    spread = factor.apply(drawn(5, (4000, factor.size), device)).std(dim=0).cpu().numpy()
+    np.testing.assert_allclose(spread, deviations, rtol=0.06)
+    np.testing.assert_allclose(factor.variance.cpu().numpy(), deviations**2)
 
 
 def test_smooth_kernels_have_the_profile(device: str) -> None:

@@ -103,3 +103,16 @@ def test_a_six_fold_kernel_of_atoms_is_found_with_half_the_error() -> None:
     assert error < 0.55 * least
     covered = np.abs(found.kernel.values - truth) < 1.96 * found.std.values
     assert 0.88 < covered.mean() < 0.995
+
+
+def test_a_strong_core_does_not_speak_for_what_is_around_it() -> None:
+    rows, columns = np.indices((SIDE, SIDE)) - SIDE // 2
+    core = np.exp(-(rows**2 + columns**2) / 2)
+    around = np.random.default_rng(5).normal(size=core.shape) * 0.02
+    kernel, noise = core + around, np.zeros((1, SIDE, SIDE))
+    envelope = np.hypot(core, 0.02)
+    of_core = measure_near_symmetry(kernel, noise, envelope, LIKE)
+    assert max(of_core.two, of_core.four) < 0.15
+    of_all = measure_near_symmetry(kernel, noise, envelope, LIKE, at_all_distances=True)
+    assert of_all.two == pytest.approx(1 / 2, abs=0.06)
+    assert of_all.four == pytest.approx(3 / 4, abs=0.06)

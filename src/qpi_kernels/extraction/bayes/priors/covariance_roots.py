@@ -17,6 +17,7 @@ __all__ = [
     "CovarianceRoot",
     "KernelRoot",
     "KindRoot",
+    "PixelRoot",
     "SumRoot",
     "WaveRoot",
     "WhiteRoot",
@@ -70,6 +71,35 @@ class WhiteRoot:
     def variance(self) -> torch.Tensor:
         """Variance of each pixel, see `CovarianceRoot`."""
         return torch.ones(self._shape)
+
+
+class PixelRoot:
+    """Every pixel on its own, with a standard deviation of its own.
+
+    Parameters
+    ----------
+    deviations : array, (h, w)
+        The standard deviations.
+    like : tensor
+        Precision and device.
+    """
+
+    def __init__(self, deviations: NDArray[np.floating], like: torch.Tensor) -> None:
+        self._deviations = torch.from_numpy(deviations).to(like)
+        self.size = deviations.size
+
+    def apply(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Apply the root, see `CovarianceRoot`."""
+        return numbers.reshape(-1, *self._deviations.shape) * self._deviations
+
+    def adjoint(self, kernels: torch.Tensor) -> torch.Tensor:
+        """Apply the transpose, see `CovarianceRoot`."""
+        return (kernels * self._deviations).flatten(1)
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each pixel, see `CovarianceRoot`."""
+        return self._deviations.square()
 
 
 class WaveRoot:

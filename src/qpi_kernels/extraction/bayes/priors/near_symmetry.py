@@ -167,6 +167,8 @@ def measure_near_symmetry(
     noise: NDArray[np.float64],
     envelope: NDArray[np.float64],
     like: torch.Tensor,
+    *,
+    at_all_distances: bool = False,
 ) -> NearSymmetry:
     """Measure the shares of a kernel, less those of its noise.
 
@@ -180,8 +182,13 @@ def measure_near_symmetry(
         Standard deviation of kernels at each pixel: where noise prevails, pixels count less.
     like : tensor
         Precision and device of the prior's root, which can then use the same averages.
+    at_all_distances : bool
+        Count pixels over the envelope: else a strong centre, which rotations hardly change, speaks
+        for all.
     """
     weight = 1 / (1 + np.square(noise).mean(axis=0) / envelope**2)
+    if at_all_distances:
+        weight = np.square(weight / envelope)
     images = torch.from_numpy(np.stack([kernel, *noise])).to(like)
     powers = _power(images, images, weight)
     signal = powers[0] - powers[1:].mean()

@@ -11,6 +11,10 @@ from qpi_kernels.extraction.bayes.parameters import PriorParameters
 from qpi_kernels.extraction.bayes.posterior import Posterior, PosteriorSample
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.discrepancy import fit_discrepancy, has_waves
+from qpi_kernels.extraction.bayes.priors.free_kernels import FreeKernels
+from qpi_kernels.extraction.bayes.priors.freed_pixels import free_pixels
+from qpi_kernels.extraction.bayes.priors.library_priors import WHITE_PRIOR
+from qpi_kernels.extraction.bayes.priors.map_waves import MAP_PRIORS
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.progress import Event, portion
@@ -30,11 +34,19 @@ class DiscrepancyFits:
         The checked input.
     operators : NormalOperators
         For the noise.
+    white : PosteriorSolver
+        Of least squares.
     """
 
-    def __init__(self, problem: Problem[PriorParameters], operators: NormalOperators) -> None:
+    def __init__(
+        self,
+        problem: Problem[PriorParameters],
+        operators: NormalOperators,
+        white: PosteriorSolver,
+    ) -> None:
         self._problem = problem
         self._operators = operators
+        self._white = white
         self._latest: dict[PosteriorSolver, PosteriorSolver] = {}
 
     def latest(self, solver: PosteriorSolver) -> PosteriorSolver:
@@ -80,7 +92,8 @@ class DiscrepancyFits:
         for number, (solver, rows) in enumerate(shared.items()):
             name = best[rows[0]]
             before = [candidates[row][name] for row in rows]
-            work = self._fit(signals[rows], name, solver, before, planes)
+            own = [candidates[row] for row in rows]
+            work = self._fit(signals[rows], name, solver, own, planes)
             part = (number / len(shared), (number + 1) / len(shared))
             changed, after, cost = yield from portion(work, *part)
             if cost >= sum(one.cost for one in before):
@@ -96,18 +109,23 @@ class DiscrepancyFits:
         signals: torch.Tensor,
         name: str,
         solver: PosteriorSolver,
-        before: Sequence[Posterior],
+        candidates: Sequence[dict[str, Posterior]],
         planes: str,
     ) -> Generator[Event, None, tuple[PosteriorSolver, list[Posterior], float]]:
         """Fit the prior that some planes share, and solve them under it."""
-        step = -(-len(before) // _MAX_COMPARED)
-        compared = before[::step]
+        before = [one[name] for one in candidates]
+        some = slice(None, None, -(-len(before) // _MAX_COMPARED))
+        compared = before[some]
         samples: list[PosteriorSample] = []
         for one in compared:
             sample = yield from solver.draw_numbers(one)
             samples.append(sample)
         kinds = len(self._problem.model.kinds)
         found = fit_discrepancy(solver.prior, kinds, compared, samples)
+        free = yield from self._free_kernels(candidates[some])
+        if free:
+            coverage = self._problem.coverage
+            found = free_pixels(found, compared, free, solver.sizes, coverage)
         changed = PosteriorSolver(self._problem, found.root, self._operators, sizes=solver.sizes)
         message = f"Solving for the kernel{planes}, prior: {name}, fitted"
         after = yield from changed.solve(signals, message, near=before)
@@ -115,3 +133,18 @@ class DiscrepancyFits:
         each = 2 * found.fitted / len(after)
         after = [replace(one, cost=one.cost + each) for one in after]
         return changed, after, sum(one.cost for one in after)
+
+    def _free_kernels(
+        self, candidates: Sequence[dict[str, Posterior]]
+    ) -> Generator[Event, None, list[FreeKernels]]:
+        """Take the kernels of least squares of planes for which waves as in their maps were tried.
+
+        Their noise is known then, and elsewhere a family of the library explains nearly all.
+        """
+        if not all(MAP_PRIORS & one.keys() for one in candidates):
+            return []
+        white = [one[WHITE_PRIOR] for one in candidates]
+        samples = yield from self._white.sample(white)
+        coverage = self._problem.coverage
+        pairs = zip(white, samples, strict=True)
+        return [FreeKernels.of(one, sample, coverage) for one, sample in pairs]

@@ -25,7 +25,7 @@ from qpi_kernels.extraction.bayes.priors.library_priors import (
     broad_prior,
     narrow_prior,
 )
-from qpi_kernels.extraction.bayes.priors.map_waves import MAP_WAVES, fitted_numbers, map_waves
+from qpi_kernels.extraction.bayes.priors.map_waves import MAP_PRIORS, fitted_numbers, map_waves
 from qpi_kernels.extraction.bayes.selection.discrepancy_fits import DiscrepancyFits
 from qpi_kernels.extraction.bayes.selection.family_selection import (
     PLANES_AT_ONCE,
@@ -98,7 +98,7 @@ class PriorSelection:
     @cached_property
     def _discrepancy_fits(self) -> DiscrepancyFits:
         """The fits of what priors lack, to the first planes that take them."""
-        return DiscrepancyFits(self._problem, self._prior_operators)
+        return DiscrepancyFits(self._problem, self._prior_operators, self._solvers[WHITE_PRIOR])
 
     def solve_white(
         self, planes: Sequence[int], signal: Signal
@@ -289,25 +289,25 @@ class PriorSelection:
         """Add the posteriors of rows that show something under waves as in their own maps."""
         problem = self._problem
         solvers: list[dict[str, PosteriorSolver]] = [{} for _ in planes]
-        if findings.priors is not None and MAP_WAVES not in findings.priors:
-            return solvers
-        fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
+        names = MAP_PRIORS if findings.priors is None else MAP_PRIORS & findings.priors
         # What is fitted must be paid for.
-        rows = [row for row in rows if possible_gain(candidates[row]) > 2 * fitted]
+        fitted = fitted_numbers(problem.parameters.kernel_shape, len(problem.model.kinds))
+        rows = [row for row in rows if names and possible_gain(candidates[row]) > 2 * fitted]
         white = [candidates[row][WHITE_PRIOR] for row in rows]
-        samples = []
-        if white:
-            samples = yield from portion(self._solvers[WHITE_PRIOR].sample(white), 0.0, 0.2)
+        if not rows:
+            return solvers
+        samples = yield from portion(self._solvers[WHITE_PRIOR].sample(white), 0.0, 0.2)
         for number, (row, sample) in enumerate(zip(rows, samples, strict=True)):
-            root = map_waves(candidates[row][WHITE_PRIOR], sample, problem.coverage)
-            solver = PosteriorSolver(problem, root, self._prior_operators)
-            message = self._solving(MAP_WAVES, [planes[row]])
-            work = solver.solve(signals[row, None], message, near=[most_likely(candidates[row])])
-            part = tuple(0.2 + 0.8 * (number + more) / len(rows) for more in (0, 1))
-            (posterior,) = yield from portion(work, *part)
-            # Each number that was fitted to the map gains one by chance, and costs one more.
-            candidates[row][MAP_WAVES] = replace(posterior, cost=posterior.cost + 2 * fitted)
-            solvers[row][MAP_WAVES] = solver
+            found = map_waves(candidates[row][WHITE_PRIOR], sample, problem.coverage, names)
+            for index, (name, waves) in enumerate(found.items()):
+                solver = PosteriorSolver(problem, waves.root, self._prior_operators)
+                message, near = self._solving(name, [planes[row]]), [most_likely(candidates[row])]
+                work = solver.solve(signals[row, None], message, near=near)
+                done = (number + (index + np.arange(2)) / len(found)) / len(rows)
+                (posterior,) = yield from portion(work, *(0.2 + 0.8 * done).tolist())
+                # Each number that was fitted to the map gains one by chance, and costs one more.
+                candidates[row][name] = replace(posterior, cost=posterior.cost + 2 * waves.fitted)
+                solvers[row][name] = solver
         return solvers
 
     def _try(
