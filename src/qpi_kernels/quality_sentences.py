@@ -109,6 +109,11 @@ SENTENCES = {
         "If the sample has no such pairs, each defect was taken for two and the kernel is a piece "
         "of the true one. Try another kernel size or cut of the map, or mark the defects by hand.",
     ),
+    "dense_defects": Sentence(
+        "Defects lie so densely that about {number:.0f} of those found may be two or more.",
+        "The kernel keeps its shape, but was 1.2 to 2.2 times too strong in simulated maps, "
+        "and many defects are missing. Take its strength from defects that lie apart.",
+    ),
     "tip_change": Sentence(
         "The map changes at scan line {place}, as with a tip change (chi-squared {number:.0f}, by "
         "chance up to {threshold:.0f}).",

@@ -79,3 +79,16 @@ def test_pairs_that_remain_leave_the_verdict_uncertain(pairs):
     reasons = with_blind_reasons(drive(LeastSquares(marked))).quality.reasons
     trusts = [reason.trust for reason in reasons if reason.code == "paired_defects"]
     assert trusts == ["uncertain"] * pairs
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_dense_defects_leave_the_verdict_uncertain(count):
+    defects = scattered(count, apart=2)
+    marked = replace(problem_of(observe(rings(), defects, noise=0.1)), defects=defects)
+    quality = with_blind_reasons(drive(LeastSquares(marked))).quality
+    found = {reason.code: reason for reason in quality.reasons}
+    assert ("dense_defects" in found) == (count == 60)
+    if count == 60:
+        # 60 discs of 2 px cover a seventh of 72 by 72 pixels.
+        assert found["dense_defects"].number == pytest.approx(60 * 0.145, rel=0.01)
+        assert quality.trust != "good"

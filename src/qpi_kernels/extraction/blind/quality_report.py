@@ -15,6 +15,8 @@ __all__ = ["faint_defects", "with_blind_reasons"]
 
 _FAINT_STRENGTH = 0.5
 _MAX_FAINT_SHARE = 0.2
+# Defects so close are not told apart; share of those found that may have another so close.
+_CLOSE_PX, _MAX_CLOSE_SHARE = 2.0, 0.1
 
 
 def faint_defects(strengths: NDArray[np.floating]) -> int:
@@ -40,7 +42,7 @@ def faint_defects(strengths: NDArray[np.floating]) -> int:
 
 
 def with_blind_reasons(result: KernelResult) -> KernelResult:
-    """Add what the found kinds, faint and paired defects mean to a blind extraction's quality.
+    """Add what the kinds and faint, paired, dense defects mean to a blind extraction's quality.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ def with_blind_reasons(result: KernelResult) -> KernelResult:
         *_kind_reasons(result),
         *_faint_reasons(result),
         *_pair_reasons(result),
+        *_density_reasons(result),
     ]
     quality = Quality.model_validate(
         result.quality.model_dump() | {"reasons": reasons, "trust": lowest_trust(reasons)}
@@ -101,6 +104,25 @@ def _pair_reasons(result: KernelResult) -> list[Reason]:
                     code="paired_defects",
                     number=float(np.hypot(*separation)),
                     place=f"({row}, {col})",
+                    trust="uncertain",
+                )
+            )
+    return reasons
+
+
+def _density_reasons(result: KernelResult) -> list[Reason]:
+    """Doubt the strength of kernels whose defects lie so densely that several count as one."""
+    mask = result.mask
+    pixels = float(np.prod(result.residual.shape[-2:]) if mask is None else mask.sum())
+    reasons = []
+    for count in result.defects.counts().values():
+        share = np.pi * _CLOSE_PX**2 * count / pixels
+        if share > _MAX_CLOSE_SHARE:
+            reasons.append(
+                Reason(
+                    code="dense_defects",
+                    number=share * count,
+                    threshold=_MAX_CLOSE_SHARE * count,
                     trust="uncertain",
                 )
             )
