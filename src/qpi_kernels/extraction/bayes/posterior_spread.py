@@ -16,9 +16,11 @@ __all__ = ["Spread", "spread_at"]
 
 # Eigenvalue over ridge below which it tells nothing.
 _MIN_VALUE = 0.005
-# Width of the averages of what is drawn, over that of the prior, and of the prior's where it has no
-# closed form; and the draws that it is then taken from, which cost no convolution.
-_RELATIVE_WIDTH, _WIDTH, _PRIOR_DRAWS = 2.5, 1.5, 128
+# Width of the averages of what is drawn, in pixels, and from ring to ring about the centre.
+_WIDTH, _RING_WIDTH = 1.5, 1.0
+# Draws that the prior's variance is taken from where it has no closed form; they cost no
+# convolution.
+_PRIOR_DRAWS = 128
 # Share of the prior's variance, over the precision, below which a difference to it is rounding.
 _ROUNDING = 30.0
 
@@ -44,7 +46,8 @@ def spread_at(root: KernelRoot, space: ProbeSpace, ridge: float) -> Spread:
 
     Of the directions that the data determine best the covariance is known without drawing. Only
     the variance in all other directions is that of the draws, less their prior's as far as the two
-    go together (control variate), averaged over neighbouring pixels as a share of the prior's.
+    go together (control variate), averaged over neighbouring pixels as a share of the prior's; of
+    which only what draws can tell from chance depends on more than the distance from the centre.
 
     Parameters
     ----------
@@ -95,14 +98,42 @@ def _share(
     expected : array, (kind, h, w)
         Variance of the latter.
     """
-    scale = np.maximum(_averaged(expected, _RELATIVE_WIDTH), 1e-300)
+    scale = np.maximum(_averaged(expected, _WIDTH), 1e-300)
     drawn, prior = (np.where(expected > 0, squares, 0.0) for squares in (drawn, prior))
-    left, had = (_averaged(squares, _RELATIVE_WIDTH) / scale for squares in (drawn, prior))
+    left, had = (_averaged(squares, _WIDTH) / scale for squares in (drawn, prior))
     change = had - had.mean(axis=0)
     explained = float(np.square(change).sum())
     slope = float(((left - left.mean(axis=0)) * change).sum()) / max(explained, 1e-300)
-    share = left.mean(axis=0) - np.clip(slope, 0.0, 1.0) * (had.mean(axis=0) - 1)
+    share = _without_chance(left - np.clip(slope, 0.0, 1.0) * (had - 1))
     return np.asarray(np.maximum(share, 0.05 * left.mean(axis=0)))
+
+
+def _without_chance(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average shares (draw, kind, h, w) over draws, and over rings where chance rules.
+
+    What differs from the mean at a pixel's distance from the centre is kept as far as it is more
+    than the draws' scatter explains (James and Stein 1961).
+    """
+    mean = shares.mean(axis=0)
+    chance = (shares.var(axis=0, ddof=1) / len(shares)).mean(axis=(1, 2), keepdims=True)
+    rings = np.stack([_ring_means(one) for one in mean])
+    change = mean - rings
+    found = np.maximum(np.square(change).mean(axis=(1, 2), keepdims=True), 1e-300)
+    return np.asarray(rings + np.maximum(1 - chance / found, 0.0) * change)
+
+
+def _ring_means(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Replace the pixels of an image (h, w) by means over rings about its centre."""
+    rows, columns = (np.arange(side) - side // 2 for side in image.shape)
+    radius = np.hypot(rows[:, None], columns[None, :])
+    ring = np.rint(radius).astype(int).ravel()
+    sums, counts = (
+        scipy.ndimage.gaussian_filter1d(
+            np.bincount(ring, weights, int(ring.max()) + 1), _RING_WIDTH, mode="nearest"
+        )
+        for weights in (image.ravel(), np.ones(image.size))
+    )
+    return np.asarray(np.interp(radius, np.arange(len(sums)), sums / counts))
 
 
 def _averaged(images: NDArray[np.float64], width: float) -> NDArray[np.float64]:
