@@ -91,7 +91,7 @@ class PosteriorSolver:
         self.prior, self.sizes = root, sizes
         self._root = KernelRoot(root, len(problem.model.kinds), problem.symmetrisation, sizes)
         self._operators = operators
-        self._mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
+        self.mean = None if mean is None else problem.symmetrisation.symmetrise(mean)
         self._min_variance = 0.0 if mean is None else 1.0
         self._spectrum: OperatorSpectrum | None = None
         self._spreads: dict[float, Spread] = {}
@@ -167,8 +167,8 @@ class PosteriorSolver:
         spectrum = yield from portion(self.estimate_spectrum(likely), 0.0, 0.4)
         exact = self._operators.exact
         whitened = exact.whiten(signals)
-        if self._mean is not None:
-            whitened = whitened - exact.forward(self._mean[None])
+        if self.mean is not None:
+            whitened = whitened - exact.forward(self.mean[None])
         energy = _sums_of_squares(whitened)
         evidence = self._evidence(energy, spectrum)
         solving = self._iterate(whitened, evidence, message, candidates)
@@ -192,8 +192,8 @@ class PosteriorSolver:
             np.concatenate([spectrum.values, own[weights > 1e-12]])
             for own, weights in zip(data.values, data.weights, strict=True)
         ]
-        if self._mean is not None:
-            kernels = kernels + self._mean
+        if self.mean is not None:
+            kernels = kernels + self.mean
         return [
             Posterior(
                 kernels=kernels[index],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from qpi_kernels.extraction.bayes.convolution_normal import ConvolutionNormal
 from qpi_kernels.extraction.bayes.learned import latent_map_estimate, simulated_latents
 from qpi_kernels.extraction.bayes.learned.amount_fit import AmountFit
 from qpi_kernels.extraction.bayes.learned.decoder import prepare_decoder
-from qpi_kernels.extraction.bayes.learned.priors import LEARNED
+from qpi_kernels.extraction.bayes.learned.priors import LEARNED, load_learned_priors
 from qpi_kernels.extraction.bayes.parameters import BayesParameters
 from qpi_kernels.extraction.bayes.posterior_solver import PosteriorSolver
 from qpi_kernels.extraction.bayes.priors.covariance_roots import ComponentRoot
@@ -28,6 +29,7 @@ from qpi_kernels.forward import ForwardModel
 from qpi_kernels.metrics import affine_invariant_nrmse
 from qpi_kernels.models import load_model
 from qpi_kernels.models.folder import KernelModel, write_model
+from qpi_kernels.models.kernel_prior import bundled_prior
 from qpi_kernels.models.networks import ObservationEncoder, make_kernel_vae
 from qpi_kernels.models.presets import ModelPreset
 from qpi_kernels.progress import Cancelled, CancelToken, drive, finish
@@ -179,6 +181,45 @@ def test_each_kind_has_its_own_kernel_in_an_oblong_window(
         assert affine_invariant_nrmse(true, found.kernel.values[index]) < 0.7 * (
             affine_invariant_nrmse(true, plain.kernel.values[index])
         )
+    assert_calibrated(found.kernel, found.std, truth)
+
+
+@pytest.mark.usefixtures("few_simulations")
+def test_the_level_of_a_kernel_is_open_under_all_its_priors(small_model: str) -> None:
+    truth, defects = kernels(1), scattered(12)
+    parameters = BayesParameters(kernel_shape=SHAPE, prior="learned", model=small_model)
+    problem = Problem.check(observed(truth, defects, 5.0), defects, None, parameters)
+    signal = problem.background.remove(problem.planes(0, 1).values)[0]
+    operators = NormalOperators(problem.normal, problem.normal)
+    priors = finish(load_learned_priors(problem, bundled_prior()))
+    without = replace(priors, level=ComponentRoot(torch.zeros(1, *SHAPE).to(signal)))
+    with_level, rest = (
+        finish(one.fit(signal, torch.from_numpy(truth).to(signal), operators, ""))
+        for one in (priors, without)
+    )
+    constant = torch.full((1, 1, *SHAPE), 1.0 / truth.size).to(signal)
+    strict, broad = (
+        float(with_level[name].root.adjoint(constant).square().sum())
+        - float(rest[name].root.adjoint(constant).square().sum())
+        for name in LEARNED
+    )
+    assert strict > 0
+    assert strict == pytest.approx(broad, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_waves_that_no_network_makes_are_fitted_to_the_map() -> None:
+    side = 64
+    rows, columns = np.meshgrid(*2 * [np.arange(side) - side // 2], indexing="ij")
+    waves = sum(
+        np.cos(q * (columns * np.cos(angle) + rows * np.sin(angle)) + phase)
+        for q, angle, phase in ((0.5, 0.3, 1.0), (0.9, 1.4, 2.0), (1.2, 2.5, 4.0))
+    )
+    truth = waves * np.exp(-np.hypot(rows, columns) / 12)
+    defects = scattered(20, side=128)
+    observation = observed(truth[None], defects, snr=10.0, side=128)
+    found = extract(observation, defects, kernel_shape=(side, side), prior="learned")
+    assert affine_invariant_nrmse(truth, found.kernel.values) < 0.1
     assert_calibrated(found.kernel, found.std, truth)
 
 

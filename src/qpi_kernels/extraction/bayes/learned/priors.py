@@ -23,7 +23,7 @@ from qpi_kernels.extraction.bayes.priors.covariance_roots import (
     SumRoot,
     WaveRoot,
 )
-from qpi_kernels.extraction.bayes.priors.library_priors import smooth_waves
+from qpi_kernels.extraction.bayes.priors.library_priors import level_prior, smooth_waves
 from qpi_kernels.extraction.normal_operator import NormalOperators
 from qpi_kernels.extraction.parameters import ExtractionError
 from qpi_kernels.extraction.problem import Problem
@@ -51,19 +51,19 @@ class LearnedPrior:
 
 @dataclass(frozen=True, eq=False)
 class LearnedPriors:
-    r"""A decoder's kernels about the most likely ones, plus smooth waves.
+    r"""A decoder's kernels about the most likely ones, plus smooth waves and a level.
 
     A kernel is :math:`A = a D(u) + r`: an amount of the shape of unit numbers u, which have the
-    unit Gaussian as their prior, and a smooth residual. About the most likely
-    :math:`a_*, u_*` it is linear,
+    unit Gaussian as their prior, and a smooth residual with a level that a background may hide.
+    About the most likely :math:`a_*, u_*` it is linear,
 
     .. math:: A \approx -a_* J u_* + a_* J u + a D(u_*) + r, \quad
               J = \frac{\partial D}{\partial u}(u_*)
 
     so its prior is Gaussian: mean :math:`-a_* J u_*`, which is where u = 0 and a = 0, and square
-    root :math:`(a_* J, a_* D(u_*), w\,|a_* D|\, L_r)`. The evidence of this linear model is
-    Laplace's approximation to that of the decoder (MacKay 2003, chapter 27): the distance of
-    :math:`u_*` from the middle of the prior is paid for, and so is each direction that the map
+    root :math:`(a_* J, a_* D(u_*), w\,|a_* D|\, L_r, |a_* D|\, L_0)`. The evidence of this linear
+    model is Laplace's approximation to that of the decoder (MacKay 2003, chapter 27): the distance
+    of :math:`u_*` from the middle of the prior is paid for, and so is each direction that the map
     fixes. It may be compared with the evidence of any other prior.
 
     Made by `load_learned_priors`.
@@ -74,6 +74,8 @@ class LearnedPriors:
         D.
     smooth : WaveRoot
         :math:`L_r`.
+    level : ComponentRoot
+        :math:`L_0`, a kernel's level and slopes; see `level_prior`.
     symmetrisation : Symmetrisation
         Imposed on all kernels.
     samples : int
@@ -84,6 +86,7 @@ class LearnedPriors:
 
     decoder: KernelDecoder
     smooth: WaveRoot
+    level: ComponentRoot
     symmetrisation: Symmetrisation
     samples: int
     provenance: dict[str, Any]
@@ -142,7 +145,13 @@ class LearnedPriors:
         priors = {}
         for name, strength in LEARNED.items():
             kinds = [
-                SumRoot([(1.0, made), (strength * float(size), self.smooth)])
+                SumRoot(
+                    [
+                        (1.0, made),
+                        (strength * float(size), self.smooth),
+                        (float(size), self.level),
+                    ]
+                )
                 for made, size in zip(known, sizes, strict=True)
             ]
             priors[name] = LearnedPrior(torch.stack(means), KindRoot(kinds))
@@ -177,8 +186,14 @@ def load_learned_priors(
         "grid": list(model.grid),
         "scale_px": decoder.grid.scale,
     }
-    smooth = smooth_waves(problem, library)
-    return LearnedPriors(decoder, smooth, problem.symmetrisation, problem.samples, provenance)
+    return LearnedPriors(
+        decoder,
+        smooth_waves(problem, library),
+        level_prior(problem, library),
+        problem.symmetrisation,
+        problem.samples,
+        provenance,
+    )
 
 
 def learned_model(name: str, device: torch.device | str) -> KernelModel:

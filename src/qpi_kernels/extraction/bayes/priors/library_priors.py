@@ -29,6 +29,7 @@ __all__ = [
     "WHITE_PRIOR",
     "broad_prior",
     "components_on",
+    "level_prior",
     "load_prior",
     "narrow_prior",
     "smooth_waves",
@@ -88,10 +89,10 @@ def _known(problem: Problem, library: KernelPrior, rest: float, family: str = ""
         rest, shape = own.missing**0.5, problem.parameters.kernel_shape
         shares = NearSymmetry.of_fold(own.fold, _UNLIKE, square=shape[0] == shape[1])
         waves = NearlySymmetricRoot(waves, shares, shape, problem.coverage)
-    return SumRoot([(1.0, known), (rest, waves), (1.0, _level(problem, library))])
+    return SumRoot([(1.0, known), (rest, waves), (1.0, level_prior(problem, library))])
 
 
-def _level(problem: Problem, library: KernelPrior) -> ComponentRoot:
+def level_prior(problem: Problem, library: KernelPrior) -> ComponentRoot:
     """Root the prior of what a background may hide of a kernel: its level and its slopes.
 
     A family knows the level of its own kernels well, but a kernel of another may have any, and the

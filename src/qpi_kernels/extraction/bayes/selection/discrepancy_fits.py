@@ -126,7 +126,9 @@ class DiscrepancyFits:
         if free:
             coverage = self._problem.coverage
             found = free_pixels(found, compared, free, solver.sizes, coverage)
-        changed = PosteriorSolver(self._problem, found.root, self._operators, sizes=solver.sizes)
+        changed = PosteriorSolver(
+            self._problem, found.root, self._operators, sizes=solver.sizes, mean=solver.mean
+        )
         message = f"Solving for the kernel{planes}, prior: {name}, fitted"
         after = yield from changed.solve(signals, message, near=before)
         # Each number that was fitted to the planes gains one by chance, and costs one more.

@@ -203,12 +203,11 @@ class PriorSelection:
             trials = self._try_all(planes, signals, candidates, findings)
         solvers = yield from portion(trials, 0.0, 0.6)
         best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
-        if self._learned is None:
-            fits = self._discrepancy_fits
-            work = fits.keep(signals, best, solvers, candidates, self._of(planes))
-            solvers = yield from portion(work, 0.6, 0.8)
-            # Planes that follow are of the same host, however many are solved together.
-            self._solvers = {name: fits.latest(one) for name, one in self._solvers.items()}
+        fits = self._discrepancy_fits
+        work = fits.keep(signals, best, solvers, candidates, self._of(planes))
+        solvers = yield from portion(work, 0.6, 0.8)
+        # Planes that follow are of the same host, however many are solved together.
+        self._solvers = {name: fits.latest(one) for name, one in self._solvers.items()}
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
         shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
