@@ -77,11 +77,6 @@ def operators_for_priors(
         return operator.apply(kernels).flatten(2) @ components.flatten(1).T
 
     image = shown(operators.exact)
-    apart = shown(ConvolutionNormal(problem.model, problem.coverage, noise, overlap=0.0))
-    change = shown(near) - apart
-    share = float(((image - apart) * change).sum() / change.square().sum().clamp(min=1e-300))
-    overlap = min(max(share, 0.0), 1.0)
-    near = ConvolutionNormal(problem.model, problem.coverage, noise, overlap=overlap)
     difference = (shown(near) - image).norm() / image.norm().clamp(min=1e-300)
     close = float(difference) < _MAX_DIFFERENCE_OF_PRIORS
     return NormalOperators(operators.exact, near, behind_holes=True) if close else operators
@@ -141,22 +136,14 @@ class ConvolutionNormal:
         The true diagonal, see `ForwardModel.coverage`.
     noise : NoiseModel, optional
         White noise when left out.
-    overlap : float
-        Share of the overlaps between defects that counts: a mask that leaves the surroundings of
-        each leaves fewer pixels between two of them.
     """
 
     def __init__(
-        self,
-        model: ForwardModel,
-        coverage: torch.Tensor,
-        noise: NoiseModel | None = None,
-        *,
-        overlap: float = 1.0,
+        self, model: ForwardModel, coverage: torch.Tensor, noise: NoiseModel | None = None
     ) -> None:
         self._shape = model.kernel_shape
         self._size = [fast_length(2 * side - 1) for side in self._shape]
-        lags = self._lags(model.activation, noise, overlap)
+        lags = self._lags(model.activation, noise)
         # A spectrum that is cut to a window of lags may dip below zero.
         spectrum = torch.fft.rfft2(lags).permute(2, 3, 0, 1)
         values, vectors = torch.linalg.eigh((spectrum + spectrum.mH) / 2)
@@ -170,9 +157,7 @@ class ConvolutionNormal:
         total = total.to(coverage)
         self._weight = (coverage / total.clamp(min=1e-300)).sqrt()
 
-    def _lags(
-        self, activation: torch.Tensor, noise: NoiseModel | None, overlap: float
-    ) -> torch.Tensor:
+    def _lags(self, activation: torch.Tensor, noise: NoiseModel | None) -> torch.Tensor:
         """Correlate the activation maps: (kind, kind, lag rows, lag columns), lag 0 first."""
         extent = [
             fast_length(have + side - 1)
@@ -180,9 +165,6 @@ class ConvolutionNormal:
         ]
         spectrum = torch.fft.rfft2(activation, s=extent)
         product = spectrum[:, None].conj() * spectrum[None, :]
-        if overlap < 1:
-            alone = torch.diag(activation.square().sum(dim=(-2, -1)))[..., None, None]
-            product = overlap * product + (1 - overlap) * alone
         if noise is not None:
             product = product * noise.inverse_on((extent[0], extent[1]))
         whole = torch.fft.irfft2(product, s=extent)
