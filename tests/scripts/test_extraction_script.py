@@ -11,6 +11,7 @@ from qpi_kernels.inspect.report.raw_map import find_raw_map
 from qpi_kernels.io.formats.netcdf import save_scan
 from qpi_kernels.prepare import Crop, Level, MaskPixels
 from qpi_kernels.scripts.extraction import extraction_script
+from qpi_kernels.scripts.parts import short_numbers
 
 SIZE = (40, 44)
 MARKS = [(8.5, 9.0), (20.0, 30.25), (30.0, 12.0), (14.0, 22.0)]
@@ -60,6 +61,24 @@ def test_planes_of_a_file_with_a_mask(scan, tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(again.kernel["bias"], [0.0, 0.2])
     assert again.provenance["mask_sha256"] == result.provenance["mask_sha256"]
     assert "differ" not in capsys.readouterr().out
+
+
+def test_biases_are_written_as_they_were_meant(scan, tmp_path, monkeypatch):
+    noisy = np.array([0.1 + 0.2, 0.1 - 0.3 + 0.2, -np.float32(0.1)])
+    result = extract(scan["didv"].assign_coords(bias=("bias", noisy, {"units": "V"})))
+    assert "biases = [0.3, 0.0, -0.1]\n" in extraction_script(result)
+    plane = extract(scan["didv"].assign_coords(bias=("bias", noisy, {"units": "V"}))[0])
+    assert "sel(bias=0.3, " in extraction_script(plane)
+
+
+def test_numbers_keep_the_digits_that_tell_them():
+    steps = np.linspace(-0.1, 0.1, 513)
+    short = short_numbers(steps)
+    assert len(set(short)) == len(steps)
+    np.testing.assert_allclose(short, steps, atol=1e-8)
+    assert short_numbers([0.1 + 0.2, -1e-17], 1e-14) == [0.3, 0.0]
+    assert short_numbers([]) == []
+    assert short_numbers([0.0]) == [0.0]
 
 
 def test_a_prepared_plane_and_its_raw_map(scan, tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from napari_qpi.widgets.inspect.panel import Panel
 from napari_qpi.widgets.inspect.plots.momentum_view import MomentumView, Place
 from napari_qpi.widgets.inspect.role_choice import RoleChoice
 from qpi_kernels import inspect
+from qpi_kernels.scripts.parts import short_numbers
 
 __all__ = ["FourierPanel"]
 
@@ -209,9 +210,10 @@ class FourierPanel(Panel):
         if self._subtracts(role):
             plane = self.inspection.plane(role)
             assert plane is not None
+            (bias,) = short_numbers([float(plane["bias"])])
             lines = (
                 f"stack = {fourier_code(self.inspection, role, VARIABLES[role])}\n"
-                f"transform = qk.inspect.without_energy_mean(stack, {float(plane['bias'])!r})"
+                f"transform = qk.inspect.without_energy_mean(stack, {bias!r})"
             )
         else:
             image = plane_code(self.inspection, role)

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from qpi_kernels.result import KernelResult
-from qpi_kernels.scripts.parts import defects_lines, imports, mask_lines, one_line
+from qpi_kernels.scripts.parts import (
+    defects_lines,
+    imports,
+    mask_lines,
+    one_line,
+    short_numbers,
+)
 
 __all__ = ["extraction_script"]
 
@@ -75,7 +81,7 @@ def _plane_lines(result: KernelResult) -> list[str]:
     kernel = result.kernel
     if "bias" not in kernel.coords:
         return []
-    biases = np.atleast_1d(kernel["bias"].values.astype(float)).tolist()
+    biases = short_numbers(np.atleast_1d(kernel["bias"].values))
     nearest = '[int(abs(observation["bias"].values - one).argmin()) for one in biases]'
     if result.residual.ndim == 3:
         return [f"biases = {biases!r}", f"observation = observation.isel(bias={nearest})"]

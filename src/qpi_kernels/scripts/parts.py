@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from qpi_kernels.defects import Defects
 from qpi_kernels.io.array_records import pack_mask
 
-__all__ = ["array_lines", "defects_lines", "imports", "indices", "mask_lines", "one_line"]
+__all__ = [
+    "array_lines",
+    "defects_lines",
+    "imports",
+    "indices",
+    "mask_lines",
+    "one_line",
+    "short_numbers",
+]
 
 _MASK_WIDTH = 88
+# Share of the largest number by which others may differ from what is written: rounding of single
+# precision where a number only finds its plane, else of the arithmetic that made an axis.
+_FINDS_A_PLANE, _ROUNDING = 1e-7, 1e-14
 _STANDARD = {" replace(": "from dataclasses import replace"}
 _THIRD = {
     " Figure(": "from matplotlib.figure import Figure",
@@ -38,6 +49,27 @@ def imports(body: str) -> str:
     return "\n\n".join("\n".join(group) for group in groups if group)
 
 
+def short_numbers(values: ArrayLike, precision: float = _FINDS_A_PLANE) -> list[float]:
+    """Round numbers to as few digits as tell them: 0.3 instead of 0.30000000000000004.
+
+    Parameters
+    ----------
+    values : array, (n,)
+        Such as biases in V.
+    precision : float
+        Allowed difference over the largest magnitude.
+    """
+    numbers = np.asarray(values, float)
+    allowed = precision * float(np.abs(numbers).max(initial=0.0))
+    return [_rounded(number, allowed) for number in numbers.tolist()]
+
+
+def _rounded(number: float, allowed: float) -> float:
+    """Take the fewest significant digits that are near enough."""
+    shorter = (0.0, *(float(f"{number:.{digits}g}") for digits in range(1, 17)))
+    return next((short for short in shorter if abs(short - number) <= allowed), number)
+
+
 def array_lines(variable: str, image: xr.DataArray, path: str) -> str:
     """Write the lines that load the numbers and say what their axes count."""
     lines = [
@@ -55,7 +87,7 @@ def array_lines(variable: str, image: xr.DataArray, path: str) -> str:
             if values[0]:
                 numbers = f"{float(values[0])!r} + {numbers}"
         else:
-            numbers = repr(values.tolist())
+            numbers = repr(short_numbers(values, _ROUNDING))
         lines.append(f"        {name!r}: ({axis.dims!r}, {numbers}, {units!r}),")
     return "\n".join([*lines, "    },", f"    attrs={dict(image.attrs)!r},", ")"])
 
