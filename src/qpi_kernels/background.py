@@ -90,6 +90,11 @@ class Background:
                 basis.append(remainder / norm)
         return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
 
+    @property
+    def counts_everything(self) -> bool:
+        """True where every pixel counts and rows have no offsets: `remove_rows` does nothing."""
+        return self._counts_everything and self.kind not in _OF_ROWS
+
     @cached_property
     def functions(self) -> torch.Tensor:
         """Weighted smooth background functions, (function, rows, columns), orthonormal."""

@@ -11,11 +11,14 @@ import torch
 
 from qpi_kernels.background import Background
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.linalg.rectangle_normal import RectangleNormal
 
 __all__ = ["ExactNormal", "NormalOperator", "NormalOperators", "Whitening"]
 
 # Pixels of maps that a CPU transforms together: its caches hold no more.
 _MAX_PIXELS = 2**19
+# Pixels of a map, over the numbers of `RectangleNormal`, from which on that takes half the time.
+_MIN_PIXELS = 0.3
 
 
 class NormalOperator(Protocol):
@@ -43,7 +46,7 @@ class ExactNormal:
 
     With ``H`` the `ForwardModel`, ``R`` the removal of the background and ``C`` the covariance of
     the noise. For white noise it is :math:`H^T P H - U U^T`, see `Background`, which costs fewer
-    passes over the map.
+    passes over the map, and none where it is large and without holes, see `RectangleNormal`.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ class ExactNormal:
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
+        if self.rectangle is not None:
+            return self._without_smooth(kernels, self.rectangle.apply(kernels))
         at_once = len(kernels)
         if kernels.device.type == "cpu":
             at_once = max(1, _MAX_PIXELS // math.prod(self._model.fft_shape))
@@ -81,8 +86,26 @@ class ExactNormal:
             weighed = self._noise.weigh(self._background.remove(self._model.apply(kernels)))
             return self._model.adjoint(self._background.remove(weighed))
         image = self._model.adjoint(self._background.remove_rows(self._model.apply(kernels)))
+        return self._without_smooth(kernels, image)
+
+    def _without_smooth(self, kernels: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Subtract what the smooth background explains of kernels from their image."""
         flat = kernels.flatten(1)
         return image - ((flat @ self._smooth.T) @ self._smooth).view(kernels.shape)
+
+    @cached_property
+    def rectangle(self) -> RectangleNormal | None:
+        """The operator without smooth background on the kernels alone, None where that is slow."""
+        model = self._model
+        counts = self._noise is None and self._background.counts_everything
+        # Not measured on other devices.
+        if not counts or model.device.type != "cpu":
+            return None
+        height, width = model.kernel_shape
+        numbers = 2 * len(model.kinds) * height * width * (height + width)
+        if math.prod(model.fft_shape) < _MIN_PIXELS * numbers:
+            return None
+        return RectangleNormal(model.activation, model.kernel_shape, model.dtype)
 
     @cached_property
     def _smooth(self) -> torch.Tensor:

@@ -63,3 +63,19 @@ def test_the_short_way_for_white_noise_is_the_operator_itself(background: str) -
     normal = replace(given, parameters=parameters).normal
     kernels = torch.randn(3, 2, *WINDOW, dtype=torch.float64).to(given.device)
     torch.testing.assert_close(normal.apply(kernels), normal.adjoint(normal.forward(kernels)))
+
+
+@pytest.mark.parametrize(
+    ("background", "masked", "on_kernels"),
+    [("none", False, True), ("plane", False, True), ("rows", False, False), ("plane", True, False)],
+)
+def test_on_large_maps_without_holes_and_rows_it_does_without_the_map(
+    background: str, masked: bool, on_kernels: bool
+) -> None:
+    given = problem(120, kinds=2, masked=masked)
+    mask = given.mask if masked else np.ones_like(given.mask)
+    parameters = given.parameters.model_copy(update={"background": background, "device": "cpu"})
+    normal = replace(given, parameters=parameters, mask=mask).normal
+    assert (normal.rectangle is not None) == on_kernels
+    kernels = torch.randn(3, 2, *WINDOW, dtype=torch.float64)
+    torch.testing.assert_close(normal.apply(kernels), normal.adjoint(normal.forward(kernels)))

@@ -9,6 +9,7 @@ from qpi_kernels.extraction.bayes.priors.library_priors import components_on
 from qpi_kernels.extraction.normal_operator import ExactNormal, NormalOperator, NormalOperators
 from qpi_kernels.extraction.problem import Problem
 from qpi_kernels.forward import ForwardModel
+from qpi_kernels.linalg.rectangle_normal import correlation_lags
 from qpi_kernels.linalg.transform_length import fast_length
 from qpi_kernels.models.kernel_prior import KernelPrior
 
@@ -167,14 +168,7 @@ class ConvolutionNormal:
         product = spectrum[:, None].conj() * spectrum[None, :]
         if noise is not None:
             product = product * noise.inverse_on((extent[0], extent[1]))
-        whole = torch.fft.irfft2(product, s=extent)
-        rows, columns = (
-            torch.cat([torch.arange(side), torch.arange(1 - side, 0)]) for side in self._shape
-        )
-        inside: torch.Tensor = whole[..., rows[:, None] % extent[0], columns[None, :] % extent[1]]
-        lags: torch.Tensor = whole.new_zeros((*whole.shape[:2], *self._size))
-        lags[..., rows[:, None] % self._size[0], columns[None, :] % self._size[1]] = inside
-        return lags
+        return correlation_lags(product, extent, list(self._shape))
 
     def apply(self, kernels: torch.Tensor) -> torch.Tensor:
         """Apply the operator, see `NormalOperator`."""
