@@ -174,14 +174,22 @@ class _Fitting(GeneratorStepper["Dispersion"]):
         return (yield from in_thread_with_events(call, FITTING))
 
 
-def named_values(text: str) -> dict[str, float]:
+def named_values(text: str, model: str, method: str) -> dict[str, float]:
     """Read parameters with their values from a text such as ``alpha = 0.03, onset = -0.4``.
+
+    Parameters
+    ----------
+    text : str
+        What was typed.
+    model, method : str
+        Of the fit: the message's example is one of its parameters.
 
     Raises
     ------
     NamedValuesError
         If the text is no list of names with numbers.
     """
+    _, example = values_help(model, method)
     values = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, number = (word.strip() for word in part.partition("="))
@@ -189,10 +197,10 @@ def named_values(text: str) -> dict[str, float]:
             values[name] = float(number)
         except ValueError as error:
             raise NamedValuesError(
-                f"{part!r} is no parameter with its value; write for example: alpha = 0.03"
+                f"{part!r} is no parameter with its value; write for example: {example}"
             ) from error
         if not equals or not name.isidentifier():
-            raise NamedValuesError(f"{part!r} has no name; write for example: alpha = 0.03")
+            raise NamedValuesError(f"{part!r} has no name; write for example: {example}")
     return values
 
 

@@ -135,19 +135,20 @@ class FitEntries(QWidget):
         NamedValuesError
             If the parameters to start at or to hold can not be read.
         """
-        waves = self.method_choice.currentText() == "hankel"
+        model, method = self.model_choice.currentText(), self.method_choice.currentText()
+        waves = method == "hankel"
         entered = self.radii_check.isEnabled() and self.radii_check.isChecked()
         setpoint = waves and self.setpoint_check.isChecked()
         return DispersionFit(
             kernel=kernel,
             std=std,
             name=name,
-            model=self.model_choice.currentText(),
-            method=self.method_choice.currentText(),
+            model=model,
+            method=method,
             bias_range=self._bias_range(kernel),
             radii_nm=(self.near_box.value(), self.far_box.value()) if entered else None,
-            initial=named_values(self.start_entry.text()),
-            fixed=named_values(self.held_entry.text()),
+            initial=named_values(self.start_entry.text(), model, method),
+            fixed=named_values(self.held_entry.text(), model, method),
             temperature_K=self.temperature_box.value(),
             modulation_V=1e-3 * self.modulation_box.value(),
             setpoint_V=self.setpoint_box.value() if setpoint else None,

@@ -16,10 +16,16 @@ from qtpy.QtWidgets import QApplication
 
 from napari_qpi.layers.conversion import add_layers
 from napari_qpi.layers.result import result_layers
-from napari_qpi.tasks.inspection.dispersion_fit import FITTING, NamedValuesError, named_values
+from napari_qpi.tasks.inspection.dispersion_fit import (
+    FITTING,
+    MODELS,
+    NamedValuesError,
+    named_values,
+)
 from napari_qpi.tasks.job import JobState
 from napari_qpi.widgets.inspect.curves.dispersion_panel import DispersionPanel
 from qpi_kernels.inspect import fit_dispersion
+from qpi_kernels.inspect.dispersion_choices import METHODS, parameters_of
 from qpi_kernels.result import KernelResult
 from qpi_kernels.simulate import SetPoint
 from shared.inspect_panels import open_panel, run_script, saved_tables
@@ -218,10 +224,16 @@ def test_a_map_alone_has_no_dispersion(qtbot: QtBot, viewer: Viewer) -> None:
     [("", {}), ("alpha=0.03", {"alpha": 0.03}), (" a = 1e-2 , b=-3,", {"a": 0.01, "b": -3.0})],
 )
 def test_parameters_to_hold_are_read(text: str, held: dict[str, float]) -> None:
-    assert named_values(text) == held
+    assert named_values(text, "rashba", "hankel") == held
 
 
 @pytest.mark.parametrize("text", ["alpha", "alpha = x", "= 3", "0.03"])
-def test_what_is_no_parameter_is_refused(text: str) -> None:
-    with pytest.raises(NamedValuesError, match=r"alpha = 0\.03"):
-        named_values(text)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_no_parameter_is_refused(text: str, method: str, model: str) -> None:
+    """The example is one of the model's own parameters."""
+    with pytest.raises(NamedValuesError, match="write for example: ") as refused:
+        named_values(text, model, method)
+    example = str(refused.value).partition("write for example: ")[2]
+    (name,) = named_values(example, model, method)
+    assert name in (parameters_of(model, method) or ["onset"])
