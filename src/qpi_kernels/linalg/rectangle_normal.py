@@ -87,7 +87,7 @@ class RectangleNormal:
 def _matrices_of_rows(lags: torch.Tensor, height: int) -> torch.Tensor:
     """Write a convolution as matrices of rows, (frequency along columns, kind * h, kind * h)."""
     kinds, rows = len(lags), torch.arange(height)
-    spectrum = torch.fft.rfft(lags).permute(3, 0, 1, 2)
+    spectrum: torch.Tensor = torch.fft.rfft(lags).permute(3, 0, 1, 2)
     # Output row j, input row j', at the lag j - j'.
     blocks = spectrum[..., (rows[:, None] - rows[None, :]) % lags.shape[-2]]
     return blocks.transpose(2, 3).reshape(-1, kinds * height, kinds * height)
@@ -101,8 +101,9 @@ def _strips(activation: torch.Tensor, kernel_shape: tuple[int, int]) -> torch.Te
     # Turned upside down, what is below is above.
     lags += _strip(activation.flip(1)[:, :deep], kernel_shape).flip(2, 4)
     # Of negative lags are the transposes.
-    half = torch.fft.rfft(lags.flatten(3, 4).flatten(1, 2), n=fast_length(2 * width - 1), dim=0)
-    return half + half.mH - lags[0].flatten(2, 3).flatten(0, 1)
+    pairs = lags.flatten(3, 4).flatten(1, 2)
+    half: torch.Tensor = torch.fft.rfft(pairs, n=fast_length(2 * width - 1), dim=0)
+    return half + half.mH - pairs[0]
 
 
 def _strip(activation: torch.Tensor, kernel_shape: tuple[int, int]) -> torch.Tensor:
@@ -126,7 +127,7 @@ def _apply_along(matrices: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
     size = fast_length(2 * width - 1)
     spectrum = torch.fft.rfft(kernels, n=size).flatten(1, 2).permute(2, 1, 0)
     spectrum = torch.nn.functional.pad(spectrum, (0, -count % _AT_ONCE))
-    parts = [matrices @ some for some in spectrum.split(_AT_ONCE, dim=-1)]
+    parts = [matrices @ some for some in torch.split(spectrum, _AT_ONCE, dim=-1)]
     applied = torch.cat(parts, dim=-1)[..., :count].permute(2, 1, 0)
     image: torch.Tensor = torch.fft.irfft(applied, n=size)[..., :width]
     return image.reshape(kernels.shape)
