@@ -17,8 +17,8 @@ __all__ = ["ExactNormal", "NormalOperator", "NormalOperators", "Whitening"]
 
 # Pixels of maps that a CPU transforms together: its caches hold no more.
 _MAX_PIXELS = 2**19
-# Pixels of a map, over the numbers of `RectangleNormal`, from which on that takes half the time.
-_MIN_PIXELS = 0.3
+# Pixels of a map, and how many for each number of `RectangleNormal`, from which on that is faster.
+_MIN_PIXELS, _MIN_SHARE = 40_000, 0.3
 
 
 class NormalOperator(Protocol):
@@ -103,7 +103,7 @@ class ExactNormal:
             return None
         height, width = model.kernel_shape
         numbers = 2 * len(model.kinds) * height * width * (height + width)
-        if math.prod(model.fft_shape) < _MIN_PIXELS * numbers:
+        if math.prod(model.fft_shape) < max(_MIN_PIXELS, _MIN_SHARE * numbers):
             return None
         return RectangleNormal(model.activation, model.kernel_shape, model.dtype)
 

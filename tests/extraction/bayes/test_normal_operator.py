@@ -72,7 +72,7 @@ def test_the_short_way_for_white_noise_is_the_operator_itself(background: str) -
 def test_on_large_maps_without_holes_and_rows_it_does_without_the_map(
     background: str, masked: bool, on_kernels: bool
 ) -> None:
-    given = problem(120, kinds=2, masked=masked)
+    given = problem(200, kinds=2, masked=masked)
     mask = given.mask if masked else np.ones_like(given.mask)
     parameters = given.parameters.model_copy(update={"background": background, "device": "cpu"})
     normal = replace(given, parameters=parameters, mask=mask).normal
