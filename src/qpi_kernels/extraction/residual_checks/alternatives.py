@@ -31,6 +31,10 @@ _FEW_NUMBERS, _SEARCHED = 2.0, 1.5
 _NOT_IN_TIME, _IN_TIME, _TWO_GROUPS = 0.7, 0.9, 0.75
 # Change of strength at an empty mark, how exactly, and the share of a shape that may be left.
 _EMPTY, _EMPTY_ERROR, _EMPTY_SHAPE = -1.0, 0.2, 0.5
+# What interpolation between pixels can not carry is like these, and explains up to 1.5 times the
+# square of the kernel's share in short waves (175 sound maps of spots 0.3 to 0.7 pixels wide).
+_LIKE_SHARPNESS = frozenset({"marks_displaced", "second_kind", "strengths_differ"})
+_SHARPNESS = 2.0
 # Part of the expected error, and of the map, below which a wrong model does not matter.
 _HARMLESS, _MIN_EFFECT = 0.3, 2e-3
 
@@ -114,7 +118,11 @@ def explained_alternatives(residual: MarkedResidual, patterns: Image) -> dict[st
 
 
 def told_reasons(
-    found: dict[str, Alternative], energy: float, expected_error: float
+    found: dict[str, Alternative],
+    energy: float,
+    expected_error: float,
+    *,
+    short_waves: float = 0.0,
 ) -> list[Reason]:
     """Tell the alternative that explains most, if any explains more than chance.
 
@@ -127,11 +135,16 @@ def told_reasons(
     expected_error : float
         Rms standard deviation of the kernel over its rms. An effect that is small against it is
         told, but not held against the kernel.
+    short_waves : float
+        Share of the kernel in waves too short for its pixels, where that is told.
     """
     told = max(found.values(), key=lambda one: one.weight * one.excess, default=None)
     if told is None or told.excess <= 0:
         return []
-    effect = float(np.sqrt(told.excess / max(energy, 1e-300) / told.averaged))
+    share = told.excess / max(energy, 1e-300)
+    if told.code in _LIKE_SHARPNESS and share < _SHARPNESS * short_waves**2:
+        return []
+    effect = float(np.sqrt(share / told.averaged))
     trust: Trust = "uncertain" if effect > max(_HARMLESS * expected_error, _MIN_EFFECT) else "good"
     return [
         Reason(

@@ -65,7 +65,10 @@ def check_residual(result: KernelResult, mask: NDArray[np.bool_] | None = None) 
         explained = {name: float(one.chi2) for name, one in found.items()}
         usual = {name: float(one.usual) for name, one in found.items()}
         energy = float(np.square(patterns[0], dtype=np.float64).sum())
-        reasons += told_reasons(found, energy, result.quality.expected_error)
+        sharp = [one.number or 0.0 for one in result.quality.reasons if one.code == _SHARP]
+        reasons += told_reasons(
+            found, energy, result.quality.expected_error, short_waves=max(sharp, default=0.0)
+        )
     if around.beyond > around.usual:
         reasons.append(Reason(code=_WAVES, number=around.beyond, threshold=around.usual))
     return ResidualChecks(
@@ -114,9 +117,6 @@ class CheckedExtraction(GeneratorStepper[KernelResult]):
 
 def _with_checks(quality: Quality, checks: ResidualChecks) -> Quality:
     """Add findings to a quality; trust only falls."""
-    # What interpolation between pixels can not carry looks like wrong marks.
-    sharp = any(one.code == _SHARP for one in quality.reasons)
-    told = [one for one in checks.reasons if not sharp or one.code == _WAVES]
-    reasons = [*quality.reasons, *told]
+    reasons = [*quality.reasons, *checks.reasons]
     trust = lowest_trust(reasons)
     return quality.model_copy(update={"checks": checks, "reasons": reasons, "trust": trust})
