@@ -1,8 +1,7 @@
-"""The picture and the tables of docs/limits.md."""
+"""The picture of docs/limits.md; its tables are made by limits_tables.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,11 @@ from matplotlib.colors import AsinhNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from qpi_kernels.bench.robustness.faults import FAULTS, confusion, find_fault
 from qpi_kernels.bench.robustness.maps import RobustnessMap
 from qpi_kernels.bench.robustness.scores import (
     ROBUSTNESS_CASES,
     RobustnessCase,
-    RobustnessScores,
     first_kind,
-    robustness_scores,
 )
 from qpi_kernels.metrics import affine_invariant_nrmse
 
@@ -99,60 +95,3 @@ def show(axes: Axes, values: Image, colours: str, norm: AsinhNorm, title: str) -
     axes.set_title(title, size=8, pad=3)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def tables(seeds: range) -> None:
-    """Print the tables: all methods at a signal to noise of 10, bayes at others, and the faults."""
-    methods = ("average", "least_squares", "two_step", "bayes")
-    print(f"| | left out | {' | '.join(methods)} | χ² | coverage | doubts | told |")
-    print("|---" * 10 + "|")
-    for group, cases in ROBUSTNESS_CASES.items():
-        print(f"| **{group}** | | | | | | | | | |")
-        for one in cases:
-            found = robustness_scores(one, seeds)
-            errors = [
-                f"{found.nrmse[name]:.2f}" if name in found.nrmse else "-" for name in methods
-            ]
-            row = [one.name, f"{found.left_out:.2f}", *errors, f"{found.chi2:.2f}"]
-            row += [f"{found.coverage:.0%}", doubts(found, seeds), told(found.told)]
-            print("| " + " | ".join(row) + " |", flush=True)
-    print("| bayes: error, coverage, doubts | SNR 1 | SNR 10 | SNR 100 |")
-    print("|---|---|---|---|")
-    for cases in ROBUSTNESS_CASES.values():
-        for one in cases:
-            row = [one.name]
-            for snr in (1.0, 10.0, 100.0):
-                found = robustness_scores(one, seeds, snr=snr, methods=("bayes",))
-                error = f"{found.nrmse['bayes']:.2f}"
-                row.append(f"{error}, {found.coverage:.0%}, {doubts(found, seeds)}")
-            print("| " + " | ".join(row) + " |", flush=True)
-    fault_table(range(20))
-
-
-def fault_table(seeds: range) -> None:
-    """Print how often each fault is told by which reason."""
-    print("| true fault | SNR | told | coverage | below 90 %, called good |")
-    print("|---|---|---|---|---|")
-    for fault in FAULTS:
-        for snr in (1.0, 10.0, 100.0):
-            found = [find_fault(fault, seed, snr=snr) for seed in seeds]
-            coverage = np.median([one.coverage for one in found])
-            wrong = sum(one.coverage < 0.9 and one.trust == "good" for one in found)
-            row = [fault, f"{snr:g}", told(confusion(found)), f"{coverage:.0%}", str(wrong)]
-            print("| " + " | ".join(row) + " |", flush=True)
-
-
-def told(codes: Mapping[str, int]) -> str:
-    """Write how often each reason was given, the most frequent first."""
-    ordered = sorted(codes.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{words(code)} {count}" for code, count in ordered)
-
-
-def words(code: str) -> str:
-    """Write a code without underscores."""
-    return code.replace("_", " ") or "nothing"
-
-
-def doubts(found: RobustnessScores, seeds: range) -> str:
-    """Count the maps in which bayes doubts its kernel."""
-    return f"{round(found.doubted * len(seeds))}/{len(seeds)}"

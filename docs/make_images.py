@@ -3,7 +3,7 @@
 Usage: ``python docs/make_images.py [readme] [friedel] [prepare] [simulate] [blind] [limits]
 [presets] [inspect]`` in an environment with napari-qpi and a display (or ``xvfb-run -a``).
 ``friedel`` and ``prepare`` need samples in the folder that NAPARI_QPI_SAMPLES names;
-``limits`` prints the tables of docs/limits.md in half an hour.
+the tables of docs/limits.md are made by limits_tables.py.
 """
 
 from __future__ import annotations
@@ -172,11 +172,10 @@ def inspect() -> None:
 
 
 def limits() -> None:
-    """Draw where the method does not apply: the picture and the tables."""
+    """Draw where the method does not apply."""
     import limits_page
 
     limits_page.picture(IMAGES / "limits.png")
-    limits_page.tables(range(7))
 
 
 def presets() -> None:

@@ -17,7 +17,11 @@ from qpi_kernels.bench.robustness.maps import (
     step_map,
     step_waves,
 )
-from qpi_kernels.bench.robustness.scores import ROBUSTNESS_CASES, robustness_scores
+from qpi_kernels.bench.robustness.scores import (
+    ROBUSTNESS_CASES,
+    map_scores,
+    robustness_scores,
+)
 from qpi_kernels.forward import ForwardModel
 from qpi_kernels.simulate.bands import HBAR2_OVER_2M
 
@@ -89,12 +93,12 @@ def test_kinds_are_told_apart_only_when_labelled() -> None:
 def test_scores_show_what_a_wrong_label_costs() -> None:
     cases = {one.name: one for one in ROBUSTNESS_CASES["unlabelled kinds"]}
     wrong, right = (
-        robustness_scores(cases[f"10 + 10 unlike, {labels}"], range(1))
+        robustness_scores([map_scores(cases[f"10 + 10 unlike, {labels}"], 0)])
         for labels in ("one label", "two labels")
     )
     assert list(wrong.nrmse) == ["average", "least_squares", "two_step", "bayes"]
     assert list(right.nrmse) == ["average", "least_squares", "bayes"]
     assert wrong.nrmse["bayes"] > 5 * right.nrmse["bayes"]
-    assert (wrong.doubted, right.doubted) == (1, 0)
+    assert (wrong.maps, wrong.doubted, right.doubted) == (1, 1, 0)
     assert wrong.chi2 > 2 > 1.2 > right.chi2
-    assert wrong.trust == "uncertain"
+    assert wrong.told == {"second_kind": 1}

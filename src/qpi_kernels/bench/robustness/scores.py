@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -32,9 +32,11 @@ from qpi_kernels.result import KernelResult
 
 __all__ = [
     "ROBUSTNESS_CASES",
+    "MapScore",
     "RobustnessCase",
     "RobustnessScores",
     "first_kind",
+    "map_scores",
     "robustness_scores",
 ]
 
@@ -110,6 +112,34 @@ ROBUSTNESS_CASES = {
 
 
 @dataclass(frozen=True)
+class MapScore:
+    """Answer of one method for one map.
+
+    Parameters
+    ----------
+    nrmse : float
+        `affine_invariant_nrmse` of the (first) kernel.
+    coverage : float
+        Share of its pixels within 1.96 standard deviations of the truth.
+    chi2 : float
+        Reduced chi-squared.
+    trust : str
+        `Quality.trust`.
+    told : str
+        Code of the first reason that names a fault, or else more than noise; empty without.
+    left_out : float
+        See `RobustnessMap`.
+    """
+
+    nrmse: float
+    coverage: float
+    chi2: float
+    trust: Trust
+    told: str
+    left_out: float
+
+
+@dataclass(frozen=True)
 class RobustnessScores:
     """Of one case over some seeds; medians.
 
@@ -122,92 +152,94 @@ class RobustnessScores:
     chi2, coverage : float
         Reduced chi-squared of bayes, and the share of its pixels within 1.96 standard deviations
         of the truth.
-    doubted : float
-        Share of the seeds in which the trust in bayes is not good.
-    believed_wrongly : float
-        Share of the seeds in which it is good though less than 90 % of the pixels are covered.
+    maps, doubted : int
+        Number of seeds, and of those in which the trust in bayes is not good.
+    believed_wrongly : int
+        Number of seeds in which it is good though less than 90 % of the pixels are covered.
     told : dict of str to int
-        Number of seeds by the code of the first reason that names a fault, or else more than noise.
-    trust : str
-        `Quality.trust` of bayes, for the first seed.
+        Number of seeds by `MapScore.told` of bayes.
     """
 
     left_out: float
     nrmse: dict[str, float]
     chi2: float
     coverage: float
-    doubted: float
-    believed_wrongly: float
+    maps: int
+    doubted: int
+    believed_wrongly: int
     told: dict[str, int]
-    trust: Trust
 
 
-def robustness_scores(
+def map_scores(
     case: RobustnessCase,
-    seeds: range,
+    seed: int,
     *,
     snr: float = 10.0,
     methods: tuple[str, ...] = get_args(RobustnessMethod),
-) -> RobustnessScores:
-    """Run the methods on a case.
+) -> dict[str, MapScore]:
+    """Run the methods on one map of a case.
 
     Parameters
     ----------
     case : RobustnessCase
         Of `ROBUSTNESS_CASES`.
-    seeds : range
-        One map each.
+    seed : int
+        Of the map.
     snr : float
         Variance of the defects' pattern over that of the noise.
     methods : tuple of str
-        The last is bayes.
-
-    Returns
-    -------
-    RobustnessScores
-        Medians over the seeds.
+        Without those that can not run there: two_step knows one kind only.
     """
-    maps = [case.build(seed, snr=snr) for seed in seeds]
-    nrmse: dict[str, float] = {}
-    results: list[KernelResult] = []
-    for method in methods:
-        if method == "two_step" and len(maps[0].marked.kinds) > 1:
-            continue
-        results = [case.run(one, method) for one in maps]
-        nrmse[method] = float(np.median(list(_errors(maps, results))))
-    within = [
-        np.mean(
-            np.abs(first_kind(result.kernel) - one.kernel) < _WITHIN_95 * first_kind(result.std)
-        )
-        for one, result in zip(maps, results, strict=True)
-    ]
+    found = case.build(seed, snr=snr)
+    several = len(found.marked.kinds) > 1
+    return {
+        method: _score(found, case.run(found, method))
+        for method in methods
+        if not (several and method == "two_step")
+    }
+
+
+def robustness_scores(maps: Sequence[Mapping[str, MapScore]]) -> RobustnessScores:
+    """Sum up the maps of a case.
+
+    Parameters
+    ----------
+    maps : sequence of mapping of str to MapScore
+        Of `map_scores`, each with bayes.
+    """
+    bayes = [one["bayes"] for one in maps]
+    names = dict.fromkeys(name for one in maps for name in one)
     return RobustnessScores(
-        left_out=float(np.median([one.left_out for one in maps])),
-        nrmse=nrmse,
-        chi2=float(np.median([result.quality.reduced_chi2[0] for result in results])),
-        coverage=float(np.median(within)),
-        doubted=float(np.mean([result.quality.trust != "good" for result in results])),
-        believed_wrongly=float(
-            np.mean(
-                [
-                    share < _COVERED and result.quality.trust == "good"
-                    for share, result in zip(within, results, strict=True)
-                ]
-            )
-        ),
-        told=dict(Counter(_told(result) for result in results)),
-        trust=results[0].quality.trust,
+        left_out=float(np.median([one.left_out for one in bayes])),
+        nrmse={
+            name: float(np.median([one[name].nrmse for one in maps if name in one]))
+            for name in names
+        },
+        chi2=float(np.median([one.chi2 for one in bayes])),
+        coverage=float(np.median([one.coverage for one in bayes])),
+        maps=len(maps),
+        doubted=sum(one.trust != "good" for one in bayes),
+        believed_wrongly=sum(one.coverage < _COVERED and one.trust == "good" for one in bayes),
+        told=dict(Counter(one.told for one in bayes)),
+    )
+
+
+def _score(found: RobustnessMap, result: KernelResult) -> MapScore:
+    """Score an answer."""
+    kernel, std = first_kind(result.kernel), first_kind(result.std)
+    return MapScore(
+        nrmse=float(affine_invariant_nrmse(found.kernel, kernel)),
+        coverage=float(np.mean(np.abs(kernel - found.kernel) < _WITHIN_95 * std)),
+        chi2=float(result.quality.reduced_chi2[0]),
+        trust=result.quality.trust,
+        told=_told(result),
+        left_out=found.left_out,
     )
 
 
 def first_kind(kernel: xr.DataArray) -> np.ndarray:
     """Return the first kernel, (h, w), of one or several kinds."""
     return np.asarray(kernel.isel(kind=0) if "kind" in kernel.dims else kernel, np.float64)
-
-
-def _errors(maps: list[RobustnessMap], results: list[KernelResult]) -> Iterator[float]:
-    for one, result in zip(maps, results, strict=True):
-        yield float(affine_invariant_nrmse(one.kernel, first_kind(result.kernel)))
 
 
 def _told(result: KernelResult) -> str:

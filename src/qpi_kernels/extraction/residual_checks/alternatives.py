@@ -32,7 +32,7 @@ _NOT_IN_TIME, _IN_TIME, _TWO_GROUPS = 0.7, 0.9, 0.75
 # Change of strength at an empty mark, how exactly, and the share of a shape that may be left.
 _EMPTY, _EMPTY_ERROR, _EMPTY_SHAPE = -1.0, 0.2, 0.5
 # What interpolation between pixels can not carry is like these, and explains up to 1.5 times the
-# square of the kernel's share in short waves (175 sound maps of spots 0.3 to 0.7 pixels wide).
+# square of the kernel's share in short waves (161 sound maps of spots 0.3 to 0.7 pixels wide).
 _LIKE_SHARPNESS = frozenset({"marks_displaced", "second_kind", "strengths_differ"})
 _SHARPNESS = 2.0
 # Part of the expected error, and of the map, below which a wrong model does not matter.
