@@ -62,15 +62,16 @@ SENTENCES = {
     # The kernel is in doubt.
     "network_misfit": Sentence(
         "The network's kernel does not fit the map: it explains {number:.0%} of the variance.",
-        "Either the network does not know such a kernel, or positions, kinds or the background are "
-        "wrong: compare with least squares, and see the residual layer.",
+        "Either positions, kinds or the background are wrong (see the residual layer), or the "
+        "network does not know such a kernel: bayes with the prior learned goes on from it to "
+        "what the map shows.",
         negative="The network's kernel does not fit the map: it explains nothing of it.",
     ),
     "network_error": Sentence(
         "The residual shows an error of about {number:.0%} of the kernel; the network expects "
         "{threshold:.0%}.",
-        "The network does not know such a kernel well: compare with least squares, and see the "
-        "residual layer.",
+        "The network does not know such a kernel well: bayes with the prior learned goes on from "
+        "it to what the map shows.",
     ),
     "ridge_replaced": Sentence(
         "The residual is structure, not noise: the evidence would erase the kernel, so a weak "
