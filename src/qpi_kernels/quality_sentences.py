@@ -112,7 +112,7 @@ SENTENCES = {
     ),
     "dense_defects": Sentence(
         "Defects lie so densely that about {number:.0f} of those found may be two or more.",
-        "The kernel keeps its shape, but was 1.2 to 2.2 times too strong in simulated maps, "
+        "The kernel keeps its shape, but was 1.0 to 2.2 times too strong in simulated maps, "
         "and many defects are missing. Take its strength from defects that lie apart.",
     ),
     "tip_change": Sentence(
