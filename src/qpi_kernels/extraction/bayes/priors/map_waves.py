@@ -42,7 +42,7 @@ _MIN_AMPLITUDE, _MIN_POWER, _HIDDEN_POWER = 0.03, 1e-5, 0.3
 # beforehand that it is round.
 _LOCAL_WIDTH, _MIN_LOCAL, _HIDDEN_SHARE, _ROUND_NUMBERS = 1.0, 1e-3, 0.3, 2.0
 # Gain of such an envelope, as -2 log likelihood of a pixel on its own, from which it is tried. In
-# 14 kernels of atoms at four SNRs it gained .45 or more where it was the better prior, with few
+# 12 kernels of atoms at four SNRs it gained .45 or more where it was the better prior, with few
 # exceptions at SNR 1; smooth waves gain up to .4, for their envelope follows the waves.
 _MIN_LOCAL_GAIN = 0.45
 # Noise of the least-squares kernel, over its signal, below which interpolation's own errors matter.

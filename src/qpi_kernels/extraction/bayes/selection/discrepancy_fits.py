@@ -56,19 +56,19 @@ class DiscrepancyFits:
     def keep(
         self,
         signals: torch.Tensor,
-        best: Sequence[str],
+        names: Sequence[Sequence[str]],
         solvers: Sequence[dict[str, PosteriorSolver]],
         candidates: Sequence[dict[str, Posterior]],
         planes: str,
     ) -> Generator[Event, None, list[dict[str, PosteriorSolver]]]:
-        """Fit the best prior of each plane, and keep what came of it where that pays.
+        """Fit the likely priors of each plane, and keep what came of it where that pays.
 
         Parameters
         ----------
         signals : tensor, (plane, rows, columns)
             Planes without background.
-        best : sequence of str
-            Name of the best prior of each.
+        names : sequence of sequence of str
+            Those of each, see `close_to_best`.
         solvers : sequence of dict of str to PosteriorSolver
             By which each plane was solved.
         candidates : sequence of dict of str to Posterior
@@ -83,14 +83,13 @@ class DiscrepancyFits:
         """
         kept = [dict(one) for one in solvers]
         # Planes under one prior are of one host, and share what it lacks.
-        shared: dict[PosteriorSolver, list[int]] = {}
-        for row, name in enumerate(best):
+        shared: dict[tuple[str, PosteriorSolver], list[int]] = {}
+        for row, name in ((row, name) for row, some in enumerate(names) for name in some):
             solver = solvers[row][name]
             open_one = solver not in self._latest and has_waves(solver.prior)
             if open_one and candidates[row][name].determined >= 1:
-                shared.setdefault(solver, []).append(row)
-        for number, (solver, rows) in enumerate(shared.items()):
-            name = best[rows[0]]
+                shared.setdefault((name, solver), []).append(row)
+        for number, ((name, solver), rows) in enumerate(shared.items()):
             before = [candidates[row][name] for row in rows]
             own = [candidates[row] for row in rows]
             work = self._fit(signals[rows], name, solver, own, planes)

@@ -35,7 +35,7 @@ from qpi_kernels.extraction.bayes.selection.family_selection import (
 from qpi_kernels.extraction.bayes.selection.findings import SelectedPosterior, StackFindings
 from qpi_kernels.extraction.bayes.selection.rules import (
     FITS,
-    compared_cost,
+    close_to_best,
     is_enough,
     most_likely,
     possible_gain,
@@ -202,12 +202,12 @@ class PriorSelection:
         else:
             trials = self._try_all(planes, signals, candidates, findings)
         solvers = yield from portion(trials, 0.0, 0.6)
-        best = [min(one, key=lambda name: compared_cost(name, one[name])) for one in candidates]
-        fits = self._discrepancy_fits
-        work = fits.keep(signals, best, solvers, candidates, self._of(planes))
+        fits, close = self._discrepancy_fits, [close_to_best(one) for one in candidates]
+        work = fits.keep(signals, close, solvers, candidates, self._of(planes))
         solvers = yield from portion(work, 0.6, 0.8)
         # Planes that follow are of the same host, however many are solved together.
         self._solvers = {name: fits.latest(one) for name, one in self._solvers.items()}
+        best = [close_to_best(one)[0] for one in candidates]
         samples: dict[int, PosteriorSample] = {}
         # Priors of a network belong to one plane, all others to all.
         shared = {id(own[name]): own[name] for own, name in zip(solvers, best, strict=True)}
