@@ -24,6 +24,7 @@ from qpi_kernels.extraction.blind.evidence.model_order import (
     strong_points,
 )
 from qpi_kernels.extraction.blind.evidence.posterior_points import probable_points
+from qpi_kernels.extraction.blind.evidence.separated_kinds import separate_kinds
 from qpi_kernels.extraction.blind.evidence.whitened_fits import better_whitened
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 from qpi_kernels.extraction.blind.initial_kernels import energetic_patches, unlike_patches
@@ -133,8 +134,11 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
                 break
         if best is None or not pays_for_its_kernel(None, best):
             raise ExtractionError(_NOTHING_FOUND)
-        start, stop = 1 - _SOLUTION_SHARE, 1 - 0.5 * _SOLUTION_SHARE
-        defects = yield from portion(self._defects(maps, best, orientation), start, stop)
+        start, middle, stop = 1 - _SOLUTION_SHARE * np.array([1.0, 0.8, 0.5])
+        work = separate_kinds(best, self._problem.parameters.seed)
+        named = partial(_named, "Fitting all kinds together")
+        best = yield from portion(map_events(work, named), start, middle)
+        defects = yield from portion(self._defects(maps, best, orientation), middle, stop)
         estimator = LeastSquares if self._problem.parameters.prior == "none" else BayesExtraction
         solution = follow(estimator(replace(self._problem, defects=defects)))
         return with_blind_reasons((yield from portion(solution, stop, 1.0)))

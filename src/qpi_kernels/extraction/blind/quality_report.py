@@ -86,7 +86,7 @@ def _faint_reasons(result: KernelResult) -> list[Reason]:
     if not faint:
         return []
     limit = _MAX_FAINT_SHARE * len(result.defects)
-    return [Reason(code="faint_defects", number=faint, threshold=limit)]
+    return [Reason(code="faint_defects", number=faint, threshold=limit, trust="uncertain")]
 
 
 def _pair_reasons(result: KernelResult) -> list[Reason]:
