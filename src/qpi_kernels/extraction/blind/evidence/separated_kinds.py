@@ -16,8 +16,9 @@ from qpi_kernels.progress import Event, portion
 
 __all__ = ["separate_kinds"]
 
-# Points of two kinds so close share a place, and so many shared places are no chance.
-_CLOSE_PX, _MIN_SHARED = 2.0, 3
+# Points of two kinds so close share a place, as centres of mixed kernels are off; so many of them
+# are tried.
+_CLOSE_PX, _MIN_SHARED = 4.0, 3
 # Sweeps of a trial, their grid points per pixel and longest move in px, and the cost by which it
 # must be lower.
 _SWEEPS, _PITCH, _REACH, _MIN_GAIN = 8, 4, 2, 50.0
