@@ -27,10 +27,7 @@ def fitted(scene, chosen, kinds):
     # A second point at a site would be dropped.
     beside = np.arange(len(chosen))[:, None] >= len(sites)
     points = Points(sites[chosen] + beside, np.ones(len(chosen)), kinds)
-    fit = finish(AlternatingFit.of_points(model, points, 2, 0))
-    for _ in range(4):
-        finish(fit.sweep(4, 2))
-    return fit
+    return finish(AlternatingFit.of_points(model, points, 2, 0, sweeps=4))
 
 
 def test_defects_that_were_taken_for_both_kinds_become_one(scene):

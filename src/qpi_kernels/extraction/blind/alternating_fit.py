@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import pairwise
 
 import numpy as np
 import scipy.ndimage
@@ -15,13 +16,18 @@ from qpi_kernels.extraction.blind.gibbs_sampler import GibbsSampler, Points
 from qpi_kernels.extraction.blind.kernel_centre import centre_offset, shifted
 from qpi_kernels.progress import Event, portion
 
-__all__ = ["AlternatingFit"]
+__all__ = ["FINE_PITCH", "FINE_REACH", "AlternatingFit"]
+
+# Of sweeps with points between pixels: grid points per pixel, and longest move in px.
+FINE_PITCH, FINE_REACH = 4, 2
 
 _FISTA_STEPS = 10
 _KERNEL_STEPS = 6
 _MIN_PEAK = 0.15
 _RELATIVE_RIDGE = 0.01
 _FIRST_KERNEL_STEPS, _POINTS_PITCH = 30, 8
+# Time of the first kernels of known points, in sweeps.
+_FIRST_TIME = 2
 
 
 class AlternatingFit:
@@ -57,7 +63,13 @@ class AlternatingFit:
 
     @classmethod
     def of_points(
-        cls, model: ConvolutionModel, points: Points, kinds: int, seed: int
+        cls,
+        model: ConvolutionModel,
+        points: Points,
+        kinds: int,
+        seed: int,
+        *,
+        sweeps: int = 0,
     ) -> Generator[Event, None, AlternatingFit]:
         """Begin with known points rather than with known kernels.
 
@@ -71,6 +83,8 @@ class AlternatingFit:
             Number of kernels.
         seed : int
             Seed of the sampler.
+        sweeps : int
+            Fine sweeps that follow.
 
         Returns
         -------
@@ -84,10 +98,12 @@ class AlternatingFit:
         points = fit.sampler.points
         sizes = np.bincount(points.kinds, points.strengths**2, minlength=kinds)
         ridge = torch.from_numpy(_RELATIVE_RIDGE * np.maximum(sizes, 1.0)).float()
-        fit.kernels = yield from model.solve_kernels(
-            fit.sampler.spectrum, start, ridge, _FIRST_KERNEL_STEPS
-        )
+        first = _FIRST_TIME / (_FIRST_TIME + sweeps)
+        work = model.solve_kernels(fit.sampler.spectrum, start, ridge, _FIRST_KERNEL_STEPS)
+        fit.kernels = yield from portion(work, 0.0, first)
         fit._measure()
+        for share in pairwise(np.linspace(first, 1.0, sweeps + 1).tolist()):
+            yield from portion(fit.sweep(), *share)
         return fit
 
     def relax(self, threshold: float) -> Generator[Event, None, None]:
@@ -158,7 +174,9 @@ class AlternatingFit:
         yield Event("Solving for the kernels", 10, 10)
         self.sampler.move(self._centre_kernels())
 
-    def sweep(self, pitch: int, reach: int) -> Generator[Event, None, None]:
+    def sweep(
+        self, pitch: int = FINE_PITCH, reach: int = FINE_REACH
+    ) -> Generator[Event, None, None]:
         """Sample once with points on a grid; between pixels, close points become one.
 
         Parameters

@@ -12,7 +12,7 @@ import torch
 
 from qpi_kernels.defects import DEFAULT_KIND, Defects
 from qpi_kernels.extraction.bayes.estimator import BayesExtraction
-from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
+from qpi_kernels.extraction.blind.alternating_fit import FINE_PITCH, FINE_REACH, AlternatingFit
 from qpi_kernels.extraction.blind.convolution_model import ConvolutionModel
 from qpi_kernels.extraction.blind.evidence.model_order import (
     dominant_points,
@@ -49,7 +49,6 @@ _KEPT_GUESSES = (5, 3, 3, 3)
 # Number of fits that go on, sweeps of each, grid points per pixel and longest move in px: pieces
 # on whole pixels find the defects, and become one point each once points lie between pixels.
 _STAGES = ((6, 2, 1, 2), (3, 2, 1, 2), (2, 10, 1, 2), (2, 3, 4, 2))
-_FINE_PITCH, _FINE_REACH = 4, 2
 # Sweeps of the best fit: at most so many, until so many have not reduced the cost by so much.
 _MAX_SWEEPS, _WAITING_SWEEPS, _MIN_GAIN = 16, 3, 10.0
 _LAST_PITCH, _LAST_REACH, _LAST_SWEEPS = 8, 1, 2
@@ -232,12 +231,10 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         self, maps: ConvolutionModel, points: Points, kinds: int
     ) -> Generator[Event, None, AlternatingFit]:
         """Fit several kinds whose defects were found one kind after the other."""
-        start = AlternatingFit.of_points(maps, points, kinds, self._problem.parameters.seed)
+        seed = self._problem.parameters.seed
+        work = AlternatingFit.of_points(maps, points, kinds, seed, sweeps=_JOINT_SWEEPS)
         named = partial(_named, "Fitting all kinds together")
-        fit = yield from portion(map_events(start, named), 0.0, 0.1)
-        for share in pairwise(np.linspace(0.1, 1, _JOINT_SWEEPS + 1)):
-            yield from portion(map_events(fit.sweep(_FINE_PITCH, _FINE_REACH), named), *share)
-        return fit
+        return (yield from map_events(work, named))
 
     def _whitened(
         self, maps: ConvolutionModel, fit: AlternatingFit
@@ -248,7 +245,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         """
         seed, kinds = self._problem.parameters.seed, len(fit.kernels)
         named = partial(_named, "Whitening the noise")
-        shares = pairwise(np.linspace(0, 1, _WHITENINGS * (_WHITE_SWEEPS + 2) + 1))
+        shares = pairwise(np.cumsum([0.0, *_WHITENINGS * [0.25, 0.75]]) / _WHITENINGS)
         for _ in range(_WHITENINGS):
             points = dominant_points(fit)
             if not len(points):
@@ -261,11 +258,8 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
             white = maps.whitened(colour) if colour.strength > _MIN_COLOUR else maps
             if white is maps and fit.model is maps:
                 return fit
-            work = map_events(AlternatingFit.of_points(white, points, kinds, seed), named)
-            fit = yield from portion(work, *next(shares))
-            for _ in range(_WHITE_SWEEPS):
-                sweep = map_events(fit.sweep(_FINE_PITCH, _FINE_REACH), named)
-                yield from portion(sweep, *next(shares))
+            work = AlternatingFit.of_points(white, points, kinds, seed, sweeps=_WHITE_SWEEPS)
+            fit = yield from portion(map_events(work, named), *next(shares))
         return fit
 
     def _one_kind(
@@ -306,7 +300,7 @@ class BlindExtraction(GeneratorStepper[KernelResult]):
         for _ in range(_MAX_SWEEPS):
             share = next(shares)
             if not _settled(costs):
-                yield from portion(_sweep(best, _FINE_PITCH, _FINE_REACH, message), *share)
+                yield from portion(_sweep(best, FINE_PITCH, FINE_REACH, message), *share)
                 costs.append(best.cost)
         best = yield from portion(join_points(best, seed), *next(shares))
         message = f"Refining positions{suffix}"

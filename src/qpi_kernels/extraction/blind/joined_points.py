@@ -24,9 +24,8 @@ __all__ = ["common_separation", "has_common_separation", "join_points"]
 # them; closer points are not told apart for sure.
 _BOX_PX, _CLOSE_PX, _MIN_PX = 3, 2.0, 3.0
 _MIN_SHARE, _SIGNIFICANCE = 0.5, 1e-6
-# Sweeps of a fit whose points were joined, their grid points per pixel and longest move in px, and
-# the cost by which it must be lower.
-_SWEEPS, _PITCH, _REACH, _MIN_GAIN = 8, 4, 2, 50.0
+# Sweeps of a fit whose points were joined, and the cost by which it must be lower.
+_SWEEPS, _MIN_GAIN = 8, 50.0
 # Where a group's one point stands: as a share of the way from its first point to its last.
 _PLACES = (0.0, 0.5, 1.0)
 
@@ -116,10 +115,8 @@ def join_points(fit: AlternatingFit, seed: int) -> Generator[Event, None, Altern
             continue
         for place in _PLACES:
             joined = _joined(points, kind, separation, place)
-            work = AlternatingFit.of_points(model, joined, len(fit.kernels), seed)
+            work = AlternatingFit.of_points(model, joined, len(fit.kernels), seed, sweeps=_SWEEPS)
             other = yield from map_events(work, _named)
-            for _ in range(_SWEEPS):
-                yield from map_events(other.sweep(_PITCH, _REACH), _named)
             if other.cost < best.cost - _MIN_GAIN:
                 best = other
     return best

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qpi_kernels.extraction.blind.evidence.posterior_points import SAME_PX
 from qpi_kernels.extraction.blind.joined_points import common_separation
 from qpi_kernels.quality import Quality, Reason, lowest_trust
 from qpi_kernels.result import KernelResult
@@ -15,8 +16,8 @@ __all__ = ["faint_defects", "with_blind_reasons"]
 
 _FAINT_STRENGTH = 0.5
 _MAX_FAINT_SHARE = 0.2
-# Defects so close are not told apart; share of those found that may have another so close.
-_CLOSE_PX, _MAX_CLOSE_SHARE = 2.0, 0.1
+# Share of the defects found that may have another one that is not told apart from it.
+_MAX_CLOSE_SHARE = 0.1
 
 
 def faint_defects(strengths: NDArray[np.floating]) -> int:
@@ -116,7 +117,7 @@ def _density_reasons(result: KernelResult) -> list[Reason]:
     pixels = float(np.prod(result.residual.shape[-2:]) if mask is None else mask.sum())
     reasons = []
     for count in result.defects.counts().values():
-        share = np.pi * _CLOSE_PX**2 * count / pixels
+        share = np.pi * SAME_PX**2 * count / pixels
         if share > _MAX_CLOSE_SHARE:
             reasons.append(
                 Reason(

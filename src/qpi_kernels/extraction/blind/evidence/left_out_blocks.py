@@ -16,7 +16,6 @@ __all__ = ["BlockErrors", "predict_blocks"]
 _BLOCK_PX, _FOLDS, _SHARE = 8, 2, 0.25
 # Sweeps with the blocks left out, and those of them whose predictions are averaged.
 _SWEEPS, _AVERAGED = 6, 4
-_PITCH, _REACH = 4, 2
 _SEED = 0
 
 
@@ -90,7 +89,7 @@ def _predicted(
     again = yield from AlternatingFit.of_points(model, fit.sampler.points, kinds, _SEED)
     total = np.zeros(tuple(model.values.shape))
     for sweep in range(_SWEEPS):
-        yield from again.sweep(_PITCH, _REACH)
+        yield from again.sweep()
         if sweep >= _SWEEPS - _AVERAGED:
             total += again.predicted.numpy()
     return total / _AVERAGED

@@ -10,9 +10,10 @@ from scipy.spatial import cKDTree
 
 from qpi_kernels.extraction.blind.gibbs_sampler import Points
 
-__all__ = ["probable_points"]
+__all__ = ["SAME_PX", "probable_points"]
 
-_SAME_PX = 2.0
+# Points of a kind so close to each other are not told apart.
+SAME_PX = 2.0
 
 
 def probable_points(
@@ -44,7 +45,7 @@ def probable_points(
     strengths = np.concatenate([points.strengths for points in samples])
     kinds = np.concatenate([points.kinds for points in samples])
     tree = cKDTree(sites)
-    near = tree.query_ball_point(sites, _SAME_PX)
+    near = tree.query_ball_point(sites, SAME_PX)
     free = np.ones(len(sites), bool)
     found: list[tuple[NDArray[np.int64], float]] = []
     least = min_probability * len(samples)

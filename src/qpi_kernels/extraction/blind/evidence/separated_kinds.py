@@ -19,9 +19,8 @@ __all__ = ["separate_kinds"]
 # Points of two kinds so close share a place, as centres of mixed kernels are off; so many of them
 # are tried.
 _CLOSE_PX, _MIN_SHARED = 4.0, 3
-# Sweeps of a trial, their grid points per pixel and longest move in px, and the cost by which it
-# must be lower.
-_SWEEPS, _PITCH, _REACH, _MIN_GAIN = 8, 4, 2, 50.0
+# Sweeps of a trial, and the cost by which it must be lower.
+_SWEEPS, _MIN_GAIN = 8, 50.0
 
 
 def separate_kinds(fit: AlternatingFit, seed: int) -> Generator[Event, None, AlternatingFit]:
@@ -52,7 +51,7 @@ def separate_kinds(fit: AlternatingFit, seed: int) -> Generator[Event, None, Alt
     for number, chosen in enumerate(trials):
         kept = Points(points.sites[chosen], points.strengths[chosen], points.kinds[chosen])
         start, stop = number / len(trials), (number + 1) / len(trials)
-        work = _fitted(fit, kept, seed)
+        work = AlternatingFit.of_points(fit.model, kept, kinds, seed, sweeps=_SWEEPS)
         trial = yield from portion(work, start, stop)
         if trial.cost < best.cost - _MIN_GAIN:
             best = trial
@@ -70,15 +69,3 @@ def _without_shared(points: Points, kind: int, other: int) -> NDArray[np.bool_]:
         if _MIN_SHARED <= len(shared) < len(of_kind):
             chosen[shared] = False
     return chosen
-
-
-def _fitted(
-    fit: AlternatingFit, points: Points, seed: int
-) -> Generator[Event, None, AlternatingFit]:
-    """Fit the maps of a fit from other points on."""
-    work = AlternatingFit.of_points(fit.model, points, len(fit.kernels), seed)
-    other = yield from portion(work, 0.0, 0.2)
-    for sweep in range(_SWEEPS):
-        start = 0.2 + 0.8 * sweep / _SWEEPS
-        yield from portion(other.sweep(_PITCH, _REACH), start, start + 0.8 / _SWEEPS)
-    return other

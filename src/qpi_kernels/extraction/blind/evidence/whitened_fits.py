@@ -6,13 +6,12 @@ from collections.abc import Generator
 
 from qpi_kernels.extraction.blind.alternating_fit import AlternatingFit
 from qpi_kernels.extraction.blind.evidence.model_order import dominant_points
-from qpi_kernels.progress import Event, portion
+from qpi_kernels.progress import Event
 
 __all__ = ["better_whitened"]
 
-# Sweeps under the other whitening, their grid points per pixel and longest move in px, and the
-# share of the points that must remain.
-_SWEEPS, _PITCH, _REACH, _MIN_REMAINING = 4, 4, 2, 0.8
+# Sweeps under the other whitening, and the share of the points that must remain.
+_SWEEPS, _MIN_REMAINING = 4, 0.8
 
 
 def better_whitened(
@@ -42,11 +41,8 @@ def better_whitened(
     points = dominant_points(best)
     if best is noisier or not len(points):
         return best
-    work = AlternatingFit.of_points(noisier.model, points, len(best.kernels), seed)
-    trial = yield from portion(work, 0.0, 0.5)
-    for sweep in range(_SWEEPS):
-        start = 0.5 * (1 + sweep / _SWEEPS)
-        yield from portion(trial.sweep(_PITCH, _REACH), start, start + 0.5 / _SWEEPS)
+    kinds = len(best.kernels)
+    trial = yield from AlternatingFit.of_points(noisier.model, points, kinds, seed, sweeps=_SWEEPS)
     if len(trial.sampler.points) >= _MIN_REMAINING * len(points):
         return best
     return min(trial, noisier, key=lambda fit: fit.cost)
