@@ -91,7 +91,7 @@ class Background:
         return torch.stack(basis) if basis else self.weight.new_zeros((0, *self.weight.shape))
 
     @property
-    def counts_everything(self) -> bool:
+    def removes_only_smooth(self) -> bool:
         """True where every pixel counts and rows have no offsets: `remove_rows` does nothing."""
         return self._counts_everything and self.kind not in _OF_ROWS
 

@@ -97,9 +97,9 @@ class ExactNormal:
     def rectangle(self) -> RectangleNormal | None:
         """The operator without smooth background on the kernels alone, None where that is slow."""
         model = self._model
-        counts = self._noise is None and self._background.counts_everything
+        possible = self._noise is None and self._background.removes_only_smooth
         # Not measured on other devices.
-        if not counts or model.device.type != "cpu":
+        if not possible or model.device.type != "cpu":
             return None
         height, width = model.kernel_shape
         numbers = 2 * len(model.kinds) * height * width * (height + width)

@@ -47,7 +47,7 @@ class RectangleNormal:
     falls outside the rectangle is taken off: above and below it (over all columns), at its left
     and right (over all rows), and the four corners, which are in both, are added again. A strip is
     a convolution along its length, hence a matrix of the kernel's rows (or columns) at each
-    frequency. No step is of the rectangle's size but for the making.
+    frequency. Only the making takes steps of the rectangle's size.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _apply_along(matrices: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
 
 
 class _Corners:
-    """What is seen at the four corners outside a rectangle."""
+    """Sum of the normal operators of what is seen at the four corners outside a rectangle."""
 
     def __init__(self, activation: torch.Tensor, kernel_shape: tuple[int, int]) -> None:
         self._shape = kernel_shape

@@ -1,4 +1,4 @@
-"""Which priors are fitted to a map before the best of them is taken."""
+"""Priors that are fitted to a map before the best of them is taken."""
 
 from __future__ import annotations
 
