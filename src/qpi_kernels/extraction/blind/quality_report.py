@@ -117,7 +117,8 @@ def _density_reasons(result: KernelResult) -> list[Reason]:
     pixels = float(np.prod(result.residual.shape[-2:]) if mask is None else mask.sum())
     reasons = []
     for count in result.defects.counts().values():
-        share = np.pi * SAME_PX**2 * count / pixels
+        # Of places at random one or more others are so close by Poisson's law.
+        share = float(-np.expm1(-np.pi * SAME_PX**2 * count / pixels))
         if share > _MAX_CLOSE_SHARE:
             reasons.append(
                 Reason(
