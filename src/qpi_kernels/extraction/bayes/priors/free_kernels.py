@@ -22,14 +22,14 @@ _NOISE_WIDTH = 1.5
 
 @dataclass(frozen=True, eq=False)
 class FreeKernels:
-    """Kernels of all kinds that no prior has drawn to itself.
+    """Kernels of least squares of all kinds, without the bias that a prior gives them.
 
     Parameters
     ----------
     kernels : array, (kind, h, w)
-        Of least squares.
+        The kernels.
     noise : array, (draw, kind, h, w)
-        As likely as their own.
+        Errors drawn from their distribution.
     """
 
     kernels: NDArray[np.float64]
