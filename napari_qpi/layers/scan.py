@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from qpi_kernels.kernel_files import UNDETERMINED
 
 __all__ = ["scan_layers"]
 
-_WORDS = {"didv": "dI/dV", "topography": "topography", "current": "current"}
+# Without strokes: napari's File > Save All Layers makes file names of the layers' names.
+_WORDS = {"didv": "dIdV", "topography": "topography", "current": "current"}
 _COLORMAPS = {"didv": "viridis", "current": "inferno"}
 
 
@@ -70,13 +72,14 @@ def _shown(images: list[xr.DataArray]) -> list[xr.DataArray]:
 def _names(images: list[xr.DataArray], stem: str) -> list[str]:
     """Name the layers of channels; with the instrument's label where two would be the same."""
     short = [_name(array) for array in images]
-    return [
+    names = [
         f"{name} of {stem}"
         if "role" in array.attrs
         else f"{stem} {name}"
         + (f" ({array.attrs.get('long_name')})" if short.count(name) > 1 else "")
         for array, name in zip(images, short, strict=True)
     ]
+    return [re.sub(r"\s*[/\\]\s*", "-", name) for name in names]
 
 
 def _name(array: xr.DataArray) -> str:

@@ -113,7 +113,8 @@ SENTENCES = {
     "dense_defects": Sentence(
         "Defects lie so densely that about {number:.0f} of those found may be two or more.",
         "The kernel keeps its shape, but was 1.0 to 2.2 times too strong in simulated maps, "
-        "and many defects are missing. Take its strength from defects that lie apart.",
+        "and many defects are missing. For its strength, extract from a part of the map where "
+        "defects lie apart.",
     ),
     "tip_change": Sentence(
         "The map changes at scan line {place}, as with a tip change (chi-squared {number:.0f}, by "

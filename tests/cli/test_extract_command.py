@@ -48,6 +48,19 @@ def test_three_words_give_a_kernel(run_command, write_map, table, tmp_path):
     assert entry["provenance"]["parameters"]["kernel_shape"] == [17, 17]
 
 
+@pytest.mark.parametrize("prepare", [(), ("--prepare", "suggest")])
+def test_an_undetermined_kernel_of_a_raw_topograph_points_to_its_preparation(
+    run_command, write_map, tmp_path, prepare
+):
+    Defects([[10.0, 70.0], [60.0, 40.0], [80.0, 80.0]]).to_csv(tmp_path / "nowhere.csv")
+    done = run_command(
+        *("extract", write_map("map.gsf"), "--defects", tmp_path / "nowhere.csv"),
+        *("--kernel-size", "5", "--method", "least_squares", "-o", tmp_path / "k.nc", *prepare),
+    )
+    assert "Undetermined" in done.output
+    assert ("--prepare suggest" in done.output) == (not prepare)
+
+
 def test_parameters_reach_the_estimator(run_command, write_map, table, tmp_path):
     target = tmp_path / "kernel.nc"
     done = run_command(

@@ -127,7 +127,7 @@ def channel(quantity: str, direction: str = "forward", value: float | None = Non
     [
         (
             [channel("topography"), channel("topography", "backward"), channel("didv")],
-            ["dI/dV forward", "topography forward", "topography backward"],
+            ["dIdV forward", "topography forward", "topography backward"],
             2,
         ),
         (
@@ -149,7 +149,17 @@ def test_channels_of_one_name_are_told_apart() -> None:
     twice = [Channel(label, np.ones((3, 3), np.float32), "S", "didv") for label in ("LI X", "LI Y")]
     scan = scan_dataset(twice, source="made", format="test", pixel_nm=(1, 1))
     names = {arguments["name"] for _, arguments, _ in scan_layers(scan, "s")}
-    assert names == {"s dI/dV (LI X)", "s dI/dV (LI Y)"}
+    assert names == {"s dIdV (LI X)", "s dIdV (LI Y)"}
+
+
+@pytest.mark.parametrize(
+    ("label", "quantity", "name"), [("Gain / A", "other", "s Gain-A"), ("dI/dV", "didv", "s dIdV")]
+)
+def test_the_names_of_layers_can_be_names_of_files(label: str, quantity: str, name: str) -> None:
+    one = Channel(label, np.ones((3, 3), np.float32), "", quantity)
+    scan = scan_dataset([one], source="made", format="test", pixel_nm=(1, 1))
+    ((_, arguments, _),) = scan_layers(scan, "s")
+    assert arguments["name"] == name
 
 
 def test_point_spectra_become_points_with_their_curves(model: ViewerModel) -> None:
@@ -241,7 +251,7 @@ def test_a_stack_over_an_unknown_unit_opens(model: ViewerModel, unit: str) -> No
 REAL = {
     "nanonis_moire_10nm.sxm": ("topography forward", (160, 160), 0.0625),
     "nanonis_gen5_Au_mica.sxm": ("current forward", (256, 256), 4 / 256),
-    "nanonis_grid_bias.3ds": ("dI/dV numeric", (128, 20, 20), 0.75),
+    "nanonis_grid_bias.3ds": ("dIdV numeric", (128, 20, 20), 0.75),
     "createc_friedel_rings_60nm.dat": ("topography forward", (512, 512), None),
     "createc_preview_120nm.dat": ("topography forward", (10, 64, 64), None),
     "rhk_topo_ABC_graphite.sm4": ("topography forward", (128, 128), None),

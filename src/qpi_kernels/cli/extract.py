@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["extract"]
 
+_LEVEL = " The topograph was not prepared: --prepare suggest levels it and masks steps and streaks."
 _EXTENSIONS = (".nc", ".tif", ".tiff", ".gwy", ".npz")
 
 
@@ -149,7 +150,10 @@ def extract(
             write_anew(path, overwrite)
         angle = {"scan_angle_deg": scan.image.attrs.get("scan_angle_deg", 0.0)}
         written = save_kernel(result, target, angle)
-        return _done(job.path, result, written, time.perf_counter() - started)
+        raw = (
+            choice is None and not scan.history and scan.image.attrs.get("quantity") == "topography"
+        )
+        return _done(job.path, result, written, time.perf_counter() - started, raw=raw)
 
     outcomes = run_batch(paths, work, debug=debug)
     if report is not None:
@@ -173,13 +177,16 @@ def _table_of(path: Path, defects: Path | None) -> Path:
     return table
 
 
-def _done(path: Path, result: KernelResult, written: list[Path], seconds: float) -> FileResult:
+def _done(
+    path: Path, result: KernelResult, written: list[Path], seconds: float, *, raw: bool
+) -> FileResult:
     """Summarise an extraction for the terminal and the report."""
     headline, *reasons = result.quality.verdict
+    advice = _LEVEL if raw and result.quality.trust == "undetermined" else ""
     targets = ", ".join(str(target) for target in written)
     return FileResult(
         path,
-        f"{result.defects.in_words()} -> {targets}; {headline}",
+        f"{result.defects.in_words()} -> {targets}; {headline}{advice}",
         report={
             "output": [str(target) for target in written],
             "defects": result.defects.counts(),

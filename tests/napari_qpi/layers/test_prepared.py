@@ -129,12 +129,12 @@ def test_channels_of_the_same_scan_are_found_by_what_they_are(model: ViewerModel
             channels, source=file, format="", pixel_nm=(0.5, 0.5), scan_angle_deg=angle
         )
         add_layers(model, scan_layers(scan, file))
-    image = next(layer for layer in model.layers if layer.name == "a.sxm dI/dV forward")
+    image = next(layer for layer in model.layers if layer.name == "a.sxm dIdV forward")
     found = {name: layer.name for name, layer in channel_layers(image, model.layers).items()}
     assert found == {
         "topography": "a.sxm topography forward",
         "topography_retrace": "a.sxm topography backward",
-        "retrace": "a.sxm dI/dV backward",
+        "retrace": "a.sxm dIdV backward",
     }
     assert channel_layers(model.add_image(blob(1, 1)), model.layers) == {}
 
