@@ -45,6 +45,15 @@ def test_pixels_of_a_plan_are_its_own():
             assert chosen[axis][0] == pytest.approx(START_NM + PIXEL_NM * (pitch - 1) / 2)
 
 
+def test_the_extraction_s_model_of_noise_is_not_the_noise_of_the_map():
+    wanted = MapProposalParameters(whole=True, share=0.3)
+    fields = {"method": "bayes", "prior": "none", "noise": "white"}
+    work = MapProposalSearch(topograph(), positions(), (WINDOW, WINDOW), wanted, **fields)
+    found = drive(work)
+    assert found.pilot.provenance["parameters"]["noise"] == "white"
+    assert found.best.noise == pytest.approx(0.5, rel=0.2)
+
+
 def test_pixels_that_do_not_count_are_not_measured():
     image, mask = topograph(), np.ones((SIZE, SIZE), bool)
     mask[:, 60:] = False

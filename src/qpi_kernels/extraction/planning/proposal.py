@@ -232,6 +232,8 @@ class MapProposalSearch(GeneratorStepper[MapProposal]):
         within = rectangle.within(self._table)
         # Pixels are counted from the centre of the first.
         within = within.moved((within.positions + 0.5) / pitch - 0.5)
+        # The extraction's model of noise is for the topograph; that of the plan's maps is white.
+        fields = {name: value for name, value in self._fields.items() if name != "noise"}
         return MapPlanning(
             within,
             (shape[0], shape[1]),
@@ -245,7 +247,7 @@ class MapProposalSearch(GeneratorStepper[MapProposal]):
             measured=measured,
             seed=self._seed,
             finest_nm=self._pixel_nm,
-            **self._fields,
+            **fields,
         )
 
     def _allowed(self) -> NDArray[np.bool_]:
