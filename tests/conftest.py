@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ for _name in (
     "NUMBA_NUM_THREADS",
 ):
     os.environ.setdefault(_name, "1")
+# A plugin of pytest may have loaded numba before, which refuses another number later.
+if (_numba := sys.modules.get("numba.core.config")) is not None:
+    _numba.reload_config()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
