@@ -183,10 +183,12 @@ def _done(
     """Summarise an extraction for the terminal and the report."""
     headline, *reasons = result.quality.verdict
     advice = _LEVEL if raw and result.quality.trust == "undetermined" else ""
+    # What casts doubt on a kernel is to be read where its file is named.
+    doubts = "".join(f"\n  {one}" for one in reasons if result.quality.trust != "good")
     targets = ", ".join(str(target) for target in written)
     return FileResult(
         path,
-        f"{result.defects.in_words()} -> {targets}; {headline}{advice}",
+        f"{result.defects.in_words()} -> {targets}; {headline}{advice}{doubts}",
         report={
             "output": [str(target) for target in written],
             "defects": result.defects.counts(),

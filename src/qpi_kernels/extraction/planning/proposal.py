@@ -270,7 +270,10 @@ def _pitch(image: xr.DataArray) -> float:
         x = image["x"]
         if x.attrs.get("units", "nm") in _UNITS_OF_LENGTH:
             return abs(float(x[1] - x[0]))
-    raise ExtractionError("the topograph has no coordinates in nm; give its pixel pitch")
+    raise ExtractionError(
+        "the topograph has no coordinates in nm: give its pixel pitch, as coordinates in Python, as "
+        "the scale and units of its layer in napari"
+    )
 
 
 def _named(prior: str | None) -> ExpectedPrior | None:
