@@ -271,8 +271,8 @@ def _pitch(image: xr.DataArray) -> float:
         if x.attrs.get("units", "nm") in _UNITS_OF_LENGTH:
             return abs(float(x[1] - x[0]))
     raise ExtractionError(
-        "the topograph has no coordinates in nm: give its pixel pitch, as coordinates in Python, as "
-        "the scale and units of its layer in napari"
+        "the topograph has no coordinates in nm: give its pixel pitch, by coordinates in Python, "
+        "by the scale and units of its layer in napari"
     )
 
 
